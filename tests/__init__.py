@@ -1,0 +1,1 @@
+"""The suite: laws, oracles, and one file per module."""

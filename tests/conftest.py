@@ -1,0 +1,35 @@
+"""What every test runs under: devices, type checks, the grid, and 64-bit arithmetic.
+
+Set before JAX starts:
+
+- 8 virtual CPU devices, so that sharding is tested on any machine;
+- jaxtyping + beartype on every function of `adamx`, so that an annotation which is
+  wrong fails the test that calls it.
+
+No persistent compilation cache: the tests that count compilations must not meet a
+program that an earlier run compiled.
+
+`ADAMX_GRID=small` shrinks the grid of dtypes to float32 (see `GRID` below). CI runs the
+full grid on the lowest versions, and the small one on the newest.
+"""
+
+import os
+from collections.abc import Iterator
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["XLA_FLAGS"] = " ".join(
+    [os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=8"]
+).strip()
+
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+install_import_hook("adamx", "beartype.beartype")
+
+
+@pytest.fixture
+def x64() -> Iterator[None]:
+    """64-bit arithmetic for the length of one test."""
+    with jax.enable_x64(True):
+        yield
