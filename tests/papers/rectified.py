@@ -21,10 +21,11 @@ def radam(
     """L. Liu, H. Jiang, P. He, W. Chen, X. Liu, J. Gao, J. Han, On the Variance of the
     Adaptive Learning Rate and Beyond, ICLR 2020, arXiv:1908.03265, Algorithm 2.
 
-    Departs: the second moment decays by β2 (the printed line 5 has 1/β2, a misprint:
-    the text and the authors' code have β2); epsilon, which the pseudo-code does not have, is added to sqrt(v̂), as in
-    Adam; the paper rectifies if ρ_t > 4, the authors' code if ρ_t >= 5, here it is
-    ρ_t > `threshold`. `b2` is a number: ρ_t is defined for a constant decay.
+    Departs: the average of squares decays by β2 (the paper prints 1/β2, a misprint
+    that the authors' code does not have); epsilon, which the pseudo-code lacks, is
+    added to sqrt(v̂), as in Adam; the paper rectifies if ρ_t > 4, the authors' code if
+    ρ_t >= 5, here it is ρ_t > `threshold`. `b2` is a number: ρ_t is defined for a
+    constant decay.
     """
     m = np.zeros_like(theta)
     v = np.zeros_like(theta)
