@@ -60,10 +60,12 @@ def radam_torch(
     b2=0.999,
     eps=1e-8,
     threshold=5.0,
+    weight_decay=0.0,
 ):
     """Liu et al., arXiv:1908.03265, Algorithm 2, with the epsilon of the authors' code
     and of the pseudo-code of torch.optim.RAdam: added to the uncorrected root,
-    l_t = sqrt(1 - β2^t) / (sqrt(v_t) + ε).
+    l_t = sqrt(1 - β2^t) / (sqrt(v_t) + ε). `weight_decay` is that page's decoupled
+    kind: θ shrinks by 1 - lr λ before the step.
     """
     m = np.zeros_like(theta)
     v = np.zeros_like(theta)
@@ -72,6 +74,7 @@ def radam_torch(
         t = k + 1
         alpha, beta1, beta2 = at(learning_rate, k), at(b1, k), b2
         g = gradient(k, theta)
+        theta = theta - alpha * at(weight_decay, k) * theta
         v = beta2 * v + (1 - beta2) * g**2
         m = beta1 * m + (1 - beta1) * g
         w1 = beta1 * w1 + (1 - beta1)
