@@ -1,0 +1,83 @@
+"""Refusals: the sentences with which arguments fail at the door.
+
+Every message reads "Where: what must hold, got what. Meaning; remedy." Only Python
+numbers are compared; tracers and arrays pass, since their values are not known.
+"""
+
+import dataclasses
+import difflib
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+
+class AdamxError(ValueError):
+    """An argument, a structure or a state that cannot be what was meant."""
+
+
+class AdamxTypeError(AdamxError, TypeError):
+    """An argument of a kind that cannot be what was meant."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """The values a Python number may take, and what to do about others."""
+
+    low: float
+    high: float
+    closed: str = "[)"  # which ends belong to it
+    advice: str = ""
+
+    def but(self, advice: str) -> "Interval":
+        """The same interval with what to say to those outside it."""
+        return dataclasses.replace(self, advice=advice)
+
+    def __contains__(self, x: float) -> bool:
+        above = x >= self.low if self.closed[0] == "[" else x > self.low
+        below = x <= self.high if self.closed[1] == "]" else x < self.high
+        return above and below
+
+    def __str__(self) -> str:
+        if self.high == float("inf"):
+            return f"be {'at least' if self.closed[0] == '[' else 'above'} {self.low:g}"
+        return f"lie in {self.closed[0]}{self.low:g}, {self.high:g}{self.closed[1]}"
+
+
+def check_number(where: str, name: str, value: float, allowed: Interval) -> None:
+    if value not in allowed:
+        advice = f" {allowed.advice}" if allowed.advice else ""
+        raise AdamxError(f"{where}: `{name}` must {allowed}, got {value!r}.{advice}")
+
+
+def check_schedule(where: str, name: str, schedule: Callable) -> None:
+    """A schedule is called with one argument, the number of steps already taken."""
+    try:
+        signature = inspect.signature(schedule)
+    except (TypeError, ValueError):  # a builtin without a signature
+        return
+    try:
+        signature.bind(0)
+    except TypeError:
+        raise AdamxTypeError(
+            f"{where}: the schedule for `{name}` must take one argument, the steps "
+            f"already taken, got {show_callable(schedule)}{signature}. Bind the others "
+            f"first, for example with adamx.schedule or functools.partial."
+        ) from None
+
+
+def show_callable(f: Callable) -> str:
+    return getattr(f, "__name__", type(f).__name__)
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """`Did you mean 'mu'?` or the list of what there is."""
+    known = sorted(known)
+    near = difflib.get_close_matches(str(name), known, 1)
+    if near:
+        return f"Did you mean {near[0]!r}?"
+    return f"There is {', '.join(map(repr, known))}." if known else "There is none."
+
+
+def refuse(where: str, what: str, got: Any, remedy: str) -> AdamxTypeError:
+    """The error for an argument of the wrong kind."""
+    return AdamxTypeError(f"{where}: {what}, got {got}. {remedy}")

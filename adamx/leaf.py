@@ -1,0 +1,77 @@
+"""The words a rule is written in: what it asks to be remembered, and what it is told.
+
+A rule sees one leaf of the parameters. `Slot` is one array it wants kept between steps,
+`Leaf` what it may know besides its update and its slots, and `State` what is kept for
+the whole tree. No arithmetic here.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from jaxtyping import Array, Float, Int
+
+Slots = dict[str, Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Slot:
+    """One named array remembered for each leaf, or one scalar for the whole tree.
+
+    Attributes:
+        start: its value before the first step: a number, or a function of the
+            parameter (in the arithmetic's dtype) that returns a new array.
+        like: the slot has the shape and sharding of `like(parameter)`; without it, of
+            the parameter itself. A sum over the columns makes it one value per row.
+        shared: one scalar for the whole tree, kept up to date by the rule's `tick`.
+        signed: whether it may be negative (storage wants to know).
+        from_count: for a shared slot, its value after `count` steps, with which a
+            state saved without it is completed (`adamx.restore`).
+        masks: kept only for the leaves that all of these select.
+    """
+
+    start: float | Callable[[Array], Array] = 0.0
+    like: Callable[[Array], Array] | None = None
+    shared: bool = False
+    signed: bool = True
+    from_count: Callable[[Array], Array] | None = None
+    masks: tuple = ()
+
+
+class Leaf(NamedTuple):
+    """What a rule may know of a leaf besides its update and its slots.
+
+    Attributes:
+        count: the step being taken, 1 on the first.
+        param: the parameter in the arithmetic's dtype, where the rule reads it.
+        shared: what the whole tree shares this step: what `tick` returned and the
+            totals of what `measure` returned.
+        extra: the extra arguments of `update` that the rule asked for.
+        selected: the masks that select this leaf.
+        path: where the leaf stands, such as `layers/0/kernel`, if the rule reads it.
+    """
+
+    count: Int[Array, ""]
+    param: Float[Array, "..."] | None = None
+    shared: Mapping[str, Array] = {}
+    extra: Mapping[str, Any] = {}
+    selected: frozenset = frozenset()
+    path: str | None = None
+
+    def selects(self, mask: Any) -> bool:
+        """Whether `mask` (None: every leaf) selects this leaf."""
+        return mask is None or mask in self.selected
+
+
+class State(NamedTuple):
+    """What an adamx transformation remembers.
+
+    Attributes:
+        count: the steps taken, int32, saturating.
+        slots: one entry per slot name: a tree like the parameters, or one scalar.
+        inner: the states of foreign transformations in the chain, by name.
+    """
+
+    count: Any
+    slots: dict[str, Any]
+    inner: dict[str, Any] = {}

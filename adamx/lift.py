@@ -1,0 +1,319 @@
+"""From a rule on one leaf to a transformation of a tree.
+
+This file, with the refusals of `_structure`, is the only one that knows trees.
+
+A rule is met by its methods only: `slots`, `tick`, `measure`, `apply`, and what it says
+of itself (`masks`, `extras`, `reads_param`, `reads_path`).
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.experimental.shard_alike import shard_alike
+
+from . import _checks, _structure, hyper
+from .leaf import Leaf, Slot, State
+from .numerics import compute_dtype
+
+# ---- the start ---------------------------------------------------------------
+
+
+def _full(like: Any, value: float, dtype: Any) -> Any:
+    """An array of `value` with the shape and sharding of `like`."""
+    if isinstance(like, jax.core.Tracer):
+        # plain zeros lose the sharding under jit
+        return shard_alike(like, jnp.full(like.shape, value, dtype))[1]
+    placed = getattr(like, "sharding", None) if _is_placed(like) else None
+    return jnp.full(like.shape, value, dtype, device=placed)
+
+
+def _is_placed(x: Any) -> bool:
+    """Whether somebody chose where `x` lives."""
+    return isinstance(x, jax.ShapeDtypeStruct) or getattr(x, "committed", False)
+
+
+def _begin(slot: Slot, p: Any, selected: bool) -> Any:
+    """The start of one slot of one leaf; a leaf that is masked out keeps nothing."""
+    if p is None:
+        return None
+    dtype = compute_dtype(p.dtype)
+    if not selected:
+        return jnp.zeros((0,), dtype)
+    abstract = isinstance(p, jax.ShapeDtypeStruct)
+    if callable(slot.start):
+        if abstract:
+            shape = jax.eval_shape(slot.start, jax.ShapeDtypeStruct(p.shape, dtype))
+            return jnp.zeros(shape.shape, dtype)
+        return jnp.array(slot.start(jnp.asarray(p, dtype)), dtype, copy=True)
+    like = p
+    if slot.like is not None:
+        shape = jax.ShapeDtypeStruct(p.shape, dtype)
+        shaped = functools.partial(jax.eval_shape, slot.like, shape)
+        like = shaped() if abstract else slot.like(jnp.asarray(p, dtype))
+    return _full(like, slot.start, dtype)
+
+
+def start(rule: Any, params: Any) -> dict[str, Any]:
+    """The slots of a rule before the first step."""
+    leaves, treedef = _structure.flatten(params)
+    for i, p in enumerate(leaves):
+        if p is not None:
+            _structure.check_param(p, params, i)
+    selected = _selected(rule, params, treedef, len(leaves))
+    slots = {}
+    for name, slot in rule.slots().items():
+        if slot.shared:
+            slots[name] = jnp.full((), slot.start, shared_dtype())
+            continue
+        column = [
+            _begin(slot, p, chosen.issuperset(slot.masks))
+            for p, chosen in zip(leaves, selected, strict=True)
+        ]
+        slots[name] = treedef.unflatten(column)
+    return slots
+
+
+def init(rule: Any, params: Any) -> State:
+    return State(jnp.zeros((), jnp.int32), start(rule, params))
+
+
+def shared_dtype() -> Any:
+    """The dtype of what a tree shares: float64 under x64, else float32."""
+    return jax.dtypes.canonicalize_dtype(jnp.float64)
+
+
+# ---- masks, columns, extra arguments -----------------------------------------
+
+
+def _selected(rule: Any, tree: Any, treedef: Any, n: int) -> list[frozenset]:
+    """For each leaf, the masks of the rule that select it."""
+    chosen: list[set] = [set() for _ in range(n)]
+    if n:
+        for mask in rule.masks():
+            answers = treedef.flatten_up_to(mask.resolve(tree))
+            for masks, answer in zip(chosen, answers, strict=True):
+                if answer is True:
+                    masks.add(mask)
+    return list(map(frozenset, chosen))
+
+
+def _extra_columns(
+    rule: Any, extra: dict, treedef: Any, n: int
+) -> tuple[dict[str, Any], dict[str, list]]:
+    """Extra arguments the rule asks for: shared by the tree, or one a leaf."""
+    one, each = {}, {}
+    for name in sorted(rule.extras()):
+        if name not in extra:
+            raise _checks.AdamxTypeError(
+                f"update: the extra argument `{name}` must be given, got "
+                f"{sorted(extra)}. Call tx.update(updates, state, params, {name}=...)."
+            )
+        if jax.tree.structure(extra[name]) == jax.tree.structure(0) and n != 1:
+            one[name] = extra[name]
+        else:
+            each[name] = treedef.flatten_up_to(extra[name])
+    return one, each
+
+
+# ---- one step ----------------------------------------------------------------
+
+
+class Step(NamedTuple):
+    """What a step is given besides the updates and the slots.
+
+    `dtypes` are those of the gradients, in which the updates of the last pass leave;
+    those of other passes leave in the dtype of the arithmetic.
+    """
+
+    params: Any
+    count: Any
+    extra: dict[str, Any]
+    dtypes: Sequence[Any]
+    last: bool = True
+
+
+def _tick(rule: Any, slots: dict[str, Any], count: Any) -> dict[str, Any]:
+    """What the whole tree shares this step: computed once, not once per leaf."""
+    dtype = shared_dtype()
+    kept = {name: slots[name] for name, s in rule.slots().items() if s.shared}
+    return rule.cast(dtype).tick(kept, count.astype(dtype))
+
+
+class _Inputs(NamedTuple):
+    """What one leaf brings to a compiled step."""
+
+    update: Any
+    param: Any
+    extra: dict[str, Any]
+
+
+def _leaf_functions(rule: Any) -> tuple[Any, Any]:
+    """`measure` and `apply` of a rule, compiled once per distinct form of a leaf.
+
+    A form is static: the masks that select the leaf, its path where the rule reads it,
+    and the dtype in which its update leaves.
+    """
+    arrays, structure = jax.tree.flatten(rule)
+
+    def enter(form: Any, arrays: list, shared: dict, count: Any, x: _Inputs) -> Any:
+        given = (x.update, x.param) if x.param is not None else (x.update,)
+        dtype = compute_dtype(*(a.dtype for a in given))
+        param = None if x.param is None else x.param.astype(dtype)
+        known = {name: value.astype(dtype) for name, value in shared.items()}
+        leaf = Leaf(count, param, known, x.extra, form.selected, form.path)
+        return structure.unflatten(arrays).cast(dtype), x.update.astype(dtype), leaf
+
+    def measure(form: Any, *given: Any) -> Any:
+        here, u, leaf = enter(form, *given)
+        return here.measure(u, leaf)
+
+    def apply(form: Any, kept: dict[str, Any], *given: Any) -> Any:
+        here, u, leaf = enter(form, *given)
+        old = {name: s.astype(u.dtype) for name, s in kept.items()}
+        u, new = here.apply(u, old, leaf)
+        new = {name: new[name].astype(s.dtype) for name, s in kept.items()}
+        return u.astype(form.dtype), new
+
+    def bound(function: Any, static: int) -> Any:
+        compiled = jax.jit(function, static_argnums=static)
+        return lambda form, *given: compiled(form, *given[:-3], arrays, *given[-3:])
+
+    return bound(measure, 0), bound(apply, 0)
+
+
+class _Form(NamedTuple):
+    selected: frozenset
+    path: str | None
+    dtype: Any
+
+
+def _inputs(rule: Any, leaves: list, treedef: Any, updates: Any, step: Step) -> list:
+    """What each leaf brings, checked."""
+    n = len(leaves)
+    reads_param = rule.reads_param()
+    if reads_param and step.params is None:
+        raise _checks.AdamxTypeError(
+            f"update: {rule.reader()} needs the parameters, got params=None. "
+            f"Call tx.update(updates, state, params)."
+        )
+    params = [None] * n
+    if step.params is not None:
+        params = _structure.column("params", treedef, step.params, updates)
+    for i, (g, p) in enumerate(zip(leaves, params, strict=True)):
+        if g is not None:
+            _structure.check_leaf(g, p, updates, i)
+    one, each = _extra_columns(rule, step.extra, treedef, n)
+    return [
+        _Inputs(
+            g,
+            p if reads_param else None,
+            one | {name: column[i] for name, column in each.items()},
+        )
+        for i, (g, p) in enumerate(zip(leaves, params, strict=True))
+    ]
+
+
+def _forms(rule: Any, treedef: Any, updates: Any, step: Step) -> list[_Form]:
+    n = treedef.num_leaves
+    tree = updates if step.params is None else step.params
+    selected = _selected(rule, tree, treedef, n)
+    paths = (
+        [_structure.place(updates, i) for i in range(n)]
+        if rule.reads_path()
+        else [None] * n
+    )
+    dtypes = step.dtypes
+    if not step.last:
+        dtypes = [None if d is None else compute_dtype(d) for d in dtypes]
+    return list(map(_Form, selected, paths, dtypes))
+
+
+def sweep(
+    rule: Any, updates: Any, slots: dict[str, Any], step: Step
+) -> tuple[Any, dict[str, Any]]:
+    """One step of a rule, whose schedules are resolved, on each leaf of a tree."""
+    _structure.check_scalars(rule)
+    declared = rule.slots()
+    _structure.check_present(declared, slots)
+    leaves, treedef = _structure.flatten(updates)
+    inputs = _inputs(rule, leaves, treedef, updates, step)
+    forms = _forms(rule, treedef, updates, step)
+    columns = {
+        name: _structure.column(name, treedef, slots[name], updates)
+        for name, slot in declared.items()
+        if not slot.shared
+    }
+    _structure.check_slots(declared, columns, leaves, updates)
+    live = [i for i, g in enumerate(leaves) if g is not None]
+
+    shared = _tick(rule, slots, step.count)
+    kept = [name for name, slot in declared.items() if slot.shared]
+    new_slots = {name: shared[name].astype(slots[name].dtype) for name in kept}
+    measure, apply = _leaf_functions(rule)
+    if rule.reach() == "global":
+        parts = [measure(forms[i], shared, step.count, inputs[i]) for i in live]
+        names = {name for part in parts for name in part}
+        sums = {k: sum(part[k] for part in parts if k in part) for k in sorted(names)}
+        shared = shared | rule.total(sums)
+    for i in live:
+        old = {name: column[i] for name, column in columns.items()}
+        leaves[i], new = apply(forms[i], old, shared, step.count, inputs[i])
+        for name, column in columns.items():
+            column[i] = new[name]
+    new_slots |= {name: treedef.unflatten(column) for name, column in columns.items()}
+    return treedef.unflatten(leaves), slots | new_slots
+
+
+def update(
+    rule: Any, updates: Any, state: State, params: Any, extra: dict[str, Any]
+) -> tuple[Any, State]:
+    """One step of one rule on a tree."""
+    slots = slots_of(state)
+    count = optax.safe_increment(state.count)
+    now = hyper.at(rule, state.count)
+    step = Step(params, count, extra, dtypes_of(updates))
+    updates, slots = sweep(now, updates, slots, step)
+    return updates, State(count, slots, state.inner)
+
+
+def slots_of(state: Any) -> dict[str, Any]:
+    """The slots of a state, which must be one of ours."""
+    if not isinstance(state, State):
+        raise _checks.refuse(
+            "update",
+            "the state must be the one that `init` returned",
+            type(state).__name__,
+            "Call tx.init(params), then tx.update(updates, state, params).",
+        )
+    return dict(state.slots)
+
+
+def dtypes_of(updates: Any) -> list:
+    """The dtypes of the leaves of a tree, None for a leaf without a gradient."""
+    return [getattr(g, "dtype", None) for g in _structure.flatten(updates)[0]]
+
+
+def widen(tree: Any) -> Any:
+    """A tree in the dtype of the arithmetic, for parts that see the whole tree."""
+
+    def one(x: Any) -> Any:
+        if not hasattr(x, "dtype") or not jnp.issubdtype(x.dtype, jnp.floating):
+            return x
+        dtype = compute_dtype(x.dtype)
+        if isinstance(x, jax.ShapeDtypeStruct):
+            return jax.ShapeDtypeStruct(x.shape, dtype, sharding=x.sharding)
+        return x if x.dtype == dtype else x.astype(dtype)
+
+    return jax.tree.map(one, tree)
+
+
+def narrow(tree: Any, dtypes: Sequence[Any]) -> Any:
+    """The updates back in the dtypes of the gradients."""
+    leaves, treedef = _structure.flatten(tree)
+    pairs = zip(leaves, dtypes, strict=True)
+    cast = [x if x is None or x.dtype == d else x.astype(d) for x, d in pairs]
+    return treedef.unflatten(cast)

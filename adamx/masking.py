@@ -1,0 +1,58 @@
+"""Any rule on some of the leaves only."""
+
+import dataclasses
+from typing import Any
+
+from jaxtyping import Array, Float
+
+from . import _checks
+from .leaf import Leaf, Slot, Slots
+from .masks import as_mask
+from .rule import Rule, require_rule
+
+
+class Masked(Rule):
+    """`part` on the leaves that `mask` selects; the others pass as they are.
+
+    A leaf that is not selected remembers nothing: its slots are arrays of size 0.
+
+    Args:
+        part: a rule.
+        mask: a tree of bools (or a prefix of one), a callable on the parameters, a
+            predicate of path and leaf, or a path regex (`re.search` on `a/b/c`).
+    """
+
+    part: Rule
+    mask: Any
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        part = getattr(self.part, "rule", self.part)  # a chain of rules is one rule
+        require_rule("Masked", "part", part)
+        object.__setattr__(self, "part", part)
+        object.__setattr__(self, "mask", as_mask("Masked", self.mask))
+        if self.mask is None:
+            raise _checks.AdamxError(
+                "Masked: `mask` must say which leaves, got None. Use the part itself "
+                "to act on all of them."
+            )
+
+    def slots(self) -> dict[str, Slot]:
+        def guarded(slot: Slot) -> Slot:
+            masks = () if slot.shared else (self.mask,)
+            return dataclasses.replace(slot, masks=slot.masks + masks)
+
+        return {name: guarded(slot) for name, slot in self.part.slots().items()}
+
+    def measure(self, update: Float[Array, "..."], leaf: Leaf) -> dict[str, Array]:
+        return self.part.measure(update, leaf) if leaf.selects(self.mask) else {}
+
+    def total(self, totals: dict[str, Array]) -> dict[str, Array]:
+        return self.part.total(totals)
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        if not leaf.selects(self.mask):
+            return update, slots
+        return self.part.apply(update, slots, leaf)

@@ -1,0 +1,118 @@
+"""Arithmetic that float32 gets wrong when written down as in the paper.
+
+One array in, one out: no rule, tree, or state. Figures in the docstrings are bounds
+that `tests/test_numerics.py` checks against 50-digit arithmetic.
+"""
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+# (x / 2 coth(x / 2) - 1) / x = sum of B_2k x**(2k - 1) / (2k)!; 1e-17 for x < 1
+_COTH_SERIES = (
+    1 / 12,
+    -1 / 720,
+    1 / 30240,
+    -1 / 1209600,
+    1 / 47900160,
+    -691 / 1307674368000,
+    1 / 74724249600,
+    -3617 / 10670622842880000,
+    43867 / 5109094217170944000,
+)
+
+
+def compute_dtype(*dtypes: Any) -> Any:
+    """The dtype of the arithmetic: float32, or float64 where a leaf has it."""
+    wide = any(jnp.dtype(d) == jnp.float64 for d in dtypes)
+    return jnp.dtype(jnp.float64 if wide else jnp.float32)
+
+
+def lerp(old: Array, new: Array, weight_of_old: Any) -> Array:
+    """`β old + (1 - β) new`, as `old + (1 - β)(new - old)`.
+
+    With a number β, `1 - β` is folded in float64; a steady input is then a fixed point,
+    while `β old + (1 - β) new` in float32 drifts from it by up to 6e-8 / (1 - β).
+    """
+    if isinstance(weight_of_old, float) and weight_of_old == 0.0:
+        return new  # old + (new - old) is not new in floating point
+    return old + (1 - weight_of_old) * (new - old)
+
+
+def negative_log(base: Any) -> Any:
+    """`-log β`, folded in float64 for a number; for an array through `1 - β`, exact."""
+    if isinstance(base, float):
+        return -math.log(base) if base else math.inf
+    return -jnp.log1p(-(1 - base))
+
+
+def one_minus_power(base: Any, exponent: Array) -> Array:
+    """`1 - β**t` without cancellation: `-expm1(t log β)`.
+
+    For a number β the relative error in float32 is at most 5e-7 for every β in
+    [0, 1 - 1e-6] and t up to 1e7; `1 - β**t` is off by 1.3e-2 at β = .999999.
+    """
+    return -jnp.expm1(-exponent * negative_log(base))
+
+
+def safe_sqrt(x: Array) -> Array:
+    """`sqrt(x)` with derivative 0 at 0, where the true one is infinite."""
+    positive = x != 0  # a negative or NaN input stays visible as NaN
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0)
+
+
+def safe_divide(x: Array, y: Array) -> Array:
+    """`x / y`, with 0 / 0 = 0 (and derivative 0 there); x / 0 stays infinite."""
+    none = (x == 0) & (y == 0)
+    return jnp.where(none, 0, x / jnp.where(none, 1, y))
+
+
+def rho(base: Any, t: Array) -> tuple[Array, Any]:
+    """RAdam's ρ_t and ρ_∞: the length of the simple average an EMA amounts to.
+
+        ρ_∞ = 2 / (1 - β) - 1,    ρ_t = ρ_∞ - 2 t β**t / (1 - β**t)
+
+    As written, ρ_t cancels as β → 1 (670 % off at β = .99999, t = 10 in float32). With
+    x = -log β and y = t x it is also
+
+        ρ_t = t - (2 / x) (E(y) - E(x)),    E(y) = (y / 2) coth(y / 2) - 1
+
+    whose series in y has no cancellation; it is used for y < 1, the paper's for y ≥ 1.
+    """
+    x = negative_log(base)
+    rho_inf = 2 / (1 - base) - 1
+    if isinstance(x, float) and x == math.inf:
+        return jnp.ones_like(t), 1.0
+    y = t * x
+    near = jnp.minimum(y, 1)  # keeps the branch not taken finite
+    e_x = _coth_over(x) if not isinstance(x, float) or x < 1 else _coth_exact(x)
+    series = t * (1 - 2 * _coth_over(near)) + 2 * e_x
+    direct = rho_inf - 2 * t / jnp.expm1(jnp.maximum(y, 1))
+    return jnp.where(y < 1, series, direct), rho_inf
+
+
+def _coth_over(y: Any) -> Any:
+    """`E(y) / y` by its series."""
+    total = 0.0
+    for coefficient in reversed(_COTH_SERIES):
+        total = total * y * y + coefficient
+    return total * y
+
+
+def _coth_exact(x: float) -> float:
+    return 0.5 / math.tanh(x / 2) - 1 / x
+
+
+def rectifier(rho_t: Array, rho_inf: Any) -> Array:
+    """RAdam's r_t (Liu et al., Algorithm 2), 0 where ρ_t ≤ 4 and it is not defined.
+
+    r_t = sqrt(((ρ_t - 4)(ρ_t - 2) ρ_∞) / ((ρ_∞ - 4)(ρ_∞ - 2) ρ_t))
+    """
+    if isinstance(rho_inf, float) and rho_inf <= 4:
+        return jnp.zeros_like(rho_t)
+    defined = rho_t > 4
+    rho_t = jnp.where(defined, rho_t, 5)
+    over = (rho_t - 4) / (rho_inf - 4) * ((rho_t - 2) / (rho_inf - 2))
+    return jnp.where(defined, jnp.sqrt(over * (rho_inf / rho_t)), 0)

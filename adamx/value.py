@@ -1,0 +1,197 @@
+"""Values: frozen dataclasses that print, compare, pickle, and are JAX pytrees.
+
+Everything adamx is made of (parts, eps kinds, readings, masks, schedules) is a
+`Value`. Fields that hold arrays or other values are the leaves and branches of its
+pytree; everything else is static. Knows nothing of optimizers.
+"""
+
+import dataclasses
+import functools
+import types
+from typing import Any, Self, dataclass_transform
+
+import jax
+import numpy as np
+
+
+def is_array(x: Any) -> bool:
+    """Whether `x` is data to JAX: an array or a tracer."""
+    return isinstance(x, jax.Array | np.ndarray)
+
+
+def _is_data(x: Any) -> bool:
+    """Whether a field is a branch of the pytree."""
+    if isinstance(x, tuple) and not isinstance(x, Value):
+        return any(map(_is_data, x))
+    return isinstance(x, Value) or is_array(x)
+
+
+def _split(x: Any) -> tuple[Any, Any]:
+    """A field as (branch, static): tuples are split element by element."""
+    if not _is_data(x):
+        return None, x
+    if isinstance(x, tuple) and not isinstance(x, Value):
+        branches, statics = zip(*map(_split, x), strict=True)
+        return branches, _Mixed(statics)
+    return x, _DATA
+
+
+def _join(branch: Any, static: Any) -> Any:
+    if isinstance(static, _Mixed):
+        return tuple(map(_join, branch, static.elements))
+    return branch if static is _DATA else static
+
+
+class _Marker:
+    """Stands in the static half for a field that is data."""
+
+    def __repr__(self) -> str:
+        return "*"
+
+
+_DATA = _Marker()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Mixed:
+    """The static half of a tuple field that holds data."""
+
+    elements: tuple
+
+
+@dataclass_transform(frozen_default=True)
+class Value:
+    """Base of everything that is compared, printed and pickled by its fields.
+
+    Subclasses are frozen dataclasses without saying so. Equal expressions are equal and
+    hash alike: arrays compare by shape, dtype and content, tracers by identity, and
+    both hash by shape and dtype. `repr` is the expression that builds the value.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
+        # what namedtuple-aware printers (Equinox, treescope) show of a value
+        cls._fields = tuple(f.name for f in dataclasses.fields(cls))
+        jax.tree_util.register_pytree_with_keys(
+            cls, _flatten_with_keys, functools.partial(_rebuild, cls), _flatten
+        )
+
+    def __repr__(self) -> str:
+        shown, positional = [], True
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if not field.init or _is_default(field, value):
+                positional = False
+                continue
+            positional = positional and not field.kw_only
+            text = show(value)
+            shown.append(text if positional else f"{field.name}={text}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if type(self) is not type(other):
+            return NotImplemented
+        (mine, shape), (theirs, other_shape) = map(jax.tree.flatten, (self, other))
+        return shape == other_shape and all(map(_same, mine, theirs))
+
+    def __ne__(self, other: object) -> bool:
+        equal = self.__eq__(other)
+        return equal if equal is NotImplemented else not equal
+
+    def __hash__(self) -> int:
+        if "_hash" not in self.__dict__:
+            leaves, shape = jax.tree.flatten(self)
+            form = tuple((np.shape(x), getattr(x, "dtype", None)) for x in leaves)
+            object.__setattr__(self, "_hash", hash((shape, form)))
+        return self.__dict__["_hash"]
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __reduce__(self) -> Any:
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return _restore, (type(self), fields)
+
+
+def _is_default(field: dataclasses.Field, value: Any) -> bool:
+    default = field.default
+    if default is dataclasses.MISSING or is_array(value) or is_array(default):
+        return False
+    return type(value) is type(default) and value == default
+
+
+def _same(a: Any, b: Any) -> bool:
+    if a is b:
+        return True
+    if not (is_array(a) and is_array(b)):
+        return type(a) is type(b) and bool(a == b)
+    if isinstance(a, jax.core.Tracer) or isinstance(b, jax.core.Tracer):
+        return False
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    return np.asarray(a).tobytes() == np.asarray(b).tobytes()
+
+
+def show(x: Any) -> str:
+    """The expression that builds `x`, as far as there is one."""
+    if isinstance(x, jax.core.Tracer):
+        return f"Traced<{x.dtype}{list(x.shape)}>"
+    if is_array(x):
+        numbers = np.asarray(x).tolist()
+        return f"jnp.array({numbers}, dtype={str(x.dtype)!r})"
+    if isinstance(x, Value):
+        return repr(x)
+    if isinstance(x, tuple):
+        return f"({', '.join(map(show, x))}{',' * (len(x) == 1)})"
+    if isinstance(x, types.FunctionType | type):
+        module = x.__module__.split(".")[0]
+        return x.__name__ if module in ("adamx", "builtins") else _qualified(x, module)
+    return repr(x)
+
+
+def _qualified(function: Any, module: str) -> str:
+    """`optax.cosine_decay_schedule` rather than the private module it lives in."""
+    return f"{module}.{function.__qualname__}"
+
+
+def _restore(cls: type, fields: dict[str, Any]) -> Any:
+    """Rebuild without running `__init__`: the fields were checked when first built."""
+    value = cls.__new__(cls)
+    for name, field in fields.items():
+        object.__setattr__(value, name, field)
+    return value
+
+
+def _halves(value: Value) -> tuple[list, tuple]:
+    known = value.__dict__.get("_statics")  # which fields are data, once unflattened
+    branches, statics = [], []
+    for i, name in enumerate(value._fields):
+        field = getattr(value, name)
+        if known is not None and known[i] is _DATA:
+            branch, static = field, _DATA
+        else:
+            branch, static = _split(field)
+        branches.append(branch)
+        statics.append(static)
+    return branches, tuple(statics)
+
+
+def _flatten(value: Value) -> tuple[list, tuple]:
+    return _halves(value)
+
+
+def _flatten_with_keys(value: Value) -> tuple[list, tuple]:
+    branches, statics = _halves(value)
+    keys = map(jax.tree_util.GetAttrKey, value._fields)
+    return list(zip(keys, branches, strict=True)), statics
+
+
+def _rebuild(cls: type, statics: tuple, branches: Any) -> Any:
+    names = cls._fields
+    fields = map(_join, branches, statics)
+    value = _restore(cls, dict(zip(names, fields, strict=True)))
+    object.__setattr__(value, "_statics", statics)
+    return value
