@@ -21,6 +21,16 @@ def norm(x, axis=None):
     return np.sqrt(np.sum(np.square(x), axis=axis, keepdims=axis is not None))
 
 
+def factors(n, r, axis, eps):
+    """|N| / (|R| + ε) for each column, or for the tensor.
+
+    Ours: 0 where R is 0 (the papers divide by 0 there; a column that is orthogonal to
+    all of P has no factor). The codes have ε = 1e-8, and there a factor of 1e8 |N|.
+    """
+    below = norm(r, axis) + eps
+    return np.where(below == 0, 0.0, norm(n, axis) / np.where(below == 0, 1.0, below))
+
+
 def leading(rank):
     """P = U[:, :r] of the gradient's singular vectors, the papers' choice.
 
@@ -175,7 +185,7 @@ def apollo(
         outside = np.sqrt(adam.w2) / adam.w1 if eps_hat else 1.0
         n = n / outside  # M / (sqrt(V) + ε̂), as the code has it
         axis = None if by_tensor else 0
-        s = divide(norm(n, axis), norm(r, axis) + eps_norm)
+        s = factors(n, r, axis, eps_norm)
         scaled, before = limit(g * s, before, growth, eps_norm)
         step = eta * outside * scale * wide(scaled)
         if eps_hat:
@@ -187,7 +197,7 @@ def apollo(
 
 
 def apollo_mini(theta, gradient, steps, **keywords):
-    """APOLLO with one factor for the tensor; the paper's has rank 1 and α = sqrt(128)."""
+    """APOLLO with one factor for the tensor; the paper's: rank 1, α = sqrt(128)."""
     keywords.setdefault("scale", np.sqrt(128))
     return apollo(theta, gradient, steps, by_tensor=True, **keywords)
 
@@ -235,7 +245,7 @@ def fira(
         outside = np.sqrt(adam.w2) / adam.w1 if eps_hat else 1.0
         n = n / outside  # M / (sqrt(V) + ε̂), as the code has it
         inside = (scale if scale_residual else 1.0) * adam.p @ r
-        s = (g - inside) * divide(norm(n, 0), norm(r, 0) + eps_norm)
+        s = (g - inside) * factors(n, r, 0, eps_norm)
         s, before = limit(s, before, growth, eps_norm)
         theta = theta - eta * outside * wide(scale * adam.p @ n + s)
         theta = theta - eta * at(weight_decay, k) * theta

@@ -58,7 +58,7 @@ def muon(
     coefficients=QUINTIC,
 ):
     """K. Jordan, Y. Jin, V. Boza, et al., Muon: An optimizer for hidden layers in
-    neural networks, 2024, kellerjordan.github.io/posts/muon, and the authors' `muon.py`.
+    neural networks, 2024, kellerjordan.github.io/posts/muon, and its `muon.py`.
 
     The post: B <- μ B + G; O <- NewtonSchulz5(B); θ <- θ - η O, "Nesterov-style" with
     G + μ B in place of B. The code takes an average, B <- μ B + (1 - μ) G and
