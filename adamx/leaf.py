@@ -51,7 +51,7 @@ class Leaf(NamedTuple):
         path: where the leaf stands, such as `layers/0/kernel`, if the rule reads it.
     """
 
-    count: Int[Array, ""]
+    count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]
     param: Float[Array, "..."] | None = None
     shared: Mapping[str, Array] = {}
     extra: Mapping[str, Any] = {}
@@ -74,4 +74,4 @@ class State(NamedTuple):
 
     count: Any
     slots: dict[str, Any]
-    inner: dict[str, Any] = {}
+    inner: dict[str, Any] = {}  # noqa: RUF012  never written to

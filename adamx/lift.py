@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.core import Tracer
 from jax.experimental.shard_alike import shard_alike
 
 from . import _checks, _structure, hyper
@@ -24,7 +25,7 @@ from .numerics import compute_dtype
 
 def _full(like: Any, value: float, dtype: Any) -> Any:
     """An array of `value` with the shape and sharding of `like`."""
-    if isinstance(like, jax.core.Tracer):
+    if isinstance(like, Tracer):
         # plain zeros lose the sharding under jit
         return shard_alike(like, jnp.full(like.shape, value, dtype))[1]
     placed = getattr(like, "sharding", None) if _is_placed(like) else None

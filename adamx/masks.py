@@ -130,7 +130,7 @@ def as_mask(where: str, mask: Any) -> Mask | None:
         if _takes(mask, 1):
             return ByCallable(mask)
         if _takes(mask, 2):
-            return ByPredicate(mask)
+            return ByPredicate(mask)  # pyright: ignore[reportArgumentType]
         raise _checks.refuse(
             where,
             "a callable `mask` must take the parameters, or a path and a leaf",
@@ -143,7 +143,7 @@ def as_mask(where: str, mask: Any) -> Mask | None:
     return ByTree(tuple(map(bool, leaves)), structure)
 
 
-def _takes(function: Callable, number: int) -> bool:
+def _takes(function: Callable[..., Any], number: int) -> bool:
     try:
         inspect.signature(function).bind(*range(number))
     except TypeError:

@@ -1,4 +1,4 @@
-"""A saved state for a transformation whose constants have become arrays or schedules."""
+"""A saved state for a transformation whose constants are now arrays or schedules."""
 
 from typing import Any
 
@@ -69,9 +69,8 @@ def _fill(tx: Any, fresh: Any, saved: Any) -> Any:
                 f"{sorted(saved.slots)}. It was saved by another algorithm; start "
                 f"afresh with tx.init(params)."
             )
-    left = sorted(
-        n for n in saved.slots.keys() - slots.keys() if not _is_weight(n, slots)
-    )
+    over = saved.slots.keys() - slots.keys()
+    left = sorted(name for name in over if not _is_weight(name, slots))
     if left or saved.inner.keys() != fresh.inner.keys():
         raise _checks.AdamxError(
             f"restore: everything saved must have a place, got slots {left} and states "

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import optax
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from . import _checks, hyper, lift
@@ -38,10 +39,10 @@ class Transformation(Value, optax.GradientTransformationExtraArgs):
     def __getitem__(self, i: Any) -> Any:
         return (self.init, self.update)[i]
 
-    def _asdict(self) -> dict[str, Callable]:
+    def _asdict(self) -> dict[str, Callable]:  # pyright: ignore[reportIncompatibleMethodOverride]
         return {"init": self.init, "update": self.update}
 
-    def _replace(self, **functions: Callable) -> optax.GradientTransformationExtraArgs:
+    def _replace(self, **functions: Callable) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         return optax.GradientTransformationExtraArgs(**self._asdict() | functions)
 
     @property
@@ -130,7 +131,7 @@ def _pair(tx: Transformation) -> _Pair:
     if "_pair" not in tx.__dict__:
         fields = {name: getattr(tx, name) for name in tx._fields}
         twin = _restore(type(tx), fields)  # the key must not hold the pair
-        traced = any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(tx))
+        traced = any(isinstance(x, Tracer) for x in jax.tree.leaves(tx))
         pair = _Pair(twin) if traced else _interned(_pairs, twin, _Pair)
         object.__setattr__(tx, "_pair", pair)
     return tx.__dict__["_pair"]
@@ -245,5 +246,5 @@ def require_rule(where: str, name: str, part: Any) -> None:
             where,
             f"`{name}` must be a rule on one leaf, such as Ema(0.9)",
             repr(part),
-            "A transformation that sees the whole tree goes into adamx.chain beside it.",
+            "What sees the whole tree goes into adamx.chain beside it.",
         )

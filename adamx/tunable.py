@@ -74,7 +74,7 @@ class Tunable(Transformation):
     def _with(self, values: dict[str, Array]) -> Any:
         def put(owner: Value, field: str, old: Any) -> Any:
             name = hyper.public_name(owner, field)
-            return values[name] if name in values else old
+            return values.get(name, old)
 
         return hyper.rewrite(self.inner, put)
 
@@ -141,7 +141,8 @@ def tunable(tx: Transformation, *names: str) -> Tunable:
     for name in names:
         if name not in known:
             raise _checks.AdamxError(
-                f"tunable: every name must be a hyperparameter of {tx!r}, got {name!r}. "
+                f"tunable: every name must be a hyperparameter of {tx!r}, "
+                f"got {name!r}. "
                 f"{_checks.suggest(name, known)}"
             )
         if isinstance(known[name], _Ambiguous):
@@ -213,7 +214,8 @@ def replace_hyperparams(state: Any, **values: Any) -> Any:
                 f"it is. Give the transformation a number instead of the schedule."
             )
         number = isinstance(value, float | int) and not isinstance(value, bool)
-        if not number and not (is_array(value) and value.shape == known[name].shape):
+        array = is_array(value) and jnp.shape(value) == known[name].shape
+        if not (number or array):
             raise _checks.refuse(
                 "replace_hyperparams",
                 f"`{name}` must be one number, like the one in the state",

@@ -8,10 +8,11 @@ pytree; everything else is static. Knows nothing of optimizers.
 import dataclasses
 import functools
 import types
-from typing import Any, Self, dataclass_transform
+from typing import Any, ClassVar, Self, dataclass_transform
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 
 def is_array(x: Any) -> bool:
@@ -67,6 +68,9 @@ class Value:
     hash alike: arrays compare by shape, dtype and content, tracers by identity, and
     both hash by shape and dtype. `repr` is the expression that builds the value.
     """
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field]]
+    _fields: ClassVar[tuple[str, ...]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -128,7 +132,7 @@ def _same(a: Any, b: Any) -> bool:
         return True
     if not (is_array(a) and is_array(b)):
         return type(a) is type(b) and bool(a == b)
-    if isinstance(a, jax.core.Tracer) or isinstance(b, jax.core.Tracer):
+    if isinstance(a, Tracer) or isinstance(b, Tracer):
         return False
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
@@ -137,7 +141,7 @@ def _same(a: Any, b: Any) -> bool:
 
 def show(x: Any) -> str:
     """The expression that builds `x`, as far as there is one."""
-    if isinstance(x, jax.core.Tracer):
+    if isinstance(x, Tracer):
         return f"Traced<{x.dtype}{list(x.shape)}>"
     if is_array(x):
         numbers = np.asarray(x).tolist()
@@ -157,7 +161,7 @@ def _qualified(function: Any, module: str) -> str:
     return f"{module}.{function.__qualname__}"
 
 
-def _restore(cls: type, fields: dict[str, Any]) -> Any:
+def _restore(cls: Any, fields: dict[str, Any]) -> Any:
     """Rebuild without running `__init__`: the fields were checked when first built."""
     value = cls.__new__(cls)
     for name, field in fields.items():

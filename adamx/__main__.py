@@ -1,0 +1,39 @@
+"""`python -m adamx`: a thin front for the commands, each of which is a package."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from .race import command as race
+from .race.refusal import Refusal
+
+BAD_INPUT = 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """One that refuses in a sentence, without its usage in front."""
+
+    def error(self, message: str) -> NoReturn:
+        message = message.removeprefix("argument ")
+        self.exit(BAD_INPUT, f"{self.prog}: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = _Parser(prog="python -m adamx", description="The Adam family for JAX.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    racing = commands.add_parser("race", help="train with several optimizers, compare")
+    race.add_arguments(racing)
+    args = parser.parse_args(argv)
+    if args.command is None:
+        parser.print_help(sys.stderr)
+        return BAD_INPUT
+    try:
+        return race.run(args)
+    except Refusal as refusal:
+        print(f"{racing.prog}: {refusal}", file=sys.stderr)
+        return BAD_INPUT
+
+
+if __name__ == "__main__":
+    sys.exit(main())
