@@ -156,7 +156,7 @@ def mars_approximate(
     weight_decay=0.0,
     first_difference=True,
 ):
-    """Yuan et al., arXiv:2411.10438, MARS-approx of section 3: the second gradient is
+    """Yuan et al., arXiv:2411.10438, MARS-approx: the second gradient is
     the one of the step before, ∇f(x_{t-1}, ξ_{t-1}), and no gradient is taken twice.
 
     The pseudo-code does not say what precedes the first gradient. The authors' code

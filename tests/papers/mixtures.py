@@ -1,4 +1,4 @@
-"""Adam with a fast and a slow memory of the gradient: AdEMAMix and its simplification."""
+"""Adam with a fast and a slow memory of the gradient: AdEMAMix, and simplified."""
 
 import math
 
@@ -8,7 +8,7 @@ from .form import at, divide, trajectory
 
 
 def alpha_schedule(alpha, warmup):
-    """f_α(t, α, T_α) = min(t α / T_α, α) of AdEMAMix, section 3.
+    """f_α(t, α, T_α) = min(t α / T_α, α) of AdEMAMix.
 
     The paper counts from t = 1, so step k, which has k steps behind it, has t = k + 1.
     """
@@ -16,7 +16,7 @@ def alpha_schedule(alpha, warmup):
 
 
 def b3_schedule(b3, warmup, b_start=0.9):
-    """f_β3(t, β3, β_start, T_β3) of AdEMAMix, section 3, at t = k + 1:
+    """f_β3(t, β3, β_start, T_β3) of AdEMAMix, at t = k + 1:
 
     min(exp(ln β_start ln β3 / ((1 - t/T) ln β3 + (t/T) ln β_start)), β3), which makes
     the half-life of the average, ln 0.5 / ln β - 1, grow linearly up to t = T.
@@ -110,7 +110,7 @@ def simplified_ademamix(
     bias_correction1=False,
 ):
     """D. Morwani, N. Vyas, H. Zhang, S. Kakade, Connections between Schedule-Free
-    Optimizers, AdEMAMix, and Accelerated SGD Variants, arXiv:2502.02431, the section on
+    Optimizers, AdEMAMix, and Accelerated SGD Variants, arXiv:2502.02431, the method
     Simplified-AdEMAMix, and the authors' code for corrections, epsilon and decay.
 
     The average is a sum, m = β1 m + g, "in theory style (not EMA style)". As in the

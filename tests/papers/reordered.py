@@ -51,8 +51,8 @@ def laprop_official(
     eps=1e-15,
     weight_decay=0.0,
 ):
-    """Ziyin, Wang & Ueda, arXiv:2002.04839, as the authors' code and its README, section
-    "Additional Details compared with the Paper", have it.
+    """Ziyin, Wang & Ueda, arXiv:2002.04839, as the authors' code has it, and as its
+    README, "Additional Details compared with the Paper", says.
 
     Differs from the paper when the rate changes: the rate multiplies each normalised
     gradient as it enters the average, and the correction is the average of the rates
@@ -76,7 +76,7 @@ def laprop_official(
 
 
 def fourth_root(t):
-    """c_t = t^{1/4}, the clip of ADOPT's section on Algorithm 2 and of its code."""
+    """c_t = t^{1/4}, the clip of ADOPT: the authors' default, and the theory's."""
     return t**0.25
 
 
