@@ -1,0 +1,1 @@
+"""Measurements of adamx beside its peers: `python -m benchmarks` lists them."""

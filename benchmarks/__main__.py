@@ -1,0 +1,47 @@
+"""The command line: `python -m benchmarks <name> [options]`.
+
+A benchmark is a module with `main(argv) -> exit code`; its row below is all that the
+command line knows of it, and only the one asked for is imported.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+BENCHMARKS = {
+    "step": "trace, compile, step and eager time and temporaries beside Optax",
+    "device": "the same on an accelerator, and its parity to the CPU",
+    "tables": "the generated tables of members and of deviations",
+    "failure_modes": "small tasks that break optimizers, as a pass/fail map",
+}
+
+
+def usage() -> str:
+    width = max(map(len, BENCHMARKS))
+    rows = "\n".join(f"  {name:<{width}}  {what}" for name, what in BENCHMARKS.items())
+    return f"usage: python -m benchmarks <name> [options]\n\n{rows}"
+
+
+def main(argv: Sequence[str]) -> int:
+    name, *rest = argv or ["--help"]
+    if name in ("-h", "--help"):
+        print(usage())
+        return 0
+    if name not in BENCHMARKS:
+        print(
+            f"benchmarks: the name must be one of {', '.join(BENCHMARKS)}, got {name}.",
+            file=sys.stderr,
+        )
+        return 2
+    try:
+        module = importlib.import_module(f"benchmarks.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"benchmarks.{name}":
+            raise
+        print(f"benchmarks: {name} is not written yet.", file=sys.stderr)
+        return 2
+    return module.main(rest)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

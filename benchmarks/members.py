@@ -1,0 +1,76 @@
+"""The members that are measured, each with the Optax twin of the same arithmetic.
+
+A later member is one more row. The two sides must be the same mathematics: where the
+defaults of the two libraries are different forms, the row brings them to one form by a
+keyword of either and says so in `form`. `benchmarks.parity` checks it in float64 before
+anything is timed.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import optax
+
+import adamx
+
+Make = Callable[[], optax.GradientTransformation]
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """One row: how each side is built, anew at every call."""
+
+    name: str
+    moments: int  # arrays like the parameters that it keeps; decides which bars hold
+    ours: Make
+    twin: Make
+    form: str = "as both libraries have it"
+
+    def null(self) -> "Member":
+        """Optax on both sides: what it shows beside 1 is the noise of the harness."""
+        return dataclasses.replace(self, ours=self.twin)
+
+
+RATE = 1e-3
+
+MEMBERS = {
+    member.name: member
+    for member in (
+        Member(
+            "sgd",
+            1,
+            lambda: adamx.sgd(RATE, momentum=0.9),
+            lambda: optax.sgd(RATE, momentum=0.9),
+            "momentum 0.9, before the rate on either side",
+        ),
+        Member(
+            "adagrad",
+            1,
+            lambda: adamx.adagrad(RATE, adamx.RootEps(1e-7)),
+            lambda: optax.adagrad(RATE, initial_accumulator_value=0.0, eps=1e-7),
+            "Optax's: eps inside the root (adamx puts it outside); both start at 0",
+        ),
+        Member(
+            "rmsprop",
+            1,
+            lambda: adamx.rmsprop(RATE),
+            lambda: optax.rmsprop(RATE, decay=0.9, eps_in_sqrt=False),
+            "adamx's: eps outside the root (Optax puts it inside)",
+        ),
+        Member("adam", 2, lambda: adamx.adam(RATE), lambda: optax.adam(RATE)),
+        Member(
+            "adamw",
+            2,
+            lambda: adamx.adamw(RATE, weight_decay=1e-2),
+            lambda: optax.adamw(RATE, weight_decay=1e-2),
+            "weight decay 0.01 (adamx's default; Optax's is 0.0001)",
+        ),
+        Member(
+            "radam",
+            2,
+            lambda: adamx.radam(RATE),
+            lambda: optax.radam(RATE),
+            "threshold 5; where rho equals it exactly, only Optax rectifies",
+        ),
+    )
+}
