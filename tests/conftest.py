@@ -25,7 +25,9 @@ import jax
 import pytest
 from jaxtyping import install_import_hook
 
-install_import_hook("adamx", "beartype.beartype")
+from .typechecker import check
+
+install_import_hook("adamx", f"{check.__module__}.{check.__name__}")
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def docstrings():
                 yield pytest.param(doc, str(place), line, id=f"{place}:{name}")
 
 
-@pytest.mark.parametrize(("doc", "place", "line"), docstrings())
+@pytest.mark.parametrize(("doc", "place", "line"), list(docstrings()))
 def test_docstring(doc, place, line):
     example = doctest.DocTestParser().get_doctest(doc, dict(NAMES), place, place, line)
     report = []
