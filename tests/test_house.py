@@ -112,6 +112,6 @@ def test_alias_docstring_follows_the_template(member):
 
 
 @pytest.mark.parametrize("member", ALIASES, ids=lambda member: member.name)
-def test_scale_by_names_its_alias(member):
+def test_scale_by_gives_its_reference(member):
     doc = inspect.getdoc(getattr(adamx, f"scale_by_{member.name}")) or ""
-    assert member.name in doc
+    assert re.search(r"^Reference: \w", doc, re.MULTILINE)
