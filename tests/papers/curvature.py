@@ -1,4 +1,4 @@
-"""Methods that divide by an estimate of the diagonal of the Hessian: Sophia, AdaHessian.
+"""Methods that divide by an estimate of the Hessian's diagonal: Sophia, AdaHessian.
 
 The estimate is given: `hessian(k, theta)`, called only at the steps that use it.
 """
@@ -81,7 +81,7 @@ def sophia_official(
     is in the estimate here.
 
     Differs from the paper: epsilon is added, not a maximum, and h is renewed after the
-    step, at steps `update_interval` - 1, 2 `update_interval` - 1, …, with the parameters
+    step, at steps `update_interval` - 1, 2 `update_interval` - 1, …, at the parameters
     just reached, so the first `update_interval` steps see h = 0 and are ±1. A negative
     estimate, which Gauss-Newton-Bartlett never gives, would not be clipped.
     """
@@ -128,9 +128,10 @@ def adahessian(
     average=spatial_average,
     magnitude=False,
 ):
-    """Z. Yao, A. Gholami, S. Shen, M. Mustafa, K. Keutzer, M. W. Mahoney, ADAHESSIAN: An
-    Adaptive Second Order Optimizer for Machine Learning, AAAI 2021, arXiv:2006.00719,
-    Algorithm 1, with v̄_t = (sqrt(Σ (1 - β2) β2^{t-i} D_i D_i / (1 - β2^t)))^k.
+    """Z. Yao, A. Gholami, S. Shen, M. Mustafa, K. Keutzer, M. W. Mahoney, ADAHESSIAN:
+    An Adaptive Second Order Optimizer for Machine Learning, AAAI 2021,
+    arXiv:2006.00719, Algorithm 1, with
+    v̄_t = (sqrt((1 - β2) Σ β2^{t-i} D_i D_i / (1 - β2^t)))^k.
 
     `average` is the spatial averaging (`lambda d: d` for none). Departs: ε, which the
     pseudo-code lacks, is added after the power, and `weight_decay` to the step before

@@ -16,9 +16,9 @@ def lion(
     b2=0.99,
     weight_decay=1e-3,
 ):
-    """X. Chen, C. Liang, D. Huang, E. Real, K. Wang, Y. Liu, H. Pham, X. Dong, T. Luong,
-    C.-J. Hsieh, Y. Lu, Q. V. Le, Symbolic Discovery of Optimization Algorithms, NeurIPS
-    2023, arXiv:2302.06675, Algorithm 2. No departure; sign(0) is 0.
+    """X. Chen, C. Liang, D. Huang, E. Real, K. Wang, Y. Liu, H. Pham, X. Dong,
+    T. Luong, C.-J. Hsieh, Y. Lu, Q. V. Le, Symbolic Discovery of Optimization
+    Algorithms, NeurIPS 2023, arXiv:2302.06675, Algorithm 2. No departure; sign(0) is 0.
     """
     m = np.zeros_like(theta)
     for k in range(steps):

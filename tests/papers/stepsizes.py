@@ -36,7 +36,7 @@ def adadelta(
 
 
 def grown(delta, product, eta_minus, eta_plus, smallest, largest):
-    """Δ(t) of Rprop: grown where the sign stayed, shrunk where it changed, else kept."""
+    """Rprop's Δ: grown where the sign stayed, shrunk where it changed, kept at 0."""
     return np.where(
         product > 0,
         np.minimum(delta * eta_plus, largest),
