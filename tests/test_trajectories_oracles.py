@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests import papers, trajectories
+from tests.papers import stepsizes
 
 RTOL = 1e-12
 
@@ -59,13 +60,39 @@ def adamw(run):
     return papers.adamw, {"weight_decay": run.defaults["weight_decay"]}
 
 
-def radam(run):
-    return papers.radam_torch, {}
+def decoupled(oracle):
+    """torch shrinks the parameters where its option asks for that, else it is L2."""
+
+    def of(run):
+        o = run.defaults
+        apart = o.get("decoupled_weight_decay", False)
+        return oracle, {"weight_decay": o["weight_decay"]} if apart else {}
+
+    return of
 
 
-def radam_decoupled(run):
+def nadam(run):
+    oracle, own = decoupled(papers.nadam_torch)(run)
+    return oracle, own | {"momentum_decay": run.defaults["momentum_decay"]}
+
+
+def adamax(run):
+    return papers.adamax, {}
+
+
+def adadelta(run):
+    return stepsizes.adadelta, {"rho": run.defaults["rho"]}
+
+
+def rprop(run):
     o = run.defaults
-    return papers.radam_torch, {"weight_decay": o["weight_decay"]}
+    (eta_minus, eta_plus), (low, high) = o["etas"], o["step_sizes"]
+    return stepsizes.rprop, {
+        "eta_minus": eta_minus,
+        "eta_plus": eta_plus,
+        "min_step_size": low,
+        "max_step_size": high,
+    }
 
 
 # For each run: its oracle, with the keywords that only this oracle has.
@@ -84,9 +111,21 @@ CASES = {
     "adam_l2": adam,
     "adamw": adamw,
     "adamw_scheduled": adamw,
-    "radam": radam,
-    "radam_quick": radam,
-    "radam_decoupled": radam_decoupled,
+    "adam_amsgrad": decoupled(papers.amsgrad_torch),
+    "adam_amsgrad_l2": decoupled(papers.amsgrad_torch),
+    "adamw_amsgrad": decoupled(papers.amsgrad_torch),
+    "radam": decoupled(papers.radam_torch),
+    "radam_quick": decoupled(papers.radam_torch),
+    "radam_decoupled": decoupled(papers.radam_torch),
+    "nadam": nadam,
+    "nadam_l2": nadam,
+    "nadam_decoupled": nadam,
+    "adamax": adamax,
+    "adamax_l2": adamax,
+    "adadelta": adadelta,
+    "adadelta_l2": adadelta,
+    "rprop": rprop,
+    "rprop_options": rprop,
 }
 
 

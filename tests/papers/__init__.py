@@ -28,12 +28,77 @@ from .adam_forms import (
     adamw,
     adamw_independent,
 )
-from .adaptive import adagrad, adagrad_tf, rmsprop, rmsprop_tf
-from .form import at, divide, l2, trajectory
-from .momentum import sgd
-from .rectified import radam, radam_torch
+from .adaptive import (
+    adagrad,
+    adagrad_tf,
+    rmsprop,
+    rmsprop_tf,
+)
+from .blends import (
+    adapnm,
+    diffgrad,
+    qhadam,
+)
+from .bounded import (
+    adabound,
+    adabound_paper,
+    adamod,
+    adamod_official,
+)
+from .corrected import (
+    adamc,
+    adamd,
+)
+from .delayed import (
+    adashift,
+    adashift_elementwise,
+    avagrad,
+    avagrad_official,
+)
+from .form import (
+    at,
+    divide,
+    l2,
+    trajectory,
+)
+from .infinity_norm import (
+    adamax,
+    adamaxw,
+)
+from .long_memory import (
+    amsgrad,
+    amsgrad_paper,
+    amsgrad_torch,
+    padam,
+    padam_official,
+)
+from .momentum import (
+    sgd,
+)
+from .nesterov import (
+    nadam,
+    nadam_torch,
+    nadamw,
+    nadamw_algoperf,
+)
+from .rectified import (
+    radam,
+    radam_torch,
+)
+from .variances import (
+    adabelief,
+    adabelief_rectified,
+    msvag,
+    yogi,
+    yogi_official,
+    yogi_paper,
+)
 
 __all__ = [
+    "adabelief",
+    "adabelief_rectified",
+    "adabound",
+    "adabound_paper",
     "adagrad",
     "adagrad_tf",
     "adam",
@@ -41,15 +106,41 @@ __all__ = [
     "adam_eps_max",
     "adam_eps_root",
     "adam_l2",
+    "adamax",
+    "adamaxw",
+    "adamc",
+    "adamd",
+    "adamod",
+    "adamod_official",
     "adamw",
     "adamw_independent",
+    "adapnm",
+    "adashift",
+    "adashift_elementwise",
+    "amsgrad",
+    "amsgrad_paper",
+    "amsgrad_torch",
     "at",
+    "avagrad",
+    "avagrad_official",
+    "diffgrad",
     "divide",
     "l2",
+    "msvag",
+    "nadam",
+    "nadam_torch",
+    "nadamw",
+    "nadamw_algoperf",
+    "padam",
+    "padam_official",
+    "qhadam",
     "radam",
     "radam_torch",
     "rmsprop",
     "rmsprop_tf",
     "sgd",
     "trajectory",
+    "yogi",
+    "yogi_official",
+    "yogi_paper",
 ]
