@@ -200,8 +200,8 @@ def spam(
 
     At t = ΔT, 2ΔT, … (`interval`) both moments return to zero and the rate is scaled by
     1 - 0.99 (1 + cos(π j / (N + 1))) / 2, j = 0, 1, … steps since, N = `warmup`; there
-    is no such warm-up at the start. The corrections go on counting from t = 1. Clipped, as
-    in `adam_spike_clip`, where t and t mod ΔT are both at least `grad_accu_steps`.
+    is no such warm-up at the start. The corrections count on from t = 1. Clipped, as in
+    `adam_spike_clip`, where t and t mod ΔT are both at least `grad_accu_steps`.
     Epsilon is on the uncorrected root, the decay after the step, on the new θ.
     """
     m = np.zeros_like(theta)
