@@ -1,0 +1,133 @@
+"""Labelled pictures: the digits that ship with adamx, or a user's `.npz` file.
+
+A file holds two arrays: `x`, numbers of shape `(n, features)`, `(n, height, width)` or
+`(n, height, width, channels)`, and `y`, `n` integer labels from 0. The split is fixed:
+the rows are shuffled by NumPy's frozen `RandomState(0)`, and one fifth of them, rounded
+down, is the test set (digits: 1,438 to train with, 359 to test with). Pictures are
+shifted and scaled by the mean and standard deviation of all numbers in the training
+set.
+"""
+
+import dataclasses
+import importlib.resources
+import pathlib
+import zipfile
+
+import numpy as np
+
+from .refusal import Refusal
+
+TEST_SHARE = 5  # one row in so many
+LAYOUT = (
+    "a file made by np.savez(path, x=x, y=y): x numbers of shape (n, features), "
+    "(n, height, width) or (n, height, width, channels), y n integer labels from 0"
+)
+FEWEST = 10
+MOST_CLASSES = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """A split data set: float32 pictures and int32 labels."""
+
+    name: str
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    classes: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one picture."""
+        return self.x_train.shape[1:]
+
+
+def load(source: str) -> Data:
+    """`digits`, or the path of a file with the layout above."""
+    if source == "digits":
+        held = importlib.resources.files("adamx.race") / "digits.npz"
+        with importlib.resources.as_file(held) as path:
+            x, y = _read(path, source)
+        return split(source, x, y)
+    path = pathlib.Path(source)
+    if not path.is_file():
+        raise Refusal(
+            f"--data {source}: there is no such file; give `digits` or the path of "
+            f"{LAYOUT}."
+        )
+    x, y = _read(path, source)
+    _check(x, y, source)
+    return split(path.stem, x, y)
+
+
+def split(name: str, x: np.ndarray, y: np.ndarray) -> Data:
+    """The fixed split, with the pictures shifted and scaled as the training set is."""
+    frozen = np.random.RandomState(0)
+    order = frozen.permutation(len(x))
+    test, train = np.split(order, [len(x) // TEST_SHARE])
+    mean, spread = x[train].mean(dtype=np.float64), x[train].std(dtype=np.float64)
+    if spread == 0:
+        raise Refusal(
+            f"--data {name}: every number of `x` is {mean:g}, so that there is nothing "
+            "to learn; give pictures that differ."
+        )
+    scaled = ((x - mean) / spread).astype(np.float32)
+    y = y.astype(np.int32)
+    classes = int(y.max()) + 1
+    return Data(name, scaled[train], y[train], scaled[test], y[test], classes)
+
+
+def _read(path: pathlib.Path, source: str) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            if not hasattr(held, "files"):
+                raise Refusal(f"--data {source}: holds one bare array; give {LAYOUT}.")
+            if missing := [key for key in ("x", "y") if key not in held.files]:
+                found = ", ".join(held.files) or "nothing"
+                raise Refusal(
+                    f"--data {source}: lacks `{missing[0]}` (found: {found}); "
+                    f"give {LAYOUT}."
+                )
+            return held["x"], held["y"]
+    except Refusal:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        reason = str(error).split("\n")[0].rstrip(".")
+        raise Refusal(
+            f"--data {source}: cannot be read as an .npz file ({reason}); "
+            f"give {LAYOUT}."
+        ) from error
+
+
+def _check(x: np.ndarray, y: np.ndarray, source: str) -> None:
+    """Refuses what cannot be trained on."""
+
+    def refuse(what: str, remedy: str) -> None:
+        raise Refusal(f"--data {source}: {what}; {remedy}.")
+
+    if x.dtype.kind not in "buif":
+        refuse(f"`x` has dtype {x.dtype}", "give real numbers")
+    if y.dtype.kind not in "ui":
+        refuse(f"the labels `y` have dtype {y.dtype}", "give integers: y.astype(int)")
+    if x.ndim not in (2, 3, 4):
+        refuse(f"`x` has shape {x.shape}", "give (n, features) or (n, height, width)")
+    if y.shape != x.shape[:1]:
+        refuse(
+            f"`y` has shape {y.shape} where `x` has shape {x.shape}",
+            f"give one label for each row, shape ({len(x)},)",
+        )
+    if len(x) < FEWEST or 0 in x.shape:
+        refuse(f"`x` has shape {x.shape}", f"give at least {FEWEST} rows")
+    if not np.isfinite(x).all():
+        at = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
+        place = ", ".join(map(str, at))
+        refuse(f"x[{place}] is {x[at]}", "remove or replace the rows that have it")
+    low, high = int(y.min()), int(y.max())
+    if low < 0 or high >= MOST_CLASSES:
+        refuse(
+            f"the labels `y` go from {low} to {high}",
+            f"number the classes from 0 and use at most {MOST_CLASSES}",
+        )
+    if low == high:
+        refuse(f"every label of `y` is {low}", "give at least two classes")

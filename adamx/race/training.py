@@ -1,0 +1,178 @@
+"""Training: chunks of jitted steps under `lax.scan`, all seeds under one `vmap`.
+
+Every optimizer starts from the same parameters and sees the same minibatches: both
+depend on the seed alone. An epoch is a fresh shuffle of the training set. Between two
+chunks the host looks at the loss over the whole of both sets, so that nothing but
+steps is timed.
+"""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from .data import Data
+from .models import Model, loss_and_accuracy
+
+POINTS = 25  # how often the curves are looked at
+WORSE = 2.0  # heuristic: ending at so many times the loss of the start is diverging
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Seed number i of the race is `seed + i`."""
+
+    steps: int
+    seeds: int
+    seed: int
+    batch: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One optimizer's race. Curves have the shape (seeds, points)."""
+
+    name: str
+    learning_rate: float
+    transformation: str
+    steps: np.ndarray  # the steps taken at each point; may end early
+    train_loss: np.ndarray
+    train_accuracy: np.ndarray
+    test_loss: np.ndarray
+    test_accuracy: np.ndarray
+    diverged_at: np.ndarray  # the first bad step of each seed, 0 for none
+    steps_per_second: float
+    compile_seconds: float
+    parameters: int
+    state_bytes: int
+
+    @property
+    def finished(self) -> np.ndarray:
+        """Which seeds did not diverge."""
+        return self.diverged_at == 0
+
+    @property
+    def state_bytes_per_parameter(self) -> float:
+        return self.state_bytes / self.parameters
+
+
+class Course:
+    """What all optimizers share: start, minibatches and measurement, compiled once."""
+
+    def __init__(self, model: Model, data: Data, settings: Settings):
+        self.settings = settings
+        self.train = jnp.asarray(data.x_train), jnp.asarray(data.y_train)
+        self.test = jnp.asarray(data.x_test), jnp.asarray(data.y_test)
+        self.rows = len(data.x_train)
+        seeds = settings.seed + jnp.arange(settings.seeds)
+        keys = jax.vmap(lambda s: jax.random.split(jax.random.key(s)))(seeds)
+        self.start = jax.jit(jax.vmap(model.init))(keys[:, 0])
+        self.shuffles = keys[:, 1]
+        self.loss = lambda params, x, y: loss_and_accuracy(model, params, x, y)[0]
+        self._measure = jax.jit(
+            lambda params, train, test: (
+                jax.vmap(lambda p: loss_and_accuracy(model, p, *train))(params),
+                jax.vmap(lambda p: loss_and_accuracy(model, p, *test))(params),
+            )
+        )
+
+    def measure(self, params: Any) -> list[np.ndarray]:
+        """Training loss and accuracy, test loss and accuracy, of each seed."""
+        measured = self._measure(params, self.train, self.test)
+        return [np.asarray(a) for pair in measured for a in pair]
+
+    def minibatches(self, key: jax.Array, epoch: Any, offset: Any, steps: int) -> Any:
+        """The rows of the next `steps` minibatches, from `offset` in `epoch` on."""
+        wanted = steps * self.settings.batch
+        epochs = epoch + jnp.arange((wanted - 1) // self.rows + 2)
+        keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, epochs)
+        shuffle = functools.partial(jax.random.permutation, x=self.rows)
+        rows = jax.vmap(shuffle)(keys).reshape(-1)
+        rows = jax.lax.dynamic_slice(rows, (offset,), (wanted,))
+        return rows.reshape(steps, self.settings.batch)
+
+
+def train(
+    name: str,
+    learning_rate: float,
+    tx: optax.GradientTransformation,
+    course: Course,
+    on_chunk: Callable[[int, list[np.ndarray], float], None] = lambda *_: None,
+) -> Run:
+    """Trains all seeds at once; `on_chunk(steps, measured, steps per second)`."""
+    settings = course.settings
+    params = jax.tree.map(jnp.copy, course.start)
+    state = jax.jit(jax.vmap(tx.init))(params)
+    length = -(-settings.steps // POINTS)
+    programs: dict[int, Any] = {}
+    compiling = training = 0.0
+    done, points, measured = 0, [0], [course.measure(params)]
+    diverged_at = np.zeros(settings.seeds, int)
+    while done < settings.steps and not diverged_at.all():
+        now = min(length, settings.steps - done)
+        epoch, offset = divmod(done * settings.batch, course.rows)
+        arguments = (params, state, course.shuffles, course.train, epoch, offset)
+        if now not in programs:
+            since = time.perf_counter()
+            programs[now] = _program(tx, course, now).lower(*arguments).compile()
+            compiling += time.perf_counter() - since
+        since = time.perf_counter()
+        params, state, losses = jax.block_until_ready(programs[now](*arguments))
+        training += time.perf_counter() - since
+        diverged_at = _first_bad(diverged_at, np.asarray(losses), done)
+        done += now
+        points.append(done)
+        measured.append(course.measure(params))
+        on_chunk(done, measured[-1], done / training)
+    curves = [np.stack(curve, axis=1) for curve in zip(*measured, strict=True)]
+    train_loss = curves[0]
+    ended_worse = ~(train_loss[:, -1] <= WORSE * train_loss[:, 0])
+    diverged_at = np.where((diverged_at == 0) & ended_worse, done, diverged_at)
+    return Run(
+        name,
+        learning_rate,
+        repr(tx),
+        np.asarray(points),
+        *curves,
+        diverged_at=diverged_at,
+        steps_per_second=done / training,
+        compile_seconds=compiling,
+        parameters=_total(params, lambda a: a.size) // settings.seeds,
+        state_bytes=_total(state, lambda a: a.nbytes) // settings.seeds,
+    )
+
+
+def _program(tx: optax.GradientTransformation, course: Course, steps: int) -> Any:
+    """`steps` train steps of all seeds as one jitted function."""
+
+    def of_seed(params, state, key, train, epoch, offset):
+        def step(carry, rows):
+            params, state = carry
+            x, y = train[0][rows], train[1][rows]
+            loss, grads = jax.value_and_grad(course.loss)(params, x, y)
+            updates, state = tx.update(grads, state, params)
+            return (optax.apply_updates(params, updates), state), loss
+
+        rows = course.minibatches(key, epoch, offset, steps)
+        (params, state), losses = jax.lax.scan(step, (params, state), rows)
+        return params, state, losses
+
+    all_seeds = jax.vmap(of_seed, in_axes=(0, 0, 0, None, None, None))
+    return jax.jit(all_seeds, donate_argnums=(0, 1))
+
+
+def _first_bad(diverged_at: np.ndarray, losses: np.ndarray, done: int) -> np.ndarray:
+    """The first step of each seed whose minibatch loss is not finite."""
+    bad = ~np.isfinite(losses)
+    first = done + bad.argmax(1) + 1
+    return np.where((diverged_at == 0) & bad.any(1), first, diverged_at)
+
+
+def _total(tree: Any, of: Callable[[jax.Array], int]) -> int:
+    return sum(of(leaf) for leaf in jax.tree.leaves(tree))
