@@ -57,7 +57,7 @@ def adabound_paper(
     b2=0.999,
     final_lr=0.1,
 ):
-    """Luo et al., arXiv:1902.09843, Algorithm 2, with the bounds of section 4:
+    """Luo et al., arXiv:1902.09843, Algorithm 2, with the paper's bounds:
 
         η_l(t) = η* (1 - 1 / ((1 - β2) t + 1)),  η_u(t) = η* (1 + 1 / ((1 - β2) t))
         η̂_t = Clip(α / sqrt(V_t), η_l(t), η_u(t)),  η_t = η̂_t / sqrt(t)

@@ -41,7 +41,7 @@ def adashift(
 ):
     """Z. Zhou, Q. Zhang, G. Lu, H. Wang, W. Zhang, Y. Yu, AdaShift: Decorrelation and
     Convergence of Adaptive Learning Rate Methods, ICLR 2019, arXiv:1810.00143, the
-    algorithm of section 5 with φ = max over the leaf (max-AdaShift):
+    AdaShift algorithm with φ = max over the leaf (max-AdaShift):
 
         m_t = Σ_{i<n} β1^i g_{t-i} / Σ_{i<n} β1^i
         v_t = β2 v_{t-1} + (1 - β2) φ(g²_{t-n}),  θ_t = θ_{t-1} - α m_t / sqrt(v_t)

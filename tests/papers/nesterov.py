@@ -46,8 +46,8 @@ def nadam_torch(
     momentum_decay=4e-3,
     weight_decay=0.0,
 ):
-    """Dozat's Nadam with the warming schedule of its section 2.2 as the pseudo-code of
-    torch.optim.NAdam has it: μ_t = β1 (1 - 0.96^(t ψ) / 2), ψ = `momentum_decay`.
+    """Dozat's Nadam with his warming schedule as the pseudo-code of torch.optim.NAdam
+    has it: μ_t = β1 (1 - 0.96^(t ψ) / 2), ψ = `momentum_decay`.
 
     Departs from Algorithm 2: the average m decays by β1 while its corrections are the
     products of μ_t. `weight_decay` is that page's decoupled kind.

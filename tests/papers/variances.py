@@ -178,7 +178,7 @@ def yogi_official(
 @trajectory
 def msvag(theta, gradient, steps, *, learning_rate=1e-2, beta=0.9):
     """L. Balles, P. Hennig, Dissecting Adam: The Sign, Magnitude and Variance of
-    Stochastic Gradients, ICML 2018, arXiv:1705.07774, Algorithm 2 (M-SVAG):
+    Stochastic Gradients, ICML 2018, arXiv:1705.07774, the M-SVAG algorithm:
 
         s_t = (v_t - m_t²) / (1 - ρ(β, t)),  γ_t = m_t² / (m_t² + ρ(β, t) s_t)
         θ_{t+1} = θ_t - α γ_t m_t
