@@ -1,0 +1,276 @@
+"""The table of members that every law runs through; a later member is one more row.
+
+A row says how the optimizer is called and whom it must agree with: the function of
+`tests.papers` that is written from its pseudo-code, and the Optax twin where the same
+form exists there. Nothing in here is arithmetic.
+"""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import optax
+import pytest
+
+import adamx
+from tests import papers
+
+RATE = 0.05
+SMALL = os.environ.get("ADAMX_GRID") == "small"
+"""Restricts the dtype grid to float32 (the second Python of the CI)."""
+
+# A schedule is arithmetic on the number of steps already taken, so that one function
+# serves the traced int32 of a member and the plain integer of an oracle.
+SCHEDULES: Mapping[str, Callable] = {
+    "learning_rate": lambda k: 0.05 / (1.0 + 0.1 * k),
+    "b1": lambda k: 0.5 + 0.45 * k / (k + 4.0),
+    "b2": lambda k: 1.0 - 0.5 / (k + 1.5),
+    "decay": lambda k: 0.95 - 0.5 / (k + 2.0),
+    "eps": lambda k: 1e-3 / (1.0 + k),
+    "momentum": lambda k: 0.5 + 0.4 * k / (k + 10.0),
+    "dampening": lambda k: 0.5 / (1.0 + 0.2 * k),
+    "weight_decay": lambda k: 0.3 / (1.0 + 0.05 * k),
+    "threshold": lambda k: 4.0 + 2.0 * k / (k + 9.0),
+}
+
+# Two ordinary values of each hyperparameter: for vmap, for arguments, for `tunable`.
+PAIRS: Mapping[str, tuple[float, float]] = {
+    "learning_rate": (0.05, 0.01),
+    "b1": (0.9, 0.6),
+    "b2": (0.999, 0.9),
+    "decay": (0.9, 0.6),
+    "eps": (1e-8, 1e-2),
+    "momentum": (0.9, 0.5),
+    "dampening": (0.1, 0.3),
+    "weight_decay": (0.01, 0.2),
+    "threshold": (5.0, 7.0),
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Variant:
+    """One way to call a member, and the other descriptions of that same arithmetic."""
+
+    label: str
+    keywords: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    oracle: str | None = None  # where another function of tests.papers describes it
+    oracle_keywords: Mapping[str, Any] | None = (
+        None  # where they differ from `keywords`
+    )
+    twin: Callable[..., optax.GradientTransformation] | None = None  # takes the rate
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Member:
+    """One optimizer: its name, its hyperparameters, its variants."""
+
+    name: str
+    variants: tuple[Variant, ...]
+    hypers: tuple[str, ...]  # besides the rate; each may be a float, array or schedule
+    slots: tuple[str, ...]  # of the first variant
+    unscheduled: tuple[str, ...] = ()  # of `hypers`: those whose paper has no schedule
+    scale_free_from: int | None = None  # the step from which u(c·g) = u(g) at eps = 0
+    reach: str = "elementwise"
+
+    def alias(self, learning_rate=RATE, **keywords):
+        return getattr(adamx, self.name)(learning_rate=learning_rate, **keywords)
+
+    def scale_by(self, **keywords):
+        unscaled = {k: v for k, v in keywords.items() if k not in NOT_IN_SCALE_BY}
+        return getattr(adamx, f"scale_by_{self.name}")(**unscaled)
+
+
+NOT_IN_SCALE_BY = ("learning_rate", "weight_decay", "mask")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Case:
+    """A member in one of its variants: what most laws are parametrised with."""
+
+    member: Member
+    variant: Variant
+
+    @property
+    def keywords(self):
+        return self.variant.keywords
+
+    def alias(self, learning_rate=RATE, **changes):
+        return self.member.alias(learning_rate, **{**self.keywords, **changes})
+
+    def scale_by(self, **changes):
+        return self.member.scale_by(**{**self.keywords, **changes})
+
+    @property
+    def first(self):
+        """Whether this is the default form, on which the costlier laws run."""
+        return self.variant is self.member.variants[0]
+
+    @property
+    def hypers(self):
+        """Names that may vary: those whose value is not already a part.
+
+        Nesterov's momentum takes no dampening, as in torch.
+        """
+        return tuple(
+            name
+            for name in self.member.hypers
+            if isinstance(self.keywords.get(name, 0.0), float)
+            and not (name == "dampening" and self.keywords.get("nesterov"))
+        )
+
+    @property
+    def schedules(self):
+        """The rate and every hyperparameter that the paper lets vary, as schedules."""
+        names = ("learning_rate", *self.hypers)
+        return {n: SCHEDULES[n] for n in names if n not in self.member.unscheduled}
+
+    def oracle(self, theta, gradient, steps, **changes):
+        keywords = self.variant.oracle_keywords
+        keywords = self.keywords if keywords is None else keywords
+        described = getattr(papers, self.variant.oracle or self.member.name)
+        return described(theta, gradient, steps, **{**keywords, **changes})
+
+    def __str__(self):
+        label = self.variant.label
+        return self.member.name + (f"-{label}" if label else "")
+
+
+ALIASES = (
+    Member(
+        "sgd",
+        (
+            Variant("", twin=optax.sgd),
+            Variant(
+                "momentum",
+                {"momentum": 0.9},
+                twin=functools.partial(optax.sgd, momentum=0.9),
+            ),
+            Variant(
+                "nesterov",
+                {"momentum": 0.9, "nesterov": True},
+                twin=functools.partial(optax.sgd, momentum=0.9, nesterov=True),
+            ),
+            Variant("dampening", {"momentum": 0.8, "dampening": 0.3}),
+        ),
+        hypers=("momentum", "dampening"),
+        slots=(),
+    ),
+    Member(
+        "adagrad",
+        (
+            Variant(""),
+            Variant("start", {"initial_accumulator": 0.1, "eps": 1e-6}),
+        ),
+        hypers=("eps",),
+        slots=("sum_of_squares",),
+        scale_free_from=1,
+    ),
+    Member(
+        "rmsprop",
+        (
+            Variant(
+                "",
+                twin=functools.partial(optax.rmsprop, decay=0.9, eps_in_sqrt=False),
+            ),
+            Variant(
+                "centered",
+                {"centered": True, "eps": 1e-4},
+                twin=functools.partial(
+                    optax.rmsprop,
+                    decay=0.9,
+                    eps=1e-4,
+                    eps_in_sqrt=False,
+                    centered=True,
+                ),
+            ),
+            Variant(
+                "momentum",
+                {"momentum": 0.8, "decay": 0.95},
+                twin=functools.partial(
+                    optax.rmsprop, decay=0.95, eps_in_sqrt=False, momentum=0.8
+                ),
+            ),
+            Variant("all", {"centered": True, "momentum": 0.8, "eps": 1e-3}),
+        ),
+        hypers=("decay", "eps", "momentum"),
+        slots=("nu",),
+        scale_free_from=1,
+    ),
+    Member(
+        "adam",
+        (
+            Variant("", twin=optax.adam),
+            Variant(
+                "coarse",
+                {"b1": 0.6, "b2": 0.9, "eps": 1e-2},
+                twin=functools.partial(optax.adam, b1=0.6, b2=0.9, eps=1e-2),
+            ),
+            Variant("no-b1", {"b1": 0.0}, twin=functools.partial(optax.adam, b1=0.0)),
+            Variant(
+                "hat",
+                {"eps": adamx.HatEps(1e-3)},
+                oracle="adam_eps_hat",
+                oracle_keywords={"eps": 1e-3},
+            ),
+            Variant(
+                "root",
+                {"eps": adamx.RootEps(1e-4, 1e-6)},
+                oracle="adam_eps_root",
+                oracle_keywords={"eps_root": 1e-4, "eps": 1e-6},
+                twin=functools.partial(optax.adam, eps_root=1e-4, eps=1e-6),
+            ),
+            Variant(
+                "max",
+                {"eps": adamx.MaxEps(0.3)},
+                oracle="adam_eps_max",
+                oracle_keywords={"eps": 0.3},
+            ),
+        ),
+        hypers=("b1", "b2", "eps"),
+        slots=("mu", "nu"),
+        scale_free_from=1,
+    ),
+    Member(
+        "adamw",
+        (
+            Variant("", twin=functools.partial(optax.adamw, weight_decay=1e-2)),
+            Variant(
+                "heavy",
+                {"weight_decay": 0.3, "b2": 0.99, "eps": 1e-4},
+                twin=functools.partial(
+                    optax.adamw, weight_decay=0.3, b2=0.99, eps=1e-4
+                ),
+            ),
+        ),
+        hypers=("b1", "b2", "eps", "weight_decay"),
+        slots=("mu", "nu"),
+        scale_free_from=1,
+    ),
+    Member(
+        "radam",
+        (
+            Variant("", twin=optax.radam),
+            Variant(
+                "paper-threshold",
+                {"threshold": 4.0, "b2": 0.99},
+                twin=functools.partial(optax.radam, threshold=4.0, b2=0.99),
+            ),
+        ),
+        hypers=("b1", "b2", "eps", "threshold"),
+        slots=("mu", "nu"),
+        unscheduled=("b2",),  # ρ_t is defined for a constant b2
+        scale_free_from=6,
+    ),
+)
+
+
+def cases(*, first_only=False, where=lambda case: True):
+    """The table as pytest parameters; `first_only` leaves one variant per member."""
+    return [
+        pytest.param(case, id=str(case))
+        for member in ALIASES
+        for variant in member.variants[: 1 if first_only else None]
+        if where(case := Case(member, variant))
+    ]

@@ -1,0 +1,191 @@
+"""Laws of arithmetic: symmetry, scale, exact zeros, derivatives."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import adamx
+from tests.members import PAIRS, Case, cases
+from tests.trees import GRAD_DTYPES, PARAM_DTYPES, assert_equal, grads, params
+
+EVERY = pytest.mark.parametrize("case", cases())
+FIRST = pytest.mark.parametrize("case", cases(first_only=True))
+EPS_KINDS = {
+    "number": 1e-8,
+    "zero": 0.0,
+    "add": adamx.AddEps(1e-8),
+    "add zero": adamx.AddEps(0.0),
+    "hat": adamx.HatEps(1e-8),
+    "hat zero": adamx.HatEps(0.0),
+    "root": adamx.RootEps(1e-8),
+    "root zero": adamx.RootEps(0.0),
+    "root both": adamx.RootEps(1e-16, 1e-8),
+    "max": adamx.MaxEps(1e-8),
+    "max zero": adamx.MaxEps(0.0),
+    "array": jnp.asarray(1e-8),
+    "array zero": jnp.asarray(0.0),
+}
+
+
+def trajectory(tx, p, gradients, follow=False):
+    """All updates over the steps; `follow` applies them to the parameters."""
+    state, all_updates = tx.init(p), []
+    for g in gradients:
+        updates, state = tx.update(g, state, p)
+        if follow:
+            p = optax.apply_updates(p, updates)
+        all_updates.append(updates)
+    return all_updates
+
+
+def negated(tree):
+    return jax.tree.map(jnp.negative, tree)
+
+
+@EVERY
+@pytest.mark.parametrize("dtype", PARAM_DTYPES)
+def test_the_negative_gradient_gives_the_negative_update(case, dtype):
+    """With the parameters reflected too, since decay reads them."""
+    tx = case.alias()
+    steps = [grads(k, dtype) for k in range(3)]
+    ahead = trajectory(tx, params(dtype), steps, follow=True)
+    back = trajectory(
+        tx, negated(params(dtype)), [negated(g) for g in steps], follow=True
+    )
+    for one, other in zip(ahead, back, strict=True):
+        assert_equal(negated(other), one)
+
+
+def adaptive(case: Case):
+    return case.member.scale_free_from is not None and "initial_accumulator" not in (
+        case.keywords
+    )
+
+
+@pytest.mark.parametrize("case", cases(where=adaptive))
+@pytest.mark.parametrize("factor", [2.0**-40, 2.0**12])
+def test_scale_invariance_without_eps(case, factor):
+    """A power of two is exact in float32, so the invariance is bit for bit."""
+    tx, p, first = case.scale_by(eps=0.0), params(), case.member.scale_free_from
+    steps = [grads(k) for k in range(first + 3)]
+    scaled = [jax.tree.map(lambda x: x * factor, g) for g in steps]
+    for k, (one, other) in enumerate(
+        zip(trajectory(tx, p, steps), trajectory(tx, p, scaled), strict=True), 1
+    ):
+        if k >= first:
+            assert_equal(other, one)
+
+
+@pytest.mark.parametrize("case", cases(where=adaptive))
+def test_scale_invariance_as_eps_vanishes(case):
+    """u(c g) - u(g) shrinks in proportion to eps."""
+    first, p = case.member.scale_free_from, params()
+    steps = [grads(k) for k in range(first + 1)]
+    tripled = [jax.tree.map(lambda x: 3 * x, g) for g in steps]
+    gaps = []
+    for eps in (1e-1, 1e-3, 1e-5):
+        tx = case.scale_by(eps=eps)
+        one, other = (trajectory(tx, p, s)[-1] for s in (steps, tripled))
+        one, other = (np.asarray(t["dense"]["kernel"]) for t in (one, other))
+        gaps.append(np.max(np.abs(one - other)) / np.max(np.abs(one)))
+    assert gaps[0] > 5 * gaps[1] > 25 * gaps[2] or max(gaps) < 1e-5
+
+
+def all_zero(tree):
+    return all(not np.any(np.asarray(x, np.float64)) for x in jax.tree.leaves(tree))
+
+
+@EVERY
+@pytest.mark.parametrize("dtype", GRAD_DTYPES)
+def test_a_zero_gradient_from_a_zero_state_gives_exactly_zero(case, dtype):
+    tx, p = case.scale_by(), params(dtype)
+    zero = jax.tree.map(jnp.zeros_like, p)
+    for updates in trajectory(tx, p, [zero] * 3):
+        assert all_zero(updates)
+
+
+@FIRST
+@pytest.mark.parametrize("kind", EPS_KINDS)
+@pytest.mark.parametrize("dtype", GRAD_DTYPES)
+def test_zero_over_zero_is_zero_in_every_kind_of_eps(case, kind, dtype):
+    if "eps" not in case.member.hypers:
+        pytest.skip("has no denominator")
+    tx, p = case.scale_by(eps=EPS_KINDS[kind]), params(dtype)
+    zero = jax.tree.map(jnp.zeros_like, p)
+    for updates in trajectory(tx, p, [zero] * 2):
+        assert all_zero(updates)
+
+
+def unrolled(case: Case, scale, p, eps=None):
+    """A loss of three unrolled updates of gradients that are zero wherever `p` is."""
+    tx = case.alias(0.1, **({} if eps is None else {"eps": eps}))
+    state = tx.init(p)
+    for _ in range(3):
+        g = jax.tree.map(lambda x: scale * x, p)
+        updates, state = tx.update(g, state, p)
+        p = optax.apply_updates(p, updates)
+    return sum(jnp.sum(x + x**2) for x in jax.tree.leaves(p))
+
+
+@EVERY
+def test_the_derivative_through_updates_at_a_zero_gradient_is_finite(case):
+    zero = jax.tree.map(jnp.zeros_like, params())
+    slope = jax.grad(lambda scale, p: unrolled(case, scale, p), argnums=(0, 1))
+    for leaf in jax.tree.leaves(jax.jit(slope)(jnp.float32(1), zero)):
+        assert np.all(np.isfinite(leaf))
+
+
+@FIRST
+@pytest.mark.parametrize("kind", EPS_KINDS)
+def test_the_derivative_at_zero_is_finite_in_every_kind_of_eps(case, kind):
+    if "eps" not in case.member.hypers:
+        pytest.skip("has no denominator")
+    p = jax.tree.map(jnp.zeros_like, params())
+    slope = jax.grad(lambda p: unrolled(case, 1.0, p, EPS_KINDS[kind]))
+    for leaf in jax.tree.leaves(jax.jit(slope)(p)):
+        assert np.all(np.isfinite(leaf))
+
+
+@FIRST
+def test_the_derivative_by_each_hyperparameter_is_the_difference_quotient(case, x64):
+    """Meta-learning differentiates updates: by rate, decays, eps, weight decay."""
+    names = [n for n in ("learning_rate", *case.hypers) if n != "threshold"]
+    p = params("float64")
+    steps = [grads(k, "float64") for k in range(4)]
+    weights = jax.tree.map(lambda x: jnp.cos(7 * x), p)
+
+    def loss(values):
+        moved = trajectory(case.alias(**values), p, steps, follow=True)
+        return sum(
+            jnp.sum(w * u)
+            for tree in moved
+            for w, u in zip(
+                jax.tree.leaves(weights), jax.tree.leaves(tree), strict=True
+            )
+        )
+
+    at = {n: jnp.asarray(PAIRS[n][1], "float64") for n in names}
+    slopes = jax.jit(jax.grad(loss))(at)
+    loss = jax.jit(loss)
+    for name in names:
+        h = 1e-5 * float(at[name])
+        up, down = ({**at, name: at[name] + s * h} for s in (1, -1))
+        quotient = (loss(up) - loss(down)) / (2 * h)
+        np.testing.assert_allclose(slopes[name], quotient, rtol=1e-6, err_msg=name)
+
+
+@FIRST
+def test_the_derivative_by_an_array_hyperparameter_at_zero_gradients_is_finite(case):
+    names = ("learning_rate", *case.hypers)
+    p = params()
+    zero = jax.tree.map(jnp.zeros_like, p)
+
+    def loss(values):
+        moved = trajectory(case.alias(**values), p, [zero] * 2)
+        return sum(jnp.sum(u) for tree in moved for u in jax.tree.leaves(tree))
+
+    values = {n: jnp.asarray(PAIRS[n][0]) for n in names}
+    for name, slope in jax.jit(jax.grad(loss))(values).items():
+        assert np.isfinite(slope), name

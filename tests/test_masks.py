@@ -1,0 +1,120 @@
+"""`mask=` takes what Optax takes, a predicate of path and leaf, and a path regex."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import adamx
+from adamx import Clip, IndependentWeightDecay, Masked, WeightDecay, chain
+from tests.trees import assert_close, assert_equal, grads, params
+
+# The kernel and the block of three axes decay; biases, gains and scalars do not.
+MASKS = {
+    "tree": {
+        "dense": {"kernel": True, "bias": False},
+        "blocks": [True, False],
+        "gain": False,
+    },
+    "prefix": {"dense": {"kernel": True, "bias": False}, "blocks": [True, False],
+               "gain": False},
+    "callable": lambda tree: jax.tree.map(lambda x: jnp.ndim(x) > 1, tree),
+    "predicate": lambda path, leaf: path == "dense/kernel" or leaf.ndim > 1,
+    "regex": r"kernel$|blocks/0",
+}  # fmt: skip
+EVERY = pytest.mark.parametrize("form", MASKS)
+
+
+def decayed(tx, p):
+    """Which leaves a zero gradient moves."""
+    zero = jax.tree.map(jnp.zeros_like, p)
+    updates, _ = tx.update(zero, tx.init(p), p)
+    return jax.tree.map(lambda u: bool(np.any(u)), updates)
+
+
+@EVERY
+@pytest.mark.parametrize(
+    "tx",
+    [
+        lambda mask: adamx.adamw(0.1, mask=mask),
+        lambda mask: WeightDecay(0.1, mask=mask),
+        lambda mask: IndependentWeightDecay(0.1, mask=mask),
+        lambda mask: chain(Clip(9.0), WeightDecay(0.1, mask)),
+        lambda mask: Masked(WeightDecay(0.1), mask),
+        lambda mask: Masked(chain(WeightDecay(0.1), optax.scale(2.0)), mask),
+    ],
+    ids=["adamw", "decay", "independent", "chain", "Masked", "Masked chain"],
+)
+def test_every_form_of_mask_says_the_same(form, tx):
+    assert decayed(tx(MASKS[form]), params()) == MASKS["tree"]
+
+
+def test_no_mask_is_every_leaf():
+    p = params()
+    assert all(jax.tree.leaves(decayed(adamx.adamw(0.1), p)))
+
+
+def test_a_prefix_of_the_tree_covers_what_is_below():
+    mask = {"dense": True, "blocks": [True, False], "gain": False}
+    got = decayed(WeightDecay(0.1, mask), params())
+    assert got == {
+        "dense": {"kernel": True, "bias": True},
+        "blocks": [True, False],
+        "gain": False,
+    }
+    assert all(jax.tree.leaves(decayed(WeightDecay(0.1, mask=True), params())))
+    assert not any(jax.tree.leaves(decayed(WeightDecay(0.1, mask=False), params())))
+
+
+def test_adamw_with_a_mask_is_the_twin_of_optax():
+    mask, p = MASKS["callable"], params()
+    ours = adamx.adamw(0.1, weight_decay=0.5, mask=mask)
+    theirs = optax.adamw(0.1, weight_decay=0.5, mask=mask)
+    got, _ = ours.update(grads(), ours.init(p), p)
+    want, _ = theirs.update(grads(), theirs.init(p), p)
+    assert_close(got, want, ulps=64)
+
+
+@EVERY
+def test_masked_leaves_pass_through_any_part(form):
+    p, g = params(), grads()
+    tx = Masked(adamx.adam(0.1), MASKS[form])
+    updates, state = tx.update(g, tx.init(p), p)
+    alone, _ = adamx.adam(0.1).update(g, adamx.adam(0.1).init(p), p)
+    for on, u, a, x in zip(
+        *map(jax.tree.leaves, (MASKS["tree"], updates, alone, g)), strict=True
+    ):
+        np.testing.assert_allclose(u, a if on else x, rtol=1e-6)
+    again, _ = tx.update(g, state, p)
+    assert jax.tree.structure(again) == jax.tree.structure(g)
+
+
+def test_complementary_masks_are_a_partition():
+    """Two members share the tree; each keeps slots for its own leaves."""
+    p, g = params(), grads()
+    matrix, rest = (
+        MASKS["predicate"],
+        lambda path, leaf: not MASKS["predicate"](path, leaf),
+    )
+    tx = optax.chain(Masked(adamx.adam(0.1), matrix), Masked(adamx.sgd(0.5), rest))
+    updates, _ = tx.update(g, tx.init(p), p)
+    assert_equal(updates["gain"], -0.5 * g["gain"])
+    np.testing.assert_allclose(np.abs(updates["dense"]["kernel"]), 0.1, rtol=1e-5)
+
+
+def test_a_regex_is_searched_in_the_whole_path():
+    assert decayed(WeightDecay(0.1, mask="^blocks/"), params()) == {
+        "dense": {"kernel": False, "bias": False},
+        "blocks": [True, True],
+        "gain": False,
+    }
+
+
+@EVERY
+def test_masks_work_on_shapes_and_under_jit(form):
+    tx, p = adamx.adamw(0.1, mask=MASKS[form]), params()
+    abstract = jax.eval_shape(tx.update, grads(), jax.eval_shape(tx.init, p), p)
+    assert jax.tree.structure(abstract[0]) == jax.tree.structure(p)
+    got = jax.jit(tx.update)(grads(), jax.jit(tx.init)(p), p)
+    assert_close(got, tx.update(grads(), tx.init(p), p))
