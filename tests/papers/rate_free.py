@@ -176,9 +176,9 @@ def d_adapt_adam_official(
 
     Differs: the inner product <g_k, s_k> is weighted by A_k, the root before the
     present gradient (at the first step s is 0). d grows at most by `growth_rate` a
-    step; with `bias_correction` the rate carries sqrt(1 - β2^t) / (1 - β1^t), inside the average;
-    the decay is decoupled, by the rate that entered it, before the step. A gradient of
-    zero from a zero state is skipped whole, uncounted.
+    step; with `bias_correction` the rate carries sqrt(1 - β2^t) / (1 - β1^t), inside
+    the average; the decay is decoupled, by the rate that entered it, before the step.
+    A gradient of zero from a zero state is skipped whole, uncounted.
     """
     x, d, r, counted = theta, estim_lr0, 0.0, 0
     s = np.zeros_like(x)
