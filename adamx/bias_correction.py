@@ -12,12 +12,11 @@ from jaxtyping import Array, Float
 from . import _checks, hyper
 from .leaf import Leaf, Slot, Slots
 from .numerics import lerp, one_minus_power, rectifier, rho, safe_divide
-from .rule import Rule, require_rule
+from .rule import Part, Rule, part
 
 
-def _require(where: str, name: str, part: Any, attributes: tuple[str, ...]) -> None:
-    require_rule(where, name, part)
-    if not all(hasattr(part, attribute) for attribute in attributes):
+def _require_average(where: str, name: str, part: Any) -> None:
+    if not (hasattr(part, "decay") and hasattr(part, "name")):
         raise _checks.refuse(
             where,
             f"`{name}` must be an average with a decay, such as Ema(0.9)",
@@ -41,19 +40,19 @@ class Debiased(Rule):
         moment: an average such as `Ema(0.9)`.
     """
 
-    moment: Rule
+    moment: Part = part()
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require("Debiased", "moment", self.moment, ("decay", "name"))
+        _require_average("Debiased", "moment", self.moment)
 
     @property
     def name(self) -> str:
-        return self.moment.name  # pyright: ignore[reportAttributeAccessIssue]
+        return self.moment.name
 
     @property
     def decay(self) -> Any:
-        return self.moment.decay  # pyright: ignore[reportAttributeAccessIssue]
+        return self.moment.decay
 
     @property
     def _weight(self) -> str:
@@ -106,7 +105,7 @@ class Rectified(Rule):
     ICLR 2020, Algorithm 2, arXiv:1908.03265.
     """
 
-    denominator: Rule
+    denominator: Part = part()
     threshold: hyper.Hyper = hyper.hyper(
         5.0,
         allowed=hyper.Interval(
@@ -116,16 +115,15 @@ class Rectified(Rule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_rule("Rectified", "denominator", self.denominator)
         moment = getattr(self.denominator, "moment", None)
-        _require("Rectified", "denominator.moment", moment, ("decay", "name"))
+        _require_average("Rectified", "denominator.moment", moment)
 
     @property
     def _factor(self) -> str:
-        return f"{self.denominator.moment.name}_rectifier"  # pyright: ignore[reportAttributeAccessIssue]
+        return f"{self.denominator.moment.name}_rectifier"
 
     def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
-        decay = self.denominator.moment.decay  # pyright: ignore[reportAttributeAccessIssue]
+        decay = self.denominator.moment.decay
         rho_t, rho_inf = rho(decay, count)
         r = rectifier(rho_t, rho_inf)
         trusted = jnp.where(rho_t > self.threshold, r, 0)  # 0: not trusted

@@ -5,7 +5,6 @@ is a number (added to the root) or one of the kinds below: published algorithms 
 in nothing but this place, by up to a factor 31 at the first step.
 """
 
-import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
@@ -14,7 +13,7 @@ from jaxtyping import Array, Float
 from . import hyper
 from .leaf import Leaf, Slots
 from .numerics import safe_divide, safe_sqrt
-from .rule import Rule, require_rule
+from .rule import Part, Rule, part
 from .value import Value
 
 _EPS = hyper.NON_NEGATIVE.but("It keeps the division finite; 1e-8 is usual.")
@@ -84,12 +83,8 @@ class Root(Rule):
             `HatEps`, `RootEps`, `MaxEps`.
     """
 
-    moment: Rule
+    moment: Part = part()
     eps: hyper.Hyper | Eps = hyper.hyper(1e-8, allowed=_EPS, or_part=Eps)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_rule("Root", "moment", self.moment)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
@@ -108,13 +103,8 @@ class Precondition(Rule):
         by: the denominator, such as `Root(Debiased(Ema(0.999, square, "nu")))`.
     """
 
-    moment: Rule
-    by: Rule = dataclasses.field(kw_only=True)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_rule("Precondition", "moment", self.moment)
-        require_rule("Precondition", "by", self.by)
+    moment: Part = part()
+    by: Part = part(kw_only=True)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, leaf: Leaf

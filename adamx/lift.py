@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.core import Tracer
-from jax.experimental.shard_alike import shard_alike
 
 from . import _checks, _structure, hyper
 from .leaf import Leaf, Slot, State
@@ -26,8 +25,10 @@ from .numerics import compute_dtype
 def _full(like: Any, value: float, dtype: Any) -> Any:
     """An array of `value` with the shape and sharding of `like`."""
     if isinstance(like, Tracer):
-        # plain zeros lose the sharding under jit
-        return shard_alike(like, jnp.full(like.shape, value, dtype))[1]
+        # plain zeros lose the sharding under jit: make them of the parameter, whatever
+        # it holds; tests/test_works_with_sharding.py has every mesh mode
+        filling = jnp.asarray(value, dtype)
+        return jnp.where(like == like, filling, filling)
     placed = getattr(like, "sharding", None) if _is_placed(like) else None
     return jnp.full(like.shape, value, dtype, device=placed)
 

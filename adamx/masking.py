@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from . import _checks
 from .leaf import Leaf, Slot, Slots
 from .masks import as_mask
-from .rule import Rule, require_rule
+from .rule import Part, Rule, part
 
 
 class Masked(Rule):
@@ -22,14 +22,11 @@ class Masked(Rule):
             predicate of path and leaf, or a path regex (`re.search` on `a/b/c`).
     """
 
-    part: Rule
-    mask: Any
+    part: Part = part()
+    mask: Any = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        part = getattr(self.part, "rule", self.part)  # a chain of rules is one rule
-        require_rule("Masked", "part", part)
-        object.__setattr__(self, "part", part)
         object.__setattr__(self, "mask", as_mask("Masked", self.mask))
         if self.mask is None:
             raise _checks.AdamxError(

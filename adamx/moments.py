@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from . import _checks, hyper
 from .leaf import Leaf, Slot, Slots
 from .numerics import lerp
-from .rule import Rule
+from .rule import Part, Rule, part
 from .value import Value
 
 
@@ -198,8 +198,8 @@ class Centered(Rule):
     eq. 38-45, arXiv:1308.0850.
     """
 
-    square: Rule
-    mean: Rule
+    square: Part = part()
+    mean: Part = part()
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, leaf: Leaf

@@ -4,9 +4,10 @@ The author of an algorithm writes `slots()` and `apply(update, slots, leaf)`; `i
 `update` of whole trees come from the lift, once, for all.
 """
 
+import dataclasses
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import optax
@@ -140,12 +141,29 @@ def _pair(tx: Transformation) -> _Pair:
 # ---- rules -------------------------------------------------------------------
 
 
+# a rule, or a chain of rules; anything else is refused with a sentence
+Part: TypeAlias = Any
+
+
+def part(*, kw_only: bool = False) -> Any:
+    """A dataclass field that holds a rule."""
+    return dataclasses.field(metadata={"part": True}, kw_only=kw_only)
+
+
 class Rule(Transformation):
     """One step of arithmetic on one leaf, in float32 (float64 for float64 leaves).
 
     Write `apply`, and `slots` if something is remembered. A rule made of other rules
     gets the rest by asking its parts.
     """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for field in dataclasses.fields(self):
+            if "part" in field.metadata:
+                given = getattr(self, field.name)
+                kept = as_rule(type(self).__name__, field.name, given)
+                object.__setattr__(self, field.name, kept)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
@@ -239,12 +257,15 @@ def merge_slots(rule: Rule) -> dict[str, Slot]:
     return merged
 
 
-def require_rule(where: str, name: str, part: Any) -> None:
-    """Refuse what is not a rule where a part of a rule must be one."""
-    if not isinstance(part, Rule):
-        raise _checks.refuse(
-            where,
-            f"`{name}` must be a rule on one leaf, such as Ema(0.9)",
-            repr(part),
-            "What sees the whole tree goes into adamx.chain beside it.",
-        )
+def as_rule(where: str, name: str, given: Any) -> Rule:
+    """A rule, or a chain of rules as one; refuse what is neither."""
+    if isinstance(given, Rule):
+        return given
+    if isinstance(given, Transformation) and hasattr(given, "rule"):
+        return given.rule  # pyright: ignore[reportAttributeAccessIssue]
+    raise _checks.refuse(
+        where,
+        f"`{name}` must be a rule on one leaf, such as Ema(0.9)",
+        repr(given),
+        "What sees the whole tree goes into adamx.chain beside it.",
+    )

@@ -8,7 +8,7 @@ pytree; everything else is static. Knows nothing of optimizers.
 import dataclasses
 import functools
 import types
-from typing import Any, ClassVar, Self, dataclass_transform
+from typing import Any, ClassVar, dataclass_transform
 
 import jax
 import numpy as np
@@ -112,7 +112,7 @@ class Value:
             object.__setattr__(self, "_hash", hash((shape, form)))
         return self.__dict__["_hash"]
 
-    def __copy__(self) -> Self:
+    def __copy__(self) -> Any:
         return self
 
     def __reduce__(self) -> Any:
