@@ -26,7 +26,7 @@ def tunable(case):
 
 @FIRST
 def test_flax_train_state(case):
-    tx = case.alias()
+    tx = case.tx
     trainer = TrainState.create(apply_fn=None, params=params(), tx=tx)
     step = jax.jit(lambda trainer, g: trainer.apply_gradients(grads=g))
     after = step(trainer, grads(0))
@@ -95,8 +95,8 @@ def fitted(tx, steps=3, between=lambda optimizer: None):
 
 @FIRST
 def test_nnx_optimizer(case):
-    got, _ = fitted(case.alias())
-    start, _ = fitted(case.alias(), steps=0)
+    got, _ = fitted(case.tx)
+    start, _ = fitted(case.tx, steps=0)
     assert any(np.any(a != b) for a, b in zip(got, start, strict=True))
     if case.variant.twin is None:
         return
@@ -118,7 +118,7 @@ def test_nnx_optimizer_with_tunable_hyperparameters(case):
         optimizer.update(model, g)
 
     step(model, optimizer, g)
-    state = nnx.pure(optimizer.opt_state) if hasattr(nnx, "pure") else None
+    state = nnx.as_pure(optimizer.opt_state)
     if state is None:
         state = jax.tree.map(
             lambda v: v[...], optimizer.opt_state, is_leaf=lambda v: hasattr(v, "value")
@@ -140,7 +140,7 @@ def test_nnx_optimizer_with_tunable_hyperparameters(case):
 def test_nnx_trees_are_trees(case):
     """The state of an nnx module goes straight into `init`."""
     _, p = nnx.split(Net(nnx.Rngs(0)))
-    tx = case.alias()
+    tx = case.tx
     state = tx.init(p)
     g = jax.tree.map(jnp.ones_like, p)
     updates, after = tx.update(g, state, p)
@@ -168,7 +168,7 @@ def equinox_loss(model):
 @FIRST
 def test_an_equinox_model_filtered(case):
     model = eqx.nn.MLP(3, 1, 4, 1, key=jax.random.key(0))
-    tx = case.alias()
+    tx = case.tx
     state = tx.init(eqx.filter(model, eqx.is_array))
 
     @eqx.filter_jit
@@ -199,7 +199,7 @@ def test_an_equinox_model_filtered(case):
 def test_an_equinox_layer_unfiltered(case):
     """eqx.nn.Linear has array leaves only: the model itself is the tree."""
     model = eqx.nn.Linear(3, 2, key=jax.random.key(1))
-    tx = case.alias()
+    tx = case.tx
     state = tx.init(model)
     g = jax.tree.map(jnp.ones_like, model)
     updates, after = tx.update(g, state, model)
@@ -216,7 +216,7 @@ def test_frozen_equinox_leaves_have_no_gradient(case):
     frozen = eqx.tree_at(lambda m: m.bias, model, None, is_leaf=lambda x: x is None)
     g = jax.tree.map(jnp.ones_like, frozen)
     assert g.bias is None
-    tx = case.alias()
+    tx = case.tx
     state = tx.init(model)
     updates, after = tx.update(g, state, model)
     assert updates.bias is None
