@@ -124,16 +124,16 @@ def compare(
     tree: Tree,
     settings: Settings,
     same: dict[str, float],
-    clock: measure.Clock = measure.CLOCK,
+    clocks: measure.Clocks = measure.CLOCKS,
 ) -> Row:
     """Measure both sides of a member on a tree, on the default device."""
     ours, theirs = member.ours, member.twin
     few = max(settings.repeats // 2, settings.compiles)
-    rounds = measure.first_calls(ours, theirs, tree, few, settings.compiles, clock)
+    rounds = measure.first_calls(ours, theirs, tree, few, settings.compiles, clocks)
     programs = tuple(measure.compiled(make, tree.shaped()) for make in (ours, theirs))
     quarter = measure.compiled(ours, tree.shaped(tree.size // 4))
     analysed = (program_of(programs[0], quarter), program_of(programs[1], None))
-    rounds["step"] = measure.step_times(
+    rounds |= measure.step_times(
         ours,
         theirs,
         programs,
@@ -141,9 +141,9 @@ def compare(
         settings.rounds,
         settings.repeats,
         settings.sample_seconds,
-        clock,
+        clocks,
     )
-    rounds["eager"] = measure.eager_times(ours, theirs, tree, few, clock)
+    rounds["eager"] = measure.eager_times(ours, theirs, tree, few, clocks)
     ratios = {stage: ratio(pairs) for stage, pairs in rounds.items()}
     judged = bars(member, tree, ratios, analysed[0]) if settings.judged else ()
     return Row(
@@ -174,7 +174,7 @@ def run(
     trees: Sequence[Tree],
     settings: Settings,
     progress: Callable[[str], None],
-    clock: measure.Clock = measure.CLOCK,
+    clocks: measure.Clocks = measure.CLOCKS,
 ) -> Iterator[Row]:
     """Every member on every tree, each member checked for sameness first."""
     same = {member.name: sameness(member) for member in members}
@@ -185,4 +185,4 @@ def run(
             if known["float64"] > SAME:
                 yield refused(member, tree, known)
             else:
-                yield compare(member, tree, settings, known, clock)
+                yield compare(member, tree, settings, known, clocks)

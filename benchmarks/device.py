@@ -42,7 +42,15 @@ def main(argv: Sequence[str]) -> int:
         for member in members
     }
     with jax.default_device(device):
-        rows = list(compare.run(members, trees, settings, options.progress))
+        rows = report.kept(
+            compare.run(members, trees, settings, options.progress),
+            path,
+            trees,
+            settings,
+            environment=environment,
+            steps=given.steps,
+            parity=differences,
+        )
     print(f"On {device.device_kind}. {report.table(rows, trees)}")
     print(f"\n{report.forms(rows)}\n\n{report.misses(rows)}\n")
     print(f"{device.platform} against CPU, float32, {given.steps} steps")
@@ -52,14 +60,5 @@ def main(argv: Sequence[str]) -> int:
     ]
     print(report.aligned([head, *lines]))
     if path:
-        report.write(
-            path,
-            rows,
-            trees,
-            settings,
-            environment=environment,
-            steps=given.steps,
-            parity=differences,
-        )
         print(f"Written to {path}.")
     return 0 if all(row.same for row in rows) else 1

@@ -2,8 +2,13 @@
 
 Every sample is preceded by a garbage collection and runs without one, as in `timeit`;
 warm-up is never in a sample; every result is waited for.
+
+What one process works through alone (trace, lower, compile) is counted in its CPU
+seconds, which neighbours on the machine do not stretch. Steps and eager updates wait
+for threads and devices: they are counted in seconds on the wall, the step in both.
 """
 
+import dataclasses
 import gc
 import math
 import time
@@ -16,19 +21,33 @@ from benchmarks.members import Make
 from benchmarks.ratio import Pair
 from benchmarks.trees import Tree, fresh
 
-Clock = Callable[[], float]
+
+@dataclasses.dataclass(frozen=True)
+class Clocks:
+    """Where seconds come from; the tests bring their own."""
+
+    wall: Callable[[], float] = time.perf_counter
+    cpu: Callable[[], float] = time.process_time
+
+
+@dataclasses.dataclass(frozen=True)
+class Seconds:
+    wall: float
+    cpu: float
+
+
 Sample = Callable[[], dict[str, float]]
 """Prepares, does one thing, and returns the seconds of each of its stages."""
 
 
-def timed(clock: Clock, work: Callable, *args: object) -> tuple[float, object]:
+def timed(clocks: Clocks, work: Callable, *args: object) -> tuple[Seconds, object]:
     """The seconds of one call, its result being ready, and the result."""
     gc.collect()
     gc.disable()
     try:
-        start = clock()
+        wall, cpu = clocks.wall(), clocks.cpu()
         result = jax.block_until_ready(work(*args))
-        return clock() - start, result
+        return Seconds(clocks.wall() - wall, clocks.cpu() - cpu), result
     finally:
         gc.enable()
 
@@ -74,25 +93,25 @@ def compiled(make: Make, shaped: dict) -> jax.stages.Compiled:
     return traced(make, shaped)().lower().compile()
 
 
-def first_call(make: Make, tree: Tree, clock: Clock, compiling: bool) -> Sample:
+def first_call(make: Make, tree: Tree, clocks: Clocks, compiling: bool) -> Sample:
     """Samples what a new process pays: trace, lower, compile, from empty caches."""
 
     def sample() -> dict[str, float]:
         trace = traced(make, tree.shaped())
         jax.clear_caches()
         stages = {}
-        stages["trace"], trace = timed(clock, trace)
-        stages["lower"], lowered = timed(clock, trace.lower)
+        stages["trace"], trace = timed(clocks, trace)
+        stages["lower"], lowered = timed(clocks, trace.lower)
         if compiling:
-            stages["compile"], _ = timed(clock, lowered.compile)
-        return stages
+            stages["compile"], _ = timed(clocks, lowered.compile)
+        return {stage: seconds.cpu for stage, seconds in stages.items()}
 
     return sample
 
 
 def steps(
-    make: Make, program: jax.stages.Compiled, params: dict, grads: dict, clock: Clock
-) -> Callable[[int], float]:
+    make: Make, program: jax.stages.Compiled, params: dict, grads: dict, clocks: Clocks
+) -> Callable[[int], Seconds]:
     """A function that takes n donated steps and returns the seconds of one."""
     params = fresh(params)
     state = jax.block_until_ready(jax.jit(make().init)(params))
@@ -103,20 +122,22 @@ def steps(
             kept[:] = program(*kept, grads)
         return kept
 
-    def sample(n: int) -> float:
-        return timed(clock, walk, n)[0] / n
+    def sample(n: int) -> Seconds:
+        seconds, _ = timed(clocks, walk, n)
+        return Seconds(seconds.wall / n, seconds.cpu / n)
 
     sample(2)  # warm up: the first touch of each page, the thread pool
     return sample
 
 
-def eager(make: Make, params: dict, grads: dict, clock: Clock) -> Sample:
+def eager(make: Make, params: dict, grads: dict, clocks: Clocks) -> Sample:
     """Samples one update outside `jit`, as in a notebook cell."""
     tx = make()
     state = tx.init(params)
 
     def sample() -> dict[str, float]:
-        return {"eager": timed(clock, tx.update, grads, state, params)[0]}
+        seconds, _ = timed(clocks, tx.update, grads, state, params)
+        return {"eager": seconds.wall}
 
     sample()
     sample()
@@ -127,12 +148,12 @@ def eager(make: Make, params: dict, grads: dict, clock: Clock) -> Sample:
 
 
 def first_calls(
-    ours: Make, theirs: Make, tree: Tree, repeats: int, compiles: int, clock: Clock
+    ours: Make, theirs: Make, tree: Tree, repeats: int, compiles: int, clocks: Clocks
 ) -> dict[str, list[list[Pair]]]:
     """Trace, lower and compile; the compiler, slow and not ours, fewer times."""
     rounds: dict[str, list[list[Pair]]] = {}
     for blocks, compiling in (compiles, True), (repeats - compiles, False):
-        sides = (first_call(make, tree, clock, compiling) for make in (ours, theirs))
+        sides = (first_call(make, tree, clocks, compiling) for make in (ours, theirs))
         for stage, pairs in abba(*sides, max(blocks, 0)).items():
             rounds.setdefault(stage, [[]])[0].extend(pairs)
     return rounds
@@ -146,38 +167,40 @@ def step_times(
     rounds: int,
     repeats: int,
     sample_seconds: float,
-    clock: Clock,
-) -> list[list[Pair]]:
-    """Rounds of blocks of donated steps.
+    clocks: Clocks,
+) -> dict[str, list[list[Pair]]]:
+    """Rounds of blocks of donated steps, on the wall and in CPU seconds of all threads.
 
     Where a side's buffers happen to lie stays with it while they are donated from step
     to step, so every round begins with buffers of its own, the sides taking turns to
     be first.
     """
     params, grads = tree.host(0), fresh(tree.host(1))
-    found = []
+    found: dict[str, list[list[Pair]]] = {"step": [], "step, CPU": []}
     for number in range(rounds):
         walkers = {}
         sides = (("a", ours, programs[0]), ("b", theirs, programs[1]))
         for side, make, program in sides if number % 2 == 0 else sides[::-1]:
-            walkers[side] = steps(make, program, params, grads, clock)
-        once = max(walkers["a"](1), walkers["b"](1), 1e-9)
+            walkers[side] = steps(make, program, params, grads, clocks)
+        once = max(walkers["a"](1).wall, walkers["b"](1).wall, 1e-9)
         n = min(max(1, math.ceil(sample_seconds / once)), 1000)
-        blocks = abba(
-            lambda w=walkers["a"], n=n: {"step": w(n)},
-            lambda w=walkers["b"], n=n: {"step": w(n)},
-            repeats,
-        )
-        found.append(blocks["step"])
+
+        def sample(side: str, walkers: dict = walkers, n: int = n) -> dict[str, float]:
+            seconds = walkers[side](n)
+            return {"step": seconds.wall, "step, CPU": seconds.cpu}
+
+        blocks = abba(lambda: sample("a"), lambda: sample("b"), repeats)
+        for stage, pairs in blocks.items():
+            found[stage].append(pairs)
     return found
 
 
 def eager_times(
-    ours: Make, theirs: Make, tree: Tree, repeats: int, clock: Clock
+    ours: Make, theirs: Make, tree: Tree, repeats: int, clocks: Clocks
 ) -> list[list[Pair]]:
     params, grads = fresh(tree.host(0)), fresh(tree.host(1))
-    sides = (eager(make, params, grads, clock) for make in (ours, theirs))
+    sides = (eager(make, params, grads, clocks) for make in (ours, theirs))
     return [abba(*sides, repeats)["eager"]]
 
 
-CLOCK: Clock = time.perf_counter
+CLOCKS = Clocks()

@@ -6,7 +6,7 @@ import json
 import os
 import pathlib
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -14,7 +14,7 @@ import jax
 from benchmarks.compare import Row, Settings
 from benchmarks.trees import Tree
 
-STAGES = ("trace", "lower", "compile", "step", "eager")
+STAGES = ("trace", "lower", "compile", "step", "step, CPU", "eager")
 
 
 def environment(device: jax.Device) -> dict[str, Any]:
@@ -68,7 +68,10 @@ def table(rows: Sequence[Row], trees: Sequence[Tree], peer: str = "optax") -> st
         here = [line(row) for row in rows if row.tree == tree.name]
         if here:
             blocks.append(f"{tree} parameters\n{aligned([HEAD, *here])}")
-    about = f"adamx / {peer}: median ratio (95 % interval); smaller is better"
+    about = (
+        f"adamx / {peer}: median ratio (95 % interval); smaller is better\n"
+        "trace, lower, compile: CPU time; step and eager: wall time"
+    )
     return "\n\n".join([about, *blocks])
 
 
@@ -76,7 +79,7 @@ def misses(rows: Sequence[Row]) -> str:
     """Every bar that was missed, in a sentence each; or that there is none."""
     judged = [(row, bar) for row in rows for bar in row.bars]
     if not judged:
-        return "No bar is judged in this run: its trees are smaller than the bars' own."
+        return "No bar is judged in this run: it is a quick or a null one."
     missed = [(row, bar) for row, bar in judged if not bar.met]
     sentences = [
         f"missed: {row.member} on tree {row.tree}: {bar.what} must be {bar.limit}, "
@@ -105,19 +108,26 @@ def forms(rows: Sequence[Row]) -> str:
     )
 
 
-def write(
-    path: pathlib.Path,
-    rows: Sequence[Row],
+def kept(
+    rows: Iterable[Row],
+    path: pathlib.Path | None,
     trees: Sequence[Tree],
     settings: Settings,
     **more: Any,
-) -> None:
-    """The same as data: seconds are medians, ratios are ours over theirs."""
-    document = {
-        **more,
-        "settings": dataclasses.asdict(settings),
-        "trees": [dataclasses.asdict(tree) for tree in trees],
-        "rows": [dataclasses.asdict(row) for row in rows],
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+) -> list[Row]:
+    """The rows as a list, written as data after each: a run cut short leaves those it
+    had. Seconds are medians, ratios are ours over theirs."""
+    known: list[Row] = []
+    for row in rows:
+        known.append(row)
+        if path is None:
+            continue
+        document = {
+            **more,
+            "settings": dataclasses.asdict(settings),
+            "trees": [dataclasses.asdict(tree) for tree in trees],
+            "rows": [dataclasses.asdict(row) for row in known],
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    return known

@@ -6,6 +6,7 @@ compilation of a step from empty caches, the compiled step itself (`update` and
 bytes of the compiled step. The arithmetic of the sides is checked to be the same first.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 import jax
@@ -24,18 +25,22 @@ def main(argv: Sequence[str]) -> int:
     members, trees, settings, path = options.chosen(given, "step")
     if given.null:
         members = [member.null() for member in members]
+        settings = dataclasses.replace(settings, judged=False)
         path = given.json
     device = jax.devices("cpu")[0]
-    environment = report.environment(device)
     with jax.default_device(device):
-        rows = list(compare.run(members, trees, settings, options.progress))
+        rows = report.kept(
+            compare.run(members, trees, settings, options.progress),
+            path,
+            trees,
+            settings,
+            null=given.null,
+            environment=report.environment(device),
+        )
     print(
         report.table(rows, trees, "optax, both being optax" if given.null else "optax")
     )
     print(f"\n{report.forms(rows)}\n\n{report.misses(rows)}")
     if path:
-        report.write(
-            path, rows, trees, settings, null=given.null, environment=environment
-        )
         print(f"Written to {path}.")
     return 0 if all(row.same for row in rows) else 1
