@@ -21,17 +21,18 @@ def cautious_counted(u, g):
     """Liang et al., arXiv:2411.16085, Algorithm 2 (C-AdamW) and α = dim / (nnz + 1) of
     its text: φ = I(u ⊙ g > 0) of one tensor, u ⊙ φ d / (|φ|_0 + 1).
 
-    The authors' first code. Some versions print >= 0 in Algorithm 2; an element with
-    u g = 0 then counts as kept, and moves by 0 unless g = 0 and u is not.
+    The authors' first code, and still that of their C-Lion. Some versions print >= 0 in
+    Algorithm 2; an element with u g = 0 would then count as kept, and move if only g
+    is 0.
     """
     mask = (u * g > 0).astype(np.float64)
     return u * mask * (mask.size / (np.sum(mask) + 1))
 
 
 def cautious_clamped(u, g, smallest=1e-3):
-    """Liang et al., arXiv:2411.16085, as their later code and timm have it: u ⊙ m /
-    max(mean(m), 1e-3), which keeps the mean size of the mask at 1 unless under one
-    element in a thousand is kept.
+    """Liang et al., arXiv:2411.16085, as their later AdamW and timm have it: u ⊙ m /
+    max(mean(m), 1e-3). The scaled mask has mean 1 unless under one element in a
+    thousand is kept.
     """
     mask = (u * g > 0).astype(np.float64)
     return u * mask / np.maximum(np.mean(mask), smallest)
@@ -164,10 +165,11 @@ def cautious_lion(
     b1=0.9,
     b2=0.99,
     weight_decay=0.0,
-    direction=cautious_clamped,
+    direction=cautious_counted,
 ):
     """C-Lion, Liang et al., arXiv:2411.16085: Lion (arXiv:2302.06675, Algorithm 2),
-    whose sign(c) becomes `direction(sign(c), g)`; the decay within the step."""
+    whose sign(c) becomes `direction(sign(c), g)`; counted, as in the authors' code. The
+    decay is within the step."""
     m = np.zeros_like(theta)
     for k in range(steps):
         eta, lam = at(learning_rate, k), at(weight_decay, k)
