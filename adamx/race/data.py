@@ -80,8 +80,9 @@ def split(name: str, x: np.ndarray, y: np.ndarray) -> Data:
 
 def _read(path: pathlib.Path, source: str) -> tuple[np.ndarray, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as held:
-            if not hasattr(held, "files"):
+        with open(path, "rb") as file:
+            held = np.load(file, allow_pickle=False)
+            if isinstance(held, np.ndarray):
                 raise Refusal(f"--data {source}: holds one bare array; give {LAYOUT}.")
             if missing := [key for key in ("x", "y") if key not in held.files]:
                 found = ", ".join(held.files) or "nothing"

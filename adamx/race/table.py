@@ -1,7 +1,6 @@
 """The final table of the race, and how its figures are written."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from rich import box
@@ -10,46 +9,43 @@ from rich.text import Text
 
 from .training import Run
 
+MEASURED = ("train_loss", "test_loss", "test_accuracy")
 COLUMNS = (
     "rate",
     "train loss",
     "test loss",
-    "test accuracy",
+    "test\naccuracy %",
     "steps/s",
-    "state bytes\nper param",
+    "state\nbytes/\nparam",
 )
 
 
 def final_table(runs: Sequence[Run]) -> Table:
     """One row for each optimizer; the best of each measured column is bold."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("optimizer", no_wrap=True)
     for column in COLUMNS:
         table.add_column(column, justify="right", no_wrap=True)
-    if any(not run.finished.all() for run in runs):
-        table.add_column("", no_wrap=False)
     best = _best(runs)
     for run in runs:
-        cells: list[Any] = [run.name, f"{run.learning_rate:g}"]
-        for key in ("train_loss", "test_loss", "test_accuracy"):
+        cells = []
+        for key, lost in zip(MEASURED, _lost(run), strict=True):
             text = figure(getattr(run, key)[run.finished, -1], key)
-            cells.append(Text(text, style="bold" if best.get(key) is run else ""))
-        cells += [
-            f"{run.steps_per_second:,.0f}",
-            f"{run.state_bytes_per_parameter:.2f}",
-        ]
-        cells += [Text(diverged(run), style="red")] * (len(table.columns) > len(cells))
-        table.add_row(*cells)
+            cell = Text(text, style="bold" if best.get(key) is run else "")
+            cells.append(cell.append(lost, style="red"))
+        speed = f"{run.steps_per_second:,.0f}"
+        memory = f"{run.state_bytes_per_parameter:.2f}"
+        table.add_row(run.name, f"{run.learning_rate:g}", *cells, speed, memory)
     return table
 
 
 def figure(values: np.ndarray, key: str) -> str:
     """Mean ± standard deviation over the seeds."""
     if not len(values):
-        return "–"
+        return ""
     mean, spread = values.mean(dtype=float), deviation(values)
     if key.endswith("accuracy"):
-        text, more = f"{mean:.1%}", f" ± {spread:.1%}"
+        text, more = f"{mean:.1%}"[:-1], f" ± {spread:.1%}"[:-1]
     elif mean < 0.001:
         text, more = f"{mean:.1e}", f" ± {spread:.0e}"
     else:
@@ -64,13 +60,20 @@ def deviation(values: np.ndarray) -> float:
 
 def diverged(run: Run) -> str:
     """What to say of seeds that diverged: nothing, where none did."""
+    who, when, _ = _lost(run)
+    return f"{who} {when}".replace("\n", "").strip()
+
+
+def _lost(run: Run) -> tuple[str, str, str]:
+    """The same, for the three measured cells of a row."""
     seeds = len(run.finished)
     lost = seeds - int(run.finished.sum())
     if not lost:
-        return ""
+        return "", "", ""
     first = int(run.diverged_at[~run.finished].min())
-    who = "" if seeds == 1 else f", {lost} of {seeds} seeds"
-    return f"diverged (step {first}{who})"
+    if lost == seeds:
+        return "diverged", f"at step {first}", "–"
+    return f"\n{lost} of {seeds} diverged", f"\nfrom step {first} on", ""
 
 
 def _best(runs: Sequence[Run]) -> dict[str, Run]:
@@ -82,7 +85,8 @@ def _best(runs: Sequence[Run]) -> dict[str, Run]:
         return float(getattr(run, key)[run.finished, -1].mean())
 
     return {
-        "train_loss": min(alive, key=lambda run: mean(run, "train_loss")),
-        "test_loss": min(alive, key=lambda run: mean(run, "test_loss")),
-        "test_accuracy": max(alive, key=lambda run: mean(run, "test_accuracy")),
+        key: (max if key.endswith("accuracy") else min)(
+            alive, key=lambda run, key=key: mean(run, key)
+        )
+        for key in MEASURED
     }

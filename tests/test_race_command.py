@@ -1,0 +1,262 @@
+"""`python -m adamx race` as its user meets it: tables, files, sentences, exit codes."""
+
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import adamx
+from adamx.__main__ import main
+from adamx.race import command, optimizers, plot, progress, table, training
+
+TINY = ["race", "--steps", "3", "--seeds", "2", "--batch", "8"]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The path of a data file of 50 rows."""
+    path = tmp_path_factory.mktemp("data") / "small.npz"
+    x = np.random.default_rng(0).normal(size=(50, 3, 3))
+    np.savez(path, x=x, y=np.arange(50) % 3)
+    return str(path)
+
+
+def test_the_six_by_default(small, capsys, tmp_path):
+    written = tmp_path / "race.json"
+    assert main([*TINY, "--data", small, "--json", str(written)]) == 0
+    out, err = capsys.readouterr()
+    rows = [line.split() for line in out.splitlines()]
+    shown = [row[0] for row in rows if row and row[0] in optimizers.OPTIMIZERS]
+    assert shown == list(optimizers.SIX)
+    assert all(f"{name}" in err for name in optimizers.SIX)
+    assert "small, 40 rows to train with and 10 to test with; mlp of" in out
+    assert "3 steps of 8; 2 seeds." in out
+
+    kept = json.loads(written.read_text())
+    assert kept["seeds"] == [0, 1]
+    assert [run["name"] for run in kept["optimizers"]] == list(optimizers.SIX)
+    adam = kept["optimizers"][3]
+    assert adam["transformation"] == repr(adamx.adam(adam["learning_rate"]))
+    assert adam["curves"]["steps"] == [0, 1, 2, 3]
+    assert np.shape(adam["curves"]["test_loss"]) == (2, 4)
+    ends = np.array(adam["curves"]["train_loss"])[:, -1]
+    assert adam["final"]["train_loss"]["mean"] == pytest.approx(ends.mean())
+    assert adam["final"]["train_loss"]["deviation"] == pytest.approx(ends.std(ddof=1))
+    assert adam["state_bytes_per_parameter"] == pytest.approx(8, abs=0.01)
+
+
+def test_json_to_the_standard_output_is_alone(small, capsys):
+    assert main([*TINY, "--data", small, "--optimizers", "adam", "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["model"] == "mlp"
+
+
+def test_rates_and_divergence(small, capsys, tmp_path):
+    """A run that diverges says so in its row, in the file and in the picture."""
+    written, drawn = tmp_path / "race.json", tmp_path / "race.svg"
+    files = ["--json", str(written), "--plot", str(drawn)]
+    who = ["--optimizers", "sgd,adam", "--lr", "sgd=1e30, adam=.02", "--model", "conv"]
+    assert main([*TINY, "--data", small, *who, *files]) == 0
+    out = capsys.readouterr().out
+    assert "diverged" in out
+    assert "at step 2" in out
+    assert "0.02" in out
+    sgd, adam = json.loads(written.read_text())["optimizers"]
+    assert sgd["diverged_at"] == [2, 2]
+    assert sgd["final"]["train_loss"] is None
+    assert sgd["curves"]["train_loss"][0][-1] is None
+    assert adam["diverged_at"] == [None, None]
+    assert adam["final"]["train_loss"]["mean"] > 0
+    assert drawn.read_text().startswith("<?xml")
+
+
+REFUSED = {
+    (
+        "--optimizers",
+        "adma",
+    ): "there is no optimizer 'adma'; did you mean 'adam'? Choose",
+    ("--optimizers", "zzz"): "there is no optimizer 'zzz'; Choose from sgd, adagrad,",
+    ("--optimizers", "adam,adam"): "'adam' is named twice; name each one once.",
+    ("--optimizers", ""): "there is no optimizer ''",
+    ("--lr", "adam=-1"): "a learning rate must be a number above 0, got -1;",
+    ("--lr", "adam=0"): "a learning rate must be a number above 0, got 0;",
+    ("--lr", "adam=nan"): "a learning rate must be a number above 0, got nan;",
+    ("--lr", "adam=fast"): "'fast' is not a number; write it as name=rate,",
+    ("--lr", "adam"): "--lr adam: write it as name=rate, such as adam=1e-3.",
+    ("--lr", "adamm=1"): "--lr adamm=1: there is no optimizer 'adamm'; did you mean",
+    ("--optimizers", "sgd", "--lr", "adam=1"): "'adam' is not in this race; add it to",
+    ("--steps", "0"): "--steps: must be at least 1, got 0.",
+    ("--steps", "ten"): "--steps: must be an integer, got 'ten'; write it in digits",
+    ("--seeds", "-2"): "--seeds: must be at least 1, got -2.",
+    ("--seed", "-1"): "--seed: must lie in [0, 2**31 - 10**6), got -1.",
+    ("--batch", "0"): "--batch: must be at least 1, got 0.",
+    ("--batch", "9999"): "--batch 9999: the training set of digits has 1438 rows; give",
+    ("--model", "cnn"): "--model cnn: there is no such model; take mlp or conv.",
+    ("--data", "nope.npz"): "--data nope.npz: there is no such file; give `digits` or",
+    ("--json", "no/where/r.json"): "there is no folder 'no/where'; make it first.",
+    ("--json", "."): "--json .: is a folder; give the path of a file.",
+    ("--plot", "race.txt"): "'txt' is no picture format; end it in .png, .svg or .pdf.",
+    ("--plot", "race"): "'no ending' is no picture format",
+    ("--stepz", "3"): "unrecognized arguments: --stepz 3",
+}
+
+
+@pytest.mark.parametrize("arguments", REFUSED, ids=" ".join)
+def test_bad_input_is_one_sentence(arguments, capsys):
+    try:
+        code = main(["race", *arguments])
+    except SystemExit as left:
+        code = left.code
+    out, err = capsys.readouterr()
+    assert code == 2
+    assert out == ""
+    assert REFUSED[arguments] in err
+    assert err.startswith("python -m adamx")
+    assert err.count("\n") == 1
+
+
+def test_a_file_that_may_not_be_written(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(command.os, "access", lambda *_: False)
+    assert main(["race", "--json", str(tmp_path / "race.json")]) == 2
+    assert "may not be written; give a path that you may" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "sentence"),
+    [
+        ("rich", [], 'install it with pip install "adamx[race]".'),
+        (
+            "matplotlib",
+            ["--plot", "r.png"],
+            'install it with pip install "adamx[plot]".',
+        ),
+    ],
+)
+def test_a_missing_extra(module, arguments, sentence, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, module, None)
+    assert main(["race", *arguments]) == 2
+    err = capsys.readouterr().err
+    assert f"need {module}, which is not installed; {sentence}" in err
+    assert err.count("\n") == 1
+
+
+def test_no_command_shows_the_help(capsys):
+    assert main([]) == 2
+    assert "race" in capsys.readouterr().err
+
+
+def test_ctrl_c_shows_what_is_finished(small, capsys, monkeypatch):
+    train = training.train
+
+    def interrupted(name, *rest):
+        if name == "rmsprop":
+            raise KeyboardInterrupt
+        return train(name, *rest)
+
+    monkeypatch.setattr(training, "train", interrupted)
+    assert main([*TINY, "--data", small]) == 130
+    out, err = capsys.readouterr()
+    assert "Stopped by Ctrl-C. Finished: sgd, adagrad." in err
+    assert "adagrad" in out
+    assert "rmsprop" not in out
+
+
+def run(name="adam", train=(2.0, 0.5, 0.25), diverged_at=(0, 0, 0)):
+    """A run as `train` returns it, with made-up curves."""
+    curve = np.tile(np.array(train), (3, 1)) * np.array([[0.9], [1.0], [1.1]])
+    return training.Run(
+        name,
+        learning_rate=0.1,
+        transformation="",
+        steps=np.arange(len(train)),
+        train_loss=curve,
+        train_accuracy=curve / 4,
+        test_loss=2 * curve,
+        test_accuracy=curve / 4,
+        diverged_at=np.array(diverged_at),
+        steps_per_second=1234.5,
+        compile_seconds=1.0,
+        parameters=100,
+        state_bytes=804,
+    )
+
+
+def test_figures_of_the_table():
+    values = np.array([0.9, 1.0, 1.1])
+    assert table.figure(values, "train_loss") == "1.0000 ± 0.1000"
+    assert table.figure(values / 1e4, "train_loss") == "1.0e-04 ± 1e-05"
+    assert table.figure(values / 2, "test_accuracy") == "50.0 ± 5.0"
+    assert table.figure(values[:1], "test_loss") == "0.9000"
+    assert table.figure(values[:0], "test_loss") == ""
+
+
+def test_the_table_fits_a_terminal(capsys):
+    """80 columns hold every figure, and what is said of a divergence."""
+    runs = [run("rmsprop"), run("sgd", diverged_at=(0, 7, 5))]
+    Console(width=80).print(table.final_table(runs))
+    out = capsys.readouterr().out
+    assert "0.2500 ± 0.0250  0.5000 ± 0.0500" in out
+    assert "2 of 3 diverged" in out
+    assert "from step 5 on" in out
+    assert "…" not in out
+
+
+def test_bars_in_a_terminal():
+    """What the live bars say of a run that waits, goes, and diverges."""
+    screen = Console(file=io.StringIO(), force_terminal=True, width=100)
+    with progress.progress(screen, ["sgd", "adam"], 10) as bars:
+        assert type(bars) is progress.Bars
+        heard = bars.begin("sgd")
+        heard(5, [np.array([0.5])] * 3 + [np.array([0.875])], 1000.0)
+        assert bars._bars.tasks[0].completed == 5
+        said = bars._bars.tasks[0].fields["says"]
+        assert said == "train loss 0.5000  test 87.5%  1,000 steps/s"
+        bars.end(run("sgd", diverged_at=(3, 3, 3)))
+        said = [task.fields["says"] for task in bars._bars.tasks]
+    assert said == ["[red]diverged at step 3", "waiting"]
+
+
+def test_the_picture_has_every_line_and_band():
+    runs = [run(), run("sgd"), run("adamw", (2.0, np.nan, np.nan), (2, 2, 2))]
+    figure = plot.draw(runs, "title")
+    left, right = figure.axes
+    for ax in (left, right):
+        assert ax.get_yscale() == "log"
+        assert len(ax.collections) == 3
+        names = [text.get_text() for text in ax.texts]
+        assert sorted(names) == ["adam", "adamw (diverged)", "sgd"]
+    np.testing.assert_allclose(left.lines[0].get_ydata(), [2.0, 0.5, 0.25])
+    np.testing.assert_allclose(right.lines[0].get_ydata(), [4.0, 1.0, 0.5])
+
+
+def test_looks_differ():
+    looks = [tuple(plot.style(name).items()) for name in optimizers.OPTIMIZERS]
+    assert len(set(map(str, looks))) == len(looks)
+
+
+def test_names_are_pushed_apart():
+    places = plot._apart(np.array([0.1, 0.1, 0.11, 0.9]), gap=0.05)
+    assert (np.diff(places) > 0.0499).all()
+    assert places[-1] == 0.9
+
+
+def in_a_process(*arguments):
+    command = [sys.executable, "-m", "adamx", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_the_process_runs(small):
+    done = in_a_process(*TINY, "--data", small, "--optimizers", "radam")
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1)
+    assert "radam" in done.stdout
+
+
+def test_the_process_refuses():
+    done = in_a_process("race", "--optimizers", "sdg")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "did you mean 'sgd'?" in done.stderr
+    assert done.stderr.count("\n") == 1

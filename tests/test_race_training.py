@@ -1,0 +1,148 @@
+"""The race's training against plain loops, and what a run says of itself."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import adamx
+from adamx.race import data, models, training
+from adamx.race.refusal import Refusal
+
+ROWS = np.random.default_rng(0)
+PICTURES = data.split("small", ROWS.normal(size=(60, 4, 5)), np.arange(60) % 3)
+
+
+def course(**given):
+    settings = {"steps": 30, "seeds": 2, "seed": 0, "batch": 20} | given
+    model = models.mlp(PICTURES.shape, PICTURES.classes)
+    return training.Course(model, PICTURES, training.Settings(**settings))
+
+
+def test_a_run_is_a_plain_loop():
+    """The same as one step after another, one seed alone, without jit or scan."""
+    together = course(steps=3)
+    tx = adamx.adam(1e-2)
+    grad = jax.jit(jax.grad(together.loss))
+    run = training.train("adam", 1e-2, tx, together)
+    for seed in range(2):
+        params = jax.tree.map(lambda leaf, seed=seed: leaf[seed], together.start)
+        state = tx.init(params)
+        rows = together.minibatches(together.shuffles[seed], 0, 0, 3)
+        for batch in rows:
+            x, y = together.train[0][batch], together.train[1][batch]
+            updates, state = tx.update(grad(params, x, y), state)
+            params = optax.apply_updates(params, updates)
+        loss = together.loss(params, *together.test)
+        np.testing.assert_allclose(run.test_loss[seed, -1], loss, rtol=1e-4)
+
+
+def test_each_seed_is_the_same_alone():
+    tx = adamx.sgd(0.1)
+    both = training.train("sgd", 0.1, tx, course(seed=3))
+    alone = training.train("sgd", 0.1, tx, course(seed=4, seeds=1))
+    np.testing.assert_allclose(both.train_loss[1], alone.train_loss[0], rtol=1e-4)
+    assert not np.allclose(both.train_loss[0], both.train_loss[1])
+
+
+def test_the_length_of_a_chunk_changes_nothing(monkeypatch):
+    tx = adamx.sgd(0.1)
+    ends = []
+    for points in (1, 4):
+        monkeypatch.setattr(training, "POINTS", points)
+        ends.append(training.train("sgd", 0.1, tx, course()).train_loss[:, -1])
+    np.testing.assert_allclose(ends[1], ends[0], rtol=1e-4)
+
+
+def test_an_epoch_sees_every_row_once():
+    """48 rows, minibatches of 20: 12 steps are 5 epochs, cut anywhere."""
+    held = course(seeds=1)
+    assert held.rows == 48
+    key = held.shuffles[0]
+    whole = np.concatenate(held.minibatches(key, 0, 0, 12))
+    epochs = whole.reshape(5, 48)
+    assert all(sorted(epoch) == list(range(48)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 5
+    epoch, offset = divmod(5 * 20, 48)
+    part = held.minibatches(key, epoch, offset, 3).reshape(-1)
+    assert part.tolist() == whole[100:160].tolist()
+
+
+def test_points_and_progress():
+    seen = []
+    run = training.train(
+        "sgd", 0.1, adamx.sgd(0.1), course(), lambda *heard: seen.append(heard)
+    )
+    assert run.steps.tolist() == [*range(0, 30, 2), 30]
+    assert [steps for steps, *_ in seen] == run.steps[1:].tolist()
+    assert all(speed > 0 for *_, speed in seen)
+    assert run.train_loss.shape == run.test_accuracy.shape == (2, 16)
+    assert run.train_loss[:, -1].max() < run.train_loss[:, 0].min()
+    assert run.finished.all()
+
+
+def test_state_is_counted_from_its_arrays():
+    adam = training.train("adam", 1e-3, adamx.adam(1e-3), course(steps=1))
+    assert adam.parameters == 20 * 128 + 128 + 128 * 128 + 128 + 128 * 3 + 3
+    assert adam.state_bytes == 8 * adam.parameters + 4
+    assert adam.transformation == repr(adamx.adam(1e-3))
+
+
+def test_divergence_is_found_and_ends_the_run():
+    run = training.train("sgd", 1e30, adamx.sgd(1e30), course())
+    assert not run.finished.any()
+    assert (run.diverged_at >= 1).all()
+    assert run.steps[-1] < 30
+
+
+def test_ending_far_above_the_start_is_divergence():
+    """Adam with a huge rate stays finite; it is lost all the same."""
+    run = training.train("adam", 1e3, adamx.adam(1e3), course())
+    assert np.isfinite(run.train_loss).all()
+    assert run.diverged_at.tolist() == [30, 30]
+
+
+def test_first_bad_step():
+    losses = np.ones((4, 5))
+    losses[1, 2] = losses[1, 4] = np.nan
+    losses[3, 0] = losses[2, 0] = np.inf
+    first = training._first_bad(np.array([0, 0, 7, 0]), losses, done=10)
+    assert first.tolist() == [0, 13, 7, 11]
+
+
+def test_loss_and_accuracy():
+    model = models.Model(lambda key: None, lambda params, x: x)
+    logits = np.array([[2.0, 0, 0], [0, 1, 3], [0, 5, 0], [1, 0, 0]], np.float32)
+    y = np.array([0, 1, 1, 0], np.int32)
+    given = jnp.asarray(logits), jnp.asarray(y)
+    loss, accuracy = models.loss_and_accuracy(model, None, *given)
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(loss, -np.log(p[range(4), y]).mean(), rtol=1e-6)
+    assert accuracy == 0.75
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (7, 5, 3)])
+def test_conv_is_a_convolution(shape):
+    """Against XLA's own, layer by layer, even and odd sizes."""
+    model = models.conv(shape, 10)
+    params = model.init(jax.random.key(0))
+    rows = jax.random.normal(jax.random.key(1), (6, *shape))
+    x = rows.reshape(6, *(*shape, 1)[:3])
+    for stride, layer in zip((1, 2), params["kernels"], strict=True):
+        kernel = layer["w"].reshape(3, 3, x.shape[-1], -1)
+        form = ("NHWC", "HWIO", "NHWC")
+        window = ((stride, stride), ((1, 1), (1, 1)))
+        x = jax.lax.conv_general_dilated(x, kernel, *window, dimension_numbers=form)
+        x = jnp.maximum(x + layer["b"], 0)
+    wide, last = params["dense"]
+    x = jnp.maximum(x.reshape(6, -1) @ wide["w"] + wide["b"], 0)
+    expected = x @ last["w"] + last["b"]
+    np.testing.assert_allclose(
+        model.apply(params, rows), expected, rtol=1e-4, atol=1e-5
+    )
+
+
+def test_conv_refuses_rows_without_pictures():
+    with pytest.raises(Refusal, match=r"got rows of shape \(64,\).* take --model mlp"):
+        models.conv((64,), 10)
