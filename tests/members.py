@@ -9,15 +9,15 @@ import dataclasses
 import functools
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import optax
 import pytest
 
 import adamx
 from tests import papers
+from tests.families import FAMILIES
+from tests.member import RATE, Member, Variant, kept
 
-RATE = 0.05
 SMALL = os.environ.get("ADAMX_GRID") == "small"
 """Restricts the dtype grid to float32 (the second Python of the CI)."""
 
@@ -50,42 +50,6 @@ PAIRS: Mapping[str, tuple[float, float]] = {
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Variant:
-    """One way to call a member, and the other descriptions of that same arithmetic."""
-
-    label: str
-    keywords: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    oracle: str | None = None  # where another function of tests.papers describes it
-    oracle_keywords: Mapping[str, Any] | None = (
-        None  # where they differ from `keywords`
-    )
-    twin: Callable[..., optax.GradientTransformation] | None = None  # takes the rate
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Member:
-    """One optimizer: its name, its hyperparameters, its variants."""
-
-    name: str
-    variants: tuple[Variant, ...]
-    hypers: tuple[str, ...]  # besides the rate; each may be a float, array or schedule
-    slots: tuple[str, ...]  # of the first variant
-    unscheduled: tuple[str, ...] = ()  # of `hypers`: those whose paper has no schedule
-    scale_free_from: int | None = None  # the step from which u(c·g) = u(g) at eps = 0
-    reach: str = "elementwise"
-
-    def alias(self, learning_rate=RATE, **keywords):
-        return getattr(adamx, self.name)(learning_rate=learning_rate, **keywords)
-
-    def scale_by(self, **keywords):
-        unscaled = {k: v for k, v in keywords.items() if k not in NOT_IN_SCALE_BY}
-        return getattr(adamx, f"scale_by_{self.name}")(**unscaled)
-
-
-NOT_IN_SCALE_BY = ("learning_rate", "weight_decay", "mask")
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
 class Case:
     """A member in one of its variants: what most laws are parametrised with."""
 
@@ -96,7 +60,13 @@ class Case:
     def keywords(self):
         return self.variant.keywords
 
+    @property
+    def tx(self):
+        """The member as its row says, one object for all tests: compiled once."""
+        return kept(self.member, self.variant)
+
     def alias(self, learning_rate=RATE, **changes):
+        """A newly built one."""
         return self.member.alias(learning_rate, **{**self.keywords, **changes})
 
     def scale_by(self, **changes):
@@ -137,7 +107,7 @@ class Case:
         return self.member.name + (f"-{label}" if label else "")
 
 
-ALIASES = (
+STORY = (
     Member(
         "sgd",
         (
@@ -264,6 +234,9 @@ ALIASES = (
         scale_free_from=6,
     ),
 )
+
+
+ALIASES = (*STORY, *FAMILIES)
 
 
 def cases(*, first_only=False, where=lambda case: True):

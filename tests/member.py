@@ -1,0 +1,53 @@
+"""A member's row in the table that every law runs through."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import optax
+
+import adamx
+
+RATE = 0.05
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Variant:
+    """One way to call a member, and the other descriptions of that same arithmetic."""
+
+    label: str
+    keywords: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    oracle: str | None = None  # where another function of tests.papers describes it
+    oracle_keywords: Mapping[str, Any] | None = (
+        None  # where they differ from `keywords`
+    )
+    twin: Callable[..., optax.GradientTransformation] | None = None  # takes the rate
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Member:
+    """One optimizer: its name, its hyperparameters, its variants."""
+
+    name: str
+    variants: tuple[Variant, ...]
+    hypers: tuple[str, ...]  # besides the rate; each may be a float, array or schedule
+    slots: tuple[str, ...]  # of the first variant
+    unscheduled: tuple[str, ...] = ()  # of `hypers`: those whose paper has no schedule
+    scale_free_from: int | None = None  # the step from which u(c·g) = u(g) at eps = 0
+    reach: str = "elementwise"
+
+    def alias(self, learning_rate=RATE, **keywords):
+        return getattr(adamx, self.name)(learning_rate=learning_rate, **keywords)
+
+    def scale_by(self, **keywords):
+        unscaled = {k: v for k, v in keywords.items() if k not in NOT_IN_SCALE_BY}
+        return getattr(adamx, f"scale_by_{self.name}")(**unscaled)
+
+
+@functools.cache
+def kept(member, variant):
+    return member.alias(**variant.keywords)
+
+
+NOT_IN_SCALE_BY = ("learning_rate", "weight_decay", "mask")
