@@ -33,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Refusal as refusal:
         print(f"{racing.prog}: {refusal}", file=sys.stderr)
         return BAD_INPUT
+    except KeyboardInterrupt:
+        return race.INTERRUPTED
 
 
 if __name__ == "__main__":

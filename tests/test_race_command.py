@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ from rich.console import Console
 
 import adamx
 from adamx.__main__ import main
-from adamx.race import command, optimizers, plot, progress, table, training
+from adamx.race import command, interrupt, optimizers, plot, progress, table, training
 
 TINY = ["race", "--steps", "3", "--seeds", "2", "--batch", "8"]
 
@@ -153,15 +154,30 @@ def test_ctrl_c_shows_what_is_finished(small, capsys, monkeypatch):
 
     def interrupted(name, *rest):
         if name == "rmsprop":
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         return train(name, *rest)
 
     monkeypatch.setattr(training, "train", interrupted)
+    before = signal.getsignal(signal.SIGINT)
     assert main([*TINY, "--data", small]) == 130
+    assert signal.getsignal(signal.SIGINT) is before
     out, err = capsys.readouterr()
+    assert "Stopping soon; press Ctrl-C again to stop at once." in err
     assert "Stopped by Ctrl-C. Finished: sgd, adagrad." in err
     assert "adagrad" in out
     assert "rmsprop" not in out
+
+
+def test_ctrl_c_is_held_back_once():
+    heard = []
+    with interrupt.held_back(lambda: heard.append("first")) as check:
+        check()
+        signal.raise_signal(signal.SIGINT)
+        assert heard == ["first"]
+        with pytest.raises(KeyboardInterrupt):
+            check()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
 
 def run(name="adam", train=(2.0, 0.5, 0.25), diverged_at=(0, 0, 0)):
@@ -230,6 +246,15 @@ def test_the_picture_has_every_line_and_band():
         assert sorted(names) == ["adam", "adamw (diverged)", "sgd"]
     np.testing.assert_allclose(left.lines[0].get_ydata(), [2.0, 0.5, 0.25])
     np.testing.assert_allclose(right.lines[0].get_ydata(), [4.0, 1.0, 0.5])
+
+
+def test_a_diverged_line_does_not_take_the_room():
+    figure = plot.draw([run(), run("sgd", (2.0, 1e9, 1e12), (2, 2, 2))], "title")
+    low, high = figure.axes[0].get_ylim()
+    assert low < 0.25
+    assert high == pytest.approx(6.6)
+    (name,) = (t for t in figure.axes[0].texts if t.get_text() == "sgd (diverged)")
+    assert name.xy[1] <= 1.0
 
 
 def test_looks_differ():

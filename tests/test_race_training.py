@@ -100,7 +100,13 @@ def test_ending_far_above_the_start_is_divergence():
     """Adam with a huge rate stays finite; it is lost all the same."""
     run = training.train("adam", 1e3, adamx.adam(1e3), course())
     assert np.isfinite(run.train_loss).all()
-    assert run.diverged_at.tolist() == [30, 30]
+    assert run.diverged_at.tolist() == [2, 2]
+
+
+def test_the_point_from_which_it_stays_worse():
+    losses = np.array([[1, 3, 1, 3, 4], [1, 3, 1, 3, 2], [1, 1, 1, 1, np.nan]])
+    points = np.array([0, 5, 10, 15, 20])
+    assert training._stays_above(losses, points).tolist() == [15, 0, 20]
 
 
 def test_first_bad_step():

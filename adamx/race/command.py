@@ -8,6 +8,7 @@ import sys
 import time
 
 from . import data, optimizers, training
+from .interrupt import held_back
 from .models import MODELS, Model
 from .refusal import Refusal
 
@@ -86,9 +87,16 @@ def _race(
     shown, live = Console(width=_width()), Console(stderr=True)
     runs: list[training.Run] = []
     stopped = False
+
+    def stopping() -> None:
+        live.print("Stopping soon; press Ctrl-C again to stop at once.")
+
     try:
-        course = training.Course(model, rows, settings)
-        with progress(live, names, settings.steps) as bars:
+        with (
+            held_back(stopping) as check,
+            progress(live, names, settings.steps, check) as bars,
+        ):
+            course = training.Course(model, rows, settings)
             for name in names:
                 tx = optimizers.OPTIMIZERS[name].factory(rates[name])
                 listener = bars.begin(name)
@@ -116,7 +124,7 @@ def _show(args, shown, rows, settings, runs, seconds) -> None:
     if args.json != "-":
         seeds = f"{settings.seeds} seeds" if several else f"seed {settings.seed}"
         say(f"{title}; {seeds}.\n", highlight=False)
-        say(table.final_table(runs))
+        say(table.final_table(runs), "")
         spread = "± is the standard deviation over the seeds. " if several else ""
         together = f" of {settings.seeds} seeds at once" if several else ""
         say(

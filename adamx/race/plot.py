@@ -88,6 +88,16 @@ def _panel(ax: Any, runs: Sequence[Run], key: str, label: str) -> None:
     ax.spines[["left", "bottom"]].set_color("#888888")
     ax.tick_params(which="both", color="#888888", labelcolor=INK)
     ax.margins(x=0.01)
+    if ceiling := _ceiling(runs, key):
+        ax.set_ylim(top=ceiling)
+
+
+def _ceiling(runs: Sequence[Run], key: str) -> float | None:
+    """The top of the panel, where a diverged line would take the others' room."""
+    alive = [run for run in runs if run.finished.any()]
+    if len(alive) in (0, len(runs)):
+        return None
+    return 3 * max(float(np.nanmax(_range(run, key)[3])) for run in alive)
 
 
 def _range(run: Run, key: str) -> tuple[np.ndarray, ...]:
@@ -109,6 +119,7 @@ def _name_lines(ax: Any, runs: Sequence[Run], key: str) -> None:
             at = ax.transData.transform((steps[seen[-1]], middle[seen[-1]]))
             ends.append((*ax.transAxes.inverted().transform(at)[::-1], run))
     ends.sort(key=lambda end: end[0])
+    ends = [(min(y, 1.0), x, run) for y, x, run in ends]
     places = _apart(np.array([end[0] for end in ends]), gap=0.047)
     for place, (y, x, run) in zip(places, ends, strict=True):
         colour = style(run.name)["color"]

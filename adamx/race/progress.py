@@ -17,7 +17,14 @@ Listener = Callable[[int, list[np.ndarray], float], None]
 class Bars:
     """One bar for each optimizer, all on the screen from the start."""
 
-    def __init__(self, console: Console, names: Sequence[str], steps: int):
+    def __init__(
+        self,
+        console: Console,
+        names: Sequence[str],
+        steps: int,
+        check: Callable[[], None],
+    ):
+        self._check = check
         self._bars = Progress(
             TextColumn("{task.description}", style="bold"),
             BarColumn(bar_width=28),
@@ -44,6 +51,7 @@ class Bars:
         self._bars.stop()
 
     def begin(self, name: str) -> Listener:
+        self._check()
         task = self._tasks[name]
         self._bars.start_task(task)
         self._bars.update(task, says="compiling")
@@ -51,6 +59,7 @@ class Bars:
         def on_chunk(steps: int, measured: list[np.ndarray], speed: float) -> None:
             says = _says(measured[0], measured[3], speed)
             self._bars.update(task, completed=steps, says=says)
+            self._check()
 
         return on_chunk
 
@@ -62,7 +71,15 @@ class Bars:
 class Lines(Bars):
     """The same for a file or a pipe: a line when an optimizer is done."""
 
-    def __init__(self, console: Console, names: Sequence[str], steps: int):
+    def __init__(
+        self,
+        console: Console,
+        names: Sequence[str],
+        steps: int,
+        check: Callable[[], None],
+    ):
+        del steps
+        self._check = check
         self._console = console
         self._width = max(map(len, names))
 
@@ -73,7 +90,8 @@ class Lines(Bars):
         pass
 
     def begin(self, name: str) -> Listener:
-        return lambda *_: None
+        self._check()
+        return lambda *_: self._check()
 
     def end(self, run: Run) -> None:
         ends = (run.train_loss[:, -1], run.test_accuracy[:, -1], run.steps_per_second)
@@ -82,9 +100,18 @@ class Lines(Bars):
         self._console.print(f"{name}  {run.steps[-1]} steps  {text}", highlight=False)
 
 
-def progress(console: Console, names: Sequence[str], steps: int) -> Bars:
-    """Bars where the console is a terminal, lines where it is not."""
-    return (Bars if console.is_terminal else Lines)(console, names, steps)
+def progress(
+    console: Console,
+    names: Sequence[str],
+    steps: int,
+    check: Callable[[], None] = lambda: None,
+) -> Bars:
+    """Bars where the console is a terminal, lines where it is not.
+
+    `check` is called at the start of each optimizer and after each chunk of steps: the
+    places where a race may be stopped.
+    """
+    return (Bars if console.is_terminal else Lines)(console, names, steps, check)
 
 
 def _says(train_loss: np.ndarray, accuracy: np.ndarray, speed: float) -> str:

@@ -131,9 +131,8 @@ def train(
         measured.append(course.measure(params))
         on_chunk(done, measured[-1], done / training)
     curves = [np.stack(curve, axis=1) for curve in zip(*measured, strict=True)]
-    train_loss = curves[0]
-    ended_worse = ~(train_loss[:, -1] <= WORSE * train_loss[:, 0])
-    diverged_at = np.where((diverged_at == 0) & ended_worse, done, diverged_at)
+    lost = _stays_above(curves[0], np.asarray(points))
+    diverged_at = np.where(diverged_at == 0, lost, diverged_at)
     return Run(
         name,
         learning_rate,
@@ -172,6 +171,16 @@ def _first_bad(diverged_at: np.ndarray, losses: np.ndarray, done: int) -> np.nda
     bad = ~np.isfinite(losses)
     first = done + bad.argmax(1) + 1
     return np.where((diverged_at == 0) & bad.any(1), first, diverged_at)
+
+
+def _stays_above(losses: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The point of each seed from which its loss stays `WORSE`, 0 if it ends better."""
+    better = losses <= WORSE * losses[:, :1]
+    ended_better = better[:, -1]
+    last_better = better.shape[1] - 1 - better[:, ::-1].argmax(1)
+    return np.where(
+        ended_better, 0, points[np.minimum(last_better + 1, len(points) - 1)]
+    )
 
 
 def _total(tree: Any, of: Callable[[jax.Array], int]) -> int:
