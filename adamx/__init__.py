@@ -34,6 +34,7 @@ from .moments import (
 )
 from .restoring import restore
 from .rule import Rule
+from .stacking import Stacked, stacked
 from .tunable import Tunable, Tuned, hyperparams, replace_hyperparams, tunable
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "RootEps",
     "Rule",
     "Slot",
+    "Stacked",
     "State",
     "SumOf",
     "Surprise",
@@ -82,5 +84,6 @@ __all__ = [
     "schedule",
     "sgd",
     "square",
+    "stacked",
     "tunable",
 ]

@@ -67,15 +67,26 @@ def column(name: str, treedef: Any, tree: Any, updates: Any) -> list:
         ) from None
 
 
-def check_leaf(g: Any, p: Any, updates: Any, i: int) -> None:
-    for x, what in (g, "update"), (p, "parameter"):
-        if x is not None and not (hasattr(x, "dtype") and hasattr(x, "shape")):
+def check_updates(updates: Any) -> None:
+    """Refuse what is no array before JAX does, which does not say where."""
+    for i, g in enumerate(flatten(updates)[0]):
+        if not (g is None or (hasattr(g, "dtype") and hasattr(g, "shape"))):
             raise _checks.refuse(
                 "update",
-                f"every {what} must be an array, `{place(updates, i)}` is not",
-                f"{type(x).__name__} {x!r}",
+                f"every update must be an array, `{place(updates, i)}` is not",
+                f"{type(g).__name__} {g!r}",
                 "Pass jnp.asarray(number), or None for a leaf without a gradient.",
             )
+
+
+def check_leaf(g: Any, p: Any, updates: Any, i: int) -> None:
+    if p is not None and not (hasattr(p, "dtype") and hasattr(p, "shape")):
+        raise _checks.refuse(
+            "update",
+            f"every parameter must be an array, `{place(updates, i)}` is not",
+            f"{type(p).__name__} {p!r}",
+            "Pass the parameters that `init` was given.",
+        )
     if not jnp.issubdtype(g.dtype, jnp.floating):
         raise _checks.refuse(
             "update",
@@ -117,6 +128,12 @@ def check_slots(
         if declared[name].like is not None or callable(declared[name].start):
             continue
         for i, (g, s) in enumerate(zip(leaves, column, strict=True)):
+            if g is not None and s is None:
+                raise _checks.AdamxError(
+                    f"update: a leaf without a parameter must have no gradient, got "
+                    f"one for `{place(tree, i)}`. Pass the gradients of the same "
+                    f"parameters that `init` was given."
+                )
             if g is not None and s.shape not in (g.shape, (0,)):
                 raise _checks.AdamxError(
                     f"update: updates must have the shapes that `init` was given, got "

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from . import _checks, hyper
 from .leaf import Leaf, Slot, Slots
-from .numerics import lerp, one_minus_power, rectifier, rho, safe_divide
+from .numerics import lerp, one_minus_power, rectifier, rho
 from .rule import Part, Rule, part
 
 
@@ -134,4 +134,5 @@ class Rectified(Rule):
     ) -> tuple[Float[Array, "..."], Slots]:
         d, slots = self.denominator.apply(update, slots, leaf)
         r = leaf.shared[self._factor]
-        return jnp.where(r > 0, safe_divide(d, r), 1), slots
+        trusted = r > 0
+        return jnp.where(trusted, d / jnp.where(trusted, r, 1), 1), slots

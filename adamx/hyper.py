@@ -140,20 +140,6 @@ def normalise(where: str, name: str, value: Any, allowed: _checks.Interval) -> A
     )
 
 
-def check_constant(
-    where: str, name: str, value: Any, allowed: _checks.Interval
-) -> None:
-    """Check an argument that has to be a Python number."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise _checks.refuse(
-            where,
-            f"`{name}` must be a Python number",
-            repr(value),
-            "It shapes the state and cannot be traced or scheduled.",
-        )
-    _checks.check_number(where, name, float(value), allowed)
-
-
 def public_name(owner: Value, field: str) -> str:
     """The keyword by which users know a hyperparameter."""
     return getattr(owner, "public_names", {}).get(field, field)
@@ -212,12 +198,16 @@ def at(x: Any, count: Array) -> Any:
     def value(owner: Value, name: str, h: Any) -> Any:
         if is_array(h) or is_constant(h):
             return h
-        scheduled = jnp.asarray(h(count))
-        if scheduled.shape:
+        returned = h(count)
+        try:
+            scheduled = jnp.asarray(returned)
+        except (TypeError, ValueError):
+            scheduled = None
+        if scheduled is None or scheduled.shape or scheduled.dtype == bool:
             raise _checks.refuse(
                 type(owner).__name__,
                 f"the schedule for `{name}` must return one number",
-                f"an array of shape {scheduled.shape}",
+                repr(returned),
                 "A hyperparameter is a scalar; use jax.vmap to run several.",
             )
         return scheduled

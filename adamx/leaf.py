@@ -28,6 +28,7 @@ class Slot:
         from_count: for a shared slot, its value after `count` steps, with which a
             state saved without it is completed (`adamx.restore`).
         masks: kept only for the leaves that all of these select.
+        stacks: one for each slice along the first axis of the leaves these select.
     """
 
     start: float | Callable[[Array], Array] = 0.0
@@ -36,6 +37,7 @@ class Slot:
     signed: bool = True
     from_count: Callable[[Array], Array] | None = None
     masks: tuple = ()
+    stacks: tuple = ()
 
 
 class Leaf(NamedTuple):

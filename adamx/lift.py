@@ -6,7 +6,6 @@ A rule is met by its methods only: `slots`, `tick`, `measure`, `apply`, and what
 of itself (`masks`, `extras`, `reads_param`, `reads_path`).
 """
 
-import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -38,25 +37,27 @@ def _is_placed(x: Any) -> bool:
     return isinstance(x, jax.ShapeDtypeStruct) or getattr(x, "committed", False)
 
 
-def _begin(slot: Slot, p: Any, selected: bool) -> Any:
+def _begin(slot: Slot, p: Any, chosen: frozenset) -> Any:
     """The start of one slot of one leaf; a leaf that is masked out keeps nothing."""
     if p is None:
         return None
     dtype = compute_dtype(p.dtype)
-    if not selected:
+    if not chosen.issuperset(slot.masks):
         return jnp.zeros((0,), dtype)
     abstract = isinstance(p, jax.ShapeDtypeStruct)
-    if callable(slot.start):
+    stacked = sum(mask in chosen for mask in slot.stacks)
+
+    def of_param(function: Any) -> Any:
+        for _ in range(stacked):
+            function = jax.vmap(function)
         if abstract:
-            shape = jax.eval_shape(slot.start, jax.ShapeDtypeStruct(p.shape, dtype))
-            return jnp.zeros(shape.shape, dtype)
-        return jnp.array(slot.start(jnp.asarray(p, dtype)), dtype, copy=True)
-    like = p
-    if slot.like is not None:
-        shape = jax.ShapeDtypeStruct(p.shape, dtype)
-        shaped = functools.partial(jax.eval_shape, slot.like, shape)
-        like = shaped() if abstract else slot.like(jnp.asarray(p, dtype))
-    return _full(like, slot.start, dtype)
+            return jax.eval_shape(function, jax.ShapeDtypeStruct(p.shape, dtype))
+        return function(jnp.asarray(p, dtype))
+
+    if callable(slot.start):
+        start = of_param(slot.start)
+        return jnp.zeros(start.shape, dtype) if abstract else jnp.array(start, dtype)
+    return _full(p if slot.like is None else of_param(slot.like), slot.start, dtype)
 
 
 def start(rule: Any, params: Any) -> dict[str, Any]:
@@ -72,8 +73,7 @@ def start(rule: Any, params: Any) -> dict[str, Any]:
             slots[name] = jnp.full((), slot.start, shared_dtype())
             continue
         column = [
-            _begin(slot, p, chosen.issuperset(slot.masks))
-            for p, chosen in zip(leaves, selected, strict=True)
+            _begin(slot, p, chosen) for p, chosen in zip(leaves, selected, strict=True)
         ]
         slots[name] = treedef.unflatten(column)
     return slots

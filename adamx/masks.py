@@ -62,7 +62,7 @@ class ByPredicate(Mask):
     function: Callable[[str, Any], bool]
 
     def resolve(self, tree: Any) -> Any:
-        return _by_path(lambda path, leaf: bool(self.function(path, leaf)), tree)
+        return _by_path(self.function, tree)
 
     def __repr__(self) -> str:
         return show(self.function)
@@ -83,7 +83,11 @@ class ByRegex(Mask):
 
 def _by_path(select: Callable[[str, Any], bool], tree: Any) -> Any:
     def one(keys: Any, leaf: Any) -> bool | None:
-        return None if leaf is None else select(path_of(keys), leaf)
+        if leaf is None:
+            return None
+        selected = select(path_of(keys), leaf)
+        _check_bool(selected)
+        return bool(selected)
 
     return jax.tree_util.tree_map_with_path(one, tree, is_leaf=_is_none)
 

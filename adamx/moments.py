@@ -36,6 +36,11 @@ class Surprise(Value):
     slot: str = "mu"
 
     def __call__(self, g: Float[Array, "..."], slots: Slots) -> Float[Array, "..."]:
+        if self.slot not in slots:
+            raise _checks.AdamxError(
+                f"Surprise: `slot` must be kept by a part of the same chain, got "
+                f"{self.slot!r}. {_checks.suggest(self.slot, slots)}"
+            )
         return (g - slots[self.slot]) ** 2
 
 
@@ -164,16 +169,28 @@ class SumOf(Rule):
     Args:
         of: the reading f.
         name: the slot that holds s.
-        start: its value before the first step, at least 0.
+        start: its value before the first step, at least 0; a number or an array.
     """
 
     of: Reading = square
     name: str = "sum_of_squares"
-    start: float = 0.0
+    start: hyper.Hyper = hyper.hyper(
+        0.0, allowed=hyper.NON_NEGATIVE.but("It is a sum of squares.")
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        hyper.check_constant("SumOf", "start", self.start, hyper.NON_NEGATIVE)
+        if callable(self.start):
+            raise _checks.refuse(
+                "SumOf",
+                "`start` must be a number or an array",
+                _checks.show_callable(self.start),
+                "It is used once, before the first step.",
+            )
+
+    @property
+    def public_names(self) -> dict[str, str]:
+        return {"start": "initial_accumulator"}
 
     def slots(self) -> dict[str, Slot]:
         return {self.name: Slot(start=self.start, signed=is_signed(self.of))}

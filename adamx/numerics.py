@@ -113,6 +113,7 @@ def rectifier(rho_t: Array, rho_inf: Any) -> Array:
     if isinstance(rho_inf, float) and rho_inf <= 4:
         return jnp.zeros_like(rho_t)
     defined = rho_t > 4
-    rho_t = jnp.where(defined, rho_t, 5)
+    rho_t = jnp.where(defined, rho_t, 5)  # keeps the branch not taken finite
+    rho_inf = jnp.where(defined, rho_inf, 9)
     over = (rho_t - 4) / (rho_inf - 4) * ((rho_t - 2) / (rho_inf - 2))
     return jnp.where(defined, jnp.sqrt(over * (rho_inf / rho_t)), 0)

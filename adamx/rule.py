@@ -15,6 +15,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from . import _checks, hyper, lift
+from ._structure import check_updates
 from .leaf import Leaf, Slot, Slots, State
 from .masks import Mask
 from .value import Value, _restore
@@ -101,6 +102,7 @@ class _Pair:
         def update(
             updates: Any, state: Any, params: Any = None, **extra: Any
         ) -> tuple[Any, Any]:
+            check_updates(updates)
             run = program.compiled if _all_data(extra) else program.run
             return run(arrays, updates, state, params, extra)
 
