@@ -10,8 +10,10 @@ from ..hyper import Hyper
 from ..learning_rate import LearningRate
 from ..moments import Ema, square
 from ..rule import Rule
+from ..spelling import alias
 
 
+@alias
 def scale_by_adam(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) -> Rule:
     """Adam's direction, `m̂ / (sqrt(v̂) + ε)`: `adam` without rate and sign.
 
@@ -29,6 +31,7 @@ def scale_by_adam(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) -
     return Precondition(moment, by=Root(Debiased(Ema(b2, square, "nu")), eps))
 
 
+@alias
 def adam(
     learning_rate: Hyper = 1e-3,
     b1: Hyper = 0.9,
@@ -62,6 +65,7 @@ def adam(
     return chain(scale_by_adam(b1, b2, eps), LearningRate(learning_rate))
 
 
+@alias
 def scale_by_adamw(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) -> Rule:
     """AdamW's direction before decay and rate, which is Adam's: see `scale_by_adam`.
 
@@ -71,6 +75,7 @@ def scale_by_adamw(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) 
     return scale_by_adam(b1, b2, eps)
 
 
+@alias
 def adamw(
     learning_rate: Hyper,
     b1: Hyper = 0.9,
@@ -113,6 +118,7 @@ def adamw(
     )
 
 
+@alias
 def scale_by_radam(
     b1: Hyper = 0.9,
     b2: Hyper = 0.999,
@@ -137,6 +143,7 @@ def scale_by_radam(
     return Precondition(Debiased(Ema(b1)), by=Rectified(root, threshold))
 
 
+@alias
 def radam(
     learning_rate: Hyper,
     b1: Hyper = 0.9,

@@ -6,10 +6,12 @@ from ..hyper import Hyper, is_zero
 from ..learning_rate import LearningRate
 from ..moments import Centered, Ema, HeavyBall, Identity, SumOf, square
 from ..rule import Rule
+from ..spelling import alias
 
 
+@alias
 def scale_by_adagrad(
-    eps: Hyper | Eps = 1e-10, *, initial_accumulator: float = 0.0
+    eps: Hyper | Eps = 1e-10, *, initial_accumulator: Hyper = 0.0
 ) -> Rule:
     """AdaGrad's direction, `g / (sqrt(s) + ε)`: `adagrad` without rate and sign.
 
@@ -26,11 +28,12 @@ def scale_by_adagrad(
     return Precondition(Identity(), by=Root(total, eps))
 
 
+@alias
 def adagrad(
     learning_rate: Hyper,
     eps: Hyper | Eps = 1e-10,
     *,
-    initial_accumulator: float = 0.0,
+    initial_accumulator: Hyper = 0.0,
 ) -> Chain:
     """AdaGrad: a rate for each parameter, from all the gradients it has seen.
 
@@ -58,6 +61,7 @@ def adagrad(
     return chain(direction, LearningRate(learning_rate))
 
 
+@alias
 def scale_by_rmsprop(
     decay: Hyper = 0.9,
     eps: Hyper | Eps = 1e-8,
@@ -85,6 +89,7 @@ def scale_by_rmsprop(
     return chain(direction, *ball)
 
 
+@alias
 def rmsprop(
     learning_rate: Hyper,
     decay: Hyper = 0.9,

@@ -5,8 +5,10 @@ from ..hyper import Hyper, is_zero
 from ..learning_rate import LearningRate
 from ..moments import HeavyBall, Identity
 from ..rule import Rule
+from ..spelling import alias
 
 
+@alias
 def scale_by_sgd(
     momentum: Hyper = 0.0, *, nesterov: bool = False, dampening: Hyper = 0.0
 ) -> Rule:
@@ -27,6 +29,7 @@ def scale_by_sgd(
     return HeavyBall(momentum, nesterov, dampening)
 
 
+@alias
 def sgd(
     learning_rate: Hyper,
     momentum: Hyper = 0.0,

@@ -1,0 +1,51 @@
+"""Keywords that Optax has and adamx spells otherwise: an error that says how."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from . import _checks
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_DTYPE = (
+    "Moments are kept in float32, or float64 for float64 parameters, whatever the dtype "
+    "of the gradients"
+)
+_SPELLED = {
+    "mu_dtype": _DTYPE,
+    "nu_dtype": _DTYPE,
+    "accumulator_dtype": _DTYPE,
+    "eps_root": "Pass eps=RootEps(eps_root, eps)",
+    "eps_in_sqrt": "Pass eps=RootEps(eps) for an eps inside the root; it stands outside",
+    "initial_accumulator_value": "Pass initial_accumulator=",
+    "initial_scale": "Averages start at 0; build the part with another start instead",
+    "bias_correction": "Wrap the moment in Debiased(...) to correct it",
+    "nesterov": "Nesterov's form of Adam is another member: nadam, nadamw",
+    "weight_decay_mask": "Pass mask=",
+    "weight_decay": "Put WeightDecay(...) into the chain, first for L2 regularisation, "
+    "or before LearningRate for decoupled decay",
+    "mask": "Only members with a weight decay have a mask; wrap a part in Masked(...)",
+    "lr": "Pass learning_rate=",
+    "betas": "Pass b1= and b2=",
+}
+
+
+def alias(function: Callable[P, T]) -> Callable[P, T]:
+    """Explain keywords of Optax and torch that the function does not have."""
+    known = inspect.signature(function).parameters
+
+    @functools.wraps(function)
+    def explained(*args: P.args, **kwargs: P.kwargs) -> T:
+        for name in kwargs:
+            if name not in known:
+                how = _SPELLED.get(name) or _checks.suggest(name, known)
+                raise _checks.AdamxTypeError(
+                    f"{function.__name__}: its keywords must be {sorted(known)}, got "
+                    f"`{name}`. {how.rstrip('.')}."
+                )
+        return function(*args, **kwargs)
+
+    return explained
