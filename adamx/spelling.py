@@ -11,8 +11,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _DTYPE = (
-    "Moments are kept in float32, or float64 for float64 parameters, whatever the dtype "
-    "of the gradients"
+    "Moments are kept in float32, or float64 for float64 parameters, whatever the "
+    "dtype of the gradients"
 )
 _SPELLED = {
     "mu_dtype": _DTYPE,
@@ -21,7 +21,7 @@ _SPELLED = {
     "eps_root": "Pass eps=RootEps(eps_root, eps)",
     "eps_in_sqrt": "Pass eps=RootEps(eps) for an eps inside the root; it stands outside",
     "initial_accumulator_value": "Pass initial_accumulator=",
-    "initial_scale": "Averages start at 0; build the part with another start instead",
+    "initial_scale": "Averages start at 0",
     "bias_correction": "Wrap the moment in Debiased(...) to correct it",
     "nesterov": "Nesterov's form of Adam is another member: nadam, nadamw",
     "weight_decay_mask": "Pass mask=",
@@ -44,7 +44,7 @@ def alias(function: Callable[P, T]) -> Callable[P, T]:
                 how = _SPELLED.get(name) or _checks.suggest(name, known)
                 raise _checks.AdamxTypeError(
                     f"{function.__name__}: its keywords must be {sorted(known)}, got "
-                    f"`{name}`. {how.rstrip('.')}."
+                    f"`{name}`. {how}{'' if how[-1] in '.?' else '.'}"
                 )
         return function(*args, **kwargs)
 
