@@ -262,12 +262,6 @@ def test_looks_differ():
     assert len(set(map(str, looks))) == len(looks)
 
 
-def test_names_are_pushed_apart():
-    places = plot._apart(np.array([0.1, 0.1, 0.11, 0.9]), gap=0.05)
-    assert (np.diff(places) > 0.0499).all()
-    assert places[-1] == 0.9
-
-
 def in_a_process(*arguments):
     command = [sys.executable, "-m", "adamx", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)

@@ -1,0 +1,1 @@
+"""Looking at optimizers: pictures of what they do. Needs the extra `plot`."""
