@@ -33,7 +33,7 @@ def as_arrays(case: Case, which=0):
 @pytest.mark.parametrize("param_dtype", PARAM_DTYPES)
 @pytest.mark.parametrize("grad_dtype", GRAD_DTYPES[:2])
 def test_the_second_step_compiles_nothing(case, param_dtype, grad_dtype):
-    tx, p = case.alias(), params(param_dtype)
+    tx, p = case.tx, params(param_dtype)
     g, later = grads(0, grad_dtype), grads(1, grad_dtype)
 
     @jax.jit
@@ -49,7 +49,7 @@ def test_the_second_step_compiles_nothing(case, param_dtype, grad_dtype):
 
 @FIRST
 def test_an_eager_update_is_one_compiled_program(case):
-    tx, p, g = case.alias(), params(), grads()
+    tx, p, g = case.tx, params(), grads()
     state = tx.init(p)
     jax.clear_caches()
     with counted() as first:

@@ -40,7 +40,7 @@ def test_the_state_is_a_fixed_point_and_updates_have_the_gradients_dtype(
     case, param_dtype, grad_dtype
 ):
     """Traced for every variant, computed for the first of each member."""
-    tx, p, g = case.alias(), params(param_dtype), grads(0, grad_dtype)
+    tx, p, g = case.tx, params(param_dtype), grads(0, grad_dtype)
     state = jax.eval_shape(tx.init, p)
     updates, after = jax.eval_shape(tx.update, g, state, p)
     assert signature(after) == signature(state)
@@ -79,7 +79,7 @@ def test_a_varying_hyperparameter_keeps_the_fixed_point(case, kind):
 @pytest.mark.parametrize("param_dtype", PARAM_DTYPES)
 def test_moments_are_float32_and_named_by_their_role(case, param_dtype):
     p = params(param_dtype)
-    state = case.alias().init(p)
+    state = case.tx.init(p)
     assert set(state.slots) == set(case.member.slots)
     for name, slot in state.slots.items():
         assert jax.tree.structure(slot) == jax.tree.structure(p)
@@ -105,14 +105,14 @@ def addresses(tree):
 @EVERY
 def test_no_leaf_of_the_state_aliases_a_parameter_or_another_leaf(case):
     p = params()
-    for state in (case.alias().init(p), jax.jit(case.alias().init)(p)):
+    for state in (case.tx.init(p), jax.jit(case.tx.init)(p)):
         assert not addresses(state) & addresses(p)
         assert len(addresses(state)) == len(jax.tree.leaves(state))
 
 
 @EVERY
 def test_parameters_and_state_may_be_donated_right_after_init(case):
-    tx, p = case.alias(), params()
+    tx, p = case.tx, params()
 
     def step(p, state, g):
         updates, state = tx.update(g, state, p)
@@ -130,7 +130,7 @@ def test_parameters_and_state_may_be_donated_right_after_init(case):
 @EVERY
 @pytest.mark.parametrize("grad_dtype", GRAD_DTYPES)
 def test_the_counter_saturates_and_the_update_stays_finite(case, grad_dtype):
-    tx, p, g = case.alias(), params(), grads(0, grad_dtype)
+    tx, p, g = case.tx, params(), grads(0, grad_dtype)
     _, state = tx.update(g, tx.init(p), p)
     state = state._replace(count=jnp.asarray(INT32_MAX, jnp.int32))
     for _ in range(2):
@@ -157,13 +157,13 @@ def test_an_empty_tree(case, empty):
 def test_init_takes_shapes_without_values(case):
     p = params()
     shapes = jax.eval_shape(lambda: p)
-    assert_equal(case.alias().init(shapes), case.alias().init(p))
+    assert_equal(case.tx.init(shapes), case.tx.init(p))
 
 
 @EVERY
 @pytest.mark.parametrize("hole", [None, optax.MaskedNode()], ids=["None", "Masked"])
 def test_holes_in_the_tree_stay_holes(case, hole):
-    tx = case.alias()
+    tx = case.tx
     p, g = {"a": params(), "frozen": hole}, {"a": grads(), "frozen": hole}
     state = tx.init(p)
     updates, after = tx.update(g, state, p)
@@ -179,7 +179,7 @@ def test_holes_in_the_tree_stay_holes(case, hole):
 @EVERY
 def test_a_missing_gradient_freezes_its_leaf(case):
     """`None` where the parameter is an array: Equinox's filtered gradients."""
-    tx, p = case.alias(), {"a": params(), "frozen": jnp.ones((2, 3))}
+    tx, p = case.tx, {"a": params(), "frozen": jnp.ones((2, 3))}
     g = {"a": grads(), "frozen": None}
     state = tx.init(p)
     for _ in range(2):
@@ -195,7 +195,7 @@ def test_a_missing_gradient_freezes_its_leaf(case):
 @FIRST
 def test_numpy_leaves_are_arrays_too(case):
     p, g = (jax.tree.map(np.asarray, t) for t in (params(), grads()))
-    tx = case.alias()
+    tx = case.tx
     got = tx.update(g, tx.init(p), p)
     assert_equal(got, tx.update(grads(), tx.init(params()), params()))
 

@@ -7,7 +7,14 @@ import optax
 import pytest
 
 import adamx
-from adamx import Clip, IndependentWeightDecay, Masked, WeightDecay, chain
+from adamx import (
+    Clip,
+    IndependentWeightDecay,
+    LearningRate,
+    Masked,
+    WeightDecay,
+    chain,
+)
 from tests.trees import assert_close, assert_equal, grads, params
 
 # The kernel and the block of three axes decay; biases, gains and scalars do not.
@@ -42,7 +49,7 @@ def decayed(tx, p):
         lambda mask: IndependentWeightDecay(0.1, mask=mask),
         lambda mask: chain(Clip(9.0), WeightDecay(0.1, mask)),
         lambda mask: Masked(WeightDecay(0.1), mask),
-        lambda mask: Masked(chain(WeightDecay(0.1), optax.scale(2.0)), mask),
+        lambda mask: Masked(chain(WeightDecay(0.1), LearningRate(2.0)), mask),
     ],
     ids=["adamw", "decay", "independent", "chain", "Masked", "Masked chain"],
 )

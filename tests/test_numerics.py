@@ -58,7 +58,7 @@ def test_bias_correction_of_an_array_is_as_good_as_float32_allows(b):
 def test_a_constant_and_its_float32_array_follow_one_trajectory(b):
     """Up to what float32(b) has lost of b."""
     lost = abs(float(np.float32(b)) - b) / (1 - b)
-    allowed = max(2 * lost, 1e-6)
+    allowed = max(1.5 * lost, 1e-6)
     assert allowed <= 2e-5
     steps = stacked([grads(k) for k in range(50)])
 
@@ -127,9 +127,9 @@ def test_the_branch_turns_within_1e_5_of_the_exact_rho(b2):
     above = rectified(b2, RADAM_TIMES, rho * (1 + 1e-5))
     assert np.all(above == 1.0)
     below = rectified(b2, RADAM_TIMES, rho * (1 - 1e-5))
-    # Where r_t rounds to 1 the two branches are the same.
+    # Where r_t rounds to 1 the two branches are the same; up to 4 there is no r_t.
     telling = np.array(
-        [r <= 4 or abs(exact.rectifier(t, b2) - 1) > 1e-4
+        [r * (1 - 1e-5) > 4 and abs(exact.rectifier(t, b2) - 1) > 1e-4
          for t, r in zip(RADAM_TIMES, rho, strict=True)]
     )  # fmt: skip
     assert np.sum(telling) > 50

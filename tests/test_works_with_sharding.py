@@ -81,7 +81,7 @@ def test_init_keeps_the_sharding_of_the_parameters(case, mode):
     mesh = mesh_of(mode)
     p = placed(0, mesh)
     with jax.set_mesh(mesh):
-        state = jax.jit(case.alias().init)(p)
+        state = jax.jit(case.tx.init)(p)
     for slot in slots_like_params(state, p):
         assert_same_sharding(slot, p)
     assert len(slots_like_params(state, p)) >= len(case.member.slots)
@@ -91,7 +91,7 @@ def test_init_keeps_the_sharding_of_the_parameters(case, mode):
 @MODES
 def test_init_keeps_the_sharding_without_a_mesh_in_scope(case, mode):
     p = placed(0, mesh_of(mode))
-    for init in (jax.jit(case.alias().init), case.alias().init):
+    for init in (jax.jit(case.tx.init), case.tx.init):
         state = init(p)
         for slot in slots_like_params(state, p):
             assert_same_sharding(slot, p)
@@ -139,7 +139,7 @@ def test_the_sharded_run_is_the_unsharded_run(case, mode, kind):
 @FIRST
 def test_inside_shard_map(case):
     """Each device runs the rule on its own part."""
-    tx, mesh = case.alias(), mesh_of(AxisType.Auto)
+    tx, mesh = case.tx, mesh_of(AxisType.Auto)
 
     def step(p, g):
         state = tx.init(p)
@@ -201,7 +201,7 @@ def test_the_global_norm_under_sharded_jit(mode):
 @FIRST
 def test_donation_of_sharded_state(case):
     mesh = mesh_of(AxisType.Auto)
-    tx, p, g = case.alias(), placed(0, mesh), placed(1, mesh)
+    tx, p, g = case.tx, placed(0, mesh), placed(1, mesh)
 
     def step(p, state, g):
         updates, state = tx.update(g, state, p)
