@@ -125,10 +125,11 @@ def galore(
 
 
 def limit(s, before, growth, eps):
-    """Fira's norm-growth limiter: S, shortened to γ |S_{t-1}| if it is longer, and its
-    length. The papers' line is `if |S_t| / |S_{t-1}| > γ`, so a zero S is followed by
-    nothing but zeros. The codes add 1e-8 to |S_{t-1}|, so that it can grow again, by γ
-    a step from 1e-8.
+    """Fira's norm-growth limiter: S γ / max(|S| / (|S_{t-1}| + ε), γ), and its length.
+
+    A step is at most γ times as long as the one before. So one zero gradient leaves a
+    step of γ ε at most, and 1 % more with each step that follows: at ε = 1e-8, some
+    1,800 steps to be back at 1. With ε = 0 all that follows is 0.
     """
     length = norm(s)
     if before is None or growth is None:
@@ -162,18 +163,20 @@ def apollo(
     Performance, MLSys 2025, arXiv:2412.05270, Algorithm 1: P ~ N(0, 1/r) every T steps;
     R = P G; R̃ = M / (sqrt(V) + ε) by Adam on R; s_i = |R̃[:, i]| / |R[:, i]|, one for
     each column (for APOLLO-Mini one for the tensor, `by_tensor=True`);
-    W <- W - η α G diag(s) - η λ W; with Fira's norm-growth limiter on G diag(s),
+    W <- W - η α G diag(s) - η λ W; here with Fira's norm-growth limiter on G diag(s),
     γ = `growth` (None: without).
 
     `projection(k, g)` returns Pᵀ, (m, r), drawn by the caller; the sign and the order
     of its columns have no effect on s between two draws. α = `scale`.
 
-    Departs: bias correction as in Adam, since the box's "AdamW" implies it.
+    "AdamW" in the box is read with its bias correction. The box has no limiter; the
+    text and the code do. Nothing is added to |R| ("small ε in the denominators removed
+    for simplicity"). α is 1, and sqrt(128) for APOLLO-Mini.
+
     The authors' code multiplies by sqrt(scale) where the algorithm has α: pass
     scale=sqrt(α) for it. It has `eps_hat=True`, ε = 1e-6, `eps_norm=1e-8` added to |R|
     and to |S_{t-1}|, and decays after the step; it keeps the step's bias correction
-    out of S, so the limiter sees a length without it (`limit` here sees it with
-    `eps_hat=False`, and without it with True).
+    out of S, so the limiter sees a length without it (`eps_hat=True` does so too).
     """
     wide = Wide(theta.shape, right_if_square)
     adam = Subspace(projection, update_proj_gap, b1, b2, eps, eps_hat)
@@ -213,40 +216,44 @@ def fira(
     b1=0.9,
     b2=0.999,
     eps=1e-8,
+    eps_norm=None,
     update_proj_gap=200,
     scale=1.0,
     weight_decay=0.0,
     growth=1.01,
     projection=None,
-    eps_hat=False,
-    eps_norm=0.0,
-    scale_residual=False,
+    released=False,
     right_if_square=False,
 ):
     """X. Chen, K. Feng, C. Li, et al., Fira: Can We Achieve Full-rank Training of LLMs
-    Under Low-rank Constraint?, NeurIPS 2025, arXiv:2410.01623, Algorithm 1: GaLore's
-    P, R and N, and the rest of the gradient, scaled as Adam scaled each column of R:
-    S = (G - P R) diag(|N[:, i]| / |R[:, i]|), limited to grow by at most γ in length;
-    W <- W - η (P N + S).
+    Under Low-rank Constraint?, NeurIPS 2025, arXiv:2410.01623, Algorithm 1 (A.1):
 
-    Uncertain: where α stands. The equations have none; `scale` multiplies P N only. The
-    authors' code has one in its back-projection, which it also uses for the residual,
-    S from G - α P R (`scale_residual=True`): no residual unless α = 1, though its
-    examples have α = 0.25. It has `eps_hat=True` with ε = 1e-6, `eps_norm=1e-8`, the
-    decay after the step, and S without the step's bias correction.
+    R, S <- Pᵀ G, (I - P Pᵀ) G;  N <- sqrt(1 - β2^t) / (1 - β1^t) M / (sqrt(V) + ε);
+    S[:, i] <- S[:, i] |N[:, i]| / (|R[:, i]| + ε);
+    S <- S γ / max(|S| / (|S_{t-1}| + ε), γ);  W <- W - η α (P N + S).
+
+    ε is added before the correction, and `eps_norm` is that of the two lengths (None:
+    the same). The first S is not limited. No decay in the algorithm; here it comes
+    after the step, as in the code.
+
+    `released=True` is the authors' code where it differs: α is in its back-projection,
+    which the residual uses too, so S comes from G - α P R and stands unscaled beside
+    α P N (S is not the residual unless α = 1, and its examples have 0.25); and the
+    limiter sees S without the correction. It has ε = 1e-6 and 1e-8 for the lengths.
     """
     wide = Wide(theta.shape, right_if_square)
-    adam = Subspace(projection or leading(rank), update_proj_gap, b1, b2, eps, eps_hat)
+    adam = Subspace(projection or leading(rank), update_proj_gap, b1, b2, eps, True)
     before = None
     for k in range(steps):
         eta = at(learning_rate, k)
+        small = at(eps, k) if eps_norm is None else eps_norm
         g = wide(gradient(k, theta))
         r, n = adam(k, g)
-        outside = np.sqrt(adam.w2) / adam.w1 if eps_hat else 1.0
-        n = n / outside  # M / (sqrt(V) + ε̂), as the code has it
-        inside = (scale if scale_residual else 1.0) * adam.p @ r
-        s = (g - inside) * factors(n, r, 0, eps_norm)
-        s, before = limit(s, before, growth, eps_norm)
-        theta = theta - eta * outside * wide(scale * adam.p @ n + s)
+        corrected = np.sqrt(adam.w2) / adam.w1 if released else 1.0
+        inside = (scale if released else 1.0) * adam.p @ r
+        s = (g - inside) * factors(n / corrected, r, 0, small)
+        s, before = limit(s, before, growth, small)
+        direction = scale * adam.p @ n + (1.0 if released else scale) * corrected * s
+        theta = theta - eta * wide(direction)
         theta = theta - eta * at(weight_decay, k) * theta
         yield theta

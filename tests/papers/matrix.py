@@ -216,28 +216,30 @@ def soap(
     eps=1e-8,
     weight_decay=0.0,
     precondition_frequency=10,
-    sort=True,
     bases=None,
-    eps_hat=True,
+    released=True,
 ):
     """N. Vyas, D. Morwani, R. Zhao, et al., SOAP: Improving and Stabilizing Shampoo
     using Adam, ICLR 2025, arXiv:2409.11321, Algorithms 3 and 4:
 
     G' = Q_Lᵀ G Q_R;  M <- β1 M + (1 - β1) G;  M' = Q_Lᵀ M Q_R;
-    V <- β2 V + (1 - β2) G' ∘ G';  N' = M' / sqrt(V + ε);  W <- W - η Q_L N' Q_Rᵀ;
+    V <- β2 V + (1 - β2) G' ∘ G';  N' = M' / (sqrt(V̂) + ε);  W <- W - η Q_L N' Q_Rᵀ;
     L <- β2 L + (1 - β2) G Gᵀ;  R <- β2 R + (1 - β2) Gᵀ G;
     every f steps  Q <- QR(L Q), one power iteration, likewise for R.
 
-    The algorithm leaves out how it starts, bias correction and decay. Those are the
-    authors' code's: the first gradient moves nothing and enters neither M nor V; it
-    gives L = (1 - β2) G Gᵀ, R, and Q by `eigh`; t counts from the second gradient.
-    ε̂ is outside the root and before the correction (`eps_hat=False`: outside and
-    after it), η sqrt(1 - β2^t) / (1 - β1^t) the step; the decay comes last,
-    W <- (1 - η λ) W. Before the power iteration the columns of Q (and V with them) are
-    sorted by diag(Qᵀ L Q), largest first; `sort=False` is Algorithm 4.
+    The box leaves out "the initialization and other boundary effects", bias correction
+    and decay, and the text says that these two are AdamW's and that the first Q is a
+    full eigendecomposition: `released=False`. Of the authors' code are, here too: the
+    first gradient moves nothing and enters neither M nor V; it gives L = (1 - β2) G Gᵀ,
+    R and Q; t counts from the second gradient.
 
-    A vector has no basis, and so is Adam from the second gradient on (the code's
-    `precondition_1d=False`). M is kept unrotated, in the code rotated: the same.
+    `released=True` is that code where it differs: ε̂ is added before the correction, the
+    decay comes last, W <- (1 - η λ) W, and before the power iteration the columns of Q
+    (and V with them) are sorted by diag(Qᵀ L Q), largest first.
+
+    A vector has no basis: AdamW from the second gradient on in the code
+    (`precondition_1d=False`), and here; from the first in the paper. M is kept
+    unrotated, in the code rotated: the same.
 
     The first G Gᵀ of a matrix that is not square has no full rank, so its eigenvectors
     of 0 are any basis: pass `bases`, one Q (or None) for each axis, for a comparison.
@@ -259,10 +261,11 @@ def soap(
             v = beta2 * v + (1 - beta2) * g_rotated**2
             w1 = beta1 * w1 + (1 - beta1)
             w2 = beta2 * w2 + (1 - beta2)
-            outside = at(eps, k) if eps_hat else at(eps, k) * np.sqrt(w2)
-            n = np.sqrt(w2) / w1 * divide(m_rotated, np.sqrt(v) + outside)
-            theta = theta - eta * rotate_back(n, q)
-            theta = theta - eta * at(weight_decay, k) * theta
+            outside = at(eps, k) / np.sqrt(w2) if released else at(eps, k)
+            n = divide(m_rotated / w1, np.sqrt(v / w2) + outside)
+            stepped = theta - eta * rotate_back(n, q)
+            decayed = stepped if released else theta
+            theta = stepped - eta * at(weight_decay, k) * decayed
         for axis in preconditioned:
             unfolded = unfold(g, axis)
             beta = at(beta_l, k)
@@ -271,7 +274,7 @@ def soap(
                 q[axis] = eigenbasis(h[axis]) if bases is None else bases[axis]
             elif q[axis] is not None and k % precondition_frequency == 0:
                 basis = q[axis]
-                if sort:
+                if released:
                     order = np.argsort(-np.diag(basis.T @ h[axis] @ basis))
                     basis, v = basis[:, order], np.take(v, order, axis)
                 q[axis] = np.linalg.qr(h[axis] @ basis)[0]

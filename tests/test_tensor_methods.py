@@ -1,0 +1,200 @@
+"""What must hold of the per-tensor oracles themselves, whoever wrote the method.
+
+Limits in which they are a simpler method, and what they are said not to see.
+"""
+
+import numpy as np
+
+from tests.papers import compact, layerwise, low_rank, matrix
+from tests.papers.adam_forms import adam, adam_eps_hat, adamw
+from tests.papers.adaptive import adagrad
+
+
+def noisy(k, theta):
+    """A gradient that depends on the point, and is zero at k = 5."""
+    noise = np.random.default_rng(k).standard_normal(theta.shape)
+    return (k != 5) * (theta + 0.5 * noise)
+
+
+def start(*shape):
+    return np.random.default_rng(11).standard_normal(shape)
+
+
+def test_adamp_projects_at_some_steps_and_not_at_others():
+    for shape in ((4, 3), (3, 5), (4, 4)):
+        theta = start(*shape)
+        g = [noisy(k, theta) for k in range(30)]
+        paths = [
+            layerwise.adamp(theta, lambda k, _, g=g: g[k], len(g), delta=delta)
+            for delta in (0.0, 1.0, 100.0)
+        ]
+        never, some, always = paths
+        assert not np.allclose(never, some)
+        assert not np.allclose(some, always)
+
+
+def test_a_projected_step_is_tangent():
+    # The gradient of a function of the direction alone, so no step may be radial.
+    def gradient(k, theta):
+        g = np.random.default_rng(k).standard_normal(theta.shape)
+        return g - theta * np.sum(g * theta) / np.sum(theta**2)
+
+    theta = start(4, 3)
+    path = layerwise.adamp(theta, gradient, 20, learning_rate=1e-3)
+    before = np.concatenate([theta[None], path[:-1]])
+    radial = np.einsum("kij,kij->k", path - before, before)
+    assert np.max(np.abs(radial)) < 1e-15
+
+
+def test_lamb_and_lars_step_by_a_share_of_the_tensors_length():
+    theta = start(4, 3)
+    path = layerwise.lamb(theta, noisy, 4, learning_rate=0.01)
+    before = np.concatenate([theta[None], path[:-1]])
+    lengths = [layerwise.norm(a - b) for a, b in zip(path, before, strict=True)]
+    np.testing.assert_allclose(lengths, [0.01 * layerwise.norm(b) for b in before])
+    first = layerwise.lars(theta, noisy, 1, learning_rate=2.0)[0]
+    share = layerwise.norm(first - theta) / layerwise.norm(theta)
+    np.testing.assert_allclose(share, 2.0 * 0.001)
+
+
+def test_lars_forms_agree_without_decay_and_not_with():
+    theta = start(4, 3)
+    for decay in (0.0, 0.1):
+        words = {"learning_rate": 1.0, "weight_decay": decay}
+        paper = layerwise.lars(theta, noisy, 10, **words)
+        of_sum = layerwise.lars(theta, noisy, 10, norm_of_sum=True, **words)
+        assert np.allclose(paper, of_sum, rtol=1e-14) == (decay == 0.0)
+
+
+def test_novograd_does_not_see_the_size_of_the_gradient():
+    theta = start(3, 2)
+    g = [noisy(k, theta) for k in range(8)]
+    words = {"learning_rate": 0.1, "eps": 0.0}
+    plain = layerwise.novograd(theta, lambda k, _: g[k], 8, **words)
+    large = layerwise.novograd(theta, lambda k, _: 1e3 * g[k], 8, **words)
+    np.testing.assert_allclose(plain, large, rtol=1e-12)
+
+
+def test_stable_adamw_is_adamw_while_the_gradient_keeps_its_size():
+    def signs(k, theta):
+        return np.sign(np.random.default_rng(k).standard_normal(theta.shape))
+
+    words = {"learning_rate": 0.1, "weight_decay": 0.1, "b2": 0.99, "eps": 1e-6}
+    stable = layerwise.stable_adamw(start(5), signs, 20, **words)
+    np.testing.assert_allclose(stable, adamw(start(5), signs, 20, **words), rtol=1e-12)
+
+
+def test_a_second_moment_of_rank_one_is_kept_exactly():
+    size = np.outer([1.0, 2.0, 0.1], [0.5, 3.0])
+
+    def gradient(k, theta):
+        return (
+            size * (1 + k) * np.sign(np.random.default_rng(k).standard_normal((3, 2)))
+        )
+
+    whole = compact.adafactor(start(3, 2), gradient, 20, factored=False)
+    kept = compact.adafactor(start(3, 2), gradient, 20)
+    np.testing.assert_allclose(kept, whole, rtol=1e-12)
+
+
+def test_adafactor_decay_starts_at_zero_so_nothing_needs_correction():
+    one = compact.adafactor(start(5), noisy, 1, multiply_by_parameter_scale=False)
+    step = (start(5) - one[0]) / 1e-2
+    np.testing.assert_allclose(step, np.sign(noisy(0, start(5))), rtol=1e-12)
+
+
+def test_adam_mini_with_a_block_for_each_entry_is_adam():
+    blocks = np.arange(6).reshape(3, 2)
+    words = {"learning_rate": 0.1, "b1": 0.8, "b2": 0.95}
+    mini = compact.adam_mini(start(3, 2), noisy, 20, blocks=blocks, **words)
+    np.testing.assert_allclose(mini, adam(start(3, 2), noisy, 20, **words), rtol=1e-12)
+
+
+def test_sm3_is_adagrad_on_a_vector_and_takes_shorter_steps_on_a_matrix():
+    words = {"learning_rate": 0.1}
+    vector = compact.sm3(start(5), noisy, 20, momentum=0.0, **words)
+    same = adagrad(start(5), noisy, 20, eps=0.0, **words)
+    np.testing.assert_allclose(vector, same, rtol=1e-12)
+    theta = start(3, 4)
+    first = [
+        np.abs(oracle - theta)
+        for oracle in (
+            adagrad(theta, lambda k, _: noisy(k, theta), 1, eps=0.0, **words)[-1],
+            compact.sm3(theta, noisy, 1, momentum=0.0, **words)[-1],
+            compact.sm3_i(theta, noisy, 1, **words)[-1],
+        )
+    ]
+    assert np.all(first[0] >= first[1] - 1e-15)
+    assert np.all(first[1] >= first[2] - 1e-15)
+
+
+def test_muons_forms_differ_by_epsilon_only():
+    average = matrix.muon(start(4, 3), noisy, 10, eps=0.0)
+    heavy_ball = matrix.muon(start(4, 3), noisy, 10, eps=0.0, average=False)
+    np.testing.assert_allclose(average, heavy_ball, rtol=1e-10, atol=1e-12)
+    tall, g = start(4, 3), [noisy(k, start(4, 3)) for k in range(10)]
+    path = matrix.muon(tall, lambda k, _: g[k], 10)
+    turned = matrix.muon(tall.T, lambda k, _: g[k].T, 10, out_axis=1)
+    np.testing.assert_allclose(turned, path.swapaxes(1, 2), rtol=1e-12)
+    values = np.linalg.svd(matrix.newton_schulz(start(6, 6)), compute_uv=False)
+    assert values.min() > 0.5
+    assert values.max() < 1.25
+
+
+def test_soap_does_not_see_signs_of_eigenvectors():
+    theta = start(4, 4)
+    g = [noisy(k, theta) for k in range(30)]
+    left, right = (matrix.eigenbasis(s) for s in (g[0] @ g[0].T, g[0].T @ g[0]))
+    words = {"precondition_frequency": 5}
+    plain = matrix.soap(theta, lambda k, _: g[k], 30, **words)
+    flipped = [left * [1, -1, 1, -1], right * [-1, -1, 1, 1]]
+    other = matrix.soap(theta, lambda k, _: g[k], 30, bases=flipped, **words)
+    np.testing.assert_allclose(plain, other, rtol=1e-9, atol=1e-12)
+
+
+def test_soap_without_a_basis_is_adam_from_the_second_gradient_on():
+    words = {"learning_rate": 0.1, "b1": 0.9, "b2": 0.95}
+    path = matrix.soap(start(3, 2), noisy, 10, bases=[None, None], **words)
+    later = adam_eps_hat(start(3, 2), lambda k, x: noisy(k + 1, x), 9, **words)
+    np.testing.assert_array_equal(path[0], start(3, 2))
+    np.testing.assert_allclose(path[1:], later, rtol=1e-12)
+
+
+def test_shampoo_of_a_diagonal_gradient_is_adagrad():
+    theta = np.diag(start(3))
+    path = matrix.shampoo(theta, noisy_diagonal, 10, learning_rate=0.1, eps=1e-30)
+    same = adagrad(start(3), vector_of(noisy_diagonal), 10, learning_rate=0.1, eps=0.0)
+    np.testing.assert_allclose(np.einsum("kii->ki", path), same, rtol=1e-9)
+
+
+def noisy_diagonal(k, theta):
+    return np.diag(np.diag(theta) + np.random.default_rng(k).standard_normal(3))
+
+
+def vector_of(gradient):
+    return lambda k, x: np.diag(gradient(k, np.diag(x)))
+
+
+def test_a_subspace_that_is_everything_is_adam():
+    def identity(k, g):
+        return np.eye(len(g))
+
+    words = {"learning_rate": 0.1, "eps": 1e-8, "projection": identity}
+    for shape in ((3, 4), (4, 3)):
+        expected = adam(start(*shape), noisy, 20, learning_rate=0.1)
+        galore = low_rank.galore(start(*shape), noisy, 20, rank=3, scale=1.0, **words)
+        np.testing.assert_allclose(galore, expected, rtol=1e-12)
+        hat = adam_eps_hat(start(*shape), noisy, 20, learning_rate=0.1)
+        fira = low_rank.fira(start(*shape), noisy, 20, rank=3, **words)
+        np.testing.assert_allclose(fira, hat, rtol=1e-12)
+
+
+def test_a_zero_gradient_silences_the_norm_growth_limiter_for_ever():
+    def projection(k, g):
+        return np.random.default_rng(k).standard_normal((len(g), 2))
+
+    path = low_rank.apollo(
+        start(3, 4), noisy, 20, learning_rate=0.1, projection=projection
+    )
+    assert np.any(path[4] != path[3])
+    np.testing.assert_array_equal(path[5:], np.broadcast_to(path[4], (15, 3, 4)))
