@@ -33,11 +33,17 @@ class Pass(Rule):
             update, slots = rule.apply(update, slots, leaf)
         return update, slots
 
-    def measure(self, update: Float[Array, "..."], leaf: Leaf) -> dict[str, Array]:
-        return self.rules[0].measure(update, leaf)  # only the first may be global
+    def measure(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> dict[str, Array]:
+        return self.rules[0].measure(
+            update, slots, leaf
+        )  # only the first may be global
 
-    def total(self, totals: dict[str, Array]) -> dict[str, Array]:
-        return self.rules[0].total(totals)
+    def total(
+        self, totals: dict[str, Array], known: dict[str, Array]
+    ) -> dict[str, Array]:
+        return self.rules[0].total(totals, known)
 
 
 class Foreign(Value):

@@ -55,10 +55,14 @@ class ClipByGlobalNorm(Rule):
     def reach(self) -> str:
         return "global"
 
-    def measure(self, update: Float[Array, "..."], leaf: Leaf) -> dict[str, Array]:
+    def measure(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> dict[str, Array]:
         return {"square_sum": jnp.sum(update * update)}
 
-    def total(self, totals: dict[str, Array]) -> dict[str, Array]:
+    def total(
+        self, totals: dict[str, Array], known: dict[str, Array]
+    ) -> dict[str, Array]:
         square = totals.get("square_sum", jnp.zeros(()))
         if self.axis_name is not None:
             square = jax.lax.psum(square, self.axis_name)

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
 Slots = dict[str, Array]
 
@@ -54,7 +54,7 @@ class Leaf(NamedTuple):
     """
 
     count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]
-    param: Float[Array, "..."] | None = None
+    param: Any = None  # Float[Array, "..."] where the rule reads it
     shared: Mapping[str, Array] = {}
     extra: Mapping[str, Any] = {}
     selected: frozenset = frozenset()

@@ -138,10 +138,9 @@ class Step(NamedTuple):
     last: bool = True
 
 
-def _tick(rule: Any, slots: dict[str, Any], count: Any) -> dict[str, Any]:
+def _tick(rule: Any, kept: dict[str, Any], count: Any) -> dict[str, Any]:
     """What the whole tree shares this step: computed once, not once per leaf."""
     dtype = shared_dtype()
-    kept = {name: slots[name] for name, s in rule.slots().items() if s.shared}
     return rule.cast(dtype).tick(kept, count.astype(dtype))
 
 
@@ -169,9 +168,10 @@ def _leaf_functions(rule: Any) -> tuple[Any, Any]:
         leaf = Leaf(count, param, known, x.extra, form.selected, form.path)
         return structure.unflatten(arrays).cast(dtype), x.update.astype(dtype), leaf
 
-    def measure(form: Any, *given: Any) -> Any:
+    def measure(form: Any, kept: dict[str, Any], *given: Any) -> Any:
         here, u, leaf = enter(form, *given)
-        return here.measure(u, leaf)
+        old = {name: s.astype(u.dtype) for name, s in kept.items()}
+        return here.measure(u, old, leaf)
 
     def apply(form: Any, kept: dict[str, Any], *given: Any) -> Any:
         here, u, leaf = enter(form, *given)
@@ -180,11 +180,11 @@ def _leaf_functions(rule: Any) -> tuple[Any, Any]:
         new = {name: new[name].astype(s.dtype) for name, s in kept.items()}
         return u.astype(form.dtype), new
 
-    def bound(function: Any, static: int) -> Any:
-        compiled = jax.jit(function, static_argnums=static)
-        return lambda form, *given: compiled(form, *given[:-3], arrays, *given[-3:])
+    def bound(function: Any) -> Any:
+        compiled = jax.jit(function, static_argnums=0)
+        return lambda form, kept, *given: compiled(form, kept, arrays, *given)
 
-    return bound(measure, 0), bound(apply, 0)
+    return bound(measure), bound(apply)
 
 
 class _Form(NamedTuple):
@@ -252,20 +252,23 @@ def sweep(
     _structure.check_slots(declared, columns, leaves, updates)
     live = [i for i, g in enumerate(leaves) if g is not None]
 
-    shared = _tick(rule, slots, step.count)
-    kept = [name for name, slot in declared.items() if slot.shared]
-    new_slots = {name: shared[name].astype(slots[name].dtype) for name in kept}
+    kept = {name: slots[name] for name, slot in declared.items() if slot.shared}
+    shared = kept | _tick(rule, kept, step.count)
     measure, apply = _leaf_functions(rule)
     if rule.reach() == "global":
-        parts = [measure(forms[i], shared, step.count, inputs[i]) for i in live]
+        parts = []
+        for i in live:
+            old = {name: column[i] for name, column in columns.items()}
+            parts.append(measure(forms[i], old, shared, step.count, inputs[i]))
         names = {name for part in parts for name in part}
         sums = {k: sum(part[k] for part in parts if k in part) for k in sorted(names)}
-        shared = shared | rule.total(sums)
+        shared = shared | rule.cast(shared_dtype()).total(sums, shared)
     for i in live:
         old = {name: column[i] for name, column in columns.items()}
         leaves[i], new = apply(forms[i], old, shared, step.count, inputs[i])
         for name, column in columns.items():
             column[i] = new[name]
+    new_slots = {name: shared[name].astype(old.dtype) for name, old in kept.items()}
     new_slots |= {name: treedef.unflatten(column) for name, column in columns.items()}
     return treedef.unflatten(leaves), slots | new_slots
 

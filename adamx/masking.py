@@ -41,11 +41,17 @@ class Masked(Rule):
 
         return {name: guarded(slot) for name, slot in self.part.slots().items()}
 
-    def measure(self, update: Float[Array, "..."], leaf: Leaf) -> dict[str, Array]:
-        return self.part.measure(update, leaf) if leaf.selects(self.mask) else {}
+    def measure(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> dict[str, Array]:
+        if not leaf.selects(self.mask):
+            return {}
+        return self.part.measure(update, slots, leaf)
 
-    def total(self, totals: dict[str, Array]) -> dict[str, Array]:
-        return self.part.total(totals)
+    def total(
+        self, totals: dict[str, Array], known: dict[str, Array]
+    ) -> dict[str, Array]:
+        return self.part.total(totals, known)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, leaf: Leaf

@@ -185,12 +185,20 @@ class Rule(Transformation):
             known |= part.tick(kept, count)
         return known
 
-    def measure(self, update: Float[Array, "..."], leaf: Leaf) -> dict[str, Array]:
+    def measure(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> dict[str, Array]:
         """For a rule of global reach: numbers of one leaf, summed over the tree."""
         return {}
 
-    def total(self, totals: dict[str, Array]) -> dict[str, Array]:
-        """For a rule of global reach: what the sums come to, for `leaf.shared`."""
+    def total(
+        self, totals: dict[str, Array], known: dict[str, Array]
+    ) -> dict[str, Array]:
+        """For a rule of global reach: what the sums come to, for `leaf.shared`.
+
+        `known` is what `tick` returned and the shared slots; a shared slot that is
+        returned is kept.
+        """
         return totals
 
     def parts(self) -> Iterator["Rule"]:

@@ -51,52 +51,49 @@ class Stacked(Rule):
 
         return {name: stacked(slot) for name, slot in self.part.slots().items()}
 
-    def measure(self, update: Float[Array, "..."], leaf: Leaf) -> dict[str, Array]:
+    def measure(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> dict[str, Array]:
         if not leaf.selects(self.mask):
-            return self.part.measure(update, leaf)
-        _check_axis(update)
-        mapped = jax.vmap(self.part.measure, in_axes=(0, _axes(leaf)))
-        return jax.tree.map(lambda x: x.sum(0), mapped(update, leaf))
+            return self.part.measure(update, slots, leaf)
+        each = self._mapped(self.part.measure, update, slots, leaf)
+        return jax.tree.map(lambda x: x.sum(0), each)
 
-    def total(self, totals: dict[str, Array]) -> dict[str, Array]:
-        return self.part.total(totals)
+    def total(
+        self, totals: dict[str, Array], known: dict[str, Array]
+    ) -> dict[str, Array]:
+        return self.part.total(totals, known)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
     ) -> tuple[Float[Array, "..."], Slots]:
         if not leaf.selects(self.mask):
             return self.part.apply(update, slots, leaf)
-        _check_axis(update)
-        own = {
-            name: slots[name] for name, s in self.part.slots().items() if not s.shared
-        }
+        update, new = self._mapped(self.part.apply, update, slots, leaf)
+        return update, slots | new
 
-        def one(update: Any, own: Slots, param: Any, extra: Any) -> tuple[Any, Slots]:
-            return self.part.apply(update, own, leaf._replace(param=param, extra=extra))
+    def _mapped(self, function: Any, update: Any, slots: Slots, leaf: Leaf) -> Any:
+        """`function(update, slots, leaf)` of each slice."""
+        if update.ndim == 0:
+            raise _checks.AdamxError(
+                "Stacked: a stack must have an axis of layers, got a scalar leaf. "
+                "Let the mask select leaves of shape (layers, ...)."
+            )
+        kept = self.part.slots().items()
+        own = {name: slots[name] for name, slot in kept if not slot.shared}
+
+        def one(update: Any, own: Slots, param: Any, extra: Any) -> Any:
+            return function(update, own, leaf._replace(param=param, extra=extra))
 
         extra = {name: _extra_axis(x, update) for name, x in leaf.extra.items()}
         param = None if leaf.param is None else 0
         mapped = jax.vmap(one, in_axes=(0, 0, param, extra))
-        update, new = mapped(update, own, leaf.param, dict(leaf.extra))
-        return update, slots | new
+        return mapped(update, own, leaf.param, dict(leaf.extra))
 
 
 def _extra_axis(x: Any, update: Any) -> int | None:
     """Extra arguments like the leaf are stacked with it, the others are shared."""
     return 0 if getattr(x, "shape", None) == update.shape else None
-
-
-def _axes(leaf: Leaf) -> Leaf:
-    """Which fields of a leaf are mapped with it."""
-    return Leaf(None, None if leaf.param is None else 0, None, None, None, None)  # pyright: ignore[reportArgumentType]
-
-
-def _check_axis(update: Any) -> None:
-    if update.ndim == 0:
-        raise _checks.AdamxError(
-            "Stacked: a stack must have an axis of layers, got a scalar leaf. "
-            "Let the mask select leaves of shape (layers, ...)."
-        )
 
 
 def stacked(tx: Transformation, mask: Any) -> Transformation:

@@ -172,7 +172,8 @@ def hyperparams(state: Any) -> dict[str, Array]:
     """
     values: dict[str, Array] = {}
     for tuned in _all_tuned(state):
-        here = tuned.hyperparams | tuned.scheduled
+        boxed = tuned.hyperparams | tuned.scheduled  # an nnx state keeps them in boxes
+        here = {name: jax.tree.leaves(box)[0] for name, box in boxed.items()}
         twice = sorted(values.keys() & here.keys())
         if twice:
             raise _checks.AdamxError(
@@ -187,6 +188,10 @@ def hyperparams(state: Any) -> dict[str, Array]:
             f"tunable(tx, 'learning_rate')."
         )
     return values
+
+
+def _like(value: Any, old: Array) -> Array:
+    return jnp.asarray(value, old.dtype)
 
 
 def replace_hyperparams(state: Any, **values: Any) -> Any:
@@ -227,7 +232,9 @@ def replace_hyperparams(state: Any, **values: Any) -> Any:
         if not _is_tuned(x):
             return x
         new = {
-            n: jnp.asarray(values[n], old.dtype) if n in values else old
+            n: jax.tree.map(functools.partial(_like, values[n]), old)
+            if n in values
+            else old
             for n, old in x.hyperparams.items()
         }
         inner = jax.tree.map(one, x.inner, is_leaf=_is_tuned)
