@@ -124,7 +124,7 @@ def test_the_command_writes_the_map(tmp_path, capsys):
     data, plot = tmp_path / "map.json", tmp_path / "map.png"
     words = ["--tasks", "round bowl,plateau", "--rates", "0.1,1"]
     words += ["--json", str(data), "--plot", str(plot)]
-    assert failure_modes.main(words, {"sgd": SGD, "adam": ADAM}) == 0
+    assert failure_modes.main(words, {"sgd": SGD, "adam": optax.adam}) == 0
     cells = json.loads(data.read_text())["cells"]
     assert [(c["member"], c["task"], c["passed"]) for c in cells] == [
         ("sgd", "round bowl", True),

@@ -17,6 +17,7 @@ import pathlib
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 
@@ -155,12 +156,18 @@ def record(cells: Sequence[Cell]) -> dict:
     }
 
 
-def main(argv: Sequence[str], members: Mapping[str, Member] | None = None) -> int:
-    """Runs the map; `members` takes the place of adamx's."""
-    if members is None:
+def main(argv: Sequence[str], table_of: Mapping[str, Any] | None = None) -> int:
+    """Runs the map. `table_of` takes the place of adamx's members: by name, a `Member`
+    or a function of the learning rate.
+    """
+    if table_of is None:
         from .members import members as known
 
-        members = known()
+        table_of = known()
+    members = {
+        name: one if isinstance(one, Member) else Member(name, one)
+        for name, one in table_of.items()
+    }
     options = parser(list(members)).parse_args(argv)
     names = options.tasks or (QUICK if options.quick else list(TASKS))
     if options.list:
