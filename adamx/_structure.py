@@ -22,9 +22,14 @@ def flatten(tree: Any) -> tuple[list, Any]:
     return jax.tree.flatten(tree, is_leaf=_is_none)
 
 
+def places(tree: Any) -> list[str]:
+    """The paths of the leaves."""
+    leaves = jax.tree_util.tree_flatten_with_path(tree, is_leaf=_is_none)[0]
+    return [path_of(keys) or "the only leaf" for keys, _ in leaves]
+
+
 def place(tree: Any, i: int) -> str:
-    keys = jax.tree_util.tree_flatten_with_path(tree, is_leaf=_is_none)[0][i][0]
-    return path_of(keys) or "the only leaf"
+    return places(tree)[i]
 
 
 def check_param(p: Any, tree: Any, i: int) -> None:

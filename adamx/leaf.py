@@ -23,6 +23,7 @@ class Slot:
             parameter (in the arithmetic's dtype) that returns a new array.
         like: the slot has the shape and sharding of `like(parameter)`; without it, of
             the parameter itself. A sum over the columns makes it one value per row.
+        by_path: `like` is called with the leaf's path and the parameter.
         shared: one scalar for the whole tree, kept up to date by the rule's `tick`.
         signed: whether it may be negative (storage wants to know).
         from_count: for a shared slot, its value after `count` steps, with which a
@@ -32,12 +33,13 @@ class Slot:
     """
 
     start: float | Callable[[Array], Array] = 0.0
-    like: Callable[[Array], Array] | None = None
+    like: Callable[..., Array] | None = None
     shared: bool = False
     signed: bool = True
     from_count: Callable[[Array], Array] | None = None
     masks: tuple = ()
     stacks: tuple = ()
+    by_path: bool = False
 
 
 class Leaf(NamedTuple):

@@ -6,6 +6,7 @@ A rule is met by its methods only: `slots`, `tick`, `measure`, `apply`, and what
 of itself (`masks`, `extras`, `reads_param`, `reads_path`).
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -37,7 +38,7 @@ def _is_placed(x: Any) -> bool:
     return isinstance(x, jax.ShapeDtypeStruct) or getattr(x, "committed", False)
 
 
-def _begin(slot: Slot, p: Any, chosen: frozenset) -> Any:
+def _begin(slot: Slot, p: Any, chosen: frozenset, path: str) -> Any:
     """The start of one slot of one leaf; a leaf that is masked out keeps nothing."""
     if p is None:
         return None
@@ -57,7 +58,8 @@ def _begin(slot: Slot, p: Any, chosen: frozenset) -> Any:
     if callable(slot.start):
         start = of_param(slot.start)
         return jnp.zeros(start.shape, dtype) if abstract else jnp.array(start, dtype)
-    return _full(p if slot.like is None else of_param(slot.like), slot.start, dtype)
+    like = functools.partial(slot.like, path) if slot.by_path else slot.like  # pyright: ignore[reportArgumentType]
+    return _full(p if like is None else of_param(like), slot.start, dtype)
 
 
 def start(rule: Any, params: Any) -> dict[str, Any]:
@@ -67,15 +69,15 @@ def start(rule: Any, params: Any) -> dict[str, Any]:
         if p is not None:
             _structure.check_param(p, params, i)
     selected = _selected(rule, params, treedef, len(leaves))
-    slots = {}
-    for name, slot in rule.slots().items():
+    declared, slots = rule.slots(), {}
+    by_path = any(slot.by_path for slot in declared.values())
+    paths = _structure.places(params) if by_path else [""] * len(leaves)
+    for name, slot in declared.items():
         if slot.shared:
             slots[name] = jnp.full((), slot.start, shared_dtype())
             continue
-        column = [
-            _begin(slot, p, chosen) for p, chosen in zip(leaves, selected, strict=True)
-        ]
-        slots[name] = treedef.unflatten(column)
+        column = map(functools.partial(_begin, slot), leaves, selected, paths)
+        slots[name] = treedef.unflatten(list(column))
     return slots
 
 
@@ -223,11 +225,7 @@ def _forms(rule: Any, treedef: Any, updates: Any, step: Step) -> list[_Form]:
     n = treedef.num_leaves
     tree = updates if step.params is None else step.params
     selected = _selected(rule, tree, treedef, n)
-    paths = (
-        [_structure.place(updates, i) for i in range(n)]
-        if rule.reads_path()
-        else [None] * n
-    )
+    paths = _structure.places(updates) if rule.reads_path() else [None] * n
     dtypes = step.dtypes
     if not step.last:
         dtypes = [None if d is None else compute_dtype(d) for d in dtypes]

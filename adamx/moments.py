@@ -117,6 +117,7 @@ class HeavyBall(Rule):
         nesterov: return the look-ahead g + μ m.
         dampening: d in [0, 1], the share of the gradient that is left out (torch).
         name: the slot that holds m.
+        public: the public name of `momentum`, where it is another one.
 
     Raises:
         ValueError: Nesterov with a momentum of zero or with dampening.
@@ -135,6 +136,11 @@ class HeavyBall(Rule):
         allowed=hyper.UNIT.but("It is the share of the gradient that is left out."),
     )
     name: str = hyper.option("momentum")
+    public: str | None = hyper.option(None)
+
+    @property
+    def public_names(self) -> dict[str, str]:
+        return {"momentum": self.public or "momentum"}
 
     def __post_init__(self) -> None:
         super().__post_init__()
