@@ -47,14 +47,16 @@ def leading(rank):
 
 
 class Wide:
-    """Turns a tall matrix on its side, and back."""
+    """Turns a tall matrix on its side, and back; or, for Optax, a wide one."""
 
-    def __init__(self, shape, right_if_square):
+    def __init__(self, shape, right_if_square, larger_side=False):
         rows, columns = shape
-        self.tall = rows >= columns if right_if_square else rows > columns
+        self.turns = rows >= columns if right_if_square else rows > columns
+        if larger_side:
+            self.turns = rows < columns
 
     def __call__(self, x):
-        return x.T if self.tall else x
+        return x.T if self.turns else x
 
 
 class Subspace:
@@ -101,6 +103,7 @@ def galore(
     projection=None,
     eps_hat=False,
     right_if_square=False,
+    larger_side=False,
 ):
     """J. Zhao, Z. Zhang, B. Chen, et al., GaLore: Memory-Efficient LLM Training by
     Gradient Low-Rank Projection, ICML 2024, arXiv:2403.03507, Algorithm 2 (Adam with
@@ -111,9 +114,11 @@ def galore(
     the step, W <- (1 - η λ) W, as in the authors' code, which also has ε before the
     correction, `eps_hat=True`, and 1e-6 for it.
 
-    `optax.contrib.galore` has scale=1 for its default.
+    `optax.contrib.galore` has scale=1 for its default, and projects from the other
+    side: from the left where m >= n, so that P is the larger matrix and M and V the
+    smaller (`larger_side=True`).
     """
-    wide = Wide(theta.shape, right_if_square)
+    wide = Wide(theta.shape, right_if_square, larger_side)
     adam = Subspace(projection or leading(rank), update_proj_gap, b1, b2, eps, eps_hat)
     for k in range(steps):
         eta = at(learning_rate, k)

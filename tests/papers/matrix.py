@@ -54,6 +54,7 @@ def muon(
     consistent_rms=None,
     out_axis=0,
     average=True,
+    corrected=False,
     ns_steps=5,
     coefficients=QUINTIC,
 ):
@@ -75,16 +76,22 @@ def muon(
 
     `optax.contrib.muon` has out / in for (in, out), ε = 1e-8, and corrects the bias of
     both terms of the Nesterov sum, β B / (1 - β^{t+1}) + (1 - β) G / (1 - β^t), which
-    turns the direction in the first steps. `torch.optim.Muon` is this with
-    max(|X|, ε) in place of |X| + ε.
+    turns the direction in the first steps (`corrected=True`). `torch.optim.Muon` is
+    this with max(|X|, ε) in place of |X| + ε.
     """
     momentum = np.zeros_like(theta)
+    w = 0.0  # 1 - Π β_i
     for k in range(steps):
         eta, mu = at(learning_rate, k), at(beta, k)
         g = gradient(k, theta)
         entering = 1 - mu if average else 1.0
         momentum = mu * momentum + entering * g
-        ahead = entering * g + mu * momentum if nesterov else momentum
+        w = mu * w + (1 - mu)
+        now, then = (w, mu * w + (1 - mu)) if corrected else (1.0, 1.0)
+        if nesterov:
+            ahead = entering * g / now + mu * momentum / then
+        else:
+            ahead = momentum / now
         o = newton_schulz(ahead, ns_steps, coefficients, at(eps, k))
         theta = (1 - eta * at(weight_decay, k)) * theta
         theta = theta - eta * muon_scale(theta.shape, consistent_rms, out_axis) * o
