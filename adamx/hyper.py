@@ -173,8 +173,8 @@ def rewrite(x: Any, change: Callable[[Value, str, Any], Any]) -> Any:
         new, changed = {}, False
         for name in x._fields:
             old = getattr(x, name)
-            is_part = isinstance(old, Value) and not isinstance(old, Schedule)
-            if name in own and not is_part:
+            is_part = isinstance(old, Value) and not callable(old)
+            if name in own and old is not None and not is_part:
                 new[name] = change(x, name, old)
             else:
                 new[name] = rewrite(old, change)

@@ -1,0 +1,452 @@
+"""Members of the whole model: averages of the parameters, and rates that are found.
+
+Each follows its oracle, which sees all leaves as one vector, on a problem whose
+gradient depends on the point: 100 steps in float64, with zero gradients in between, and
+a state that is pickled and read back in the middle. Schedule-Free follows the recorded
+run of its authors' package as well. Differences are of the largest entry of a leaf.
+"""
+
+import functools
+import pickle
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import Mesh, PartitionSpec
+
+import adamx
+from tests.papers import averaged, points, rate_free
+from tests.trajectories import quadratic
+
+pytestmark = pytest.mark.oracle
+TOLERANCE = 1e-12
+
+
+def falling(k):
+    return 0.05 / (1.0 + 0.1 * k)
+
+
+def varying(k):
+    return 0.5 + 0.4 / (k + 1.0)
+
+
+def walk(tx, problem, steps):
+    """The parameters, and those to evaluate with, after each step."""
+    params = list(map(jnp.asarray, problem.theta))
+    state, seen = tx.init(params), []
+    update = jax.jit(tx.update)
+    for k in range(steps):
+        if k == steps // 2:
+            state = jax.tree.map(jnp.asarray, pickle.loads(pickle.dumps(state)))
+        g = problem.gradient(k, [np.asarray(p) for p in params])
+        updates, state = update(list(map(jnp.asarray, g)), state, params)
+        params = optax.apply_updates(params, updates)
+        seen.append((params, adamx.eval_params(state, params)))
+    paths = zip(*seen, strict=True)
+    return [
+        [np.stack(leaf) for leaf in zip(*path, strict=True)]
+        for path in map(list, paths)
+    ]
+
+
+def assert_near(ours, theirs, tolerance=TOLERANCE):
+    for a, b in zip(ours, theirs, strict=True):
+        assert np.max(np.abs(a - b)) <= tolerance * np.max(np.abs(b))
+
+
+def around_adam(wrapper, **keywords):
+    return lambda **adam: wrapper(adamx.adam(**adam), **keywords)
+
+
+AVERAGES = {
+    "schedule_free_adamw": (
+        adamx.schedule_free_adamw,
+        averaged.schedule_free_adamw,
+        {"learning_rate": 0.05},
+    ),
+    "schedule_free_adamw warm": (
+        adamx.schedule_free_adamw,
+        averaged.schedule_free_adamw,
+        {"warmup_steps": 20, "weight_decay": 0.1, "r": 1.0, "weight_lr_power": 1.0},
+    ),
+    "schedule_free_adamw scheduled": (
+        adamx.schedule_free_adamw,
+        averaged.schedule_free_adamw,
+        {"learning_rate": falling, "b1": varying, "b2": 0.99, "weight_decay": 0.1},
+    ),
+    "schedule_free_sgd": (
+        adamx.schedule_free_sgd,
+        averaged.schedule_free_sgd,
+        {"learning_rate": 0.05, "warmup_steps": 10, "weight_decay": 0.1},
+    ),
+    "gpa": (
+        around_adam(adamx.gpa),
+        averaged.gpa_adamw,
+        {"learning_rate": 0.05},
+    ),
+    "lookahead": (
+        around_adam(adamx.lookahead),
+        points.lookahead_adam,
+        {"learning_rate": falling},
+    ),
+    "param_ema": (
+        around_adam(adamx.param_ema, decay=0.99),
+        functools.partial(points.adam_averaged, decay=0.99),
+        {"learning_rate": 0.05},
+    ),
+    "param_ema scheduled": (
+        around_adam(adamx.param_ema, decay=varying),
+        functools.partial(points.adam_averaged, decay=varying),
+        {"learning_rate": 0.05},
+    ),
+}
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("name", AVERAGES)
+def test_an_average_follows_its_paper(name):
+    make, oracle, keywords = AVERAGES[name]
+    problem, steps = quadratic.problem(), quadratic.STEPS
+    y, x = walk(make(**keywords), problem, steps)
+    theirs = oracle(problem.theta, problem.gradient, steps, **keywords)
+    assert_near(y, theirs[0])
+    assert_near(x, theirs[1])
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize(
+    ("run", "make"),
+    [
+        ("schedule_free_adamw_warm", adamx.schedule_free_adamw),
+        ("schedule_free_adamw_fused", adamx.schedule_free_adamw),
+        ("schedule_free_sgd_options", adamx.schedule_free_sgd),
+    ],
+)
+def test_schedule_free_follows_the_authors_recorded_run(run, make):
+    recorded, problem = quadratic.load(run), quadratic.problem()
+    options = recorded.options
+    keywords = {
+        name: options[name]
+        for name in ("eps", "weight_decay", "warmup_steps", "weight_lr_power", "r")
+        if name in options
+    }
+    if "momentum" in options:
+        keywords["b1"] = options["momentum"]
+    if "betas" in options:
+        keywords["b1"], keywords["b2"] = options["betas"]
+    rate = recorded.rate(0.0025)
+    assert not callable(rate)
+    steps = len(recorded.paths["y"][0])
+    y, x = walk(make(learning_rate=rate, **keywords), problem, steps)
+    assert_near(y, recorded.paths["y"])
+    assert_near(x, recorded.paths["x"])
+
+
+FREE = {
+    "dog": (adamx.dog, rate_free.dog, {}, {}),
+    "dog with decay": (
+        adamx.dog,
+        rate_free.dog,
+        {"learning_rate": falling, "weight_decay": 0.1, "init_distance": 1e-3},
+        {"learning_rate": falling, "weight_decay": 0.1, "reps_rel": 1e-3},
+    ),
+    "dowg": (functools.partial(adamx.dowg, eps=0.0), rate_free.dowg, {}, {}),
+    "dowg as released": (
+        adamx.dowg,
+        rate_free.dowg,
+        {"weight_decay": 0.1},
+        {"weight_decay": 0.1, "eps": 1e-4},
+    ),
+    "prodigy": (
+        adamx.prodigy,
+        rate_free.prodigy_official,
+        {"estim_lr0": 1e-2},
+        {"estim_lr0": 1e-2, "bias_correction": True},
+    ),
+    "prodigy with options": (
+        functools.partial(adamx.prodigy, bias_correction=False),
+        rate_free.prodigy_official,
+        {
+            "learning_rate": falling,
+            "weight_decay": 0.1,
+            "estim_lr_coef": 0.5,
+            "estim_lr0": 0.1,
+        },
+        {
+            "learning_rate": falling,
+            "weight_decay": 0.1,
+            "estim_lr_coef": 0.5,
+            "estim_lr0": 0.1,
+        },
+    ),
+    "dadapt_adamw": (
+        adamx.dadapt_adamw,
+        rate_free.d_adapt_adam_official,
+        {"estim_lr0": 1e-2},
+        {"estim_lr0": 1e-2, "bias_correction": True},
+    ),
+    "dadapt_adamw with options": (
+        functools.partial(
+            adamx.dadapt_adamw, betas=(lambda k: 0.8, 0.99), bias_correction=False
+        ),
+        rate_free.d_adapt_adam_official,
+        {"learning_rate": falling, "weight_decay": 0.1, "estim_lr0": 0.1},
+        {
+            "learning_rate": falling,
+            "weight_decay": 0.1,
+            "estim_lr0": 0.1,
+            "b1": 0.8,
+            "b2": 0.99,
+        },
+    ),
+}
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("name", FREE)
+def test_a_found_rate_follows_its_paper(name):
+    make, oracle, keywords, described = FREE[name]
+    problem, steps = quadratic.problem(), quadratic.STEPS
+    ours, same = walk(make(**keywords), problem, steps)
+    assert_near(ours, oracle(problem.theta, problem.gradient, steps, **described))
+    assert_near(ours, same, 0.0)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_sam_follows_its_paper(adaptive):
+    problem, steps = quadratic.problem(), quadratic.STEPS
+    curvatures = list(map(jnp.asarray, problem.curvatures))
+    targets = list(map(jnp.asarray, problem.targets))
+
+    def loss(params, k):
+        rows = zip(params, curvatures, targets, strict=True)
+        return sum(jnp.sum(h[k] * (p - c[k]) ** 2) / 2 for p, h, c in rows)
+
+    tx = adamx.adam(0.05)
+    gradient = adamx.sharpness_aware(jax.grad(loss), 0.1, adaptive=adaptive)
+    params = list(map(jnp.asarray, problem.theta))
+    state, seen = tx.init(params), []
+
+    @jax.jit
+    def step(params, state, k):
+        updates, state = tx.update(gradient(params, k), state, params)
+        return optax.apply_updates(params, updates), state
+
+    for k in range(steps):
+        params, state = step(params, state, k)
+        seen.append(params)
+    ours = [np.stack(leaf) for leaf in zip(*seen, strict=True)]
+    words = {"learning_rate": 0.05, "rho": 0.1, "adaptive": adaptive}
+    assert_near(
+        ours, points.sam_adam(problem.theta, problem.gradient, steps, **words), 1e-11
+    )
+
+
+MEMBERS = {
+    "schedule_free_adamw": adamx.schedule_free_adamw(0.1, weight_decay=0.1),
+    "schedule_free_sgd": adamx.schedule_free_sgd(0.1),
+    "gpa": adamx.gpa(adamx.adamw(0.1)),
+    "lookahead": adamx.lookahead(adamx.adam(0.1), 2),
+    "param_ema": adamx.param_ema(adamx.adam(0.1), 0.9),
+    "dog": adamx.dog(),
+    "dowg": adamx.dowg(),
+    "prodigy": adamx.prodigy(),
+    "dadapt_adamw": adamx.dadapt_adamw(weight_decay=0.1),
+}
+EACH = pytest.mark.parametrize("name", MEMBERS)
+DECAYING = ("schedule_free_adamw", "gpa", "dadapt_adamw")  # without a gradient too
+
+
+def tree(dtype="float32"):
+    return {
+        "w": jnp.arange(1.0, 7.0, dtype=dtype).reshape(3, 2),
+        "b": jnp.ones(2, dtype),
+    }
+
+
+@EACH
+@pytest.mark.parametrize("params_dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("grads_dtype", ["float32", "bfloat16"])
+def test_the_state_is_a_fixed_point(name, params_dtype, grads_dtype):
+    tx, params = MEMBERS[name], tree(params_dtype)
+    grads = jax.tree.map(lambda p: jnp.ones_like(p, grads_dtype), params)
+    state = jax.jit(tx.init)(params)
+    updates, after = jax.jit(tx.update)(grads, state, params)
+    kinds = [
+        jax.tree.map(lambda x: (x.shape, x.dtype, x.weak_type), s)
+        for s in (state, after)
+    ]
+    assert kinds[0] == kinds[1]
+    assert all(u.dtype == grads_dtype for u in jax.tree.leaves(updates))
+    evaluated = adamx.eval_params(after, params)
+    assert all(x.dtype == params_dtype for x in jax.tree.leaves(evaluated))
+
+
+@pytest.mark.parametrize("name", [n for n in MEMBERS if n not in DECAYING])
+def test_a_zero_gradient_from_the_start_moves_nothing(name):
+    tx, params = MEMBERS[name], tree()
+    grads = jax.tree.map(jnp.zeros_like, params)
+    updates, state = tx.update(grads, tx.init(params), params)
+    assert all(not np.any(u) for u in jax.tree.leaves(updates))
+    for a, b in zip(
+        *map(jax.tree.leaves, (adamx.eval_params(state, params), params)), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+@EACH
+def test_a_value_like_every_other(name):
+    tx = MEMBERS[name]
+    assert pickle.loads(pickle.dumps(tx)) == tx
+    assert hash(pickle.loads(pickle.dumps(tx))) == hash(tx)
+    assert eval(repr(tx), vars(adamx)) == tx
+
+
+@pytest.mark.parametrize("name", ["dog", "dowg", "prodigy", "dadapt_adamw"])
+def test_a_found_rate_inside_shard_map_is_that_of_the_whole(name):
+    mesh = Mesh(np.array(jax.devices()[:2]), ("d",))
+    params = {"w": jnp.arange(1.0, 9.0).reshape(4, 2), "b": jnp.ones(2)}
+    grads = jax.tree.map(jnp.cos, params)
+    whole = getattr(adamx, name)()
+    split = getattr(adamx, name)(axis_name="d")
+
+    def three(tx, params, grads):
+        state = tx.init(params)
+        for _ in range(3):
+            updates, state = tx.update(grads, state, params)
+            params = optax.apply_updates(params, updates)
+        return params
+
+    spec = {"w": PartitionSpec("d"), "b": PartitionSpec("d")}
+    sharded = jax.jit(
+        jax.shard_map(
+            functools.partial(three, split),
+            mesh=mesh,
+            in_specs=(spec, spec),
+            out_specs=spec,
+        )
+    )
+    for a, b in zip(
+        jax.tree.leaves(three(whole, params, grads)),
+        jax.tree.leaves(sharded(params, grads)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+NESTINGS = {
+    "plain": lambda tx: tx,
+    "in optax.chain": lambda tx: optax.chain(optax.clip(1e3), tx),
+    "tunable": lambda tx: adamx.tunable(tx, "learning_rate"),
+    "in a chain with a foreign part": lambda tx: adamx.chain(optax.clip(1e3), tx),
+    "in MultiSteps": lambda tx: optax.MultiSteps(tx, 1),
+}
+
+
+@pytest.mark.parametrize("nesting", NESTINGS)
+def test_eval_params_through_any_nesting(nesting):
+    params = tree()
+    tx = adamx.schedule_free_sgd(0.1)
+    grads = jax.tree.map(jnp.cos, params)
+    wrapped = NESTINGS[nesting](tx)
+
+    def two(tx):
+        p, state = params, tx.init(params)
+        for _ in range(2):
+            updates, state = tx.update(grads, state, p)
+            p = optax.apply_updates(p, updates)
+        return p, jax.jit(adamx.eval_params)(state, p)
+
+    for a, b in zip(*map(jax.tree.leaves, (two(tx), two(wrapped))), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+    moved, evaluated = two(tx)
+    assert np.max(np.abs(moved["w"] - evaluated["w"])) > 1e-3
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda tx: optax.masked(tx, {"w": True, "b": False}),
+        lambda tx: optax.partition(
+            {"free": tx, "plain": optax.sgd(0.1)}, {"w": "free", "b": "plain"}
+        ),
+        lambda tx: adamx.Masked(tx, "w"),
+    ],
+    ids=["masked", "partition", "Masked"],
+)
+def test_eval_params_where_only_some_leaves_are_averaged(make):
+    params, tx = tree(), adamx.schedule_free_sgd(0.1)
+    grads = jax.tree.map(jnp.cos, params)
+    wrapped = make(tx)
+    state = wrapped.init(params)
+    p = params
+    for _ in range(2):
+        updates, state = wrapped.update(grads, state, p)
+        p = optax.apply_updates(p, updates)
+    evaluated = adamx.eval_params(state, p)
+    np.testing.assert_array_equal(evaluated["b"], p["b"])
+    assert np.max(np.abs(evaluated["w"] - p["w"])) > 1e-3
+
+
+def test_eval_params_of_a_member_without_an_average_are_its_parameters():
+    params = tree()
+    state = adamx.adam().init(params)
+    evaluated = adamx.eval_params(state, params)
+    assert all(map(np.array_equal, *map(jax.tree.leaves, (evaluated, params))))
+
+
+def test_two_averages_of_one_leaf_are_refused():
+    params = tree()
+    tx = adamx.param_ema(adamx.lookahead(adamx.adam()))
+    with pytest.raises(ValueError, match=r"eval_params: one part must average a leaf"):
+        adamx.eval_params(tx.init(params), params)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (
+            lambda: adamx.lookahead(adamx.adam(), 0),
+            "SlowWeights: `sync_period` must be",
+        ),
+        (lambda: adamx.gpa(adamx.adam(), 0.0), "PrimalAverage: `inner` must lie in"),
+        (lambda: adamx.schedule_free_sgd(0.1, -1), "warm-up: `warmup_steps` must be"),
+        (lambda: adamx.schedule_free_sgd(0.1, b1=0.0), "ScheduleFree: `b1` must lie"),
+        (lambda: adamx.param_ema(adamx.adam(), 1.0), "ParamEma: `decay` must lie in"),
+        (lambda: adamx.prodigy(estim_lr0=0.0), "Prodigy: `estim_lr0` must be above 0"),
+        (lambda: adamx.sharpness_aware(jax.grad(jnp.sum), -1.0), "`rho` must be at"),
+    ],
+)
+def test_a_wrong_argument_is_refused(call, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        call()
+
+
+# ---- planted mistakes: the comparison above must see each ----------------
+
+MUTANTS = {
+    "weights of equal size": lambda: adamx.schedule_free_adamw(
+        0.05, 20, weight_lr_power=0.0
+    ),
+    "evaluation without the interpolation": lambda: adamx.schedule_free_adamw(
+        0.05, 20, b1=1.0
+    ),
+    "no warm-up": lambda: adamx.schedule_free_adamw(0.05),
+    "momentum inside": lambda: adamx.schedule_free(adamx.adam(0.05), 0.05),
+}
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_planted_mistake_is_seen(name):
+    problem, steps = quadratic.problem(), quadratic.STEPS
+    words = {"learning_rate": 0.05, "warmup_steps": 20}
+    theirs = averaged.schedule_free_adamw(
+        problem.theta, problem.gradient, steps, **words
+    )
+    _, x = walk(MUTANTS[name](), problem, steps)
+    with pytest.raises(AssertionError):
+        assert_near(x, theirs[1])
