@@ -147,13 +147,28 @@ def record(cells: Sequence[Cell]) -> dict:
                 "passed": cell.passed,
                 "passing_rates": cell.passing,
                 "rates": cell.rates,
-                "scores": [s if math.isfinite(s) else None for s in cell.scores],
+                "scores": [
+                    float(f"{s:.4g}") if math.isfinite(s) else None for s in cell.scores
+                ],
                 "seconds": round(cell.seconds, 2),
                 "refusal": cell.refusal,
             }
             for cell in cells
         ],
     }
+
+
+def lines(told: dict) -> str:
+    """JSON with a line for each cell and each task, so that a diff can be read."""
+    tasks = (f"{json.dumps(k)}: {json.dumps(v)}" for k, v in told["tasks"].items())
+    cells = (json.dumps(cell) for cell in told["cells"])
+    rest = ",\n".join(
+        f"{json.dumps(key)}: {json.dumps(value)}"
+        for key, value in told.items()
+        if key not in ("tasks", "cells")
+    )
+    parts = ("{\n" + rest, '"tasks": {\n' + ",\n".join(tasks) + "\n}")
+    return ",\n".join((*parts, '"cells": [\n' + ",\n".join(cells) + "\n]\n}\n"))
 
 
 def main(argv: Sequence[str], table_of: Mapping[str, Any] | None = None) -> int:
@@ -196,7 +211,7 @@ def main(argv: Sequence[str], table_of: Mapping[str, Any] | None = None) -> int:
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
     if data:
-        data.write_text(json.dumps(record(cells), indent=1) + "\n")
+        data.write_text(lines(record(cells)))
     if plot:
         draw(cells, plot)
     return 0
