@@ -22,7 +22,9 @@ import adamx
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 MEMBERS = [name for name in adamx.__all__ if f"scale_by_{name}" in adamx.__all__]
+TWINS = [name for name in MEMBERS if hasattr(optax, name)]
 RATE = 1e-3
+SHAPE = (100, 100)
 STEPS = 1000
 ROUNDING = {jnp.float32: 1e-6, jnp.float64: 1e-12, jnp.bfloat16: 2e-2}
 """Below this a difference is called rounding."""
@@ -59,11 +61,11 @@ def table(head: str, rows: Iterator[tuple[str, ...]]) -> str:
 
 def members() -> Iterator[tuple[str, ...]]:
     """Each member with its parts, its state, and where it was published."""
-    params = {"w": jnp.zeros((1000,), jnp.float32)}
+    params = jnp.zeros(SHAPE, jnp.float32)
     for name in MEMBERS:
         tx = getattr(adamx, name)(RATE)
         slots = tx.init(params).slots
-        size = sum(leaf.nbytes for leaf in jax.tree.leaves(slots)) / 1000
+        size = sum(leaf.nbytes for leaf in jax.tree.leaves(slots)) / params.size
         doc = inspect.getdoc(getattr(adamx, name))
         reference = re.search(r"^Reference: (.*?)(\n\n|\Z)", doc, re.M | re.S)[1]
         yield (
@@ -77,7 +79,7 @@ def members() -> Iterator[tuple[str, ...]]:
 
 def signatures() -> Iterator[tuple[str, ...]]:
     """Every keyword that one of the two lacks, or has elsewhere or otherwise."""
-    for name in MEMBERS:
+    for name in TWINS:
         ours = inspect.signature(getattr(adamx, name)).parameters
         theirs = inspect.signature(getattr(optax, name)).parameters
         for keyword in dict.fromkeys([*ours, *theirs]):
@@ -100,12 +102,17 @@ def described(parameters: Any, keyword: str) -> str:
 
 
 def replacement(name: str, keyword: str) -> str:
-    return INSTEAD.get(f"{name} {keyword}") or INSTEAD[keyword]
+    known = INSTEAD.get(f"{name} {keyword}") or INSTEAD.get(keyword)
+    if known is None:
+        raise SystemExit(
+            f"tables: INSTEAD must say what replaces `{keyword}` of optax.{name}."
+        )
+    return known
 
 
 def values() -> Iterator[tuple[str, ...]]:
     """How far the same call goes apart, and the call that does not."""
-    for name in MEMBERS:
+    for name in TWINS:
         twin = getattr(optax, name)(RATE)
         call = SAME_VALUES.get(name, f"{name}(1e-3)")
         same = eval(call, vars(adamx))
