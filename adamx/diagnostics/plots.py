@@ -23,7 +23,7 @@ COLOURS = (
 MARKERS = "osD^vPXh<>*p"
 DASHES = ("-", "-", "-", "-", (0, (4, 2)), (0, (6, 1.5, 1.5, 1.5)))
 INK, AXIS, GRID = "#222222", "#888888", "#DDDDDD"
-GAP = 0.047  # between two names beside the lines, of the height of a panel
+GAP = 0.18  # between two names beside the lines, in inches
 
 
 def look(place: int) -> dict[str, Any]:
@@ -36,11 +36,15 @@ def look(place: int) -> dict[str, Any]:
 
 
 def panels(
-    rows: int = 1, columns: int = 1, *, size: Sequence[float | int] = (9, 4)
+    rows: int = 1,
+    columns: int = 1,
+    *,
+    size: Sequence[float | int] = (9, 4),
+    heights: Sequence[float | int] | None = None,
 ) -> Any:
     """A figure and its axes, in an array where there are several."""
-    pyplot = _matplotlib("pyplot")
-    return pyplot.subplots(rows, columns, figsize=size, layout="constrained")
+    given = {"figsize": size, "height_ratios": heights, "layout": "constrained"}
+    return _matplotlib("pyplot").subplots(rows, columns, **given)
 
 
 def tidy(ax: Any, title: str = "", *, x: str = "", y: str = "", log: str = "") -> None:
@@ -63,7 +67,7 @@ def tidy(ax: Any, title: str = "", *, x: str = "", y: str = "", log: str = "") -
 
 def line(ax: Any, x: Any, y: Any, style: dict[str, Any], *, marks: int = 6) -> None:
     """One line with a few of its markers."""
-    every = max(1, len(y) // marks) if marks else len(y) + 1
+    every = max(1, len(y) // marks) if marks else []
     edge = {"mec": "white", "mew": 0.6}
     ax.plot(x, y, lw=1.8, ms=5, markevery=every, **edge, **style)
 
@@ -101,7 +105,8 @@ def name_lines(ax: Any, ends: Sequence[tuple[str, Any, Any, str]]) -> None:
             right, up = ax.transAxes.inverted().transform(at)
             placed.append((min(max(up, 0.0), 1.0), right, name, colour))
     placed.sort(key=lambda end: end[0])
-    heights = apart(np.array([end[0] for end in placed]), GAP)
+    inches = ax.get_position().height * ax.figure.get_figheight()
+    heights = apart(np.array([end[0] for end in placed]), GAP / inches)
     for height, (up, right, name, colour) in zip(heights, placed, strict=True):
         leader = {"color": colour, "lw": 0.8, "alpha": 0.6, "clip_on": False}
         ax.plot([right, 1.035], [up, height], transform=ax.transAxes, **leader)
@@ -127,14 +132,15 @@ def surface(
     y: Sequence[float | int],
     *,
     levels: int = 14,
-    low: float = 1e-3,
+    low: float = 0.02,
 ) -> None:
     """Contours of `height((x, y))`, evenly spaced in log(height + low), like a map."""
     across, up = np.meshgrid(np.linspace(*x, 240), np.linspace(*y, 240))
     heights = np.log(np.asarray(height(np.stack([across, up]))) + low)
     steps = np.linspace(heights.min(), heights.max(), levels)
-    ax.contourf(across, up, heights, steps, cmap="Greys", alpha=0.45, antialiased=False)
-    ax.contour(across, up, heights, steps, colors="white", linewidths=0.7)
+    ax.contourf(across, up, heights, steps, cmap="Greys", alpha=0.3, antialiased=False)
+    white = {"colors": "white", "linewidths": 0.8, "linestyles": "solid"}
+    ax.contour(across, up, heights, steps, **white)
     ax.set(xlim=x, ylim=y, xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
 
@@ -143,9 +149,9 @@ def paths(
     ax: Any, walked: Mapping[str, Any], *, marks: int = 12, place: int = 0
 ) -> None:
     """Paths of shape (steps + 1, 2) from one start, in the looks from `place` on."""
-    for place, (name, path) in enumerate(walked.items(), place):
+    for at, (name, path) in enumerate(walked.items(), place):
         path = np.asarray(path)
-        line(ax, path[:, 0], path[:, 1], look(place) | {"label": name}, marks=marks)
+        line(ax, path[:, 0], path[:, 1], look(at) | {"label": name}, marks=marks)
     first = next(iter(walked.values()))[0]
     ax.plot(*first, "o", ms=9, mfc="white", mec=INK, mew=1.5)
     ax.annotate("start", first, (8, 6), textcoords="offset points", color=INK)
