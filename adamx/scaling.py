@@ -106,3 +106,8 @@ class LimitRms(Rule):
     ) -> tuple[Float[Array, "..."], Slots]:
         over = rms(update, self.axis_name) / self.clipping_threshold
         return update / jnp.maximum(over, 1), slots
+
+
+def relative_step(count: Any) -> Array:
+    """Adafactor's rate: `min(0.01, 1 / sqrt(t))`, t counted from 1."""
+    return jnp.minimum(1e-2, 1 / jnp.sqrt(jnp.asarray(count) + 1.0))

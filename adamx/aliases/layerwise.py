@@ -1,7 +1,7 @@
 """One number for each tensor: LAMB, LARS, NovoGrad.
 
-Inside `shard_map` pass `axis_name`, the mesh axes over which the leaves are split: every
-norm is then that of the whole tensor. Stacked layers: `adamx.stacked`.
+Inside `shard_map` pass `axis_name`, the mesh axes over which the leaves are split:
+every norm is then that of the whole tensor. Stacked layers: `adamx.stacked`.
 """
 
 from collections.abc import Callable
@@ -76,9 +76,9 @@ def lamb(
 
     State: `mu` (m), `nu` (v), from 0; 8 bytes per parameter, and the count.
 
-    Departs from the paper: 1 for a ratio with a zero, as the authors' code, which leaves
-    out the bias correction: `chain(Precondition(Ema(0.9), by=Root(Ema(0.999, square,
-    "nu"), 1e-6)), WeightDecay(λ), TrustRatio(), LearningRate(α))`.
+    Departs from the paper: 1 for a ratio with a zero, as in the authors' code, which
+    leaves out the bias correction: `chain(Precondition(Ema(0.9), by=Root(Ema(0.999,
+    square, "nu"), 1e-6)), WeightDecay(λ), TrustRatio(), LearningRate(α))`.
 
     Raises:
         ValueError: an argument out of its range.
