@@ -68,7 +68,7 @@ def _short_module(factory: Callable) -> str:
     return factory.__qualname__ if module == "adamx" else f"{module}.{factory.__name__}"
 
 
-def schedule(factory: Callable[..., Any], **arguments: Any) -> Schedule:
+def schedule(factory: Any, **arguments: Any) -> Schedule:
     """A schedule that prints, compares, pickles and goes into a configuration.
 
     `schedule(optax.cosine_decay_schedule, init_value=1e-3, decay_steps=100)` is
@@ -92,7 +92,7 @@ def schedule(factory: Callable[..., Any], **arguments: Any) -> Schedule:
     arguments = {name: _frozen(value) for name, value in arguments.items()}
     made = Schedule(factory, tuple(arguments.items()))
     try:
-        function = factory(**arguments)
+        function: Any = factory(**arguments)
     except TypeError as error:
         raise _checks.AdamxTypeError(f"schedule: {made!r} fails: {error}.") from None
     _checks.check_schedule("schedule", _checks.show_callable(factory), function)

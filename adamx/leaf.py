@@ -32,7 +32,7 @@ class Slot:
         stacks: one for each slice along the first axis of the leaves these select.
     """
 
-    start: float | Callable[[Array], Array] = 0.0
+    start: Any = 0.0
     like: Callable[..., Array] | None = None
     shared: bool = False
     signed: bool = True

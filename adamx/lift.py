@@ -22,7 +22,7 @@ from .numerics import compute_dtype
 # ---- the start ---------------------------------------------------------------
 
 
-def _full(like: Any, value: float, dtype: Any) -> Any:
+def _full(like: Any, value: Any, dtype: Any) -> Any:
     """An array of `value` with the shape and sharding of `like`."""
     if isinstance(like, Tracer):
         # plain zeros lose the sharding under jit: make them of the parameter, whatever

@@ -8,11 +8,10 @@ import jax.numpy as jnp
 from . import _checks
 from .leaf import State
 from .lift import shared_dtype
-from .rule import Transformation
 from .tunable import Tuned
 
 
-def restore(tx: Transformation, saved: Any, params: Any) -> Any:
+def restore(tx: Any, saved: Any, params: Any) -> Any:
     """The saved state in the form that `tx` keeps.
 
     A decay that was a constant when the state was saved, and is now an array, a

@@ -15,7 +15,7 @@ from . import _checks
 from .chain import Chain, Foreign, chain
 from .leaf import Leaf, Slot, Slots
 from .masks import as_mask
-from .rule import Part, Rule, Transformation, part
+from .rule import Part, Rule, part
 
 
 class Stacked(Rule):
@@ -96,7 +96,7 @@ def _extra_axis(x: Any, update: Any) -> int | None:
     return 0 if getattr(x, "shape", None) == update.shape else None
 
 
-def stacked(tx: Transformation, mask: Any) -> Transformation:
+def stacked(tx: Any, mask: Any) -> Any:
     """The same algorithm for parameters in which some leaves are stacks of layers.
 
     Its rules that need whole tensors are mapped over the first axis of those leaves.

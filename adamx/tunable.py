@@ -109,7 +109,7 @@ class Tunable(Transformation):
         return updates, Tuned(state.hyperparams, scheduled, inner)
 
 
-def tunable(tx: Transformation, *names: str) -> Tunable:
+def tunable(tx: Any, *names: Any) -> Tunable:
     """The same algorithm with the named hyperparameters in its state.
 
     `hyperparams(state)` reads them, `replace_hyperparams(state, learning_rate=…)`
