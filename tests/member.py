@@ -36,6 +36,7 @@ class Member:
     unscheduled: tuple[str, ...] = ()  # of `hypers`: those whose paper has no schedule
     scale_free_from: int | None = None  # the step from which u(c·g) = u(g) at eps = 0
     reach: str = "elementwise"
+    float32_bound: float = 4.0  # see test_members_follow_papers.py
 
     def alias(self, learning_rate=RATE, **keywords):
         return getattr(adamx, self.name)(learning_rate=learning_rate, **keywords)

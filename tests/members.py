@@ -33,6 +33,8 @@ SCHEDULES: Mapping[str, Callable] = {
     "dampening": lambda k: 0.5 / (1.0 + 0.2 * k),
     "weight_decay": lambda k: 0.3 / (1.0 + 0.05 * k),
     "threshold": lambda k: 4.0 + 2.0 * k / (k + 9.0),
+    "beta": lambda k: 0.9 - 0.5 / (k + 2.0),
+    "eps_root": lambda k: 1e-4 / (1.0 + k),
 }
 
 # Two ordinary values of each hyperparameter: for vmap, for arguments, for `tunable`.
@@ -46,6 +48,8 @@ PAIRS: Mapping[str, tuple[float, float]] = {
     "dampening": (0.1, 0.3),
     "weight_decay": (0.01, 0.2),
     "threshold": (5.0, 7.0),
+    "beta": (0.9, 0.6),
+    "eps_root": (1e-16, 1e-3),
 }
 
 

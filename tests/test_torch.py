@@ -35,13 +35,33 @@ def rmsprop(o, rate):
     return l2(o, adamx.rmsprop(rate, o["alpha"], o["eps"], **keywords))
 
 
+def amsgrad(o):
+    return adamx.scale_by_amsgrad(*o["betas"], o["eps"], largest_first=True)
+
+
 def adam(o, rate):
+    if o["amsgrad"]:
+        return l2(o, chain(amsgrad(o), LearningRate(rate)))
     return l2(o, adamx.adam(rate, *o["betas"], o["eps"]))
 
 
 def adamw(o, rate):
     decay = o["weight_decay"]
+    if o["amsgrad"]:
+        return chain(amsgrad(o), WeightDecay(decay), LearningRate(rate))
     return adamx.adamw(rate, *o["betas"], o["eps"], weight_decay=decay)
+
+
+def adamax(o, rate):
+    return l2(o, adamx.adamax(rate, *o["betas"], o["eps"]))
+
+
+def nadam(o, rate):
+    keywords = {"momentum_decay": o["momentum_decay"]}
+    if o["decoupled_weight_decay"]:
+        keywords["weight_decay"] = o["weight_decay"]
+        return adamx.nadamw(rate, *o["betas"], o["eps"], **keywords)
+    return l2(o, adamx.nadam(rate, *o["betas"], o["eps"], **keywords))
 
 
 def radam(o, rate):
@@ -59,14 +79,15 @@ MEMBERS = {
     "Adam": adam,
     "AdamW": adamw,
     "RAdam": radam,
+    "Adamax": adamax,
+    "NAdam": nadam,
 }
-LATER = {"NAdam", "Adamax", "Adadelta", "Rprop", "Adafactor", "Muon"}
-"""Recorded for members that are still to come, and so are the amsgrad options."""
+LATER = {"Adadelta", "Rprop", "Adafactor", "Muon"}
+"""Recorded for members that are still to come."""
 
 
 def is_later(name):
-    run = trajectories.load(name)
-    return run.optimizer in LATER or run.defaults.get("amsgrad", False)
+    return trajectories.load(name).optimizer in LATER
 
 
 RECORDED = [name for name in trajectories.names() if not is_later(name)]
@@ -119,4 +140,12 @@ def test_every_member_is_recorded_with_its_options():
         "radam",
         "radam_quick",
         "radam_decoupled",
+        "adam_amsgrad",
+        "adam_amsgrad_l2",
+        "adamw_amsgrad",
+        "adamax",
+        "adamax_l2",
+        "nadam",
+        "nadam_l2",
+        "nadam_decoupled",
     }

@@ -1,3 +1,32 @@
-"""The rows of the wider family, one file for each file of aliases."""
+"""The rows of the wider family, one file for each file of aliases.
 
-FAMILIES = ()
+A file has `ROWS`, and may have `MUTANTS`, wrong optimizers that the oracle check must
+catch, and `COMPOSED`, published forms that are a part exchanged.
+"""
+
+from . import (
+    compact,
+    infinity,
+    layerwise,
+    long_memory,
+    nesterov,
+    variance,
+)
+
+MODULES = (
+    compact,
+    infinity,
+    layerwise,
+    long_memory,
+    nesterov,
+    variance,
+)
+FAMILIES = tuple(row for module in MODULES for row in module.ROWS)
+
+
+def _every(name):
+    return {k: v for module in MODULES for k, v in vars(module).get(name, {}).items()}
+
+
+MUTANTS = _every("MUTANTS")
+COMPOSED = _every("COMPOSED")

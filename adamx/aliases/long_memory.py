@@ -1,0 +1,99 @@
+"""Adam whose denominator never forgets: AMSGrad."""
+
+from ..bias_correction import Debiased
+from ..chain import Chain, chain
+from ..denominators import Eps, Precondition, Root
+from ..hyper import Hyper
+from ..largest import Largest
+from ..learning_rate import LearningRate
+from ..moments import Ema, square
+from ..rule import Rule
+from ..spelling import alias
+
+
+@alias
+def scale_by_amsgrad(
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    eps: Hyper | Eps = 1e-8,
+    *,
+    bias_correction_mu: bool = True,
+    bias_correction_nu: bool = True,
+    largest_first: bool = False,
+) -> Rule:
+    """AMSGrad's direction: `amsgrad` without rate and sign.
+
+    Args:
+        b1: β₁ in [0, 1), the decay of the mean of the gradient.
+        b2: β₂ in [0, 1), the decay of the mean of its square.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind.
+        bias_correction_mu: divide m by 1 - β₁ᵗ.
+        bias_correction_nu: divide v by 1 - β₂ᵗ.
+        largest_first: take the largest v before it is corrected (torch).
+
+    State: `mu`, `nu`, `nu_max`; 12 bytes per parameter.
+
+    Reference: Reddi, Kale & Kumar, "On the convergence of Adam and beyond", ICLR 2018,
+    Algorithm 2, arXiv:1904.09237.
+    """
+    m, v = Ema(b1), Ema(b2, square, "nu")
+    if not bias_correction_nu:
+        largest = Largest(v)
+    elif largest_first:
+        largest = Debiased(Largest(v))
+    else:
+        largest = Largest(Debiased(v))
+    moment = Debiased(m) if bias_correction_mu else m
+    return Precondition(moment, by=Root(largest, eps))
+
+
+@alias
+def amsgrad(
+    learning_rate: Hyper,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    eps: Hyper | Eps = 1e-8,
+    *,
+    bias_correction_mu: bool = True,
+    bias_correction_nu: bool = True,
+    largest_first: bool = False,
+) -> Chain:
+    """AMSGrad: Adam whose rate for a parameter never grows.
+
+        m ← β₁ m + (1 - β₁) g            m̂ = m / (1 - β₁ᵗ)
+        v ← β₂ v + (1 - β₂) g²           v̂ ← max(v̂, v / (1 - β₂ᵗ))
+        θ ← θ - α m̂ / (sqrt(v̂) + ε)
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter.
+        b1: β₁ in [0, 1), the decay of m.
+        b2: β₂ in [0, 1), the decay of v.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind.
+        bias_correction_mu: divide m by 1 - β₁ᵗ.
+        bias_correction_nu: divide v by 1 - β₂ᵗ. The paper corrects neither.
+        largest_first: take the largest v before it is corrected (torch).
+
+    State: `mu` (m), `nu` (v), `nu_max` (v̂), all from zero; 12 bytes per parameter, and
+    the count.
+
+    Departs from the paper: both averages are corrected, as in Optax, and ε. The default
+    keeps what the paper proves convergence with, a denominator that never shrinks;
+    torch's does not: the largest v, once it stays, is divided by a growing 1 - β₂ᵗ.
+    With both corrections off it is the paper's, but for ε.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Reddi, Kale & Kumar, "On the convergence of Adam and beyond", ICLR 2018,
+    Algorithm 2, arXiv:1904.09237.
+    """
+    direction = scale_by_amsgrad(
+        b1,
+        b2,
+        eps,
+        bias_correction_mu=bias_correction_mu,
+        bias_correction_nu=bias_correction_nu,
+        largest_first=largest_first,
+    )
+    return chain(direction, LearningRate(learning_rate))

@@ -1,0 +1,66 @@
+"""The rows of adamx/aliases/long_memory.py."""
+
+import functools
+
+import optax
+
+import adamx
+from adamx import Debiased, Ema, Largest, LearningRate, Precondition, Root, chain
+from adamx import square as g2
+from tests import papers
+from tests.member import RATE, Member, Variant
+
+UNCORRECTED = {"bias_correction_mu": False, "bias_correction_nu": False}
+
+ROWS = (
+    Member(
+        "amsgrad",
+        (
+            Variant("", twin=optax.amsgrad),
+            Variant(
+                "coarse",
+                {"b1": 0.6, "b2": 0.9, "eps": 1e-2},
+                twin=functools.partial(optax.amsgrad, b1=0.6, b2=0.9, eps=1e-2),
+            ),
+            Variant(
+                "torch",
+                {"largest_first": True},
+                oracle="amsgrad_torch",
+                oracle_keywords={},
+            ),
+            Variant(
+                "paper",
+                UNCORRECTED,
+                oracle="amsgrad_paper",
+                oracle_keywords={},
+                twin=functools.partial(optax.amsgrad, **UNCORRECTED),
+            ),
+        ),
+        hypers=("b1", "b2", "eps"),
+        slots=("mu", "nu", "nu_max"),
+        scale_free_from=1,
+    ),
+)
+
+
+def amsgrad_of(largest):
+    root = Root(largest, 1e-8)
+    return chain(Precondition(Debiased(Ema(0.9)), by=root), LearningRate(RATE))
+
+
+# name: (what it pretends to be, the wrong transform)
+MUTANTS = {
+    "amsgrad that forgets": ((papers.amsgrad, {}), lambda: adamx.adam(RATE)),
+    "amsgrad that takes the largest first": (
+        (papers.amsgrad, {"b2": 0.9}),
+        lambda: amsgrad_of(Debiased(Largest(Ema(0.9, g2, "nu")))),
+    ),
+    "torch's amsgrad that corrects first": (
+        (papers.amsgrad_torch, {"b2": 0.9}),
+        lambda: amsgrad_of(Largest(Debiased(Ema(0.9, g2, "nu")))),
+    ),
+    "amsgrad of the largest square": (
+        (papers.amsgrad, {}),
+        lambda: amsgrad_of(Largest(Ema(0.0, g2, "nu"))),
+    ),
+}
