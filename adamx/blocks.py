@@ -30,7 +30,7 @@ def by_row(path: str, shape: Grid) -> Grid:
 
 
 def by_column(path: str, shape: Grid) -> Grid:
-    """Each entry of the last axis is a block: an output neuron of a (…, in, out) kernel.
+    """Each entry of the last axis is a block: an output neuron of an (in, out) kernel.
 
     Tensors of one axis are one block.
     """

@@ -30,6 +30,22 @@ from .typechecker import check
 install_import_hook("adamx", f"{check.__module__}.{check.__name__}")
 
 
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Leave out the laws of which a member's row says why it cannot have them."""
+
+    def is_exempt(item: pytest.Item) -> bool:
+        call = getattr(item, "callspec", None)
+        member = getattr(call.params.get("case") if call else None, "member", None)
+        return item.originalname in getattr(member, "exempt", {})  # pyright: ignore[reportAttributeAccessIssue]
+
+    left_out = [item for item in items if is_exempt(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not is_exempt(item)]
+
+
 @pytest.fixture
 def x64() -> Iterator[None]:
     """64-bit arithmetic for the length of one test."""

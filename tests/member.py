@@ -36,6 +36,9 @@ class Member:
     unscheduled: tuple[str, ...] = ()  # of `hypers`: those whose paper has no schedule
     scale_free_from: int | None = None  # the step from which u(c·g) = u(g) at eps = 0
     reach: str = "elementwise"
+    exempt: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Laws (names of tests) that its mathematics does not have, each with the reason;
+    tests/conftest.py leaves them out."""
     float32_bound: float = 4.0  # see test_members_follow_papers.py
 
     def alias(self, learning_rate=RATE, **keywords):

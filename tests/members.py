@@ -35,6 +35,8 @@ SCHEDULES: Mapping[str, Callable] = {
     "threshold": lambda k: 4.0 + 2.0 * k / (k + 9.0),
     "beta": lambda k: 0.9 - 0.5 / (k + 2.0),
     "eps_root": lambda k: 1e-4 / (1.0 + k),
+    "b3": lambda k: 1.0 - 0.3 / (k + 2.0),
+    "trust_coefficient": lambda k: 0.1 / (1.0 + k),
 }
 
 # Two ordinary values of each hyperparameter: for vmap, for arguments, for `tunable`.
@@ -50,6 +52,8 @@ PAIRS: Mapping[str, tuple[float, float]] = {
     "threshold": (5.0, 7.0),
     "beta": (0.9, 0.6),
     "eps_root": (1e-16, 1e-3),
+    "b3": (0.9999, 0.9),
+    "trust_coefficient": (0.001, 0.1),
 }
 
 

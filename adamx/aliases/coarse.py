@@ -19,6 +19,8 @@ from ..moments import Ema, Identity
 from ..rule import Rule
 from ..spelling import alias
 
+ROLES = ByRole()
+
 
 @alias
 def scale_by_sm3(
@@ -84,7 +86,7 @@ def scale_by_adam_mini(
     b2: Hyper = 0.999,
     eps: Hyper | Eps = 1e-8,
     *,
-    blocks: Callable[[Any, Any], Any] = ByRole(),
+    blocks: Callable[[Any, Any], Any] = ROLES,
     axis_name: Any = None,
 ) -> Rule:
     """Adam-mini's direction: `adam_mini` without rate, sign and decay.
@@ -109,7 +111,7 @@ def adam_mini(
     *,
     weight_decay: Hyper = 0.0,
     mask: Any = None,
-    blocks: Callable[[Any, Any], Any] = ByRole(),
+    blocks: Callable[[Any, Any], Any] = ROLES,
     axis_name: Any = None,
 ) -> Chain:
     """Adam-mini: Adam with one second moment for each block of a tensor.

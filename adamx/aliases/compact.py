@@ -25,13 +25,14 @@ def scale_by_adafactor(
     *,
     multiply_by_parameter_scale: bool = True,
     clipping_threshold: Hyper | None = 1.0,
+    momentum: Hyper | None = None,
     eps: Hyper = 1e-30,
     eps_scale: Hyper = 1e-3,
     axis_name: Any = None,
 ) -> Chain:
-    """Adafactor's direction: `adafactor` without rate, sign and momentum.
+    """Adafactor's direction: `adafactor` without rate and sign.
 
-    Args: as in `adafactor`.
+    Args: as in `adafactor`; the momentum is an average of the direction.
 
     State: `nu_row`, `nu_col`, `nu`; about 4 (1/m + 1/n) bytes per parameter.
 
@@ -49,7 +50,13 @@ def scale_by_adafactor(
         parts.append(LimitRms(clipping_threshold, axis_name=axis_name))
     if multiply_by_parameter_scale:
         parts.append(ScaleByParameterRms(eps_scale, axis_name=axis_name))
-    return chain(*parts)
+    return chain(*parts, *_average(momentum))
+
+
+def _average(momentum: Hyper | None) -> tuple[Rule, ...]:
+    if momentum is None or is_zero(momentum):
+        return ()
+    return (Ema(momentum, public="momentum"),)
 
 
 @alias
@@ -113,12 +120,10 @@ def adafactor(
         axis_name=axis_name,
     )
     rate = LearningRate(relative_step if learning_rate is None else learning_rate)
-    after: list[Rule] = []
-    if momentum is not None and not is_zero(momentum):
-        after.append(Ema(momentum, public="momentum"))
+    decay: tuple[Rule, ...] = ()
     if weight_decay_rate is not None:
-        after.append(IndependentWeightDecay(weight_decay_rate, mask))
-    return chain(direction, rate, *after)
+        decay = (IndependentWeightDecay(weight_decay_rate, mask),)
+    return chain(direction, rate, *_average(momentum), *decay)
 
 
 @alias

@@ -45,6 +45,10 @@ from .bounded import (
     adamod,
     adamod_official,
 )
+from .compact import adafactor as adafactor
+from .compact import adam_mini as adam_mini
+from .compact import came as came
+from .compact import sm3 as sm3
 from .corrected import (
     adamc,
     adamd,
@@ -65,6 +69,14 @@ from .infinity_norm import (
     adamax,
     adamaxw,
 )
+from .layerwise import (  # whole tensors: tests/test_tensor_oracles.py has their laws
+    adamp as adamp,
+)
+from .layerwise import lamb as lamb
+from .layerwise import lars as lars
+from .layerwise import lars_of_momentum as lars_of_momentum
+from .layerwise import novograd as novograd
+from .layerwise import stable_adamw as stable_adamw
 from .long_memory import (
     amsgrad,
     amsgrad_paper,

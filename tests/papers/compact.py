@@ -206,6 +206,11 @@ def by_rows(shape):
     return np.broadcast_to(labels, shape)
 
 
+def by_columns(shape):
+    """A partition in which each entry of the last axis is a block; a vector is one."""
+    return np.broadcast_to(np.arange(shape[-1]) if len(shape) > 1 else 0, shape)
+
+
 @trajectory
 def adam_mini(
     theta,
@@ -224,10 +229,12 @@ def adam_mini(
     v_b <- (1 - β2) mean(g_b ∘ g_b) + β2 v_b, one for each block, then Adam with
     decoupled decay, p <- p - η λ p first.
 
-    `blocks` has the shape of `theta` and the label of each entry's block; None is one
-    block. The partition by the role of a tensor (query and key by head, the rest by
-    output neuron, embeddings by token, norms whole) is a choice of blocks: `by_rows`.
+    `blocks` has the shape of `theta` and the label of each entry's block, or is a
+    function of the shape that returns such labels; None is one block. The partition by
+    the role of a tensor (query and key by head, the rest by output neuron, embeddings
+    by token, norms whole) is a choice of blocks: `by_rows`.
     """
+    blocks = blocks(theta.shape) if callable(blocks) else blocks
     labels = np.zeros(theta.shape, int) if blocks is None else np.asarray(blocks)
     counts = np.bincount(labels.ravel())
     m = np.zeros_like(theta)

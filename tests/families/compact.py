@@ -1,0 +1,158 @@
+"""The rows of adamx/aliases/compact.py and coarse.py."""
+
+import functools
+
+import optax
+
+import adamx
+from adamx import (
+    Cover,
+    Ema,
+    Factored,
+    Identity,
+    LearningRate,
+    Precondition,
+    Root,
+    chain,
+)
+from tests import papers
+from tests.member import RATE, Member, Variant
+from tests.papers import compact
+
+SHARD = {
+    "test_inside_shard_map": "it needs axis_name: tests/test_per_tensor.py has the law",
+}
+SMALLER = {
+    name: "its slots are smaller than the leaf: tests/test_per_tensor.py has the law"
+    for name in (
+        "test_init_keeps_the_sharding_of_the_parameters",
+        "test_init_keeps_the_sharding_without_a_mesh_in_scope",
+        "test_tree_map_params",
+    )
+}
+READS = {
+    "test_members_without_decay_need_no_parameters": "it reads their root mean square",
+}
+NO_KINDS = {
+    name: "its ε is added to squares: it has no kinds"
+    for name in (
+        "test_zero_over_zero_is_zero_in_every_kind_of_eps",
+        "test_the_derivative_at_zero_is_finite_in_every_kind_of_eps",
+    )
+}
+
+ROWS = (
+    Member(
+        "adafactor",
+        (
+            Variant("", twin=lambda rate: optax.adafactor(rate, 0)),
+            Variant(
+                "momentum",
+                {"momentum": 0.9, "multiply_by_parameter_scale": False},
+                twin=functools.partial(
+                    optax.adafactor,
+                    min_dim_size_to_factor=0,
+                    momentum=0.9,
+                    multiply_by_parameter_scale=False,
+                ),
+            ),
+            Variant("unclipped", {"clipping_threshold": None, "eps": 1e-3}),
+        ),
+        hypers=(),
+        slots=("nu", "nu_row", "nu_col"),
+        reach="per tensor",
+        exempt=SHARD | SMALLER | READS,
+    ),
+    Member(
+        "came",
+        (
+            Variant(""),
+            Variant(
+                "heavy",
+                {"weight_decay": 0.3, "b3": 0.99, "clipping_threshold": 0.5},
+            ),
+        ),
+        hypers=("b1", "b2", "b3", "eps", "weight_decay"),
+        slots=("mu", "nu", "nu_row", "nu_col", "instability_row", "instability_col"),
+        reach="per tensor",
+        exempt=SHARD | SMALLER | NO_KINDS,
+    ),
+    Member(
+        "sm3",
+        (
+            Variant(""),
+            Variant(
+                "optax",
+                {"eps": 1e-8},
+                twin=optax.sm3,
+            ),
+            Variant("no-momentum", {"momentum": 0.0}),
+        ),
+        hypers=("momentum",),
+        slots=("mu", "cover"),
+        reach="per tensor",
+        exempt=SHARD | SMALLER,
+    ),
+    Member(
+        "adam_mini",
+        (
+            Variant("", oracle_keywords={"blocks": compact.by_columns}),
+            Variant("one-block", {"blocks": adamx.one_block}, oracle_keywords={}),
+            Variant(
+                "heavy",
+                {"weight_decay": 0.3, "b2": 0.99, "eps": 1e-4},
+                oracle_keywords={
+                    "weight_decay": 0.3,
+                    "b2": 0.99,
+                    "eps": 1e-4,
+                    "blocks": compact.by_columns,
+                },
+            ),
+        ),
+        hypers=("b1", "b2", "eps", "weight_decay"),
+        slots=("mu", "nu"),
+        scale_free_from=1,
+        reach="per tensor",
+        exempt=SHARD | SMALLER,
+    ),
+)
+
+MUTANTS = {
+    "adafactor: a constant decay": (
+        (papers.adafactor, {}),
+        lambda: chain(
+            Precondition(Identity(), by=Root(Factored(0.999), 0.0)),
+            adamx.LimitRms(1.0),
+            adamx.ScaleByParameterRms(),
+            LearningRate(RATE),
+        ),
+    ),
+    "came: confidence in the update, not in its surprise": (
+        (papers.came, {}),
+        lambda: chain(
+            Precondition(Identity(), by=Root(Factored(0.999), 0.0)),
+            adamx.LimitRms(1.0),
+            Precondition(
+                Ema(0.9),
+                by=Root(
+                    Factored(0.9999, name="other", eps=1e-16, keep_whole=False), 0.0
+                ),
+            ),
+            LearningRate(RATE),
+        ),
+    ),
+    "sm3: eps inside the root": (
+        (papers.sm3, {}),
+        lambda: adamx.sm3(RATE, eps=1e-8),
+    ),
+    "sm3: no momentum": (
+        (papers.sm3, {}),
+        lambda: chain(
+            Precondition(Identity(), by=Root(Cover(), 0.0)), LearningRate(RATE)
+        ),
+    ),
+    "adam_mini: blocks across the wrong axis": (
+        (papers.adam_mini, {"blocks": compact.by_columns}),
+        lambda: adamx.adam_mini(RATE, blocks=adamx.by_row),
+    ),
+}
