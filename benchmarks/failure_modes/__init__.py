@@ -11,6 +11,7 @@ much, is in its own words (`--list`); task.py says how it is judged.
 """
 
 import argparse
+import functools
 import json
 import math
 import pathlib
@@ -129,6 +130,7 @@ def record(cells: Sequence[Cell]) -> dict:
     return {
         "jax": jax.__version__,
         "device": jax.devices()[0].device_kind,
+        "rates": max((cell.rates for cell in cells), key=len),
         "tasks": {
             task.name: {
                 "shows": task.shows,
@@ -146,7 +148,6 @@ def record(cells: Sequence[Cell]) -> dict:
                 "task": cell.task,
                 "passed": cell.passed,
                 "passing_rates": cell.passing,
-                "rates": cell.rates,
                 "scores": [
                     float(f"{s:.4g}") if math.isfinite(s) else None for s in cell.scores
                 ],
@@ -160,10 +161,11 @@ def record(cells: Sequence[Cell]) -> dict:
 
 def lines(told: dict) -> str:
     """JSON with a line for each cell and each task, so that a diff can be read."""
-    tasks = (f"{json.dumps(k)}: {json.dumps(v)}" for k, v in told["tasks"].items())
-    cells = (json.dumps(cell) for cell in told["cells"])
+    dumps = functools.partial(json.dumps, ensure_ascii=False)
+    tasks = (f"{dumps(key)}: {dumps(value)}" for key, value in told["tasks"].items())
+    cells = (dumps(cell) for cell in told["cells"])
     rest = ",\n".join(
-        f"{json.dumps(key)}: {json.dumps(value)}"
+        f"{dumps(key)}: {dumps(value)}"
         for key, value in told.items()
         if key not in ("tasks", "cells")
     )
