@@ -39,6 +39,7 @@ from .aliases.layerwise import (
     scale_by_novograd,
 )
 from .aliases.long_memory import amsgrad, scale_by_amsgrad
+from .aliases.matrix import adamuon, muon, scale_by_adamuon, scale_by_muon
 from .aliases.nesterov import (
     WarmNesterov,
     nadam,
@@ -76,6 +77,7 @@ from .layer_rules import LocalRate, NormEma, Projected, Stabilized
 from .leaf import Leaf, Slot, State
 from .learning_rate import LearningRate
 from .masking import Masked
+from .masks import Not
 from .moments import (
     Centered,
     Ema,
@@ -87,6 +89,7 @@ from .moments import (
     square,
 )
 from .nesterov import LookAhead, Nesterov
+from .orthogonal import NormalizeRms, Orthogonalize, ScaleByShape, hidden_matrix
 from .rate_free import (
     DAdaptAdam,
     DistanceOverGradients,
@@ -132,6 +135,9 @@ __all__ = [
     "MaxEps",
     "Nesterov",
     "NormEma",
+    "NormalizeRms",
+    "Not",
+    "Orthogonalize",
     "ParamEma",
     "PowerDecay",
     "Precondition",
@@ -144,6 +150,7 @@ __all__ = [
     "RootEps",
     "Rule",
     "ScaleByParameterRms",
+    "ScaleByShape",
     "ScheduleFree",
     "Slot",
     "SlowWeights",
@@ -166,6 +173,7 @@ __all__ = [
     "adamax",
     "adamaxw",
     "adamp",
+    "adamuon",
     "adamw",
     "amsgrad",
     "by_column",
@@ -178,11 +186,13 @@ __all__ = [
     "eval_params",
     "gpa",
     "gradient",
+    "hidden_matrix",
     "hyperparams",
     "lamb",
     "lars",
     "lookahead",
     "msvag",
+    "muon",
     "nadam",
     "nadamw",
     "novograd",
@@ -202,12 +212,14 @@ __all__ = [
     "scale_by_adamax",
     "scale_by_adamaxw",
     "scale_by_adamp",
+    "scale_by_adamuon",
     "scale_by_adamw",
     "scale_by_amsgrad",
     "scale_by_came",
     "scale_by_lamb",
     "scale_by_lars",
     "scale_by_msvag",
+    "scale_by_muon",
     "scale_by_nadam",
     "scale_by_nadamw",
     "scale_by_novograd",

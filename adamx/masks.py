@@ -81,6 +81,18 @@ class ByRegex(Mask):
         return repr(self.pattern)
 
 
+class Not(Mask):
+    """The leaves that another mask does not select."""
+
+    mask: Any
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mask", as_mask("Not", self.mask))
+
+    def resolve(self, tree: Any) -> Any:
+        return jax.tree.map(lambda selected: not selected, self.mask.resolve(tree))
+
+
 def _by_path(select: Callable[[str, Any], bool], tree: Any) -> Any:
     def one(keys: Any, leaf: Any) -> bool | None:
         if leaf is None:

@@ -9,6 +9,7 @@ from . import (
     infinity,
     layerwise,
     long_memory,
+    matrix,
     nesterov,
     variance,
 )
@@ -18,6 +19,7 @@ MODULES = (
     infinity,
     layerwise,
     long_memory,
+    matrix,
     nesterov,
     variance,
 )

@@ -84,6 +84,8 @@ from .long_memory import (
     padam,
     padam_official,
 )
+from .matrix import adamuon_or_adam as adamuon_or_adam
+from .matrix import muon_or_adam as muon_or_adam
 from .momentum import (
     sgd,
 )

@@ -5,8 +5,11 @@ bfloat16). Nothing here depends on the sign of an eigenvector: Shampoo uses func
 a symmetric matrix only, and in SOAP a sign of a column of Q comes back with Q.
 """
 
+import functools
+
 import numpy as np
 
+from .adam_forms import adam
 from .form import at, divide, trajectory
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
@@ -286,3 +289,20 @@ def soap(
                     basis, v = basis[:, order], np.take(v, order, axis)
                 q[axis] = np.linalg.qr(h[axis] @ basis)[0]
         yield theta
+
+
+def adam_elsewhere(oracle):
+    """A method for matrices, and Adam without decay for a leaf of other axes."""
+
+    @functools.wraps(oracle)
+    def either(theta, gradient, steps, *, learning_rate, **keywords):
+        if np.ndim(theta) == 2:
+            keywords["learning_rate"] = learning_rate
+            return oracle(theta, gradient, steps, **keywords)
+        return adam(theta, gradient, steps, learning_rate=learning_rate)
+
+    return either
+
+
+muon_or_adam = adam_elsewhere(muon)
+adamuon_or_adam = adam_elsewhere(adamuon)

@@ -1,0 +1,86 @@
+"""The rows of adamx/aliases/matrix.py: matrices by Muon, the other leaves by Adam."""
+
+import adamx
+from adamx import (
+    Ema,
+    LearningRate,
+    Masked,
+    Not,
+    Orthogonalize,
+    ScaleByShape,
+    chain,
+    hidden_matrix,
+)
+from tests import papers
+from tests.member import RATE, Member, Variant
+
+from .compact import SHARD, SMALLER
+
+ROWS = (
+    Member(
+        "muon",
+        (
+            Variant("", oracle="muon_or_adam", oracle_keywords={"out_axis": 1}),
+            Variant(
+                "torch-layout",
+                {"out_axis": 0, "weight_decay": 0.1, "beta": 0.9},
+                oracle="muon_or_adam",
+            ),
+            Variant(
+                "moonshot",
+                {"consistent_rms": 0.2, "nesterov": False, "weight_decay": 0.1},
+                oracle="muon_or_adam",
+            ),
+        ),
+        hypers=("beta", "weight_decay"),
+        slots=("momentum", "mu", "nu"),
+        reach="per tensor",
+        exempt=SHARD | SMALLER,
+    ),
+    Member(
+        "adamuon",
+        (
+            Variant("", oracle="adamuon_or_adam"),
+            Variant(
+                "authors",
+                {"nesterov": True, "eps_rms": 1e-8, "weight_decay": 0.1},
+                oracle="adamuon_or_adam",
+            ),
+            Variant("no-sign", {"sign": False, "eps": 1e-4}, oracle="adamuon_or_adam"),
+        ),
+        hypers=("beta", "eps", "weight_decay"),
+        slots=("momentum", "orthogonal_nu", "mu", "nu"),
+        reach="per tensor",
+        exempt=SHARD | SMALLER,
+    ),
+)
+
+
+def _muon(*parts):
+    return chain(
+        Masked(chain(*parts), hidden_matrix),
+        Masked(adamx.scale_by_adam(), Not(hidden_matrix)),
+        LearningRate(RATE),
+    )
+
+
+MUTANTS = {
+    "muon: no look-ahead": (
+        (papers.muon_or_adam, {"out_axis": 1}),
+        lambda: adamx.muon(RATE, nesterov=False),
+    ),
+    "muon: out and in exchanged": (
+        (papers.muon_or_adam, {"out_axis": 1}),
+        lambda: adamx.muon(RATE, out_axis=0),
+    ),
+    "muon: orthogonalised before the momentum": (
+        (papers.muon_or_adam, {"nesterov": False}),
+        lambda: _muon(
+            Orthogonalize(), Ema(0.95, name="momentum"), ScaleByShape(out_axis=0)
+        ),
+    ),
+    "adamuon: no sign": (
+        (papers.adamuon_or_adam, {}),
+        lambda: adamx.adamuon(RATE, sign=False),
+    ),
+}
