@@ -12,6 +12,7 @@ from .aliases.adam import (
     scale_by_radam,
 )
 from .aliases.adaptive import adagrad, rmsprop, scale_by_adagrad, scale_by_rmsprop
+from .aliases.angle import adam_atan2, scale_by_adam_atan2
 from .aliases.averages import (
     gpa,
     lookahead,
@@ -22,6 +23,7 @@ from .aliases.averages import (
 )
 from .aliases.coarse import adam_mini, scale_by_adam_mini, scale_by_sm3, sm3
 from .aliases.compact import adafactor, came, scale_by_adafactor, scale_by_came
+from .aliases.differences import adan, mars, scale_by_adan, scale_by_mars
 from .aliases.free import dadapt_adamw, dog, dowg, prodigy
 from .aliases.infinity import (
     LargestRecent,
@@ -47,6 +49,13 @@ from .aliases.nesterov import (
     scale_by_nadam,
     scale_by_nadamw,
 )
+from .aliases.reordered import (
+    adopt,
+    fourth_root,
+    laprop,
+    scale_by_adopt,
+    scale_by_laprop,
+)
 from .aliases.restrained import (
     adamp,
     scale_by_adamp,
@@ -54,6 +63,15 @@ from .aliases.restrained import (
     stable_adamw,
 )
 from .aliases.sgd import scale_by_sgd, sgd
+from .aliases.sign import lion, scale_by_lion, scale_by_signum, signum
+from .aliases.slow_ema import (
+    ademamix,
+    alpha_warmup,
+    b3_warmup,
+    scale_by_ademamix,
+    scale_by_simplified_ademamix,
+    simplified_ademamix,
+)
 from .aliases.variance import (
     adabelief,
     msvag,
@@ -66,10 +84,17 @@ from .averaging import ParamEma, PrimalAverage, ScheduleFree, SlowWeights, eval_
 from .bias_correction import Debiased, Rectified
 from .blocks import BlockEma, ByRole, by_column, by_row, one_block
 from .chain import chain
-from .clipping import Clip, ClipByGlobalNorm
+from .clipping import Clip, ClipByGlobalNorm, ClipByNorm
 from .covers import Cover
-from .decay import IndependentWeightDecay, WeightDecay
+from .decay import (
+    CautiousWeightDecay,
+    IndependentWeightDecay,
+    ProximalWeightDecay,
+    WeightDecay,
+)
 from .denominators import AddEps, HatEps, MaxEps, Precondition, Root, RootEps
+from .directed import cautious, grams
+from .directions import AddedToMean, Cautious, Centralize, Clamped, Counted, Grams, Sign
 from .factored import Confidence, Factored, PowerDecay
 from .hyper import schedule
 from .largest import Largest
@@ -89,6 +114,7 @@ from .moments import (
     square,
 )
 from .nesterov import LookAhead, Nesterov
+from .noise import GradientNoise
 from .orthogonal import NormalizeRms, Orthogonalize, ScaleByShape, hidden_matrix
 from .rate_free import (
     DAdaptAdam,
@@ -100,19 +126,29 @@ from .restoring import restore
 from .rule import Rule
 from .scaling import LimitRms, ScaleByParameterRms, TrustRatio, relative_step
 from .sharpness import sharpness_aware
+from .spikes import AdaptiveClip, LimitNormGrowth, SpikeClip
 from .stacking import Stacked, stacked
+from .starts import FromFirst
 from .tunable import Tunable, Tuned, hyperparams, replace_hyperparams, tunable
 from .variances import Additive, Raised, VarianceAdapted
 
 __all__ = [
+    "AdaptiveClip",
     "AddEps",
+    "AddedToMean",
     "Additive",
     "BlockEma",
     "ByRole",
+    "Cautious",
+    "CautiousWeightDecay",
     "Centered",
+    "Centralize",
+    "Clamped",
     "Clip",
     "ClipByGlobalNorm",
+    "ClipByNorm",
     "Confidence",
+    "Counted",
     "Cover",
     "DAdaptAdam",
     "Debiased",
@@ -120,6 +156,9 @@ __all__ = [
     "DistanceOverWeightedGradients",
     "Ema",
     "Factored",
+    "FromFirst",
+    "GradientNoise",
+    "Grams",
     "HatEps",
     "HeavyBall",
     "Identity",
@@ -128,6 +167,7 @@ __all__ = [
     "LargestRecent",
     "Leaf",
     "LearningRate",
+    "LimitNormGrowth",
     "LimitRms",
     "LocalRate",
     "LookAhead",
@@ -144,6 +184,7 @@ __all__ = [
     "PrimalAverage",
     "Prodigy",
     "Projected",
+    "ProximalWeightDecay",
     "Raised",
     "Rectified",
     "Root",
@@ -152,8 +193,10 @@ __all__ = [
     "ScaleByParameterRms",
     "ScaleByShape",
     "ScheduleFree",
+    "Sign",
     "Slot",
     "SlowWeights",
+    "SpikeClip",
     "Stabilized",
     "Stacked",
     "State",
@@ -169,28 +212,40 @@ __all__ = [
     "adafactor",
     "adagrad",
     "adam",
+    "adam_atan2",
     "adam_mini",
     "adamax",
     "adamaxw",
     "adamp",
     "adamuon",
     "adamw",
+    "adan",
+    "ademamix",
+    "adopt",
+    "alpha_warmup",
     "amsgrad",
+    "b3_warmup",
     "by_column",
     "by_row",
     "came",
+    "cautious",
     "chain",
     "dadapt_adamw",
     "dog",
     "dowg",
     "eval_params",
+    "fourth_root",
     "gpa",
     "gradient",
+    "grams",
     "hidden_matrix",
     "hyperparams",
     "lamb",
+    "laprop",
     "lars",
+    "lion",
     "lookahead",
+    "mars",
     "msvag",
     "muon",
     "nadam",
@@ -208,16 +263,23 @@ __all__ = [
     "scale_by_adafactor",
     "scale_by_adagrad",
     "scale_by_adam",
+    "scale_by_adam_atan2",
     "scale_by_adam_mini",
     "scale_by_adamax",
     "scale_by_adamaxw",
     "scale_by_adamp",
     "scale_by_adamuon",
     "scale_by_adamw",
+    "scale_by_adan",
+    "scale_by_ademamix",
+    "scale_by_adopt",
     "scale_by_amsgrad",
     "scale_by_came",
     "scale_by_lamb",
+    "scale_by_laprop",
     "scale_by_lars",
+    "scale_by_lion",
+    "scale_by_mars",
     "scale_by_msvag",
     "scale_by_muon",
     "scale_by_nadam",
@@ -226,6 +288,8 @@ __all__ = [
     "scale_by_radam",
     "scale_by_rmsprop",
     "scale_by_sgd",
+    "scale_by_signum",
+    "scale_by_simplified_ademamix",
     "scale_by_sm3",
     "scale_by_stable_adamw",
     "scale_by_yogi",
@@ -235,6 +299,8 @@ __all__ = [
     "schedule_free_sgd",
     "sgd",
     "sharpness_aware",
+    "signum",
+    "simplified_ademamix",
     "sm3",
     "square",
     "stable_adamw",

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from . import hyper
 from .leaf import Leaf, Slots
+from .norms import norm, shrink
 from .numerics import safe_sqrt
 from .rule import Rule
 
@@ -27,6 +28,31 @@ class Clip(Rule):
         self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
     ) -> tuple[Float[Array, "..."], Slots]:
         return jnp.clip(update, -self.max_delta, self.max_delta), slots
+
+
+class ClipByNorm(Rule):
+    """`u ← u min(1, Δ / ‖u‖)`, each tensor by its own norm.
+
+    Args:
+        max_norm: Δ > 0.
+        axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
+
+    Reference: Pascanu et al., "On the difficulty of training recurrent neural
+    networks", ICML 2013, Algorithm 1, arXiv:1211.5063.
+    """
+
+    max_norm: hyper.Hyper = hyper.hyper(
+        allowed=hyper.POSITIVE.but("It bounds the norm of each tensor; 1 is usual.")
+    )
+    axis_name: Any = hyper.option(None)
+
+    def reach(self) -> str:
+        return "per tensor"
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        return update * shrink(norm(update, self.axis_name), self.max_norm), slots
 
 
 class ClipByGlobalNorm(Rule):
@@ -71,7 +97,4 @@ class ClipByGlobalNorm(Rule):
     def apply(
         self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
     ) -> tuple[Float[Array, "..."], Slots]:
-        norm = leaf.shared["global_norm"]
-        over = norm > self.max_norm
-        scale = jnp.where(over, self.max_norm / jnp.where(over, norm, 1), 1)
-        return update * scale, slots
+        return update * shrink(leaf.shared["global_norm"], self.max_norm), slots

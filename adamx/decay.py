@@ -8,6 +8,7 @@ after the rate and is not scaled by it.
 
 from typing import Any
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from . import hyper
@@ -58,6 +59,29 @@ class WeightDecay(_Decay):
         return update + self.weight_decay * leaf.param, slots
 
 
+class CautiousWeightDecay(_Decay):
+    """`u ← u + λ 1(u θ ≥ 0) θ`: decay only where the step shrinks the parameter too.
+
+    Just before `LearningRate`, in the place of `WeightDecay`. Where u is 0 the decay
+    acts.
+
+    Args:
+        weight_decay: λ ≥ 0.
+        mask: as in `WeightDecay`.
+
+    Reference: Chen et al., "Cautious weight decay", 2025, Algorithm 1,
+    arXiv:2510.12402.
+    """
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        if not leaf.selects(self.mask):
+            return update, slots
+        agreed = jnp.where(update * leaf.param >= 0, leaf.param, 0)
+        return update + self.weight_decay * agreed, slots
+
+
 class IndependentWeightDecay(_Decay):
     """`u ← u - λ θ`, after `LearningRate`: a decay that the rate does not scale.
 
@@ -78,3 +102,36 @@ class IndependentWeightDecay(_Decay):
         if not leaf.selects(self.mask):
             return update, slots
         return update - self.weight_decay * leaf.param, slots
+
+
+class ProximalWeightDecay(_Decay):
+    """`u ← (u - η λ θ) / (1 + η λ)`, after `LearningRate`: the decay as a division.
+
+    `θ + u` is then `(θ + step) / (1 + η λ)`, which never turns the sign of θ, however
+    strong the decay (Adan).
+
+    Args:
+        weight_decay: λ ≥ 0.
+        mask: as in `WeightDecay`.
+        learning_rate: η, the rate of the `LearningRate` before it.
+
+    Reference: Xie et al., "Adan: adaptive Nesterov momentum algorithm for faster
+    optimizing deep models", 2022, Algorithm 1, arXiv:2208.06677.
+    """
+
+    learning_rate: hyper.Hyper = hyper.hyper(allowed=hyper.NON_NEGATIVE, kw_only=True)
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        if not leaf.selects(self.mask):
+            return update, slots
+        pull = self.learning_rate * self.weight_decay
+        return (update - pull * leaf.param) / (1 + pull), slots
+
+
+def decoupled(weight_decay: hyper.Hyper, mask: Any = None) -> tuple[Rule, ...]:
+    """The decay of a member that need not have one: no part for the number 0."""
+    if hyper.is_zero(weight_decay):
+        return ()
+    return (WeightDecay(weight_decay, mask),)

@@ -34,6 +34,12 @@ def rms(x: Array, axis_name: Any = None) -> Array:
     return safe_sqrt(across(jnp.sum(x * x), axis_name) / size)
 
 
+def shrink(length: Any, limit: Any) -> Any:
+    """The factor, at most 1, that brings a vector of this length within the limit."""
+    over = length > limit
+    return jnp.where(over, limit / jnp.where(over, length, 1), 1)
+
+
 def whole(x: Array, axis_name: Any) -> Array:
     """The tensor put together from its shards along the first axis."""
     if axis_name is None:

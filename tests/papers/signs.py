@@ -32,7 +32,7 @@ def lion(
 
 
 @trajectory
-def signum(theta, gradient, steps, *, learning_rate=1e-4, b1=0.9, weight_decay=0.0):
+def signum(theta, gradient, steps, *, learning_rate=1e-4, beta=0.9, weight_decay=0.0):
     """J. Bernstein, Y.-X. Wang, K. Azizzadenesheli, A. Anandkumar, signSGD: Compressed
     Optimisation for Non-Convex Problems, ICML 2018, arXiv:1802.04434, Algorithm 2
     (Signum): m = β m + (1 - β) g, x = x - δ sign(m). sign(0) is 0.
@@ -43,9 +43,9 @@ def signum(theta, gradient, steps, *, learning_rate=1e-4, b1=0.9, weight_decay=0
     """
     m = np.zeros_like(theta)
     for k in range(steps):
-        delta, lam, beta = at(learning_rate, k), at(weight_decay, k), at(b1, k)
+        delta, lam, b = at(learning_rate, k), at(weight_decay, k), at(beta, k)
         g = gradient(k, theta)
-        m = beta * m + (1 - beta) * g
+        m = b * m + (1 - b) * g
         theta = theta - delta * (np.sign(m) + lam * theta)
         yield theta
 
