@@ -1,8 +1,8 @@
-"""The members that are searched: adamx's by name, with no weight decay."""
+"""The members that are searched: adamx's, with defaults and no weight decay."""
 
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import adamx
 
@@ -61,12 +61,39 @@ NAMES: Mapping[str, dict] = {
     "apollo": {"rank": 2},
     "apollo_mini": {},
     "fira": {"rank": 2},
-    "schedule_free": {},
+    "schedule_free_sgd": {},
+    "schedule_free_adamw": {},
     "prodigy": {},
+    "dadapt_adamw": {},
     "dog": {},
     "dowg": {},
 }
 ALIASES = {"momentum": "sgd"}
+
+# Made to need no schedule.
+CONSTANT = ("schedule_free_sgd", "schedule_free_adamw", "dog", "dowg")
+
+# Operators and wrappers, on Adam: the names of what they need, and how they are built.
+ON_ADAM: Mapping[str, tuple[str, Callable]] = {
+    "adam + centralize": ("Centralize", lambda part, tx: adamx.chain(part(), tx)),
+    "adam + clip by norm": ("ClipByNorm", lambda part, tx: adamx.chain(part(1.0), tx)),
+    "adam + AdaGC clip": ("AdaptiveClip", lambda part, tx: adamx.chain(part(), tx)),
+    "adam + SPAM clip": ("SpikeClip", lambda part, tx: adamx.chain(part(), tx)),
+    "adam + growth limit": (
+        "LimitNormGrowth",
+        lambda part, tx: adamx.chain(tx, part()),
+    ),
+    "cautious adam": ("cautious", lambda operator, tx: operator(tx)),
+    "grams adam": ("grams", lambda operator, tx: operator(tx)),
+    "adam + lookahead": ("lookahead", lambda wrapper, tx: wrapper(tx)),
+    "adam + param EMA": ("param_ema", lambda wrapper, tx: wrapper(tx, 0.99)),
+    "adam + GPA": ("gpa", lambda wrapper, tx: wrapper(tx)),
+}
+
+
+def evaluate(state, params):
+    """The parameters to judge, where adamx has a say in it."""
+    return getattr(adamx, "eval_params", lambda state, params: params)(state, params)
 
 
 def member(name: str, keywords: dict) -> Member | None:
@@ -79,11 +106,20 @@ def member(name: str, keywords: dict) -> Member | None:
         return None
     if "weight_decay" in parameters:
         keywords = {"weight_decay": 0.0} | keywords
-    evaluate = getattr(adamx, "eval_params", lambda state, params: params)
-    return Member(name, functools.partial(alias, **keywords), evaluate)
+    make = functools.partial(alias, **keywords)
+    return Member(name, make, evaluate, falling=name not in CONSTANT)
+
+
+def on_adam(name: str, needs: str, build: Callable) -> Member | None:
+    """Adam with one thing more, or None where adamx does not have it (yet)."""
+    thing = getattr(adamx, needs, None)
+    if thing is None:
+        return None
+    return Member(name, lambda rate: build(thing, adamx.adam(rate)), evaluate)
 
 
 def members() -> dict[str, Member]:
-    """All of NAMES that adamx has, in their order."""
+    """All that adamx has of them, in their order."""
     found = {name: member(name, keywords) for name, keywords in NAMES.items()}
+    found |= {name: on_adam(name, *how) for name, how in ON_ADAM.items()}
     return {name: one for name, one in found.items() if one is not None}

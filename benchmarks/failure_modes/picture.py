@@ -21,8 +21,17 @@ def mark(cell: Cell) -> str:
     return str(len(cell.passing)) if cell.passed else "-"
 
 
-def table(cells: Sequence[Cell]) -> str:
-    """Tasks down, members across, and a last line with the tasks passed."""
+def table(cells: Sequence[Cell], across: int = 8) -> str:
+    """Tasks down, members across, so many at a time; below them the tasks passed."""
+    members, _ = rows_and_columns(cells)
+    blocks = [members[i : i + across] for i in range(0, len(members), across)]
+    return "\n\n".join(
+        block([cell for cell in cells if cell.member in chosen]) for chosen in blocks
+    )
+
+
+def block(cells: Sequence[Cell]) -> str:
+    """A part of the table, as wide as its members."""
     members, tasks = rows_and_columns(cells)
     at = {(cell.member, cell.task): cell for cell in cells}
     left = max(map(len, [*tasks, "tasks passed"]))

@@ -85,7 +85,8 @@ class Task:
 
 def losses(task: Task, member, learning_rate, noise) -> jax.Array:
     """The true loss after each step, of one member at one rate with one noise."""
-    tx = optax.with_extra_args_support(member.make(task.rate(learning_rate)))
+    rate = task.rate(learning_rate) if member.falling else learning_rate
+    tx = optax.with_extra_args_support(member.make(rate))
     start = task.begin()
     past = jax.tree.map(lambda x: jnp.stack([x] * (task.delay + 1)), start)
 
@@ -117,10 +118,12 @@ class Member:
     """An optimizer to be searched: `make(learning_rate)`, a number or a schedule.
 
     `evaluate(state, params)` gives the parameters to judge; `extra(task, params, k)`
-    what `update` takes besides (a loss value, a Hessian estimate).
+    what `update` takes besides (a loss value, a Hessian estimate). `falling=False` is
+    for what is made for a constant rate, and gets one.
     """
 
     name: str
     make: Callable[[Any], optax.GradientTransformation]
     evaluate: Callable[[Any, Params], Params] = lambda state, params: params
     extra: Callable[..., dict] = lambda task, params, k: {}
+    falling: bool = True
