@@ -19,6 +19,7 @@ import numpy as np
 import optax
 
 import adamx
+from adamx.spelling import _SPELLED
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 MEMBERS = [name for name in adamx.__all__ if f"scale_by_{name}" in adamx.__all__]
@@ -29,26 +30,12 @@ STEPS = 1000
 ROUNDING = {jnp.float32: 1e-6, jnp.float64: 1e-12, jnp.bfloat16: 2e-2}
 """Below this a difference is called rounding."""
 
-# What replaces a keyword that only Optax has; one that is missing here is an error.
-NESTEROV = "a member of its own, to come: NAdam"
-INSTEAD = {
-    "accumulator_dtype": "the momentum is float32",
-    "bias_correction": "`Debiased` around the moment",
-    "eps_in_sqrt": "`eps=RootEps(eps)` is `True`",
-    "eps_root": "`eps=RootEps(eps_root, eps)`",
-    "initial_accumulator_value": "`initial_accumulator`",
-    "initial_scale": "the average starts at 0",
-    "mu_dtype": "the moments are float32",
-    "adam nesterov": NESTEROV,
-    "adamw nesterov": NESTEROV,
-    "radam nesterov": NESTEROV,
-    "rmsprop nesterov": "`HeavyBall(momentum, nesterov=True)` in a chain",
-}
-
 # The call that follows Optax's `NAME(RATE)`.
 SAME_VALUES = {
     "adagrad": "adagrad(1e-3, RootEps(1e-7), initial_accumulator=0.1)",
     "rmsprop": "rmsprop(1e-3, eps=RootEps(1e-8))",
+    "adafactor": "adafactor(1e-3, 128)",
+    "sm3": "sm3(1e-3, eps=1e-8)",
     "adamw": "adamw(1e-3, weight_decay=1e-4)",
 }
 
@@ -85,7 +72,7 @@ def signatures() -> Iterator[tuple[str, ...]]:
         for keyword in dict.fromkeys([*ours, *theirs]):
             cells = described(ours, keyword), described(theirs, keyword)
             if cells[0] != cells[1]:
-                instead = "" if keyword in ours else replacement(name, keyword)
+                instead = "" if keyword in ours else _SPELLED.get(keyword, "")
                 yield f"`{name}`", f"`{keyword}`", *cells, instead
 
 
@@ -94,20 +81,14 @@ def described(parameters: Any, keyword: str) -> str:
     if keyword not in parameters:
         return "–"
     parameter = parameters[keyword]
-    required = parameter.default is inspect.Parameter.empty
-    default = "required" if required else f"`{parameter.default!r}`"
+    default = parameter.default
+    if default is inspect.Parameter.empty:
+        default = "required"
+    else:
+        default = f"`{getattr(default, '__name__', repr(default))}`"
     if parameter.kind is parameter.KEYWORD_ONLY:
         return f"{default}, by keyword"
     return f"{default}, place {list(parameters).index(keyword) + 1}"
-
-
-def replacement(name: str, keyword: str) -> str:
-    known = INSTEAD.get(f"{name} {keyword}") or INSTEAD.get(keyword)
-    if known is None:
-        raise SystemExit(
-            f"tables: INSTEAD must say what replaces `{keyword}` of optax.{name}."
-        )
-    return known
 
 
 def values() -> Iterator[tuple[str, ...]]:
@@ -131,8 +112,9 @@ def apart(tx: Any, twin: Any, dtype: Any) -> str:
     second half.
     """
     random = np.random.default_rng(0)
-    theta = random.normal(size=100)
-    gradients = random.normal(size=(STEPS, 100)) * 10 ** random.uniform(-3, 1, size=100)
+    theta = random.normal(size=(10, 10))
+    scales = 10 ** random.uniform(-3, 1, size=(10, 10))
+    gradients = random.normal(size=(STEPS, 10, 10)) * scales
     gradients[STEPS // 2 :] /= 10
 
     @functools.partial(jax.jit, static_argnums=0)
