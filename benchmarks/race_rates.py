@@ -1,6 +1,7 @@
 """The default learning rates of `adamx race`: the best of a grid, for each optimizer.
 
-    python -m benchmarks.race_rates
+    python -m benchmarks.race_rates                        # all
+    python -m benchmarks.race_rates --optimizers adam,sgd  # some
 
 Trains every optimizer at 1e-4, 3e-4, …, 1 on the digits with the mlp, with the race's
 own defaults (500 steps, 5 seeds), and prints the training loss averaged over the seeds
@@ -20,12 +21,15 @@ GRID = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", choices=models.MODELS, default="mlp")
-    model = models.MODELS[parser.parse_args().model]
+    parser.add_argument("--optimizers", default=",".join(optimizers.OPTIMIZERS))
+    args = parser.parse_args()
+    model = models.MODELS[args.model]
     digits = data.load("digits")
     settings = training.Settings(steps=500, seeds=5, seed=0, batch=64)
     course = training.Course(model(digits.shape, digits.classes), digits, settings)
     print("".join(f"{rate:>9g}" for rate in GRID).rjust(9 * (len(GRID) + 1)))
-    for name, entry in optimizers.OPTIMIZERS.items():
+    for name in optimizers.chosen(args.optimizers):
+        entry = optimizers.OPTIMIZERS[name]
         losses = []
         for rate in GRID:
             run = training.train(name, rate, entry.factory(rate), course)

@@ -26,6 +26,32 @@ def small(tmp_path_factory):
     return str(path)
 
 
+def run(name="adam", train=(2.0, 0.5, 0.25), diverged_at=(0, 0, 0)):
+    """A run as `train` returns it, with made-up curves."""
+    curve = np.tile(np.array(train), (3, 1)) * np.array([[0.9], [1.0], [1.1]])
+    return training.Run(
+        name,
+        learning_rate=0.1,
+        transformation="",
+        steps=np.arange(len(train)),
+        train_loss=curve,
+        train_accuracy=curve / 4,
+        test_loss=2 * curve,
+        test_accuracy=curve / 4,
+        diverged_at=np.array(diverged_at),
+        steps_per_second=1234.5,
+        compile_seconds=1.0,
+        parameters=100,
+        state_bytes=804,
+    )
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    """Runs with made-up curves, at once."""
+    monkeypatch.setattr(training, "train", lambda name, *rest: run(name))
+
+
 def test_the_six_by_default(small, capsys, tmp_path):
     written = tmp_path / "race.json"
     assert main([*TINY, "--data", small, "--json", str(written)]) == 0
@@ -50,6 +76,7 @@ def test_the_six_by_default(small, capsys, tmp_path):
     assert adam["state_bytes_per_parameter"] == pytest.approx(8, abs=0.01)
 
 
+@pytest.mark.usefixtures("untrained")
 def test_json_to_the_standard_output_is_alone(small, capsys):
     assert main([*TINY, "--data", small, "--optimizers", "adam", "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["model"] == "mlp"
@@ -150,12 +177,11 @@ def test_no_command_shows_the_help(capsys):
 
 
 def test_ctrl_c_shows_what_is_finished(small, capsys, monkeypatch):
-    train = training.train
-
-    def interrupted(name, *rest):
+    def interrupted(name, rate, tx, course, on_chunk):
         if name == "rmsprop":
             signal.raise_signal(signal.SIGINT)
-        return train(name, *rest)
+        on_chunk(1, [np.ones(1)] * 4, 1.0)
+        return run(name)
 
     monkeypatch.setattr(training, "train", interrupted)
     before = signal.getsignal(signal.SIGINT)
@@ -178,26 +204,6 @@ def test_ctrl_c_is_held_back_once():
             check()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-
-
-def run(name="adam", train=(2.0, 0.5, 0.25), diverged_at=(0, 0, 0)):
-    """A run as `train` returns it, with made-up curves."""
-    curve = np.tile(np.array(train), (3, 1)) * np.array([[0.9], [1.0], [1.1]])
-    return training.Run(
-        name,
-        learning_rate=0.1,
-        transformation="",
-        steps=np.arange(len(train)),
-        train_loss=curve,
-        train_accuracy=curve / 4,
-        test_loss=2 * curve,
-        test_accuracy=curve / 4,
-        diverged_at=np.array(diverged_at),
-        steps_per_second=1234.5,
-        compile_seconds=1.0,
-        parameters=100,
-        state_bytes=804,
-    )
 
 
 def test_figures_of_the_table():

@@ -2,8 +2,9 @@
 
 Every optimizer starts from the same parameters and sees the same minibatches: both
 depend on the seed alone. An epoch is a fresh shuffle of the training set. Between two
-chunks the host looks at the loss over the whole of both sets, so that nothing but
-steps is timed.
+chunks the host looks at the loss over the whole of both sets, with the parameters that
+the optimizer wants to be judged by (`adamx.eval_params`), so that nothing but steps is
+timed.
 """
 
 import dataclasses
@@ -16,6 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+
+import adamx
 
 from .data import Data
 from .models import Model, loss_and_accuracy
@@ -123,12 +126,13 @@ def train(
             programs[now] = _program(tx, course, now).lower(*arguments).compile()
             compiling += time.perf_counter() - since
         since = time.perf_counter()
-        params, state, losses = jax.block_until_ready(programs[now](*arguments))
+        taken = jax.block_until_ready(programs[now](*arguments))
+        params, state, losses, evaluated = taken
         training += time.perf_counter() - since
         diverged_at = _first_bad(diverged_at, np.asarray(losses), done)
         done += now
         points.append(done)
-        measured.append(course.measure(params))
+        measured.append(course.measure(evaluated))
         on_chunk(done, measured[-1], done / training)
     curves = [np.stack(curve, axis=1) for curve in zip(*measured, strict=True)]
     lost = _stays_above(curves[0], np.asarray(points))
@@ -160,7 +164,7 @@ def _program(tx: optax.GradientTransformation, course: Course, steps: int) -> An
 
         rows = course.minibatches(key, epoch, offset, steps)
         (params, state), losses = jax.lax.scan(step, (params, state), rows)
-        return params, state, losses
+        return params, state, losses, adamx.eval_params(state, params)
 
     all_seeds = jax.vmap(of_seed, in_axes=(0, 0, 0, None, None, None))
     return jax.jit(all_seeds, donate_argnums=(0, 1))
