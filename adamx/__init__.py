@@ -21,9 +21,26 @@ from .aliases.averages import (
     schedule_free_adamw,
     schedule_free_sgd,
 )
+from .aliases.blended import (
+    Blend,
+    Friction,
+    diffgrad,
+    qhadam,
+    scale_by_diffgrad,
+    scale_by_qhadam,
+)
+from .aliases.bounded import adabound, adamod, scale_by_adabound, scale_by_adamod
 from .aliases.coarse import adam_mini, scale_by_adam_mini, scale_by_sm3, sm3
 from .aliases.compact import adafactor, came, scale_by_adafactor, scale_by_came
+from .aliases.corrected import (
+    CorrectedDecay,
+    adamc,
+    adamd,
+    scale_by_adamc,
+    scale_by_adamd,
+)
 from .aliases.differences import adan, mars, scale_by_adan, scale_by_mars
+from .aliases.eigenbasis import scale_by_shampoo, scale_by_soap, shampoo, soap
 from .aliases.free import dadapt_adamw, dog, dowg, prodigy
 from .aliases.infinity import (
     LargestRecent,
@@ -40,7 +57,7 @@ from .aliases.layerwise import (
     scale_by_lars,
     scale_by_novograd,
 )
-from .aliases.long_memory import amsgrad, scale_by_amsgrad
+from .aliases.long_memory import Power, amsgrad, padam, scale_by_amsgrad, scale_by_padam
 from .aliases.matrix import adamuon, muon, scale_by_adamuon, scale_by_muon
 from .aliases.nesterov import (
     WarmNesterov,
@@ -49,6 +66,7 @@ from .aliases.nesterov import (
     scale_by_nadam,
     scale_by_nadamw,
 )
+from .aliases.positive_negative import PositiveNegative, adapnm, scale_by_adapnm
 from .aliases.reordered import (
     adopt,
     fourth_root,
@@ -95,12 +113,14 @@ from .decay import (
 from .denominators import AddEps, HatEps, MaxEps, Precondition, Root, RootEps
 from .directed import cautious, grams
 from .directions import AddedToMean, Cautious, Centralize, Clamped, Counted, Grams, Sign
+from .eigenbases import AsB2, AveragedInverseRoots, InEigenbasis, InverseRoots
+from .element_rates import BoundedRate, CorrectedByRate, MomentalRate
 from .factored import Confidence, Factored, PowerDecay
 from .hyper import schedule
 from .largest import Largest
 from .layer_rules import LocalRate, NormEma, Projected, Stabilized
 from .leaf import Leaf, Slot, State
-from .learning_rate import LearningRate
+from .learning_rate import Descent, LearningRate
 from .masking import Masked
 from .masks import Not
 from .moments import (
@@ -137,7 +157,11 @@ __all__ = [
     "AddEps",
     "AddedToMean",
     "Additive",
+    "AsB2",
+    "AveragedInverseRoots",
+    "Blend",
     "BlockEma",
+    "BoundedRate",
     "ByRole",
     "Cautious",
     "CautiousWeightDecay",
@@ -148,21 +172,27 @@ __all__ = [
     "ClipByGlobalNorm",
     "ClipByNorm",
     "Confidence",
+    "CorrectedByRate",
+    "CorrectedDecay",
     "Counted",
     "Cover",
     "DAdaptAdam",
     "Debiased",
+    "Descent",
     "DistanceOverGradients",
     "DistanceOverWeightedGradients",
     "Ema",
     "Factored",
+    "Friction",
     "FromFirst",
     "GradientNoise",
     "Grams",
     "HatEps",
     "HeavyBall",
     "Identity",
+    "InEigenbasis",
     "IndependentWeightDecay",
+    "InverseRoots",
     "Largest",
     "LargestRecent",
     "Leaf",
@@ -173,12 +203,15 @@ __all__ = [
     "LookAhead",
     "Masked",
     "MaxEps",
+    "MomentalRate",
     "Nesterov",
     "NormEma",
     "NormalizeRms",
     "Not",
     "Orthogonalize",
     "ParamEma",
+    "PositiveNegative",
+    "Power",
     "PowerDecay",
     "Precondition",
     "PrimalAverage",
@@ -209,6 +242,7 @@ __all__ = [
     "WarmNesterov",
     "WeightDecay",
     "adabelief",
+    "adabound",
     "adafactor",
     "adagrad",
     "adam",
@@ -216,10 +250,14 @@ __all__ = [
     "adam_mini",
     "adamax",
     "adamaxw",
+    "adamc",
+    "adamd",
+    "adamod",
     "adamp",
     "adamuon",
     "adamw",
     "adan",
+    "adapnm",
     "ademamix",
     "adopt",
     "alpha_warmup",
@@ -231,6 +269,7 @@ __all__ = [
     "cautious",
     "chain",
     "dadapt_adamw",
+    "diffgrad",
     "dog",
     "dowg",
     "eval_params",
@@ -252,14 +291,17 @@ __all__ = [
     "nadamw",
     "novograd",
     "one_block",
+    "padam",
     "param_ema",
     "prodigy",
+    "qhadam",
     "radam",
     "relative_step",
     "replace_hyperparams",
     "restore",
     "rmsprop",
     "scale_by_adabelief",
+    "scale_by_adabound",
     "scale_by_adafactor",
     "scale_by_adagrad",
     "scale_by_adam",
@@ -267,14 +309,19 @@ __all__ = [
     "scale_by_adam_mini",
     "scale_by_adamax",
     "scale_by_adamaxw",
+    "scale_by_adamc",
+    "scale_by_adamd",
+    "scale_by_adamod",
     "scale_by_adamp",
     "scale_by_adamuon",
     "scale_by_adamw",
     "scale_by_adan",
+    "scale_by_adapnm",
     "scale_by_ademamix",
     "scale_by_adopt",
     "scale_by_amsgrad",
     "scale_by_came",
+    "scale_by_diffgrad",
     "scale_by_lamb",
     "scale_by_laprop",
     "scale_by_lars",
@@ -285,12 +332,16 @@ __all__ = [
     "scale_by_nadam",
     "scale_by_nadamw",
     "scale_by_novograd",
+    "scale_by_padam",
+    "scale_by_qhadam",
     "scale_by_radam",
     "scale_by_rmsprop",
     "scale_by_sgd",
+    "scale_by_shampoo",
     "scale_by_signum",
     "scale_by_simplified_ademamix",
     "scale_by_sm3",
+    "scale_by_soap",
     "scale_by_stable_adamw",
     "scale_by_yogi",
     "schedule",
@@ -298,10 +349,12 @@ __all__ = [
     "schedule_free_adamw",
     "schedule_free_sgd",
     "sgd",
+    "shampoo",
     "sharpness_aware",
     "signum",
     "simplified_ademamix",
     "sm3",
+    "soap",
     "square",
     "stable_adamw",
     "stacked",

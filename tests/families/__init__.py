@@ -5,22 +5,40 @@ catch, and `COMPOSED`, published forms that are a part exchanged.
 """
 
 from . import (
+    angle,
+    blended,
+    bounded,
     compact,
+    corrected,
+    differences,
+    eigenbasis,
     infinity,
     layerwise,
     long_memory,
     matrix,
     nesterov,
+    reordered,
+    sign,
+    slow_ema,
     variance,
 )
 
 MODULES = (
+    angle,
+    blended,
+    bounded,
     compact,
+    corrected,
+    differences,
+    eigenbasis,
     infinity,
     layerwise,
     long_memory,
     matrix,
     nesterov,
+    reordered,
+    sign,
+    slow_ema,
     variance,
 )
 FAMILIES = tuple(row for module in MODULES for row in module.ROWS)

@@ -59,6 +59,20 @@ from .delayed import (
     avagrad,
     avagrad_official,
 )
+from .differences import (
+    adan,
+    adan_official,
+    mars,
+    mars_approximate,
+)
+from .directions import (
+    adamw_cautious_decay,
+    cautious_adamw,
+    cautious_adamw_mean,
+    cautious_adamw_paper,
+    cautious_lion,
+    grams_adamw,
+)
 from .form import (
     at,
     divide,
@@ -86,6 +100,12 @@ from .long_memory import (
 )
 from .matrix import adamuon_or_adam as adamuon_or_adam
 from .matrix import muon_or_adam as muon_or_adam
+from .matrix import shampoo_of_an_axis as shampoo_of_an_axis
+from .matrix import soap as soap
+from .mixtures import (
+    ademamix,
+    simplified_ademamix,
+)
 from .momentum import (
     sgd,
 )
@@ -98,6 +118,23 @@ from .nesterov import (
 from .rectified import (
     radam,
     radam_torch,
+)
+from .reordered import (
+    adopt,
+    adopt_first_version,
+    laprop,
+    laprop_official,
+)
+from .signs import (
+    adam_atan2,
+    lion,
+    signum,
+)
+from .stepsizes import (
+    adadelta,
+    rprop,
+    rprop_minus,
+    rprop_plus,
 )
 from .variances import (
     adabelief,
@@ -113,9 +150,11 @@ __all__ = [
     "adabelief_rectified",
     "adabound",
     "adabound_paper",
+    "adadelta",
     "adagrad",
     "adagrad_tf",
     "adam",
+    "adam_atan2",
     "adam_eps_hat",
     "adam_eps_max",
     "adam_eps_root",
@@ -127,19 +166,35 @@ __all__ = [
     "adamod",
     "adamod_official",
     "adamw",
+    "adamw_cautious_decay",
     "adamw_independent",
+    "adan",
+    "adan_official",
     "adapnm",
     "adashift",
     "adashift_elementwise",
+    "ademamix",
+    "adopt",
+    "adopt_first_version",
     "amsgrad",
     "amsgrad_paper",
     "amsgrad_torch",
     "at",
     "avagrad",
     "avagrad_official",
+    "cautious_adamw",
+    "cautious_adamw_mean",
+    "cautious_adamw_paper",
+    "cautious_lion",
     "diffgrad",
     "divide",
+    "grams_adamw",
     "l2",
+    "laprop",
+    "laprop_official",
+    "lion",
+    "mars",
+    "mars_approximate",
     "msvag",
     "nadam",
     "nadam_torch",
@@ -152,7 +207,12 @@ __all__ = [
     "radam_torch",
     "rmsprop",
     "rmsprop_tf",
+    "rprop",
+    "rprop_minus",
+    "rprop_plus",
     "sgd",
+    "signum",
+    "simplified_ademamix",
     "trajectory",
     "yogi",
     "yogi_official",

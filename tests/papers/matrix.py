@@ -306,3 +306,14 @@ def adam_elsewhere(oracle):
 
 muon_or_adam = adam_elsewhere(muon)
 adamuon_or_adam = adam_elsewhere(adamuon)
+
+
+def shampoo_of_an_axis(theta, gradient, steps, **keywords):
+    """Shampoo, a scalar being a vector of one entry: a tensor of order 0 has no axis."""
+    shape = np.shape(theta)
+
+    def along_an_axis(k, point):
+        return np.reshape(gradient(k, point.reshape(shape)), point.shape)
+
+    path = shampoo(np.atleast_1d(theta), along_an_axis, steps, **keywords)
+    return path.reshape(steps, *shape)

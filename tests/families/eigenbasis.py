@@ -1,0 +1,90 @@
+"""The rows of adamx/aliases/eigenbasis.py."""
+
+import adamx
+from adamx import HatEps
+from tests import papers
+from tests.member import RATE, Member, Variant
+
+from .compact import SHARD, SMALLER
+
+ROUNDING = {
+    name: "eigenvectors amplify rounding by the inverse of a gap of eigenvalues"
+    for name in (
+        "test_jit_changes_nothing",
+        "test_scan_is_the_loop",
+        "test_vmap_over_seeds_is_the_loop",
+        "test_vmap_over_the_hyperparameters_of_a_rule_is_the_loop",
+        "test_cond_takes_a_step_or_leaves_it",
+        "test_the_sharded_run_is_the_unsharded_run",
+        "test_parameters_and_state_may_be_donated_right_after_init",
+        "test_donation_of_sharded_state",
+    )
+}
+CONSTANT = {
+    "test_the_derivative_by_each_hyperparameter_is_the_difference_quotient": (
+        "its bases are constants in derivatives"
+    )
+}
+PAPER = {"released": False}
+
+ROWS = (
+    Member(
+        "shampoo",
+        (
+            Variant("", oracle="shampoo_of_an_axis"),
+            Variant(
+                "averages",
+                {"eps": 1e-2, "b2": 0.95, "exponent": -0.25},
+                oracle="shampoo_of_an_axis",
+            ),
+        ),
+        hypers=(),
+        slots=("left", "right"),
+        reach="per tensor",
+        exempt=SHARD | SMALLER | ROUNDING,
+    ),
+    Member(
+        "soap",
+        (
+            Variant("", oracle_keywords=PAPER),
+            Variant(
+                "heavy",
+                {"weight_decay": 0.1, "precondition_frequency": 3, "b2": 0.9},
+                oracle_keywords={
+                    **PAPER,
+                    "weight_decay": 0.1,
+                    "precondition_frequency": 3,
+                    "b2": 0.9,
+                },
+            ),
+            Variant(
+                "released",
+                {"eps": HatEps(1e-8), "sort": True},
+                oracle_keywords={},
+            ),
+        ),
+        hypers=("b1", "b2", "eps", "weight_decay"),
+        slots=("mu", "nu", "left", "right", "left_basis", "right_basis"),
+        reach="per tensor",
+        exempt=SHARD | SMALLER | ROUNDING | CONSTANT,
+    ),
+)
+
+MUTANTS = {
+    "shampoo: the power of a vector for a matrix": (
+        (papers.shampoo_of_an_axis, {}),
+        lambda: adamx.shampoo(RATE, exponent=-0.5),
+    ),
+    "shampoo: an average for the sum": (
+        (papers.shampoo_of_an_axis, {}),
+        lambda: adamx.shampoo(RATE, b2=0.999),
+    ),
+    "soap: bases refreshed one step too often": (
+        (papers.soap, PAPER),
+        lambda: adamx.soap(RATE, precondition_frequency=9),
+    ),
+    "soap: in no basis": (
+        (papers.soap, PAPER),
+        lambda: adamx.soap(RATE, max_dim=0),
+    ),
+}
