@@ -30,6 +30,15 @@ class LearningRate(Rule):
         return -self.learning_rate * update, slots
 
 
+class Descent(Rule):
+    """`u ← -u`, in the place of `LearningRate` where the rate stands inside a part."""
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        return -update, slots
+
+
 class WarmUp(Value):
     """A linear warm-up of another rate: `min(k / W, 1) η` at step k = 1, 2, …"""
 

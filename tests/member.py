@@ -54,4 +54,4 @@ def kept(member, variant):
     return member.alias(**variant.keywords)
 
 
-NOT_IN_SCALE_BY = ("learning_rate", "weight_decay", "mask")
+NOT_IN_SCALE_BY = ("learning_rate", "weight_decay", "mask", "max_learning_rate")

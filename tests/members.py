@@ -37,6 +37,12 @@ SCHEDULES: Mapping[str, Callable] = {
     "eps_root": lambda k: 1e-4 / (1.0 + k),
     "b3": lambda k: 1.0 - 0.3 / (k + 2.0),
     "trust_coefficient": lambda k: 0.1 / (1.0 + k),
+    "final_lr": lambda k: 0.1 + 0.1 / (1.0 + k),
+    "gamma": lambda k: 0.1 / (1.0 + k),
+    "nu1": lambda k: 0.9 - 0.5 / (k + 2.0),
+    "nu2": lambda k: 0.5 + 0.5 / (k + 1.0),
+    "p": lambda k: 0.25 + 0.2 / (1.0 + k),
+    "max_learning_rate": lambda k: 0.1 / (1.0 + 0.1 * k),
 }
 
 # Two ordinary values of each hyperparameter: for vmap, for arguments, for `tunable`.
@@ -54,6 +60,12 @@ PAIRS: Mapping[str, tuple[float, float]] = {
     "eps_root": (1e-16, 1e-3),
     "b3": (0.9999, 0.9),
     "trust_coefficient": (0.001, 0.1),
+    "final_lr": (0.1, 0.03),
+    "gamma": (1e-3, 0.2),
+    "nu1": (0.7, 0.9),
+    "nu2": (1.0, 0.6),
+    "p": (0.25, 0.4),
+    "max_learning_rate": (0.1, 0.2),
 }
 
 

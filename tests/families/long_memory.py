@@ -5,7 +5,7 @@ import functools
 import optax
 
 import adamx
-from adamx import Debiased, Ema, Largest, LearningRate, Precondition, Root, chain
+from adamx import Debiased, Ema, Largest, LearningRate, Power, Precondition, Root, chain
 from adamx import square as g2
 from tests import papers
 from tests.member import RATE, Member, Variant
@@ -40,6 +40,22 @@ ROWS = (
         slots=("mu", "nu", "nu_max"),
         scale_free_from=1,
     ),
+    Member(
+        "padam",
+        (
+            Variant(""),
+            Variant("root", {"p": 0.5, "b2": 0.9, "eps": 1e-3}),
+            Variant("momentum", {"p": 0.0}),
+            Variant(
+                "official",
+                {"bias_correction": True},
+                oracle="padam_official",
+                oracle_keywords={},
+            ),
+        ),
+        hypers=("b1", "b2", "eps", "p"),
+        slots=("mu", "nu", "nu_max"),
+    ),
 )
 
 
@@ -62,5 +78,22 @@ MUTANTS = {
     "amsgrad of the largest square": (
         (papers.amsgrad, {}),
         lambda: amsgrad_of(Largest(Ema(0.0, g2, "nu"))),
+    ),
+    "padam that corrects": (
+        (papers.padam, {}),
+        lambda: adamx.padam(RATE, bias_correction=True),
+    ),
+    "padam of the root instead of the square": (
+        (papers.padam, {}),
+        lambda: adamx.padam(RATE, p=0.125),
+    ),
+    "padam that forgets": (
+        (papers.padam, {"b2": 0.9}),
+        lambda: chain(
+            Precondition(
+                Ema(0.9), by=Power(Root(Ema(0.9, g2, "nu"), adamx.HatEps(1e-8)))
+            ),
+            LearningRate(RATE),
+        ),
     ),
 }
