@@ -43,6 +43,10 @@ SCHEDULES: Mapping[str, Callable] = {
     "nu2": lambda k: 0.5 + 0.5 / (k + 1.0),
     "p": lambda k: 0.25 + 0.2 / (1.0 + k),
     "max_learning_rate": lambda k: 0.1 / (1.0 + 0.1 * k),
+    "alpha": lambda k: 3.0 - 2.0 / (k + 1.0),
+    "a": lambda k: 1.0 + 0.3 / (k + 1.0),
+    "b": lambda k: 0.5 + 0.5 / (k + 1.0),
+    "rho": lambda k: 0.95 - 0.5 / (k + 2.0),
 }
 
 # Two ordinary values of each hyperparameter: for vmap, for arguments, for `tunable`.
@@ -66,6 +70,10 @@ PAIRS: Mapping[str, tuple[float, float]] = {
     "nu2": (1.0, 0.6),
     "p": (0.25, 0.4),
     "max_learning_rate": (0.1, 0.2),
+    "alpha": (5.0, 2.0),
+    "a": (1.27, 1.0),
+    "b": (1.0, 0.5),
+    "rho": (0.9, 0.6),
 }
 
 
@@ -257,6 +265,16 @@ STORY = (
 
 
 ALIASES = (*STORY, *FAMILIES)
+
+
+def grid(dtypes):
+    """Every variant in float32, and the default form of each member in every dtype."""
+    return [
+        pytest.param(*row.values, dtype, id=f"{row.id}-{dtype}")
+        for row in cases()
+        for dtype in dtypes
+        if dtype == "float32" or row.values[0].first
+    ]
 
 
 def cases(*, first_only=False, where=lambda case: True):

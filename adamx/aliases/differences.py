@@ -129,36 +129,44 @@ def adan(
 
 
 class VarianceReduced(Rule):
-    """`g + γ β₁ / (1 - β₁) (g - g')`: the gradient, corrected by how it changed.
+    """`of(c)`, where c is the gradient, corrected by how it changed, and clipped.
+
+        c = g + γ β₁ / (1 - β₁) (g - g'),    c ← c / max(1, ‖c‖)
 
     Args:
         gamma: γ ≥ 0, how much of the correction is made.
-        b1: β₁ in [0, 1), the decay of the average that follows.
+        of: the direction that reads c; its first moment has the decay β₁.
+        clip: the bound of c.
         exact: g' is the gradient of the present sample at the point before, given to
             `update` as `gradient_before`; otherwise the gradient of the step before,
             which is kept, 0 at first.
     """
 
     gamma: Hyper = hyper.hyper(allowed=hyper.NON_NEGATIVE)
-    b1: Hyper = hyper.hyper(allowed=hyper.FRACTION)
-    exact: bool = False
+    of: Part = part()
+    clip: Part = part(kw_only=True)
+    exact: bool = hyper.option(False)
 
     def slots(self) -> dict[str, Slot]:
-        return {} if self.exact else {"gradient_before": Slot()}
+        kept = {} if self.exact else {"gradient_before": Slot()}
+        return kept | super().slots()
 
     def extras(self) -> frozenset[str]:
-        return frozenset({"gradient_before"} if self.exact else ())
+        own = frozenset({"gradient_before"} if self.exact else ())
+        return own | super().extras()
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
     ) -> tuple[Float[Array, "..."], Slots]:
-        factor = self.gamma * self.b1 / (1 - self.b1)
+        g, b1 = update, self.of.moment.decay
         if self.exact:
-            before = leaf.extra["gradient_before"].astype(update.dtype)
-            return update + factor * (update - before), slots
-        before = slots["gradient_before"]
-        reduced = update + factor * (update - before)
-        return reduced, slots | {"gradient_before": update}
+            before = leaf.extra["gradient_before"].astype(g.dtype)
+        else:
+            before = slots["gradient_before"]
+            slots = slots | {"gradient_before": g}
+        c = g + self.gamma * b1 / (1 - b1) * (g - before)
+        c, slots = self.clip.apply(c, slots, leaf)
+        return self.of.apply(c, slots, leaf)
 
 
 @alias
@@ -170,7 +178,7 @@ def scale_by_mars(
     *,
     exact: bool = False,
     axis_name: Any = None,
-) -> Chain:
+) -> Rule:
     """MARS' direction: `mars` without decay, rate and sign.
 
     Args:
@@ -189,7 +197,7 @@ def scale_by_mars(
     root = Root(Debiased(Ema(b2, square, "nu")), eps)
     adam = Precondition(Debiased(Ema(b1)), by=root)
     clip = ClipByNorm(1.0, axis_name=axis_name)
-    return chain(VarianceReduced(gamma, b1, exact), clip, adam)
+    return VarianceReduced(gamma, adam, clip=clip, exact=exact)
 
 
 @alias

@@ -1,6 +1,5 @@
 """Adam in another order: divided before it is averaged, or by what came before."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -9,6 +8,7 @@ from jaxtyping import Array, Float
 from .. import hyper
 from ..bias_correction import Debiased
 from ..chain import Chain, chain
+from ..clipping import Clip
 from ..decay import decoupled
 from ..denominators import Eps, MaxEps, Precondition, Root
 from ..hyper import Hyper
@@ -52,25 +52,6 @@ def fourth_root(steps: Any) -> Any:
     return steps**0.25
 
 
-class GrowingClip(Rule):
-    """`u ← min(max(u, -c(t)), c(t))`, where t counts the steps already taken.
-
-    Args:
-        bound: c, a function of the steps taken.
-    """
-
-    bound: Callable[[Any], Any]
-
-    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
-        return {"growing_bound": jnp.asarray(self.bound(count - 1), count.dtype)}
-
-    def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
-    ) -> tuple[Float[Array, "..."], Slots]:
-        c = leaf.shared["growing_bound"]
-        return jnp.clip(update, -c, c), slots
-
-
 class AfterTheFirst(Rule):
     """`part` from the second step on.
 
@@ -94,7 +75,7 @@ def scale_by_adopt(
     eps: Hyper | Eps = 1e-6,
     *,
     use_clipping: bool = True,
-    clip_value_fn: Callable[[Any], Any] = fourth_root,
+    clip_value_fn: Hyper = fourth_root,
 ) -> Chain:
     """ADOPT's direction: `adopt` without decay, rate and sign.
 
@@ -103,7 +84,7 @@ def scale_by_adopt(
         b2: β₂ in [0, 1), the decay of the mean of the square.
         eps: ε ≥ 0 in units of the gradient, the least denominator, or an eps kind.
         use_clipping: bound the normalised gradient.
-        clip_value_fn: the bound, a function of the steps taken.
+        clip_value_fn: the bound, most often a function of the steps taken.
 
     State: `nu`, `mu`; 8 bytes per parameter.
 
@@ -111,7 +92,7 @@ def scale_by_adopt(
     optimal rate", NeurIPS 2024, Algorithm 2, arXiv:2411.02853.
     """
     normalised = ByPast(FromFirst(Ema(b2, square, "nu")), eps)
-    clip = (GrowingClip(clip_value_fn),) if use_clipping else ()
+    clip = (Clip(clip_value_fn),) if use_clipping else ()
     return chain(normalised, *clip, Ema(b1))
 
 
@@ -123,7 +104,7 @@ def adopt(
     eps: Hyper | Eps = 1e-6,
     *,
     use_clipping: bool = True,
-    clip_value_fn: Callable[[Any], Any] = fourth_root,
+    clip_value_fn: Hyper = fourth_root,
     weight_decay: Hyper = 0.0,
     mask: Any = None,
 ) -> Chain:
@@ -141,7 +122,7 @@ def adopt(
         eps: ε ≥ 0 in units of the gradient, the least denominator, or an eps kind.
         use_clipping: bound the normalised gradient; without it the algorithm is the
             paper's first, unclipped one.
-        clip_value_fn: the bound, a function of the steps taken t (from 0).
+        clip_value_fn: the bound, a schedule of the steps taken t (from 0).
         weight_decay: λ ≥ 0, from the second step on; the number 0 adds no part.
         mask: the leaves that decay, as in `adamw`.
 

@@ -1,0 +1,85 @@
+"""The rows of adamx/aliases/reordered.py."""
+
+import functools
+
+import optax
+
+import adamx
+from adamx import Debiased, Ema, LearningRate, Precondition, Root, chain, square
+from tests import papers
+from tests.member import RATE, Member, Variant
+
+ROWS = (
+    Member(
+        "adopt",
+        (
+            Variant("", twin=optax.contrib.adopt),
+            Variant(
+                "unclipped",
+                {"use_clipping": False, "b2": 0.99, "eps": 1e-2},
+                twin=functools.partial(
+                    optax.contrib.adopt, use_clipping=False, b2=0.99, eps=1e-2
+                ),
+            ),
+            Variant("heavy", {"weight_decay": 0.3, "b1": 0.6}),
+        ),
+        hypers=("b1", "b2", "eps", "weight_decay"),
+        slots=("nu", "mu"),
+        scale_free_from=1,
+        exempt={
+            "test_the_square_of_a_float16_gradient_neither_overflows_nor_vanishes": (
+                "the first step moves nothing"
+            ),
+            "test_the_second_moment_follows_bfloat16_gradients_that_shrink": (
+                "b2 = 0.9999 forgets more slowly than the test runs"
+            ),
+        },
+    ),
+    Member(
+        "laprop",
+        (
+            Variant(""),
+            Variant("heavy", {"weight_decay": 0.3, "b2": 0.9, "eps": 1e-3}),
+        ),
+        hypers=("b1", "b2", "eps", "weight_decay"),
+        slots=("nu", "mu"),
+        scale_free_from=1,
+    ),
+)
+
+# name: (what it pretends to be, the wrong transform)
+MUTANTS = {
+    "adopt that divides by the present square": (
+        (papers.adopt, {"use_clipping": False}),
+        lambda: chain(
+            Precondition(
+                adamx.Identity(),
+                by=Root(adamx.FromFirst(Ema(0.9999, square, "nu")), adamx.MaxEps(1e-6)),
+            ),
+            Ema(0.9),
+            LearningRate(RATE),
+        ),
+    ),
+    "adopt with a bound that does not grow": (
+        (papers.adopt, {}),
+        lambda: adamx.adopt(RATE, clip_value_fn=1.0),
+    ),
+    "adopt with its bound a step ahead": (
+        (papers.adopt, {}),
+        lambda: adamx.adopt(RATE, clip_value_fn=lambda k: (k + 1) ** 0.25),
+    ),
+    "laprop averaged before it is divided": (
+        (papers.laprop, {}),
+        lambda: adamx.adam(RATE, eps=1e-15),
+    ),
+    "laprop not corrected": (
+        (papers.laprop, {}),
+        lambda: chain(
+            Precondition(
+                adamx.Identity(), by=Root(Debiased(Ema(0.999, square, "nu")), 1e-15)
+            ),
+            Ema(0.9),
+            LearningRate(RATE),
+        ),
+    ),
+}
