@@ -135,7 +135,7 @@ def surface(
     low: float = 0.02,
 ) -> None:
     """Contours of `height((x, y))`, evenly spaced in log(height + low), like a map."""
-    across, up = np.meshgrid(np.linspace(*x, 240), np.linspace(*y, 240))
+    across, up = np.meshgrid(np.linspace(x[0], x[1], 240), np.linspace(y[0], y[1], 240))
     heights = np.log(np.asarray(height(np.stack([across, up]))) + low)
     steps = np.linspace(heights.min(), heights.max(), levels)
     ax.contourf(across, up, heights, steps, cmap="Greys", alpha=0.3, antialiased=False)

@@ -6,11 +6,15 @@ import os
 import pathlib
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from . import data, optimizers, training
 from .interrupt import held_back
 from .models import MODELS, Model
 from .refusal import Refusal
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 INTERRUPTED = 130  # the shells' code for Ctrl-C
 
@@ -111,7 +115,14 @@ def _race(
     return INTERRUPTED if stopped else 0
 
 
-def _show(args, shown, rows, settings, runs, seconds) -> None:
+def _show(
+    args: argparse.Namespace,
+    shown: "Console",
+    rows: data.Data,
+    settings: training.Settings,
+    runs: list[training.Run],
+    seconds: float,
+) -> None:
     from . import report, table
 
     several = settings.seeds > 1
