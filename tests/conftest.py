@@ -9,8 +9,8 @@ Set before JAX starts:
 No persistent compilation cache: the tests that count compilations must not meet a
 program that an earlier run compiled.
 
-`ADAMX_GRID=small` shrinks the grid of dtypes to float32 (see `GRID` below). CI runs the
-full grid on the lowest versions, and the small one on the newest.
+`ADAMX_GRID=full` widens the grid of dtypes beyond float32 (`tests/members.py`). CI runs
+the full grid on the lowest versions, and the small one, the default, on the newest.
 """
 
 import os
