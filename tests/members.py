@@ -18,8 +18,8 @@ from tests import papers
 from tests.families import FAMILIES
 from tests.member import RATE, Member, Variant, kept
 
-SMALL = os.environ.get("ADAMX_GRID") == "small"
-"""Restricts the dtype grid to float32 (the second Python of the CI)."""
+SMALL = os.environ.get("ADAMX_GRID") != "full"
+"""The grid of dtypes is float32 alone, unless ADAMX_GRID=full."""
 
 # A schedule is arithmetic on the number of steps already taken, so that one function
 # serves the traced int32 of a member and the plain integer of an oracle.
@@ -268,13 +268,30 @@ ALIASES = (*STORY, *FAMILIES)
 
 
 def grid(dtypes):
-    """Every variant in float32, and the default form of each member in every dtype."""
+    """The cases of the laws in float32, and every member's default in every dtype."""
     return [
         pytest.param(*row.values, dtype, id=f"{row.id}-{dtype}")
-        for row in cases()
+        for row in law_cases()
         for dtype in dtypes
         if dtype == "float32" or row.values[0].first
     ]
+
+
+def law_cases(where=lambda case: True):
+    """Every member, and the members of the story in every variant.
+
+    The papers go through all variants; a law costs a compilation each time.
+    """
+    return cases(
+        where=lambda case: (case.first or case.member in STORY) and where(case)
+    )
+
+
+def sample():
+    """For what is a matter of the lift alone: the story, and one member per reach."""
+    reaches = {member.reach: member for member in reversed(FAMILIES)}
+    chosen = (*STORY, *reaches.values())
+    return cases(first_only=True, where=lambda case: case.member in chosen)
 
 
 def cases(*, first_only=False, where=lambda case: True):

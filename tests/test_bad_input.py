@@ -164,7 +164,7 @@ CASES = {
         "A hyperparameter is a scalar; use jax.vmap to run several.",
     ),
     "schedule of text": (
-        lambda: step(adam(lambda k: "a")),
+        lambda: step(adam(lambda k: "fast")),
         "LearningRate: the schedule for `learning_rate` must return one number,",
         "",
     ),
@@ -212,8 +212,8 @@ CASES = {
     ),
     "a reading of a slot that is not there": (
         lambda: step(Ema(0.9, of=Surprise("m"), name="nu")),
-        "`m`",
-        "",
+        "Surprise: `slot` must be kept by a part of the same chain, got 'm'.",
+        "There is 'nu'.",
     ),
     "a number in a chain": (
         lambda: chain(adam(0.1), 3),
@@ -251,10 +251,10 @@ OTHERWISE = {
     "adamw mu_dtype": (lambda: adamw(0.1, mu_dtype=jnp.bfloat16), "float32"),
     "initial_accumulator_value": (
         lambda: adagrad(0.1, initial_accumulator_value=0.1),
-        "`initial_accumulator`",
+        "Pass initial_accumulator=.",
     ),
     "eps_in_sqrt": (lambda: rmsprop(0.1, eps_in_sqrt=True), "RootEps"),
-    "initial_scale": (lambda: rmsprop(0.1, initial_scale=1.0), "Ema"),
+    "initial_scale": (lambda: rmsprop(0.1, initial_scale=1.0), "Averages start at 0"),
     "accumulator_dtype": (lambda: sgd(0.1, accumulator_dtype=jnp.float32), "float32"),
 }
 

@@ -82,8 +82,8 @@ CASES = {
     ),
     "text among the gradients": (
         lambda: step(adam(0.1), layer("x", b=jnp.ones(3))),
-        "update: every leaf of the updates must be an array, `layer/w` is not,",
-        "",
+        "update: every update must be an array, `layer/w` is not, got str 'x'.",
+        "Pass jnp.asarray(number), or None for a leaf without a gradient.",
     ),
     # Trees.
     "a leaf too few": (

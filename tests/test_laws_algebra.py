@@ -7,10 +7,10 @@ import optax
 import pytest
 
 import adamx
-from tests.members import PAIRS, Case, cases
+from tests.members import PAIRS, Case, cases, grid, law_cases
 from tests.trees import GRAD_DTYPES, PARAM_DTYPES, assert_equal, grads, params
 
-EVERY = pytest.mark.parametrize("case", cases())
+EVERY = pytest.mark.parametrize("case", law_cases())
 FIRST = pytest.mark.parametrize("case", cases(first_only=True))
 DIVIDING = pytest.mark.parametrize(
     "case", cases(first_only=True, where=lambda case: "eps" in case.member.hypers)
@@ -47,8 +47,7 @@ def negated(tree):
     return jax.tree.map(jnp.negative, tree)
 
 
-@EVERY
-@pytest.mark.parametrize("dtype", PARAM_DTYPES)
+@pytest.mark.parametrize(("case", "dtype"), grid(PARAM_DTYPES))
 def test_the_negative_gradient_gives_the_negative_update(case, dtype):
     """With the parameters reflected too, since decay reads them."""
     tx = case.tx
@@ -67,21 +66,22 @@ def adaptive(case: Case):
     )
 
 
-@pytest.mark.parametrize("case", cases(where=adaptive))
-@pytest.mark.parametrize("factor", [2.0**-40, 2.0**12])
-def test_scale_invariance_without_eps(case, factor):
+@pytest.mark.parametrize(
+    "case",
+    cases(where=lambda case: adaptive(case) and (case.first or case.member in STORY)),
+)
+def test_scale_invariance_without_eps(case):
     """A power of two is exact in float32, so the invariance is bit for bit."""
     tx, p, first = case.scale_by(eps=0.0), params(), case.member.scale_free_from
     steps = [grads(k) for k in range(first + 3)]
-    scaled = [jax.tree.map(lambda x: x * factor, g) for g in steps]
-    for k, (one, other) in enumerate(
-        zip(trajectory(tx, p, steps), trajectory(tx, p, scaled), strict=True), 1
-    ):
-        if k >= first:
+    for factor in (2.0**-40, 2.0**12):
+        scaled = [jax.tree.map(lambda x, c=factor: x * c, g) for g in steps]
+        pairs = zip(trajectory(tx, p, steps), trajectory(tx, p, scaled), strict=True)
+        for one, other in list(pairs)[first - 1 :]:
             assert_equal(other, one)
 
 
-@pytest.mark.parametrize("case", cases(where=adaptive))
+@pytest.mark.parametrize("case", cases(first_only=True, where=adaptive))
 def test_scale_invariance_as_eps_vanishes(case):
     """u(c g) - u(g) shrinks in proportion to eps."""
     first, p = case.member.scale_free_from, params()
@@ -93,15 +93,14 @@ def test_scale_invariance_as_eps_vanishes(case):
         one, other = (trajectory(tx, p, s)[-1] for s in (steps, tripled))
         one, other = (np.asarray(t["dense"]["kernel"]) for t in (one, other))
         gaps.append(np.max(np.abs(one - other)) / np.max(np.abs(one)))
-    assert gaps[0] > 5 * gaps[1] > 25 * gaps[2] or max(gaps) < 1e-5
+    assert gaps[0] > 5 * gaps[1] > 25 * gaps[2]
 
 
 def all_zero(tree):
     return all(not np.any(np.asarray(x, np.float64)) for x in jax.tree.leaves(tree))
 
 
-@EVERY
-@pytest.mark.parametrize("dtype", GRAD_DTYPES)
+@pytest.mark.parametrize(("case", "dtype"), grid(GRAD_DTYPES))
 def test_a_zero_gradient_from_a_zero_state_gives_exactly_zero(case, dtype):
     tx, p = case.scale_by(), params(dtype)
     zero = jax.tree.map(jnp.zeros_like, p)
@@ -136,7 +135,7 @@ def unrolled(case: Case, scale, p, eps=None):
 
 @EVERY
 def test_the_derivative_through_updates_at_a_zero_gradient_is_finite(case):
-    zero = jax.tree.map(jnp.zeros_like, params())
+    zero = {"w": jnp.zeros((3,))}
     slope = jax.grad(lambda scale, p: unrolled(case, scale, p), argnums=(0, 1))
     for leaf in jax.tree.leaves(jax.jit(slope)(jnp.float32(1), zero)):
         assert np.all(np.isfinite(leaf))
@@ -159,19 +158,11 @@ def test_the_derivative_at_zero_is_finite_in_every_kind_of_eps(case):
 def test_the_derivative_by_each_hyperparameter_is_the_difference_quotient(case, x64):
     """Meta-learning differentiates updates: by rate, decays, eps, weight decay."""
     names = [n for n in ("learning_rate", *case.hypers) if n != "threshold"]
-    p = params("float64")
-    steps = [grads(k, "float64") for k in range(4)]
-    weights = jax.tree.map(lambda x: jnp.cos(7 * x), p)
+    p, *steps = (jnp.sin(jnp.arange(1.0, 5.0) * (1 + 2 * k)) for k in range(5))
 
     def loss(values):
         moved = trajectory(case.alias(**values), p, steps, follow=True)
-        return sum(
-            jnp.sum(w * u)
-            for tree in moved
-            for w, u in zip(
-                jax.tree.leaves(weights), jax.tree.leaves(tree), strict=True
-            )
-        )
+        return jnp.sum(jnp.cos(7 * p) * sum(moved))
 
     at = {n: jnp.asarray(PAIRS[n][1], "float64") for n in names}
     slopes = jax.jit(jax.grad(loss))(at)
@@ -186,12 +177,10 @@ def test_the_derivative_by_each_hyperparameter_is_the_difference_quotient(case, 
 @FIRST
 def test_the_derivative_by_an_array_hyperparameter_at_zero_gradients_is_finite(case):
     names = ("learning_rate", *case.hypers)
-    p = params()
-    zero = jax.tree.map(jnp.zeros_like, p)
+    zero = jnp.zeros((3,))
 
     def loss(values):
-        moved = trajectory(case.alias(**values), p, [zero] * 2)
-        return sum(jnp.sum(u) for tree in moved for u in jax.tree.leaves(tree))
+        return jnp.sum(sum(trajectory(case.alias(**values), zero + 1, [zero] * 2)))
 
     values = {n: jnp.asarray(PAIRS[n][0]) for n in names}
     for name, slope in jax.jit(jax.grad(loss))(values).items():

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 import pytest
 
-from tests.members import PAIRS, cases
+from tests.members import PAIRS, cases, grid, law_cases
 from tests.trees import (
     PARAM_DTYPES,
     assert_close,
@@ -16,7 +16,7 @@ from tests.trees import (
     stacked,
 )
 
-EVERY = pytest.mark.parametrize("case", cases())
+EVERY = pytest.mark.parametrize("case", law_cases())
 FIRST = pytest.mark.parametrize("case", cases(first_only=True))
 STEPS = 4
 
@@ -46,8 +46,7 @@ def test_jit_changes_nothing(case):
             assert_close(run(tx, p, gradients), eager)
 
 
-@EVERY
-@pytest.mark.parametrize("param_dtype", PARAM_DTYPES)
+@pytest.mark.parametrize(("case", "param_dtype"), grid(PARAM_DTYPES))
 def test_scan_is_the_loop(case, param_dtype):
     """bfloat16 parameters with float32 gradients too: the carry keeps its dtypes."""
     tx, p = case.tx, params(param_dtype)
@@ -74,7 +73,7 @@ def test_cond_takes_a_step_or_leaves_it(case):
     assert_close(maybe(True, start, grads()), step(tx, start, grads())[0])
 
 
-@EVERY
+@FIRST
 def test_vmap_over_seeds_is_the_loop(case):
     tx, seeds = case.tx, range(3)
     ps = [jax.tree.map(lambda x, s=s: x * (1 + s), params()) for s in seeds]

@@ -34,7 +34,6 @@ from adamx import (
 from tests.members import PAIRS, cases
 from tests.trees import assert_equal, grads, params
 
-EVERY = pytest.mark.parametrize("case", cases())
 NAMES = {**vars(adamx), "adamx": adamx, "optax": optax, "jnp": jnp, "np": np}
 COSINE = {"init_value": 0.1, "decay_steps": 100}
 
@@ -218,7 +217,7 @@ def test_schedules_that_are_values():
         assert_equal(got, adamx.adam(one).update(grads(), tx.init(p), p))
 
 
-@EVERY
+@WITH_ARRAYS
 def test_a_state_pickles_and_copies(case):
     tx, p = case.alias(), params()
     _, state = tx.update(grads(), tx.init(p), p)

@@ -15,7 +15,26 @@ from adamx import (
     WeightDecay,
     chain,
 )
-from tests.trees import assert_close, assert_equal, grads, params
+from tests.trees import assert_close, assert_equal
+
+
+def drawn(seed):
+    normal = np.random.default_rng(seed).standard_normal
+    tree = {
+        "dense": {"kernel": normal((3, 4)), "bias": normal((4,))},
+        "blocks": [normal((2, 1, 3)), normal((1,))],
+        "gain": normal(()),
+    }
+    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), tree)
+
+
+def params():
+    return drawn(0)
+
+
+def grads():
+    return drawn(1)
+
 
 # The kernel and the block of three axes decay; biases, gains and scalars do not.
 MASKS = {

@@ -46,7 +46,7 @@ def test_a_scheduled_rate_alone(case):
     assert_follows(lambda: case.alias(rate), wanted(case.oracle, learning_rate=rate))
 
 
-@EVERY
+@FIRST
 def test_scale_by_is_the_alias_without_rate_and_decay(case):
     plain = {n: 0.0 for n in ("weight_decay",) if n in case.member.hypers}
     assert_follows(
@@ -174,6 +174,7 @@ COMPOSED = {
 def test_a_published_form_is_a_part_exchanged(form):
     make, oracle, keywords = COMPOSED[form]
     assert_follows(make, wanted(oracle, **{"learning_rate": RATE, **keywords}))
+
 
 @EVERY
 def test_a_float32_run_stays_with_the_float64_run(case):

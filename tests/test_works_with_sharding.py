@@ -11,11 +11,18 @@ from jax.sharding import PartitionSpec as P
 import adamx
 from adamx import ClipByGlobalNorm, chain
 from tests.counting import counted
-from tests.members import PAIRS, cases
+from tests.members import PAIRS, STORY, cases, sample
 from tests.trees import assert_close, signature
 
-FIRST = pytest.mark.parametrize("case", cases(first_only=True))
-EVERY = pytest.mark.parametrize("case", cases())
+
+def needs_the_whole(case):
+    """What reads more than one element, and the story."""
+    return case.member in STORY or case.member.reach != "elementwise"
+
+
+EVERY = pytest.mark.parametrize("case", cases(first_only=True))
+WHOLE = pytest.mark.parametrize("case", cases(first_only=True, where=needs_the_whole))
+FIRST = pytest.mark.parametrize("case", sample())
 MODES = pytest.mark.parametrize(
     "mode", [AxisType.Auto, AxisType.Explicit], ids=["auto", "explicit"]
 )
@@ -97,7 +104,7 @@ def test_init_keeps_the_sharding_without_a_mesh_in_scope(case, mode):
             assert_same_sharding(slot, p)
 
 
-@FIRST
+@WHOLE
 @MODES
 @pytest.mark.parametrize("kind", ["constant", "array"])
 def test_the_sharded_run_is_the_unsharded_run(case, mode, kind):

@@ -11,10 +11,10 @@ from flax.training.train_state import TrainState
 
 import adamx
 from tests.counting import counted
-from tests.members import PAIRS, cases
+from tests.members import PAIRS, sample
 from tests.trees import assert_close, assert_equal, grads, params, signature
 
-FIRST = pytest.mark.parametrize("case", cases(first_only=True))
+FIRST = pytest.mark.parametrize("case", sample())
 X = jnp.asarray(np.random.default_rng(5).standard_normal((16, 3)), jnp.float32)
 Y = jnp.sum(jnp.sin(X), axis=1, keepdims=True)
 
