@@ -68,7 +68,7 @@ def adaptive(case: Case):
 
 @pytest.mark.parametrize(
     "case",
-    cases(where=lambda case: adaptive(case) and (case.first or case.member in STORY)),
+    law_cases(adaptive),
 )
 def test_scale_invariance_without_eps(case):
     """A power of two is exact in float32, so the invariance is bit for bit."""
