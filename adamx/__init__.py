@@ -58,6 +58,7 @@ from .aliases.layerwise import (
     scale_by_novograd,
 )
 from .aliases.long_memory import Power, amsgrad, padam, scale_by_amsgrad, scale_by_padam
+from .aliases.low_rank import fira, galore, scale_by_fira, scale_by_galore
 from .aliases.matrix import adamuon, muon, scale_by_adamuon, scale_by_muon
 from .aliases.nesterov import (
     WarmNesterov,
@@ -67,6 +68,12 @@ from .aliases.nesterov import (
     scale_by_nadamw,
 )
 from .aliases.positive_negative import PositiveNegative, adapnm, scale_by_adapnm
+from .aliases.random_rank import (
+    apollo,
+    apollo_mini,
+    scale_by_apollo,
+    scale_by_apollo_mini,
+)
 from .aliases.reordered import (
     adopt,
     fourth_root,
@@ -90,6 +97,7 @@ from .aliases.slow_ema import (
     scale_by_simplified_ademamix,
     simplified_ademamix,
 )
+from .aliases.stepsizes import adadelta, rprop, scale_by_adadelta, scale_by_rprop
 from .aliases.variance import (
     adabelief,
     msvag,
@@ -149,6 +157,7 @@ from .sharpness import sharpness_aware
 from .spikes import AdaptiveClip, LimitNormGrowth, SpikeClip
 from .stacking import Stacked, stacked
 from .starts import FromFirst
+from .subspaces import InSubspace, ScaledByChannel, WithResidual, random_projection
 from .tunable import Tunable, Tuned, hyperparams, replace_hyperparams, tunable
 from .variances import Additive, Raised, VarianceAdapted
 
@@ -191,6 +200,7 @@ __all__ = [
     "HeavyBall",
     "Identity",
     "InEigenbasis",
+    "InSubspace",
     "IndependentWeightDecay",
     "InverseRoots",
     "Largest",
@@ -225,6 +235,7 @@ __all__ = [
     "Rule",
     "ScaleByParameterRms",
     "ScaleByShape",
+    "ScaledByChannel",
     "ScheduleFree",
     "Sign",
     "Slot",
@@ -241,8 +252,10 @@ __all__ = [
     "VarianceAdapted",
     "WarmNesterov",
     "WeightDecay",
+    "WithResidual",
     "adabelief",
     "adabound",
+    "adadelta",
     "adafactor",
     "adagrad",
     "adam",
@@ -262,6 +275,8 @@ __all__ = [
     "adopt",
     "alpha_warmup",
     "amsgrad",
+    "apollo",
+    "apollo_mini",
     "b3_warmup",
     "by_column",
     "by_row",
@@ -273,7 +288,9 @@ __all__ = [
     "dog",
     "dowg",
     "eval_params",
+    "fira",
     "fourth_root",
+    "galore",
     "gpa",
     "gradient",
     "grams",
@@ -296,12 +313,15 @@ __all__ = [
     "prodigy",
     "qhadam",
     "radam",
+    "random_projection",
     "relative_step",
     "replace_hyperparams",
     "restore",
     "rmsprop",
+    "rprop",
     "scale_by_adabelief",
     "scale_by_adabound",
+    "scale_by_adadelta",
     "scale_by_adafactor",
     "scale_by_adagrad",
     "scale_by_adam",
@@ -320,8 +340,12 @@ __all__ = [
     "scale_by_ademamix",
     "scale_by_adopt",
     "scale_by_amsgrad",
+    "scale_by_apollo",
+    "scale_by_apollo_mini",
     "scale_by_came",
     "scale_by_diffgrad",
+    "scale_by_fira",
+    "scale_by_galore",
     "scale_by_lamb",
     "scale_by_laprop",
     "scale_by_lars",
@@ -336,6 +360,7 @@ __all__ = [
     "scale_by_qhadam",
     "scale_by_radam",
     "scale_by_rmsprop",
+    "scale_by_rprop",
     "scale_by_sgd",
     "scale_by_shampoo",
     "scale_by_signum",

@@ -15,11 +15,13 @@ from . import (
     infinity,
     layerwise,
     long_memory,
+    low_rank,
     matrix,
     nesterov,
     reordered,
     sign,
     slow_ema,
+    stepsizes,
     variance,
 )
 
@@ -34,11 +36,13 @@ MODULES = (
     infinity,
     layerwise,
     long_memory,
+    low_rank,
     matrix,
     nesterov,
     reordered,
     sign,
     slow_ema,
+    stepsizes,
     variance,
 )
 FAMILIES = tuple(row for module in MODULES for row in module.ROWS)

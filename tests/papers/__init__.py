@@ -98,6 +98,10 @@ from .long_memory import (
     padam,
     padam_official,
 )
+from .low_rank import apollo_mini_or_adam as apollo_mini_or_adam
+from .low_rank import apollo_or_adam as apollo_or_adam
+from .low_rank import fira_or_adam as fira_or_adam
+from .low_rank import galore_or_adam as galore_or_adam
 from .matrix import adamuon_or_adam as adamuon_or_adam
 from .matrix import muon_or_adam as muon_or_adam
 from .matrix import shampoo_of_an_axis as shampoo_of_an_axis

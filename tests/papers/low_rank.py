@@ -11,8 +11,11 @@ subspace and are not rotated when P changes, so a sign of a singular vector matt
 `leading` fixes it.
 """
 
+import functools
+
 import numpy as np
 
+from .adam_forms import adam, adam_eps_hat
 from .form import at, divide, trajectory
 
 
@@ -262,3 +265,25 @@ def fira(
         theta = theta - eta * wide(direction)
         theta = theta - eta * at(weight_decay, k) * theta
         yield theta
+
+
+def adam_elsewhere(oracle, elsewhere=adam):
+    """A method for matrices larger than the rank, and Adam for the other leaves."""
+
+    @functools.wraps(oracle)
+    def either(theta, gradient, steps, *, learning_rate, rank=1, **keywords):
+        if np.ndim(theta) == 2 and min(theta.shape) > rank:
+            if oracle in (galore, fira):
+                keywords["rank"] = rank
+            keywords["learning_rate"] = learning_rate
+            return oracle(theta, gradient, steps, **keywords)
+        words = {k: keywords[k] for k in ("b1", "b2", "eps") if k in keywords}
+        return elsewhere(theta, gradient, steps, learning_rate=learning_rate, **words)
+
+    return either
+
+
+galore_or_adam = adam_elsewhere(galore)
+apollo_or_adam = adam_elsewhere(apollo)
+apollo_mini_or_adam = adam_elsewhere(apollo_mini)
+fira_or_adam = adam_elsewhere(fira, adam_eps_hat)

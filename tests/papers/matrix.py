@@ -309,7 +309,7 @@ adamuon_or_adam = adam_elsewhere(adamuon)
 
 
 def shampoo_of_an_axis(theta, gradient, steps, **keywords):
-    """Shampoo, a scalar being a vector of one entry: a tensor of order 0 has no axis."""
+    """Shampoo, a scalar being a vector of one entry."""
     shape = np.shape(theta)
 
     def along_an_axis(k, point):
