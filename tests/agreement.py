@@ -13,7 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from tests import papers
+
 STEPS = 66
+COUPLED = (papers.avagrad,)  # oracles of the whole tree
 ZERO = (0, 9, 10, 11, 30, 31, 40)
 TOLERANCE = 1e-12
 SHAPES = {"matrix": (3, 2), "vector": (4,), "scalar": ()}
@@ -35,8 +38,22 @@ def slope(size, point, noise, on):
     return on * size * (0.5 * point + noise)
 
 
+def couples_leaves(oracle):
+    """Whether an oracle, or the member it is of, needs the whole tree."""
+    member = getattr(getattr(oracle, "__self__", None), "member", None)
+    return oracle in COUPLED or getattr(member, "reach", "") == "global"
+
+
 def wanted(oracle, **keywords):
-    """The trajectory of an elementwise oracle, leaf by leaf."""
+    """The trajectory of an oracle, leaf by leaf where leaves are independent."""
+    if couples_leaves(oracle):
+
+        def slopes(k, points):
+            leaves = zip(SHAPES, points, strict=True)
+            return [slope(SIZE[n], p, NOISE[n][k], on(k)) for n, p in leaves]
+
+        paths = oracle([START[n] for n in SHAPES], slopes, STEPS, **keywords)
+        return dict(zip(SHAPES, paths, strict=True))
     return {
         name: oracle(
             START[name],

@@ -19,7 +19,7 @@ from tests.families import FAMILIES
 from tests.member import RATE, Member, Variant, kept
 
 SMALL = os.environ.get("ADAMX_GRID") != "full"
-"""The grid of dtypes is float32 alone, unless ADAMX_GRID=full."""
+"""Unless ADAMX_GRID=full, the laws run in float32 and on a sample of the members."""
 
 # A schedule is arithmetic on the number of steps already taken, so that one function
 # serves the traced int32 of a member and the plain integer of an oracle.
@@ -47,6 +47,10 @@ SCHEDULES: Mapping[str, Callable] = {
     "a": lambda k: 1.0 + 0.3 / (k + 1.0),
     "b": lambda k: 0.5 + 0.5 / (k + 1.0),
     "rho": lambda k: 0.95 - 0.5 / (k + 2.0),
+    "eta_minus": lambda k: 0.5 + 0.2 / (k + 1.0),
+    "eta_plus": lambda k: 1.2 - 0.1 / (k + 1.0),
+    "min_step_size": lambda k: 1e-4 / (k + 1.0),
+    "max_step_size": lambda k: 1.0 + 1.0 / (k + 1.0),
 }
 
 # Two ordinary values of each hyperparameter: for vmap, for arguments, for `tunable`.
@@ -74,6 +78,10 @@ PAIRS: Mapping[str, tuple[float, float]] = {
     "a": (1.27, 1.0),
     "b": (1.0, 0.5),
     "rho": (0.9, 0.6),
+    "eta_minus": (0.5, 0.7),
+    "eta_plus": (1.2, 1.1),
+    "min_step_size": (1e-6, 1e-3),
+    "max_step_size": (50.0, 1.0),
 }
 
 
@@ -289,16 +297,25 @@ def law_cases(where=lambda case: True):
 
 def sample():
     """For what is a matter of the lift alone: the story, and one member per reach."""
+    return cases(first_only=True, members=sampled())
+
+
+def sampled():
+    """The members of the story, and one of the family per reach."""
     reaches = {member.reach: member for member in reversed(FAMILIES)}
-    chosen = (*STORY, *reaches.values())
-    return cases(first_only=True, where=lambda case: case.member in chosen)
+    return (*STORY, *reaches.values())
 
 
-def cases(*, first_only=False, where=lambda case: True):
-    """The table as pytest parameters; `first_only` leaves one variant per member."""
+def cases(*, first_only=False, where=lambda case: True, members=None):
+    """The table as pytest parameters; `first_only` leaves one variant per member.
+
+    Without `members` they are all, or in the small grid those of `sampled`.
+    """
+    if members is None:
+        members = sampled() if SMALL else ALIASES
     return [
         pytest.param(case, id=str(case))
-        for member in ALIASES
+        for member in members
         for variant in member.variants[: 1 if first_only else None]
         if where(case := Case(member, variant))
     ]

@@ -21,12 +21,13 @@ from adamx import (
 )
 from tests import papers
 from tests.agreement import STEPS, assert_follows, followed, from_disk, wanted
-from tests.members import RATE, SCHEDULES, cases
+from tests.members import ALIASES, RATE, SCHEDULES, cases
 from tests.trees import grads, params
 
 pytestmark = [pytest.mark.oracle, pytest.mark.usefixtures("x64")]
-EVERY = pytest.mark.parametrize("case", cases())
-FIRST = pytest.mark.parametrize("case", cases(first_only=True))
+EVERY = pytest.mark.parametrize("case", cases(members=ALIASES))
+ONCE = cases(first_only=True, members=ALIASES)
+FIRST = pytest.mark.parametrize("case", ONCE)
 
 
 @EVERY
