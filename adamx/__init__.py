@@ -39,6 +39,7 @@ from .aliases.corrected import (
     scale_by_adamc,
     scale_by_adamd,
 )
+from .aliases.delayed import Shifted, adashift, scale_by_adashift
 from .aliases.differences import adan, mars, scale_by_adan, scale_by_mars
 from .aliases.eigenbasis import scale_by_shampoo, scale_by_soap, shampoo, soap
 from .aliases.free import dadapt_adamw, dog, dowg, prodigy
@@ -67,6 +68,7 @@ from .aliases.nesterov import (
     scale_by_nadam,
     scale_by_nadamw,
 )
+from .aliases.past_rates import PastRates, avagrad, scale_by_avagrad
 from .aliases.positive_negative import PositiveNegative, adapnm, scale_by_adapnm
 from .aliases.random_rank import (
     apollo,
@@ -220,6 +222,7 @@ __all__ = [
     "Not",
     "Orthogonalize",
     "ParamEma",
+    "PastRates",
     "PositiveNegative",
     "Power",
     "PowerDecay",
@@ -237,6 +240,7 @@ __all__ = [
     "ScaleByShape",
     "ScaledByChannel",
     "ScheduleFree",
+    "Shifted",
     "Sign",
     "Slot",
     "SlowWeights",
@@ -271,12 +275,14 @@ __all__ = [
     "adamw",
     "adan",
     "adapnm",
+    "adashift",
     "ademamix",
     "adopt",
     "alpha_warmup",
     "amsgrad",
     "apollo",
     "apollo_mini",
+    "avagrad",
     "b3_warmup",
     "by_column",
     "by_row",
@@ -337,11 +343,13 @@ __all__ = [
     "scale_by_adamw",
     "scale_by_adan",
     "scale_by_adapnm",
+    "scale_by_adashift",
     "scale_by_ademamix",
     "scale_by_adopt",
     "scale_by_amsgrad",
     "scale_by_apollo",
     "scale_by_apollo_mini",
+    "scale_by_avagrad",
     "scale_by_came",
     "scale_by_diffgrad",
     "scale_by_fira",
