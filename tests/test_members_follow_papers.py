@@ -26,8 +26,7 @@ from tests.trees import grads, params
 
 pytestmark = [pytest.mark.oracle, pytest.mark.usefixtures("x64")]
 EVERY = pytest.mark.parametrize("case", cases(members=ALIASES))
-ONCE = cases(first_only=True, members=ALIASES)
-FIRST = pytest.mark.parametrize("case", ONCE)
+FIRST = pytest.mark.parametrize("case", cases(first_only=True))
 
 
 @EVERY
@@ -77,7 +76,7 @@ def test_restored_from_constants_into_arrays(case):
 
     def make():
         legs.append(len(legs))
-        if len(legs) <= 2:  # traced first, then `init`
+        if len(legs) <= 2:  # `init`, then the first leg as it is traced
             return case.alias(**values)
         return case.alias(**{n: jnp.asarray(v) for n, v in values.items()})
 
@@ -181,8 +180,9 @@ def test_a_published_form_is_a_part_exchanged(form):
 def test_a_float32_run_stays_with_the_float64_run(case):
     """The largest difference over 200 steps on the same gradients.
 
-    In units of the last place of the largest update of the leaf. `float32_bound` of the
-    row is 4 unless it says why its slots gather a rounding at every step.
+    In units of the last place of the largest update of the leaf. Measured on the six of
+    the story: 0.6 (sgd) to 3.7 (adam). `float32_bound` of the row is 4 unless it says
+    why its slots gather a rounding at every step.
     """
     steps, unit = 200, np.finfo(np.float32).eps
     random = np.random.default_rng(7)
