@@ -39,6 +39,7 @@ from .aliases.corrected import (
     scale_by_adamc,
     scale_by_adamd,
 )
+from .aliases.curvature import adahessian, scale_by_adahessian, scale_by_sophia, sophia
 from .aliases.delayed import Shifted, adashift, scale_by_adashift
 from .aliases.differences import adan, mars, scale_by_adan, scale_by_mars
 from .aliases.eigenbasis import scale_by_shampoo, scale_by_soap, shampoo, soap
@@ -125,6 +126,7 @@ from .directed import cautious, grams
 from .directions import AddedToMean, Cautious, Centralize, Clamped, Counted, Grams, Sign
 from .eigenbases import AsB2, AveragedInverseRoots, InEigenbasis, InverseRoots
 from .element_rates import BoundedRate, CorrectedByRate, MomentalRate
+from .estimates import gauss_newton_bartlett_estimate, hutchinson_estimate
 from .factored import Confidence, Factored, PowerDecay
 from .hyper import schedule
 from .largest import Largest
@@ -262,6 +264,7 @@ __all__ = [
     "adadelta",
     "adafactor",
     "adagrad",
+    "adahessian",
     "adam",
     "adam_atan2",
     "adam_mini",
@@ -297,10 +300,12 @@ __all__ = [
     "fira",
     "fourth_root",
     "galore",
+    "gauss_newton_bartlett_estimate",
     "gpa",
     "gradient",
     "grams",
     "hidden_matrix",
+    "hutchinson_estimate",
     "hyperparams",
     "lamb",
     "laprop",
@@ -330,6 +335,7 @@ __all__ = [
     "scale_by_adadelta",
     "scale_by_adafactor",
     "scale_by_adagrad",
+    "scale_by_adahessian",
     "scale_by_adam",
     "scale_by_adam_atan2",
     "scale_by_adam_mini",
@@ -375,6 +381,7 @@ __all__ = [
     "scale_by_simplified_ademamix",
     "scale_by_sm3",
     "scale_by_soap",
+    "scale_by_sophia",
     "scale_by_stable_adamw",
     "scale_by_yogi",
     "schedule",
@@ -388,6 +395,7 @@ __all__ = [
     "simplified_ademamix",
     "sm3",
     "soap",
+    "sophia",
     "square",
     "stable_adamw",
     "stacked",
