@@ -12,7 +12,7 @@ from .aliases.adam import (
     scale_by_radam,
 )
 from .aliases.adaptive import adagrad, rmsprop, scale_by_adagrad, scale_by_rmsprop
-from .aliases.angle import adam_atan2, scale_by_adam_atan2
+from .aliases.angle import Angle, adam_atan2, scale_by_adam_atan2
 from .aliases.averages import (
     gpa,
     lookahead,
@@ -39,9 +39,24 @@ from .aliases.corrected import (
     scale_by_adamc,
     scale_by_adamd,
 )
-from .aliases.curvature import adahessian, scale_by_adahessian, scale_by_sophia, sophia
+from .aliases.curvature import (
+    OverCurvature,
+    RootCurvature,
+    adahessian,
+    over_inputs,
+    scale_by_adahessian,
+    scale_by_sophia,
+    sophia,
+)
 from .aliases.delayed import Shifted, adashift, scale_by_adashift
-from .aliases.differences import adan, mars, scale_by_adan, scale_by_mars
+from .aliases.differences import (
+    VarianceReduced,
+    WithDifference,
+    adan,
+    mars,
+    scale_by_adan,
+    scale_by_mars,
+)
 from .aliases.eigenbasis import scale_by_shampoo, scale_by_soap, shampoo, soap
 from .aliases.free import dadapt_adamw, dog, dowg, prodigy
 from .aliases.infinity import (
@@ -78,6 +93,8 @@ from .aliases.random_rank import (
     scale_by_apollo_mini,
 )
 from .aliases.reordered import (
+    AfterTheFirst,
+    ByPast,
     adopt,
     fourth_root,
     laprop,
@@ -91,8 +108,10 @@ from .aliases.restrained import (
     stable_adamw,
 )
 from .aliases.sgd import scale_by_sgd, sgd
-from .aliases.sign import lion, scale_by_lion, scale_by_signum, signum
+from .aliases.sign import TwoSpeeds, lion, scale_by_lion, scale_by_signum, signum
 from .aliases.slow_ema import (
+    Accumulated,
+    Mixed,
     ademamix,
     alpha_warmup,
     b3_warmup,
@@ -100,7 +119,14 @@ from .aliases.slow_ema import (
     scale_by_simplified_ademamix,
     simplified_ademamix,
 )
-from .aliases.stepsizes import adadelta, rprop, scale_by_adadelta, scale_by_rprop
+from .aliases.stepsizes import (
+    InUnitsOfSteps,
+    Resilient,
+    adadelta,
+    rprop,
+    scale_by_adadelta,
+    scale_by_rprop,
+)
 from .aliases.variance import (
     adabelief,
     msvag,
@@ -166,15 +192,19 @@ from .tunable import Tunable, Tuned, hyperparams, replace_hyperparams, tunable
 from .variances import Additive, Raised, VarianceAdapted
 
 __all__ = [
+    "Accumulated",
     "AdaptiveClip",
     "AddEps",
     "AddedToMean",
     "Additive",
+    "AfterTheFirst",
+    "Angle",
     "AsB2",
     "AveragedInverseRoots",
     "Blend",
     "BlockEma",
     "BoundedRate",
+    "ByPast",
     "ByRole",
     "Cautious",
     "CautiousWeightDecay",
@@ -205,6 +235,7 @@ __all__ = [
     "Identity",
     "InEigenbasis",
     "InSubspace",
+    "InUnitsOfSteps",
     "IndependentWeightDecay",
     "InverseRoots",
     "Largest",
@@ -217,12 +248,14 @@ __all__ = [
     "LookAhead",
     "Masked",
     "MaxEps",
+    "Mixed",
     "MomentalRate",
     "Nesterov",
     "NormEma",
     "NormalizeRms",
     "Not",
     "Orthogonalize",
+    "OverCurvature",
     "ParamEma",
     "PastRates",
     "PositiveNegative",
@@ -235,7 +268,9 @@ __all__ = [
     "ProximalWeightDecay",
     "Raised",
     "Rectified",
+    "Resilient",
     "Root",
+    "RootCurvature",
     "RootEps",
     "Rule",
     "ScaleByParameterRms",
@@ -255,9 +290,12 @@ __all__ = [
     "TrustRatio",
     "Tunable",
     "Tuned",
+    "TwoSpeeds",
     "VarianceAdapted",
+    "VarianceReduced",
     "WarmNesterov",
     "WeightDecay",
+    "WithDifference",
     "WithResidual",
     "adabelief",
     "adabound",
@@ -319,6 +357,7 @@ __all__ = [
     "nadamw",
     "novograd",
     "one_block",
+    "over_inputs",
     "padam",
     "param_ema",
     "prodigy",

@@ -33,6 +33,9 @@ ROWS = (
             "test_the_second_moment_follows_bfloat16_gradients_that_shrink": (
                 "b2 = 0.9999 forgets more slowly than the test runs"
             ),
+            "test_scale_invariance_as_eps_vanishes": (
+                "eps is a maximum: below it the invariance is exact"
+            ),
         },
     ),
     Member(
@@ -44,6 +47,11 @@ ROWS = (
         hypers=("b1", "b2", "eps", "weight_decay"),
         slots=("nu", "mu"),
         scale_free_from=1,
+        exempt={
+            "test_the_derivative_through_updates_at_a_zero_gradient_is_finite": (
+                "it is 1 / eps = 1e15 a step, and its cube is beyond float32"
+            ),
+        },
     ),
 )
 
