@@ -41,10 +41,18 @@ def shrink(length: Any, limit: Any) -> Any:
 
 
 def whole(x: Array, axis_name: Any) -> Array:
-    """The tensor put together from its shards along the first axis."""
+    """The tensor put together from its shards along the first axis.
+
+    By a sum of pieces and zeros: unlike `all_gather`, JAX then knows that all devices
+    have the same, and what is kept of it may leave `shard_map` as replicated.
+    """
     if axis_name is None:
         return x
-    return jax.lax.all_gather(x, axis_name, axis=0, tiled=True)
+    length = x.shape[0]
+    full = jnp.zeros((length * shards(axis_name), *x.shape[1:]), x.dtype)
+    start = jax.lax.axis_index(axis_name) * length
+    placed = jax.lax.dynamic_update_slice_in_dim(full, x, start, 0)
+    return jax.lax.psum(placed, axis_name)
 
 
 def own(x: Array, axis_name: Any) -> Array:

@@ -12,18 +12,14 @@ from .norms import norm, rms
 from .rule import Rule
 
 
-def identity(length: Any) -> Any:
-    """`z`, the scale of LAMB's paper."""
-    return length
-
-
 class TrustRatio(Rule):
     """`u ← η φ(‖θ‖) / (‖u‖ + ε) u`, one ratio for each tensor; 1 where a norm is 0.
 
     Args:
         trust_coefficient: η ≥ 0, the share of ‖θ‖ that a step of rate 1 has.
         eps: ε ≥ 0, added to ‖u‖.
-        phi: φ, a function of ‖θ‖, such as `lambda z: jnp.clip(z, 0.01, 10)`.
+        phi: φ, a function of ‖θ‖ such as `lambda z: jnp.clip(z, 0.01, 10)`; None for
+            ‖θ‖ itself.
         axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
 
     Reference: You, Gitman & Ginsburg, "Large batch training of convolutional networks",
@@ -33,7 +29,7 @@ class TrustRatio(Rule):
 
     trust_coefficient: hyper.Hyper = hyper.hyper(1.0, allowed=hyper.NON_NEGATIVE)
     eps: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
-    phi: Callable[[Any], Any] = hyper.option(identity)
+    phi: Callable[[Any], Any] | None = hyper.option(None)
     axis_name: Any = hyper.option(None)
 
     @property
@@ -49,7 +45,8 @@ class TrustRatio(Rule):
     def apply(
         self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
     ) -> tuple[Float[Array, "..."], Slots]:
-        above = self.phi(norm(leaf.param, self.axis_name))  # pyright: ignore[reportArgumentType]
+        above = norm(leaf.param, self.axis_name)  # pyright: ignore[reportArgumentType]
+        above = above if self.phi is None else self.phi(above)
         below = norm(update, self.axis_name)
         trusted = (above != 0) & (below != 0)
         below = jnp.where(trusted, below, 1) + self.eps

@@ -14,8 +14,9 @@ from jaxtyping import Array, Float
 from . import _checks
 from .chain import Chain, Foreign, chain
 from .leaf import Leaf, Slot, Slots
+from .masking import Masked
 from .masks import as_mask
-from .rule import Part, Rule, part
+from .rule import Part, Rule, as_rule, part
 
 
 class Stacked(Rule):
@@ -108,6 +109,8 @@ def stacked(tx: Any, mask: Any) -> Any:
     Raises:
         TypeError: `tx` is neither a rule nor a chain.
     """
+    if isinstance(tx, Masked):  # outside: a leaf it leaves out keeps no stack either
+        return Masked(as_rule("stacked", "tx", stacked(tx.part, mask)), tx.mask)
     if isinstance(tx, Rule):
         return Stacked(tx, mask) if tx.reach() != "elementwise" else tx
     if not isinstance(tx, Chain):

@@ -19,8 +19,6 @@ from ..moments import Ema, Identity
 from ..rule import Rule
 from ..spelling import alias
 
-ROLES = ByRole()
-
 
 @alias
 def scale_by_sm3(
@@ -86,7 +84,7 @@ def scale_by_adam_mini(
     b2: Hyper = 0.999,
     eps: Hyper | Eps = 1e-8,
     *,
-    blocks: Callable[[Any, Any], Any] = ROLES,
+    blocks: Callable[[Any, Any], Any] | None = None,
     axis_name: Any = None,
 ) -> Rule:
     """Adam-mini's direction: `adam_mini` without rate, sign and decay.
@@ -98,7 +96,7 @@ def scale_by_adam_mini(
     Reference: Zhang et al., "Adam-mini: use fewer learning rates to gain more", ICLR
     2025, Algorithm 1, arXiv:2406.16793.
     """
-    second = Debiased(BlockEma(b2, blocks, axis_name=axis_name))
+    second = Debiased(BlockEma(b2, blocks or ByRole(), axis_name=axis_name))
     return Precondition(Debiased(Ema(b1)), by=Root(second, eps))
 
 
@@ -111,7 +109,7 @@ def adam_mini(
     *,
     weight_decay: Hyper = 0.0,
     mask: Any = None,
-    blocks: Callable[[Any, Any], Any] = ROLES,
+    blocks: Callable[[Any, Any], Any] | None = None,
     axis_name: Any = None,
 ) -> Chain:
     """Adam-mini: Adam with one second moment for each block of a tensor.
@@ -129,8 +127,9 @@ def adam_mini(
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
         blocks: a function of a leaf's path and shape that returns the number of blocks
-            along each axis. `ByRole(heads=12)`: by head for queries and keys, by token
-            for embeddings, by output neuron for other kernels, one block for the rest.
+            along each axis; None for `ByRole()`. `ByRole(heads=12)`: by head for queries
+            and keys, by token for embeddings, by output neuron for other kernels, one
+            block for the rest.
         axis_name: inside `shard_map`, the mesh axes over which the first axis is split.
 
     State: `mu` (m), 4 bytes per parameter, and `nu` (v), 4 bytes per block, from 0.

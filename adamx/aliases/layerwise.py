@@ -16,7 +16,7 @@ from ..layer_rules import LocalRate, NormEma
 from ..learning_rate import LearningRate
 from ..moments import Ema, HeavyBall, Identity, square
 from ..rule import Rule
-from ..scaling import TrustRatio, identity
+from ..scaling import TrustRatio
 from ..spelling import alias
 
 
@@ -31,7 +31,7 @@ def scale_by_lamb(
     b2: Hyper = 0.999,
     eps: Hyper | Eps = 1e-6,
     *,
-    phi: Callable[[Any], Any] = identity,
+    phi: Callable[[Any], Any] | None = None,
     axis_name: Any = None,
 ) -> Chain:
     """LAMB's direction without decay: `lamb` without rate and sign.
@@ -55,7 +55,7 @@ def lamb(
     *,
     weight_decay: Hyper = 0.0,
     mask: Any = None,
-    phi: Callable[[Any], Any] = identity,
+    phi: Callable[[Any], Any] | None = None,
     axis_name: Any = None,
 ) -> Chain:
     """LAMB: AdamW whose step is as long, for each tensor, as the tensor itself.
@@ -71,7 +71,8 @@ def lamb(
         weight_decay: λ ≥ 0.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
-        phi: φ, a function of ‖θ‖, such as `lambda z: jnp.clip(z, 0.01, 10)`.
+        phi: φ, a function of ‖θ‖ such as `lambda z: jnp.clip(z, 0.01, 10)`; None for
+            ‖θ‖ itself.
         axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
 
     State: `mu` (m), `nu` (v), from 0; 8 bytes per parameter, and the count.

@@ -26,6 +26,10 @@ from ..spelling import alias
 Coefficients = tuple[float, float, float]
 
 
+def _selected(muon_mask: Any) -> Any:
+    return hidden_matrix if muon_mask is None else muon_mask
+
+
 def _momentum(beta: Hyper, nesterov: bool) -> Rule:
     average = Ema(beta, name="momentum", public="beta")
     return LookAhead(average) if nesterov else average
@@ -35,7 +39,7 @@ def _rest(muon_mask: Any, b1: Hyper, b2: Hyper, eps: Hyper | Eps) -> Rule:
     """Adam for the leaves that are not Muon's."""
     mean = Debiased(Ema(b1, public="adam_b1"))
     second = Debiased(Ema(b2, square, "nu", public="adam_b2"))
-    return Masked(Precondition(mean, by=Root(second, eps)), Not(muon_mask))
+    return Masked(Precondition(mean, by=Root(second, eps)), Not(_selected(muon_mask)))
 
 
 def _finish(
@@ -48,6 +52,7 @@ def _finish(
     adam_weight_decay: Hyper,
 ) -> Chain:
     """Decay and rate, for each of the two kinds of leaves."""
+    muon_mask = _selected(muon_mask)
     parts: list[Any] = [direction, Masked(WeightDecay(weight_decay, mask), muon_mask)]
     if not is_zero(adam_weight_decay):
         decay = WeightDecay(adam_weight_decay, mask)
@@ -71,7 +76,7 @@ def scale_by_muon(
     nesterov: bool = True,
     consistent_rms: Hyper | None = None,
     out_axis: int = -1,
-    muon_mask: Any = hidden_matrix,
+    muon_mask: Any = None,
     adam_b1: Hyper = 0.9,
     adam_b2: Hyper = 0.999,
     adam_eps: Hyper | Eps = 1e-8,
@@ -93,7 +98,7 @@ def scale_by_muon(
         ScaleByShape(consistent_rms, out_axis=out_axis, axis_name=axis_name),
     )
     rest = _rest(muon_mask, adam_b1, adam_b2, adam_eps)
-    return chain(Masked(hidden, muon_mask), rest)
+    return chain(Masked(hidden, _selected(muon_mask)), rest)
 
 
 @alias
@@ -109,7 +114,7 @@ def muon(
     nesterov: bool = True,
     consistent_rms: Hyper | None = None,
     out_axis: int = -1,
-    muon_mask: Any = hidden_matrix,
+    muon_mask: Any = None,
     adam_learning_rate: Hyper | None = None,
     adam_b1: Hyper = 0.9,
     adam_b2: Hyper = 0.999,
@@ -135,8 +140,8 @@ def muon(
         nesterov: M = B without it.
         consistent_rms: 0.2 scales by 0.2 sqrt(max(out, in)) instead (Liu et al.).
         out_axis: the axis of the outputs: -1 for (in, out), 0 for torch's (out, in).
-        muon_mask: Muon's leaves, as `mask`. `hidden_matrix`: two axes, and no `embed`
-            or `head` in the path, nor a segment wte, wpe, logits, output.
+        muon_mask: Muon's leaves, as `mask`; None for `hidden_matrix`: two axes, and no
+            `embed` or `head` in the path, nor a segment wte, wpe, logits, output.
         adam_learning_rate: the rate of the others; None for the same.
         adam_b1: β₁ of Adam; adam_b2: its β₂; adam_eps: its ε or eps kind.
         adam_weight_decay: λ ≥ 0 of the others.
@@ -192,7 +197,7 @@ def scale_by_adamuon(
     coefficients: Coefficients = QUINTIC,
     ns_steps: int = 5,
     eps_rms: Hyper = 0.0,
-    muon_mask: Any = hidden_matrix,
+    muon_mask: Any = None,
     adam_b1: Hyper = 0.9,
     adam_b2: Hyper = 0.999,
     adam_eps: Hyper | Eps = 1e-8,
@@ -217,7 +222,7 @@ def scale_by_adamuon(
         NormalizeRms(0.2, eps_rms, axis_name=axis_name),
     )
     rest = _rest(muon_mask, adam_b1, adam_b2, adam_eps)
-    return chain(Masked(hidden, muon_mask), rest)
+    return chain(Masked(hidden, _selected(muon_mask)), rest)
 
 
 @alias
@@ -233,7 +238,7 @@ def adamuon(
     coefficients: Coefficients = QUINTIC,
     ns_steps: int = 5,
     eps_rms: Hyper = 0.0,
-    muon_mask: Any = hidden_matrix,
+    muon_mask: Any = None,
     adam_learning_rate: Hyper | None = None,
     adam_b1: Hyper = 0.9,
     adam_b2: Hyper = 0.999,

@@ -5,7 +5,7 @@ from adamx import HatEps
 from tests import papers
 from tests.member import RATE, Member, Variant
 
-from .compact import SHARD, SMALLER
+from .compact import SHARD, SMALLER, STATIC
 
 ROUNDING = {
     name: "eigenvectors amplify rounding by the inverse of a gap of eigenvalues"
@@ -41,7 +41,7 @@ ROWS = (
         hypers=(),
         slots=("left", "right"),
         reach="per tensor",
-        exempt=SHARD | SMALLER | ROUNDING,
+        exempt=SHARD | SMALLER | STATIC | ROUNDING,
     ),
     Member(
         "soap",
@@ -66,7 +66,7 @@ ROWS = (
         hypers=("b1", "b2", "eps", "weight_decay"),
         slots=("mu", "nu", "left", "right", "left_basis", "right_basis"),
         reach="per tensor",
-        exempt=SHARD | SMALLER | ROUNDING | CONSTANT,
+        exempt=SHARD | SMALLER | STATIC | ROUNDING | CONSTANT,
     ),
 )
 

@@ -32,6 +32,13 @@ DERIVATIVE = {
         "it jumps where a threshold is passed"
     )
 }
+STATIC = {
+    name: "its channel_axis is an integer, which inject_hyperparams must be told"
+    for name in (
+        "test_inject_hyperparams",
+        "test_inject_hyperparams_changes_without_a_recompile",
+    )
+}
 NOVOGRAD = {"b1": 0.9, "b2": 0.25, "eps": 1e-6}  # Optax's
 
 ROWS = (
@@ -71,7 +78,10 @@ ROWS = (
         | {
             "test_scale_by_is_the_alias_without_rate_and_decay": (
                 "its rate is inside the momentum, so a ratio of 1 is too"
-            )
+            ),
+            "test_inject_hyperparams": (
+                "its rate is inside the momentum: a rate of 0 does not stop it at once"
+            ),
         },
     ),
     Member(
@@ -121,7 +131,7 @@ ROWS = (
         slots=("mu", "nu"),
         scale_free_from=1,
         reach="per tensor",
-        exempt=SHARD | READS,
+        exempt=SHARD | READS | STATIC,
     ),
 )
 

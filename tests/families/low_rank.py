@@ -11,7 +11,7 @@ import adamx
 from tests import papers
 from tests.member import RATE, Member, Variant
 
-from .compact import NO_KINDS, SHARD, SMALLER
+from .compact import NO_KINDS, SHARD, SMALLER, STATIC
 
 LOW = {"rank": 1, "update_proj_gap": 7}
 
@@ -41,7 +41,7 @@ ROWS = (
         hypers=("b1", "b2", "eps"),
         slots=("mu", "nu", "projection"),
         reach="per tensor",
-        exempt=SHARD | SMALLER,
+        exempt=SHARD | SMALLER | STATIC,
     ),
     Member(
         "fira",
@@ -57,7 +57,7 @@ ROWS = (
         hypers=("b1", "b2"),
         slots=("mu", "nu", "projection", "length"),
         reach="per tensor",
-        exempt=SHARD | SMALLER | NO_KINDS,
+        exempt=SHARD | SMALLER | STATIC | NO_KINDS,
     ),
     Member(
         "apollo",
@@ -79,7 +79,7 @@ ROWS = (
         hypers=("b1", "b2", "eps"),
         slots=("mu", "nu", "length"),
         reach="per tensor",
-        exempt=SHARD | SMALLER,
+        exempt=SHARD | SMALLER | STATIC,
     ),
     Member(
         "apollo_mini",
@@ -94,7 +94,7 @@ ROWS = (
         hypers=("b1", "b2", "eps"),
         slots=("mu", "nu", "length"),
         reach="per tensor",
-        exempt=SHARD | SMALLER,
+        exempt=SHARD | SMALLER | STATIC,
     ),
 )
 

@@ -14,7 +14,7 @@ from adamx import (
 from tests import papers
 from tests.member import RATE, Member, Variant
 
-from .compact import SHARD, SMALLER
+from .compact import SHARD, SMALLER, STATIC
 
 ROWS = (
     Member(
@@ -35,7 +35,7 @@ ROWS = (
         hypers=("beta", "weight_decay"),
         slots=("momentum", "mu", "nu"),
         reach="per tensor",
-        exempt=SHARD | SMALLER,
+        exempt=SHARD | SMALLER | STATIC,
     ),
     Member(
         "adamuon",
@@ -51,7 +51,7 @@ ROWS = (
         hypers=("beta", "eps", "weight_decay"),
         slots=("momentum", "orthogonal_nu", "mu", "nu"),
         reach="per tensor",
-        exempt=SHARD | SMALLER,
+        exempt=SHARD | SMALLER | STATIC,
     ),
 )
 
