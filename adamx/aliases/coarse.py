@@ -127,9 +127,9 @@ def adam_mini(
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
         blocks: a function of a leaf's path and shape that returns the number of blocks
-            along each axis; None for `ByRole()`. `ByRole(heads=12)`: by head for queries
-            and keys, by token for embeddings, by output neuron for other kernels, one
-            block for the rest.
+            along each axis; None for `ByRole()`. `ByRole(heads=12)`: by head for
+            queries and keys, by token for embeddings, by output neuron for other
+            kernels, one block for the rest.
         axis_name: inside `shard_map`, the mesh axes over which the first axis is split.
 
     State: `mu` (m), 4 bytes per parameter, and `nu` (v), 4 bytes per block, from 0.

@@ -57,11 +57,6 @@ ROWS = (
                     "b2": 0.9,
                 },
             ),
-            Variant(
-                "released",
-                {"eps": HatEps(1e-8), "sort": True},
-                oracle_keywords={},
-            ),
         ),
         hypers=("b1", "b2", "eps", "weight_decay"),
         slots=("mu", "nu", "left", "right", "left_basis", "right_basis"),
@@ -86,5 +81,13 @@ MUTANTS = {
     "soap: in no basis": (
         (papers.soap, PAPER),
         lambda: adamx.soap(RATE, max_dim=0),
+    ),
+}
+
+COMPOSED = {
+    "soap of its authors' code, without decay": (
+        lambda: adamx.soap(RATE, eps=HatEps(1e-8), sort=True),
+        papers.soap,
+        {},
     ),
 }
