@@ -19,7 +19,7 @@ _SPELLED = {
     "nu_dtype": _DTYPE,
     "accumulator_dtype": _DTYPE,
     "eps_root": "Pass eps=RootEps(eps_root, eps)",
-    "eps_in_sqrt": "Pass eps=RootEps(eps) for an eps inside the root; it stands outside",
+    "eps_in_sqrt": "Pass eps=RootEps(eps) for an eps inside the root",
     "initial_accumulator_value": "Pass initial_accumulator=",
     "initial_scale": "Averages start at 0",
     "bias_correction": "Wrap the moment in Debiased(...) to correct it",

@@ -6,7 +6,7 @@ from its parameters.
 
 from typing import Any
 
-from ..averaging import SlowWeights, ParamEma, PrimalAverage, ScheduleFree
+from ..averaging import ParamEma, PrimalAverage, ScheduleFree, SlowWeights
 from ..bias_correction import Debiased
 from ..chain import Chain, chain
 from ..decay import WeightDecay

@@ -143,7 +143,8 @@ def soap(
 
     Args:
         learning_rate: α ≥ 0, in units of the parameter.
-        b1: β₁ in [0, 1); b2: β₂ in [0, 1).
+        b1: β₁ in [0, 1).
+        b2: β₂ in [0, 1).
         shampoo_beta: β in [0, 1); None for β₂.
         eps: ε ≥ 0 in units of the gradient, or an eps kind; `HatEps(1e-8)` is the
             authors' code.

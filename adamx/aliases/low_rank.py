@@ -73,7 +73,8 @@ def galore(
         rank: r; leaves with an axis of at most r are plain Adam's.
         update_proj_gap: T.
         scale: s ≥ 0; the paper has 0.25.
-        b1: β₁ in [0, 1); b2: β₂ in [0, 1).
+        b1: β₁ in [0, 1).
+        b2: β₂ in [0, 1).
         eps: ε ≥ 0 in units of the gradient, or an eps kind; `HatEps(1e-6)` is the
             authors' code.
         weight_decay: λ ≥ 0.
@@ -162,7 +163,8 @@ def fira(
         rank: r; leaves with an axis of at most r are plain Adam's.
         update_proj_gap: T, the steps between two projections.
         scale: s ≥ 0.
-        b1: β₁ in [0, 1); b2: β₂ in [0, 1).
+        b1: β₁ in [0, 1).
+        b2: β₂ in [0, 1).
         eps: ε ≥ 0, before the correction (`HatEps`) and added to the lengths.
         growth: γ ≥ 1 of the limiter, or None for none. After a step of zero gradient S
             grows again from γ ε by a factor γ a step.

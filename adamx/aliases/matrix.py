@@ -1,8 +1,7 @@
 """Matrices as one thing, and Adam for what is none: Muon, AdaMuon.
 
-Inside `shard_map` pass `axis_name`, the mesh axis over which the rows of the leaves are
-split; matrices are gathered. Stacked layers: give `adamx.stacked` the (layers, m, n)
-leaves, and `muon_mask` a predicate that selects them.
+Matrices are gathered over `axis_name` inside `shard_map`. Stacked layers: give
+`adamx.stacked` the (layers, m, n) leaves, and `muon_mask` a predicate for them.
 """
 
 from typing import Any
@@ -23,12 +22,6 @@ from ..orthogonal import NormalizeRms, Orthogonalize, ScaleByShape, hidden_matri
 from ..rule import Rule
 from ..spelling import alias
 
-Coefficients = tuple[float, float, float]
-
-
-def _selected(muon_mask: Any) -> Any:
-    return hidden_matrix if muon_mask is None else muon_mask
-
 
 def _momentum(beta: Hyper, nesterov: bool) -> Rule:
     average = Ema(beta, name="momentum", public="beta")
@@ -37,9 +30,9 @@ def _momentum(beta: Hyper, nesterov: bool) -> Rule:
 
 def _rest(muon_mask: Any, b1: Hyper, b2: Hyper, eps: Hyper | Eps) -> Rule:
     """Adam for the leaves that are not Muon's."""
-    mean = Debiased(Ema(b1, public="adam_b1"))
-    second = Debiased(Ema(b2, square, "nu", public="adam_b2"))
-    return Masked(Precondition(mean, by=Root(second, eps)), Not(_selected(muon_mask)))
+    root = Root(Debiased(Ema(b2, square, "nu", public="adam_b2")), eps)
+    adam = Precondition(Debiased(Ema(b1, public="adam_b1")), by=root)
+    return Masked(adam, Not(muon_mask))
 
 
 def _finish(
@@ -52,11 +45,9 @@ def _finish(
     adam_weight_decay: Hyper,
 ) -> Chain:
     """Decay and rate, for each of the two kinds of leaves."""
-    muon_mask = _selected(muon_mask)
-    parts: list[Any] = [direction, Masked(WeightDecay(weight_decay, mask), muon_mask)]
+    parts: list = [direction, Masked(WeightDecay(weight_decay, mask), muon_mask)]
     if not is_zero(adam_weight_decay):
-        decay = WeightDecay(adam_weight_decay, mask)
-        parts.append(Masked(decay, Not(muon_mask)))
+        parts.append(Masked(WeightDecay(adam_weight_decay, mask), Not(muon_mask)))
     if adam_learning_rate is None:
         return chain(*parts, LearningRate(learning_rate))
     return chain(
@@ -68,7 +59,7 @@ def _finish(
 
 @alias
 def scale_by_muon(
-    coefficients: Coefficients = QUINTIC,
+    coefficients: tuple = QUINTIC,
     ns_steps: int = 5,
     beta: Hyper = 0.95,
     eps: Hyper = 1e-7,
@@ -76,7 +67,7 @@ def scale_by_muon(
     nesterov: bool = True,
     consistent_rms: Hyper | None = None,
     out_axis: int = -1,
-    muon_mask: Any = None,
+    muon_mask: Any = hidden_matrix,
     adam_b1: Hyper = 0.9,
     adam_b2: Hyper = 0.999,
     adam_eps: Hyper | Eps = 1e-8,
@@ -86,8 +77,7 @@ def scale_by_muon(
 
     Args: as in `muon`.
 
-    State: `momentum` for Muon's leaves, `mu`, `nu` for the others; 4 and 8 bytes per
-    parameter.
+    State: `momentum` for Muon's leaves, 4 bytes a parameter; `mu`, `nu` for the others.
 
     Reference: Jordan et al., "Muon: an optimizer for hidden layers in neural networks",
     2024, kellerjordan.github.io/posts/muon.
@@ -98,13 +88,13 @@ def scale_by_muon(
         ScaleByShape(consistent_rms, out_axis=out_axis, axis_name=axis_name),
     )
     rest = _rest(muon_mask, adam_b1, adam_b2, adam_eps)
-    return chain(Masked(hidden, _selected(muon_mask)), rest)
+    return chain(Masked(hidden, muon_mask), rest)
 
 
 @alias
 def muon(
     learning_rate: Hyper = 0.02,
-    coefficients: Coefficients = QUINTIC,
+    coefficients: tuple = QUINTIC,
     ns_steps: int = 5,
     beta: Hyper = 0.95,
     eps: Hyper = 1e-7,
@@ -114,7 +104,7 @@ def muon(
     nesterov: bool = True,
     consistent_rms: Hyper | None = None,
     out_axis: int = -1,
-    muon_mask: Any = None,
+    muon_mask: Any = hidden_matrix,
     adam_learning_rate: Hyper | None = None,
     adam_b1: Hyper = 0.9,
     adam_b2: Hyper = 0.999,
@@ -140,10 +130,12 @@ def muon(
         nesterov: M = B without it.
         consistent_rms: 0.2 scales by 0.2 sqrt(max(out, in)) instead (Liu et al.).
         out_axis: the axis of the outputs: -1 for (in, out), 0 for torch's (out, in).
-        muon_mask: Muon's leaves, as `mask`; None for `hidden_matrix`: two axes, and no
+        muon_mask: Muon's leaves, as `mask`; `hidden_matrix` selects two axes, and no
             `embed` or `head` in the path, nor a segment wte, wpe, logits, output.
         adam_learning_rate: the rate of the others; None for the same.
-        adam_b1: β₁ of Adam; adam_b2: its β₂; adam_eps: its ε or eps kind.
+        adam_b1: β₁ of Adam.
+        adam_b2: β₂ of Adam.
+        adam_eps: ε of Adam, or an eps kind.
         adam_weight_decay: λ ≥ 0 of the others.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
@@ -156,7 +148,6 @@ def muon(
 
     Raises:
         ValueError: an argument out of its range, or a Muon leaf that is no matrix.
-        TypeError: an argument that is no number, array or schedule.
 
     Reference: Jordan et al., "Muon: an optimizer for hidden layers in neural networks",
     2024, kellerjordan.github.io/posts/muon; Liu et al., "Muon is scalable for LLM
@@ -194,10 +185,10 @@ def scale_by_adamuon(
     *,
     nesterov: bool = False,
     sign: bool = True,
-    coefficients: Coefficients = QUINTIC,
+    coefficients: tuple = QUINTIC,
     ns_steps: int = 5,
     eps_rms: Hyper = 0.0,
-    muon_mask: Any = None,
+    muon_mask: Any = hidden_matrix,
     adam_b1: Hyper = 0.9,
     adam_b2: Hyper = 0.999,
     adam_eps: Hyper | Eps = 1e-8,
@@ -207,8 +198,7 @@ def scale_by_adamuon(
 
     Args: as in `adamuon`.
 
-    State: `momentum`, `orthogonal_nu` for matrices, `mu`, `nu` for the others; 8 bytes
-    per parameter.
+    State: `momentum`, `orthogonal_nu` for matrices, `mu`, `nu` for the others; 8 bytes.
 
     Reference: Si, Zhang & Shen, "AdaMuon: adaptive Muon optimizer", 2025, Algorithm 1,
     arXiv:2507.11005.
@@ -222,7 +212,7 @@ def scale_by_adamuon(
         NormalizeRms(0.2, eps_rms, axis_name=axis_name),
     )
     rest = _rest(muon_mask, adam_b1, adam_b2, adam_eps)
-    return chain(Masked(hidden, _selected(muon_mask)), rest)
+    return chain(Masked(hidden, muon_mask), rest)
 
 
 @alias
@@ -235,10 +225,10 @@ def adamuon(
     mask: Any = None,
     nesterov: bool = False,
     sign: bool = True,
-    coefficients: Coefficients = QUINTIC,
+    coefficients: tuple = QUINTIC,
     ns_steps: int = 5,
     eps_rms: Hyper = 0.0,
-    muon_mask: Any = None,
+    muon_mask: Any = hidden_matrix,
     adam_learning_rate: Hyper | None = None,
     adam_b1: Hyper = 0.9,
     adam_b2: Hyper = 0.999,
@@ -256,11 +246,20 @@ def adamuon(
         learning_rate: α ≥ 0, in units of the parameter, as AdamW's.
         beta: β in [0, 1), the decay of both averages.
         eps: ε ≥ 0 in units of O, or an eps kind.
+        weight_decay: λ ≥ 0, for the matrices.
+        mask: the leaves that decay, as in `muon`.
         nesterov: (1 - β) G + β M inside the sign, as the authors' code.
         sign: without it, version 1 of the paper.
+        coefficients: of the iteration, as in `muon`.
+        ns_steps: the number of iterations.
         eps_rms: added to ‖Ô‖; the authors' code has 1e-8.
-
-    The others are those of `muon`.
+        muon_mask: the matrices, as in `muon`.
+        adam_learning_rate: the rate of the others; None for the same.
+        adam_b1: β₁ of Adam.
+        adam_b2: β₂ of Adam.
+        adam_eps: ε of Adam, or an eps kind.
+        adam_weight_decay: λ ≥ 0 of the others.
+        axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
     State: `momentum` (M), `orthogonal_nu` (V), from 0, for matrices; `mu`, `nu` for the
     other leaves; 8 bytes per parameter.
@@ -269,7 +268,6 @@ def adamuon(
 
     Raises:
         ValueError: an argument out of its range, or a Muon leaf that is no matrix.
-        TypeError: an argument that is no number, array or schedule.
 
     Reference: Si, Zhang & Shen, "AdaMuon: adaptive Muon optimizer", 2025, Algorithm 1,
     arXiv:2507.11005.

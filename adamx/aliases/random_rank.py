@@ -89,7 +89,8 @@ def apollo(
         rank: r; leaves with an axis of at most r are plain Adam's.
         update_proj_gap: T.
         scale: s ≥ 0; the authors' code multiplies by the root of its own `scale`.
-        b1: β₁ in [0, 1); b2: β₂ in [0, 1).
+        b1: β₁ in [0, 1).
+        b2: β₂ in [0, 1).
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
         eps_norm: ε' ≥ 0, added to the lengths, as in the authors' code.
         growth: γ ≥ 1 of the limiter, or None for none. After a step of zero gradient S
@@ -191,7 +192,19 @@ def apollo_mini(
         S = ‖N‖ / (‖R‖ + ε') G, limited as in `fira`
         θ ← θ - α (sqrt(128) S + λ θ)
 
-    Args: as in `apollo`; `scale` is sqrt(128).
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter.
+        update_proj_gap: the steps between two draws of P.
+        scale: s ≥ 0, sqrt(128).
+        b1: β₁ in [0, 1).
+        b2: β₂ in [0, 1).
+        eps: ε ≥ 0 in units of the gradient, or an eps kind.
+        eps_norm: ε' ≥ 0, added to the lengths.
+        growth: γ ≥ 1 of the limiter, or None for none.
+        seed: of the projections.
+        weight_decay: λ ≥ 0.
+        mask: the leaves that decay, as in `apollo`.
+        axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
     State: `mu`, `nu`, from 0, n numbers each of an (m, n) matrix, m ≤ n; `length`, one.
 
