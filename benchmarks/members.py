@@ -72,5 +72,23 @@ MEMBERS = {
             lambda: optax.radam(RATE),
             "threshold 5; where rho equals it exactly, only Optax rectifies",
         ),
+        Member("adamax", 2, lambda: adamx.adamax(RATE), lambda: optax.adamax(RATE)),
+        Member("adamaxw", 2, lambda: adamx.adamaxw(RATE), lambda: optax.adamaxw(RATE)),
+        Member("nadam", 2, lambda: adamx.nadam(RATE), lambda: optax.nadam(RATE)),
+        Member("nadamw", 2, lambda: adamx.nadamw(RATE), lambda: optax.nadamw(RATE)),
+        Member("amsgrad", 3, lambda: adamx.amsgrad(RATE), lambda: optax.amsgrad(RATE)),
+        Member(
+            "adabelief", 2, lambda: adamx.adabelief(RATE), lambda: optax.adabelief(RATE)
+        ),
+        Member(
+            "yogi",
+            2,
+            lambda: adamx.yogi(RATE, initial_accumulator=0.0),
+            lambda: optax.chain(
+                optax.scale_by_yogi(initial_accumulator_value=0.0),
+                optax.scale_by_learning_rate(RATE),
+            ),
+            "both averages from 0 (Optax starts both at 1e-6, adamx the second)",
+        ),
     )
 }
