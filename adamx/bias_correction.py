@@ -58,6 +58,10 @@ class Debiased(Rule):
     def _weight(self) -> str:
         return f"{self.name}_weight"
 
+    @property
+    def _correction(self) -> str:
+        return f"{self.name}_correction"
+
     def slots(self) -> dict[str, Slot]:
         slots = self.moment.slots()
         if not hyper.is_constant(self.decay):
@@ -76,13 +80,15 @@ class Debiased(Rule):
             weight = lerp(kept[self._weight], jnp.ones_like(count), self.decay)
         else:
             weight = one_minus_power(self.decay, count)
-        return self.moment.tick(kept, count) | {self._weight: weight}
+        known = {self._weight: weight, self._correction: 1 / weight}
+        return self.moment.tick(kept, count) | known
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
     ) -> tuple[Float[Array, "..."], Slots]:
         m, slots = self.moment.apply(update, slots, leaf)
-        return m / leaf.shared[self._weight], slots
+        # a product: XLA divides every element by a scalar that several leaves share
+        return m * leaf.shared[self._correction], slots
 
 
 class Rectified(Rule):
@@ -125,8 +131,7 @@ class Rectified(Rule):
     def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         decay = self.denominator.moment.decay
         rho_t, rho_inf = rho(decay, count)
-        r = rectifier(rho_t, rho_inf)
-        trusted = jnp.where(rho_t > self.threshold, r, 0)  # 0: not trusted
+        trusted = rectifier(rho_t, rho_inf, self.threshold)  # 0: not trusted
         return self.denominator.tick(kept, count) | {self._factor: trusted}
 
     def apply(

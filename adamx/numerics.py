@@ -7,6 +7,7 @@ that `tests/test_numerics.py` checks against 50-digit arithmetic.
 import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -57,16 +58,32 @@ def one_minus_power(base: Any, exponent: Array) -> Array:
     return -jnp.expm1(-exponent * negative_log(base))
 
 
+@jax.custom_jvp
 def safe_sqrt(x: Array) -> Array:
     """`sqrt(x)` with derivative 0 at 0, where the true one is infinite."""
-    positive = x != 0  # a negative or NaN input stays visible as NaN
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0)
+    return jnp.sqrt(x)
 
 
+@safe_sqrt.defjvp
+def _(primals: tuple, tangents: tuple) -> tuple:
+    (x,), (dx,) = primals, tangents
+    root = safe_sqrt(x)
+    none = x == 0
+    return root, jnp.where(none, 0, dx / jnp.where(none, 1, 2 * root))
+
+
+@jax.custom_jvp
 def safe_divide(x: Array, y: Array) -> Array:
     """`x / y`, with 0 / 0 = 0 (and derivative 0 there); x / 0 stays infinite."""
+    return x / jnp.where((x == 0) & (y == 0), 1, y)
+
+
+@safe_divide.defjvp
+def _(primals: tuple, tangents: tuple) -> tuple:
+    (x, y), (dx, dy) = primals, tangents
     none = (x == 0) & (y == 0)
-    return jnp.where(none, 0, x / jnp.where(none, 1, y))
+    ratio = safe_divide(x, y)
+    return ratio, jnp.where(none, 0, (dx - ratio * dy) / jnp.where(none, 1, y))
 
 
 def rho(base: Any, t: Array) -> tuple[Array, Any]:
@@ -105,15 +122,16 @@ def _coth_exact(x: float) -> float:
     return 0.5 / math.tanh(x / 2) - 1 / x
 
 
-def rectifier(rho_t: Array, rho_inf: Any) -> Array:
+def rectifier(rho_t: Array, rho_inf: Any, threshold: Any = 4.0) -> Array:
     """RAdam's r_t (Liu et al., Algorithm 2), 0 where ρ_t ≤ 4 and it is not defined.
 
     r_t = sqrt(((ρ_t - 4)(ρ_t - 2) ρ_∞) / ((ρ_∞ - 4)(ρ_∞ - 2) ρ_t))
     """
     if isinstance(rho_inf, float) and rho_inf <= 4:
         return jnp.zeros_like(rho_t)
-    defined = rho_t > 4
+    defined = rho_t > threshold
     rho_t = jnp.where(defined, rho_t, 5)  # keeps the branch not taken finite
     rho_inf = jnp.where(defined, rho_inf, 9)
     over = (rho_t - 4) / (rho_inf - 4) * ((rho_t - 2) / (rho_inf - 2))
-    return jnp.where(defined, jnp.sqrt(over * (rho_inf / rho_t)), 0)
+    # the root last: XLA repeats cheap arithmetic in every leaf, but no root
+    return safe_sqrt(jnp.where(defined, over * (rho_inf / rho_t), 0))
