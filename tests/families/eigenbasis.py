@@ -25,6 +25,11 @@ CONSTANT = {
         "its bases are constants in derivatives"
     )
 }
+SKIPS = {
+    "test_jit_of_update_on_equal_transforms_with_arrays_traces_once": (
+        "the first step moves nothing, whatever the rate"
+    )
+}
 PAPER = {"released": False}
 
 ROWS = (
@@ -61,7 +66,7 @@ ROWS = (
         hypers=("b1", "b2", "eps", "weight_decay"),
         slots=("mu", "nu", "left", "right", "left_basis", "right_basis"),
         reach="per tensor",
-        exempt=SHARD | SMALLER | STATIC | ROUNDING | CONSTANT,
+        exempt=SHARD | SMALLER | STATIC | ROUNDING | CONSTANT | SKIPS,
     ),
 )
 
