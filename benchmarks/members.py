@@ -90,5 +90,30 @@ MEMBERS = {
             ),
             "both averages from 0 (Optax starts both at 1e-6, adamx the second)",
         ),
+        Member("lion", 1, lambda: adamx.lion(RATE), lambda: optax.lion(RATE)),
+        Member("signum", 1, lambda: adamx.signum(RATE), lambda: optax.signum(RATE)),
+        Member(
+            "ademamix",
+            3,
+            lambda: adamx.ademamix(RATE),
+            lambda: optax.contrib.ademamix(RATE),
+        ),
+        Member(
+            "simplified_ademamix",
+            2,
+            lambda: adamx.simplified_ademamix(RATE),
+            lambda: optax.contrib.simplified_ademamix(RATE),
+        ),
+        Member(
+            "adopt", 2, lambda: adamx.adopt(RATE), lambda: optax.contrib.adopt(RATE)
+        ),
+        Member(
+            "adadelta", 2, lambda: adamx.adadelta(RATE), lambda: optax.adadelta(RATE)
+        ),
+        Member("lamb", 2, lambda: adamx.lamb(RATE), lambda: optax.lamb(RATE)),
+        Member("lars", 1, lambda: adamx.lars(RATE), lambda: optax.lars(RATE)),
+        Member(
+            "novograd", 1, lambda: adamx.novograd(RATE), lambda: optax.novograd(RATE)
+        ),
     )
 }

@@ -61,6 +61,23 @@ OPTIMIZERS: dict[str, Entry] = {
     "mars": Entry(adamx.mars, 0.003),
     "adadelta": Entry(adamx.adadelta, 1.0),
     "rprop": Entry(adamx.rprop, 0.001),
+    "lamb": Entry(adamx.lamb, 0.01),
+    "lars": Entry(adamx.lars, 1.0),
+    "novograd": Entry(adamx.novograd, 0.01),
+    "stable_adamw": Entry(adamx.stable_adamw, 0.002),
+    "adamp": Entry(adamx.adamp, 0.001),
+    "adafactor": Entry(adamx.adafactor, 0.01),
+    "came": Entry(adamx.came, 0.0002),
+    "sm3": Entry(adamx.sm3, 0.1),
+    "adam_mini": Entry(adamx.adam_mini, 0.001),
+    "muon": Entry(adamx.muon, 0.02),
+    "adamuon": Entry(adamx.adamuon, 0.001),
+    "soap": Entry(adamx.soap, 0.003),
+    "shampoo": Entry(adamx.shampoo, 0.1),
+    "galore": Entry(adamx.galore, 0.01),
+    "fira": Entry(adamx.fira, 0.01),
+    "apollo": Entry(adamx.apollo, 0.01),
+    "apollo_mini": Entry(adamx.apollo_mini, 0.01),
 }
 SIX = ("sgd", "adagrad", "rmsprop", "adam", "adamw", "radam")
 
