@@ -10,10 +10,20 @@ from tests.papers import exact
 
 # One leaf, every keyword a number or a function of the step; what is special about the
 # others is in test_family_oracles.py and test_tensor_oracles.py.
-PLAIN = (
-    "adam_forms adaptive blends bounded corrected delayed infinity_norm long_memory "
-    "momentum nesterov rectified variances"
-).split()
+PLAIN = [
+    "adam_forms",
+    "adaptive",
+    "blends",
+    "bounded",
+    "corrected",
+    "delayed",
+    "infinity_norm",
+    "long_memory",
+    "momentum",
+    "nesterov",
+    "rectified",
+    "variances",
+]
 ORACLES = {
     name: function
     for name in papers.__all__
