@@ -81,10 +81,16 @@ class Root(Rule):
         moment: the rule that gives v, such as `Debiased(Ema(0.999, square, "nu"))`.
         eps: ε ≥ 0, in units of the gradient, added to the root; or a kind: `AddEps`,
             `HatEps`, `RootEps`, `MaxEps`.
+        public: the public name of a number `eps`, if it is not "eps".
     """
 
     moment: Part = part()
     eps: hyper.Hyper | Eps = hyper.hyper(1e-8, allowed=_EPS, or_part=Eps)
+    public: str | None = hyper.option(None)
+
+    @property
+    def public_names(self) -> dict[str, str]:
+        return {"eps": self.public or "eps"}
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, leaf: Leaf

@@ -34,6 +34,7 @@ class Orthogonalize(Rule):
         eps: ε ≥ 0, added to ‖u‖.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split: they
             are gathered, and every device does the whole.
+        public: the public name of `eps`, if it is not "eps".
 
     Reference: Jordan et al., "Muon: an optimizer for hidden layers in neural networks",
     2024, kellerjordan.github.io/posts/muon.
@@ -43,6 +44,11 @@ class Orthogonalize(Rule):
     coefficients: tuple[float, float, float] = QUINTIC
     eps: hyper.Hyper = hyper.hyper(1e-7, allowed=hyper.NON_NEGATIVE)
     axis_name: Any = hyper.option(None)
+    public: str | None = hyper.option(None)
+
+    @property
+    def public_names(self) -> dict[str, str]:
+        return {"eps": self.public or "eps"}
 
     def reach(self) -> str:
         return "per tensor"

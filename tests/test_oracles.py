@@ -10,7 +10,7 @@ from tests.papers import exact
 
 # One leaf, every keyword a number or a function of the step; what is special about the
 # others is in test_family_oracles.py and test_tensor_oracles.py.
-PLAIN = [
+PLAIN = (
     "adam_forms",
     "adaptive",
     "blends",
@@ -23,7 +23,7 @@ PLAIN = [
     "nesterov",
     "rectified",
     "variances",
-]
+)
 ORACLES = {
     name: function
     for name in papers.__all__

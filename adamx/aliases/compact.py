@@ -45,7 +45,9 @@ def scale_by_adafactor(
         min_dim_size_to_factor=min_dim_size_to_factor,
         axis_name=axis_name,
     )
-    parts: list[Rule] = [Precondition(Identity(), by=Root(second, 0.0))]
+    parts: list[Rule] = [
+        Precondition(Identity(), by=Root(second, 0.0, public="eps_root"))
+    ]
     if clipping_threshold is not None:
         parts.append(LimitRms(clipping_threshold, axis_name=axis_name))
     if multiply_by_parameter_scale:
@@ -157,7 +159,7 @@ def scale_by_came(
         axis_name=axis_name,
     )
     return chain(
-        Precondition(Identity(), by=Root(second, 0.0)),
+        Precondition(Identity(), by=Root(second, 0.0, public="eps_root")),
         LimitRms(clipping_threshold, axis_name=axis_name),
         Confidence(Ema(b1), instability),
     )

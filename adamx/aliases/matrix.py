@@ -30,7 +30,9 @@ def _momentum(beta: Hyper, nesterov: bool) -> Rule:
 
 def _rest(muon_mask: Any, b1: Hyper, b2: Hyper, eps: Hyper | Eps) -> Rule:
     """Adam for the leaves that are not Muon's."""
-    root = Root(Debiased(Ema(b2, square, "nu", public="adam_b2")), eps)
+    root = Root(
+        Debiased(Ema(b2, square, "nu", public="adam_b2")), eps, public="adam_eps"
+    )
     adam = Precondition(Debiased(Ema(b1, public="adam_b1")), by=root)
     return Masked(adam, Not(muon_mask))
 
@@ -207,7 +209,7 @@ def scale_by_adamuon(
     hidden = chain(
         _momentum(beta, nesterov),
         *((Sign(),) if sign else ()),
-        Orthogonalize(ns_steps, coefficients, axis_name=axis_name),
+        Orthogonalize(ns_steps, coefficients, public="eps_newton", axis_name=axis_name),
         Precondition(Identity(), by=Root(second, eps)),
         NormalizeRms(0.2, eps_rms, axis_name=axis_name),
     )

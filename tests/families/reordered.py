@@ -30,6 +30,9 @@ ROWS = (
             "test_jit_of_update_on_equal_transforms_with_arrays_traces_once": (
                 "the first step moves nothing, whatever the rate"
             ),
+            "test_arrays_of_a_transform_that_is_an_argument_change_without_a_recompile": (
+                "the first step moves nothing, whatever the rate"
+            ),
             "test_the_square_of_a_float16_gradient_neither_overflows_nor_vanishes": (
                 "the first step moves nothing"
             ),
