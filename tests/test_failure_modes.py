@@ -136,6 +136,21 @@ def test_the_command_writes_the_map(tmp_path, capsys):
     assert "tasks passed" in capsys.readouterr().out
 
 
+def test_a_run_resumes_where_it_was_stopped(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    data, plot = str(tmp_path / "map.json"), str(tmp_path / "map.png")
+    words = ["--tasks", "round bowl", "--json", data, "--plot", plot, "--resume"]
+    assert failure_modes.main(words, {"sgd": SGD}) == 0
+    first = capsys.readouterr()
+    assert failure_modes.main(words, {"sgd": SGD, "sign": SIGN}) == 0
+    second = capsys.readouterr()
+    assert first.err.startswith("sgd, round bowl")
+    assert second.err.startswith("sign, round bowl")
+    cells = json.loads((tmp_path / "map.json").read_text())["cells"]
+    assert [cell["member"] for cell in cells] == ["sgd", "sign"]
+    assert cells[0]["scores"][-1] is None  # the rate 10 diverges, and stays infinite
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

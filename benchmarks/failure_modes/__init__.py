@@ -2,6 +2,7 @@
 
     python -m benchmarks failure_modes                    # all members, all tasks
     python -m benchmarks failure_modes --members adam,lion --tasks "rotated bowl"
+    python -m benchmarks failure_modes --resume           # only what is not there yet
     python -m benchmarks failure_modes --list             # the tasks and their marks
 
 Each member has its defaults, no weight decay, and its learning rate searched on one
@@ -88,6 +89,11 @@ def parser(members: Sequence[str]) -> argparse.ArgumentParser:
     )
     made.add_argument("--list", action="store_true", help="describe the tasks and stop")
     made.add_argument(
+        "--resume",
+        action="store_true",
+        help="do not search again what the JSON of an earlier run has",
+    )
+    made.add_argument(
         "--quick",
         action="store_true",
         help=f"four tasks ({', '.join(QUICK)}); writes nothing unless asked",
@@ -173,6 +179,40 @@ def lines(told: dict) -> str:
     return ",\n".join((*parts, '"cells": [\n' + ",\n".join(cells) + "\n]\n}\n"))
 
 
+def stored(path: pathlib.Path | None, rates: Sequence[float]) -> list[Cell]:
+    """The cells of an earlier run on the same grid, if there is one."""
+    if path is None or not path.exists():
+        return []
+    told = json.loads(path.read_text())
+    if told["rates"] != list(rates):
+        return []
+    return [
+        Cell(
+            member=cell["member"],
+            task=cell["task"],
+            target=told["tasks"][cell["task"]]["target"],
+            rates=tuple(rates),
+            scores=tuple(math.inf if s is None else s for s in cell["scores"]),
+            seconds=cell["seconds"],
+        )
+        for cell in told["cells"]
+        if not cell["refusal"]
+    ]
+
+
+def save(
+    cells: Sequence[Cell], data: pathlib.Path | None, plot: pathlib.Path | None
+) -> None:
+    """Writes what there is so far, so that a run that is stopped is not lost."""
+    for path in (data, plot):
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+    if data:
+        data.write_text(lines(record(cells)))
+    if plot:
+        draw(cells, plot)
+
+
 def main(argv: Sequence[str], table_of: Mapping[str, Any] | None = None) -> int:
     """Runs the map. `table_of` takes the place of adamx's members: by name, a `Member`
     or a function of the learning rate.
@@ -202,18 +242,15 @@ def main(argv: Sequence[str], table_of: Mapping[str, Any] | None = None) -> int:
             flush=True,
         )
 
-    cells = search_all(
+    cells: list[Cell] = []
+    for more in search_all(
         [members[name] for name in options.members],
         [TASKS[name] for name in names],
         options.rates,
+        stored(data, options.rates) if options.resume else (),
         after,
-    )
+    ):
+        cells += more
+        save(cells, data, plot)
     print(table(cells))
-    for path in (data, plot):
-        if path:
-            path.parent.mkdir(parents=True, exist_ok=True)
-    if data:
-        data.write_text(lines(record(cells)))
-    if plot:
-        draw(cells, plot)
     return 0

@@ -1,8 +1,9 @@
 """Runs a table of members over the tasks, at every rate of a grid."""
 
 import dataclasses
+import functools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +47,13 @@ def search(member: Member, task: Task, rates: Sequence[float] = RATES) -> Cell:
     """One compiled program: a scan over the steps, mapped over seeds and rates."""
     began = time.perf_counter()
 
-    @jax.jit
+    # A program runs once, for less time than LLVM would take to polish it.
+    quickly = {
+        "xla_backend_optimization_level": 0,
+        "xla_llvm_disable_expensive_passes": True,
+    }
+
+    @functools.partial(jax.jit, compiler_options=quickly)
     def program(rates, seeds):
         def one(rate, noise):
             return score(task, losses(task, member, rate, noise))
@@ -76,12 +83,19 @@ def search_all(
     members: Iterable[Member],
     tasks: Sequence[Task],
     rates: Sequence[float] = RATES,
+    known: Sequence[Cell] = (),
     after: Callable[[Cell], None] = lambda cell: None,
-) -> list[Cell]:
-    """Every member on every task, member by member; `after` is told of each cell."""
-    cells = []
+) -> Iterator[list[Cell]]:
+    """Every member on every task, a member at a time: its cells. Those that are `known`
+    are not searched again; `after` is told of each of the others.
+    """
+    before = {(cell.member, cell.task): cell for cell in known}
     for member in members:
+        cells = []
         for task in tasks:
-            cells.append(search(member, task, rates))
-            after(cells[-1])
-    return cells
+            cell = before.get((member.name, task.name))
+            if cell is None or cell.target != task.target:
+                cell = search(member, task, rates)
+                after(cell)
+            cells.append(cell)
+        yield cells
