@@ -36,6 +36,7 @@ STATIC = {
     for name in (
         "test_inject_hyperparams",
         "test_inject_hyperparams_changes_without_a_recompile",
+        "test_one_schedule_in_three_ways_is_one_trajectory",
     )
 }
 COARSE = {
