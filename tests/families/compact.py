@@ -39,6 +39,11 @@ STATIC = {
         "test_one_schedule_in_three_ways_is_one_trajectory",
     )
 }
+STEEP = {
+    "test_the_derivative_through_updates_at_a_zero_gradient_is_finite": (
+        "its ε of 1e-30 and 1e-16 stand in squares: 1 / ε² is beyond float32"
+    )
+}
 COARSE = {
     "test_inject_hyperparams": "1 - b3 of a float32 array is off by 3e-4 at b3=.9999",
 }
@@ -83,7 +88,7 @@ ROWS = (
         hypers=("b1", "b2", "b3", "eps", "weight_decay"),
         slots=("mu", "nu", "nu_row", "nu_col", "instability_row", "instability_col"),
         reach="per tensor",
-        exempt=SHARD | SMALLER | NO_KINDS | COARSE,
+        exempt=SHARD | SMALLER | NO_KINDS | COARSE | STEEP,
     ),
     Member(
         "sm3",

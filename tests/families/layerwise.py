@@ -39,6 +39,12 @@ STATIC = {
         "test_inject_hyperparams_changes_without_a_recompile",
     )
 }
+CANCELS = {
+    "test_jit_changes_nothing": (
+        "a scalar over its norm is 1 or -1: two steps leave 9e-4 of each other, of "
+        "which the rounding of 1 is 3e-5"
+    )
+}
 NOVOGRAD = {"b1": 0.9, "b2": 0.25, "eps": 1e-6}  # Optax's
 
 ROWS = (
@@ -103,7 +109,7 @@ ROWS = (
         slots=("mu", "nu"),
         scale_free_from=1,
         reach="per tensor",
-        exempt=SHARD,
+        exempt=SHARD | CANCELS,
     ),
     Member(
         "stable_adamw",

@@ -16,6 +16,12 @@ from tests.member import RATE, Member, Variant
 
 from .compact import SHARD, SMALLER, STATIC
 
+ROUNDING = {
+    "test_jit_changes_nothing": (
+        "each Newton-Schulz iteration multiplies small singular values by 3.4, and "
+        "their rounding: 2e-6 after five"
+    )
+}
 TWICE = {
     "test_arrays_are_leaves_and_constants_are_not": "beta is in two parts: two leaves"
 }
@@ -39,7 +45,7 @@ ROWS = (
         hypers=("beta", "weight_decay"),
         slots=("momentum", "mu", "nu"),
         reach="per tensor",
-        exempt=SHARD | SMALLER | STATIC,
+        exempt=SHARD | SMALLER | STATIC | ROUNDING,
     ),
     Member(
         "adamuon",
@@ -55,7 +61,7 @@ ROWS = (
         hypers=("beta", "eps", "weight_decay"),
         slots=("momentum", "orthogonal_nu", "mu", "nu"),
         reach="per tensor",
-        exempt=SHARD | SMALLER | STATIC | TWICE,
+        exempt=SHARD | SMALLER | STATIC | TWICE | ROUNDING,
     ),
 )
 
