@@ -40,14 +40,15 @@ BUILT = {
     "apollo": functools.partial(adamx.apollo, RATE, **LOW),
     "apollo_mini": functools.partial(adamx.apollo_mini, RATE, 2),
 }
-# A known limit: matrices that are split along both axes are refused by JAX, loudly, on an
-# Explicit mesh, and SOAP's bases on any. Give those leaves a layout of whole matrices.
+# A known limit: on an Explicit mesh JAX refuses, loudly, products and decompositions of
+# matrices that are split along both axes. Give those leaves a layout of whole matrices.
 REFUSED = {
-    AxisType.Auto: ("soap",),
-    AxisType.Explicit: (
-        *("sm3", "muon", "adamuon", "soap", "shampoo", "galore", "fira"),
-    ),
+    AxisType.Auto: (),
+    AxisType.Explicit: ("sm3", "muon", "adamuon", "shampoo", "galore", "fira"),
 }
+# The first gradient of an (8, 6) matrix leaves SOAP two directions of eigenvalue 0, in
+# which any basis will do: what it takes is decided by rounding.
+UNIQUE = pytest.mark.parametrize("name", [name for name in BUILT if name != "soap"])
 EACH = pytest.mark.parametrize("name", BUILT)
 EIGHT = pytest.mark.skipif(
     jax.device_count() < 8, reason="needs 8 devices (tests/conftest.py sets them)"
@@ -88,7 +89,7 @@ def gradients(layers=None):
     return [tree(k, layers) for k in range(1, STEPS + 1)]
 
 
-@EACH
+@UNIQUE
 @EIGHT
 @pytest.mark.parametrize("mode", [AxisType.Auto, AxisType.Explicit], ids=str)
 def test_under_sharded_jit_it_is_the_unsharded_run(name, mode):
@@ -102,7 +103,7 @@ def test_under_sharded_jit_it_is_the_unsharded_run(name, mode):
         g = [jax.device_put(x, where) for x in gradients()]
         sharded = jax.jit(lambda p, g: run(tx, p, g))
         if name in REFUSED[mode]:
-            with pytest.raises(Exception, match=r"[Ss]harding|unsharded|duplicate"):
+            with pytest.raises(Exception, match=r"[Ss]hard|duplicate"):
                 sharded(p, g)
             return
         got = sharded(p, g)

@@ -104,8 +104,8 @@ def test_rates_and_divergence(small, capsys, tmp_path):
 REFUSED = {
     (
         "--optimizers",
-        "adma",
-    ): "there is no optimizer 'adma'; did you mean 'adam'? Choose",
+        "adamv",
+    ): "there is no optimizer 'adamv'; did you mean 'adam'? Choose",
     ("--optimizers", "zzz"): "there is no optimizer 'zzz'; Choose from sgd, adagrad,",
     ("--optimizers", "adam,adam"): "'adam' is named twice; name each one once.",
     ("--optimizers", ""): "there is no optimizer ''",
