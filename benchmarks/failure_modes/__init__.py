@@ -242,15 +242,18 @@ def main(argv: Sequence[str], table_of: Mapping[str, Any] | None = None) -> int:
             flush=True,
         )
 
+    known = stored(data, options.rates) if options.resume else []
     cells: list[Cell] = []
     for more in search_all(
         [members[name] for name in options.members],
         [TASKS[name] for name in names],
         options.rates,
-        stored(data, options.rates) if options.resume else (),
+        known,
         after,
     ):
         cells += more
-        save(cells, data, plot)
+        found = {(cell.member, cell.task) for cell in cells}
+        later = [cell for cell in known if (cell.member, cell.task) not in found]
+        save([*cells, *later], data, plot)
     print(table(cells))
     return 0
