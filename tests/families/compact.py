@@ -1,7 +1,5 @@
 """The rows of adamx/aliases/compact.py and coarse.py."""
 
-import optax
-
 import adamx
 from adamx import (
     Cover,
@@ -68,7 +66,7 @@ ROWS = (
                 "whole",  # Optax's default, which factors none of these small leaves
                 {"min_dim_size_to_factor": 128},
                 oracle_keywords={"factored": False},
-                twin=optax.adafactor,
+                # no twin: Optax's decay stays float32 under x64, 6e-8 off
             ),
         ),
         hypers=(),
