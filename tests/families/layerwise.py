@@ -39,6 +39,13 @@ STATIC = {
         "test_inject_hyperparams_changes_without_a_recompile",
     )
 }
+SCALAR = {
+    name: "its nu is one number a leaf: tests/test_per_tensor.py has the law"
+    for name in (
+        "test_init_keeps_the_sharding_of_the_parameters",
+        "test_init_keeps_the_sharding_without_a_mesh_in_scope",
+    )
+}
 CANCELS = {
     "test_jit_changes_nothing": (
         "a scalar over its norm is 1 or -1: two steps leave 9e-4 of each other, of "
@@ -109,7 +116,7 @@ ROWS = (
         slots=("mu", "nu"),
         scale_free_from=1,
         reach="per tensor",
-        exempt=SHARD | CANCELS,
+        exempt=SHARD | CANCELS | SCALAR,
     ),
     Member(
         "stable_adamw",
