@@ -84,7 +84,8 @@ class Chain(Transformation):
         """The chain as one rule, if it is made of elementwise rules only."""
         whole = self.passes
         if len(whole) == 1 and isinstance(whole[0], Pass):
-            return whole[0]
+            rules = whole[0].rules
+            return rules[0] if len(rules) == 1 else whole[0]
         raise _checks.refuse(
             "chain",
             "only a chain of rules, with a global one first at most, is itself a rule",

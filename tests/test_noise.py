@@ -78,9 +78,9 @@ def test_noise_does_not_depend_on_the_devices():
     p = {"w": jnp.zeros((16, 5))}
     placed = jax.device_put(p, jax.NamedSharding(mesh, P("d")))
     step = jax.jit(lambda p: tx.update(p, tx.init(p), p)[0])
-    assert_equal(
-        jax.tree.map(np.asarray, step(placed)), jax.tree.map(np.asarray, step(p))
-    )
+    # the draws are the same; their scaling may round otherwise on another layout
+    for a, b in zip(step(placed)["w"], step(p)["w"], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
 def test_noise_inside_shard_map_is_another_one_on_each_device():

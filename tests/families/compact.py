@@ -23,6 +23,7 @@ SMALLER = {
     for name in (
         "test_init_keeps_the_sharding_of_the_parameters",
         "test_init_keeps_the_sharding_without_a_mesh_in_scope",
+        "test_the_sharded_run_is_the_unsharded_run",
         "test_tree_map_params",
     )
 }
