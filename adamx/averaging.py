@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from . import _checks, hyper
 from .leaf import Leaf, Slot, Slots, State
-from .numerics import one_minus_power
+from .numerics import gathered_weight
 from .rule import Rule
 
 _SHARE = "_share"
@@ -213,10 +213,7 @@ class ParamEma(_Averaging):
         return _point(self.name) | {f"{self.name}_weight": Slot(shared=True)}
 
     def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
-        old = kept[f"{self.name}_weight"]
-        weight = old + (1 - self.decay) * (1 - old)
-        if hyper.is_constant(self.decay):
-            weight = one_minus_power(self.decay, count)
+        weight = gathered_weight(self.decay, kept[f"{self.name}_weight"], count)
         return {
             f"{self.name}_weight": weight,
             f"{self.name}_c": (1 - self.decay) / weight,

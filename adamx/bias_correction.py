@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from . import _checks, hyper
 from .leaf import Leaf, Slot, Slots
-from .numerics import lerp, one_minus_power, rectifier, rho
+from .numerics import gathered_weight, one_minus_power, rectifier, rho
 from .rule import Part, Rule, part
 
 
@@ -76,10 +76,7 @@ class Debiased(Rule):
         return one_minus_power(jnp.asarray(decay, dtype), count)
 
     def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
-        if self._weight in kept:
-            weight = lerp(kept[self._weight], jnp.ones_like(count), self.decay)
-        else:
-            weight = one_minus_power(self.decay, count)
+        weight = gathered_weight(self.decay, kept.get(self._weight), count)
         known = {self._weight: weight, self._correction: 1 / weight}
         return self.moment.tick(kept, count) | known
 

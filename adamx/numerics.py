@@ -58,6 +58,16 @@ def one_minus_power(base: Any, exponent: Array) -> Array:
     return -jnp.expm1(-exponent * negative_log(base))
 
 
+def gathered_weight(decay: Any, before: Any, count: Array) -> Array:
+    """`1 - β_1 β_2 … β_t`, the weight an average from zero has gathered.
+
+    From the count for a number β, else from the weight `before` this step.
+    """
+    if isinstance(decay, float):
+        return one_minus_power(decay, count)
+    return lerp(before, jnp.ones_like(count), decay)
+
+
 @jax.custom_jvp
 def safe_sqrt(x: Array) -> Array:
     """`sqrt(x)` with derivative 0 at 0, where the true one is infinite."""

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from . import hyper
 from .leaf import Leaf, Slot, Slots
-from .numerics import lerp, one_minus_power, safe_divide, safe_sqrt
+from .numerics import gathered_weight, lerp, safe_divide, safe_sqrt
 from .rule import Rule
 
 
@@ -307,12 +307,10 @@ def _corrected_rate(
     rule: Any, kept: dict[str, Array], count: Array
 ) -> dict[str, Array]:
     """`d η sqrt(1 - β₂ᵗ) / (1 - β₁ᵗ)`, and the weights it is made of."""
-    weights = {}
-    for name, b in ("b1_weight", rule.b1), ("b2_weight", rule.b2):
-        if hyper.is_constant(b):
-            weights[name] = one_minus_power(b, count)
-        else:
-            weights[name] = lerp(kept[name], jnp.ones_like(count), b)
+    weights = {
+        name: gathered_weight(b, kept[name], count)
+        for name, b in (("b1_weight", rule.b1), ("b2_weight", rule.b2))
+    }
     rate = kept["d"] * rule.learning_rate
     if rule.bias_correction:
         rate = rate * jnp.sqrt(weights["b2_weight"]) / weights["b1_weight"]
