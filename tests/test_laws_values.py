@@ -226,6 +226,8 @@ def test_a_state_pickles_and_copies(case):
         assert_equal(again, state)
 
 
+# treescope reads every name of NumPy's public modules, some of them deprecated.
+@pytest.mark.filterwarnings("ignore:The chararray class:DeprecationWarning")
 @WITH_ARRAYS
 def test_treescope_and_equinox_print_it(case):
     import equinox as eqx
