@@ -3,7 +3,7 @@
 An Adam is a moment divided by a denominator, decayed and scaled.
 """
 
-from . import aliases
+from . import aliases, storage, testing
 from .aliases import *  # noqa: F403  the members, listed there
 from .averaging import (
     ParamEma,
@@ -48,6 +48,10 @@ from .denominators import (
     Root,
     RootEps,
 )
+from .diagnostics.memory import (
+    Plan,
+    plan,
+)
 from .directed import (
     cautious,
     grams,
@@ -83,6 +87,13 @@ from .factored import (
 )
 from .hyper import (
     schedule,
+)
+from .landing import (
+    SplitMaster,
+    StochasticRounding,
+    master_params,
+    split_master,
+    stochastic_rounding,
 )
 from .largest import (
     Largest,
@@ -164,6 +175,10 @@ from .stacking import (
 from .starts import (
     FromFirst,
 )
+from .storing import (
+    Stored,
+    store,
+)
 from .subspaces import (
     InSubspace,
     ScaledByChannel,
@@ -238,6 +253,7 @@ __all__ = [
     "Not",
     "Orthogonalize",
     "ParamEma",
+    "Plan",
     "PowerDecay",
     "Precondition",
     "PrimalAverage",
@@ -257,9 +273,12 @@ __all__ = [
     "Slot",
     "SlowWeights",
     "SpikeClip",
+    "SplitMaster",
     "Stabilized",
     "Stacked",
     "State",
+    "StochasticRounding",
+    "Stored",
     "SumOf",
     "Surprise",
     "TrustRatio",
@@ -279,15 +298,22 @@ __all__ = [
     "hidden_matrix",
     "hutchinson_estimate",
     "hyperparams",
+    "master_params",
     "one_block",
+    "plan",
     "random_projection",
     "relative_step",
     "replace_hyperparams",
     "restore",
     "schedule",
     "sharpness_aware",
+    "split_master",
     "square",
     "stacked",
+    "stochastic_rounding",
+    "storage",
+    "store",
+    "testing",
     "tunable",
 ]
 __all__ += aliases.__all__

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from . import _checks
+from . import _checks, keeping
 from .leaf import Slot
 from .masks import path_of
 
@@ -72,6 +72,18 @@ def column(name: str, treedef: Any, tree: Any, updates: Any) -> list:
         ) from None
 
 
+def slot_column(name: str, slot: Slot, treedef: Any, trees: Any, updates: Any) -> list:
+    """The leaves of a slot in the order of the updates, by part if it has several."""
+    parts = () if slot.codec is None else slot.codec.parts
+    if len(parts) > 1 and not (isinstance(trees, dict) and trees.keys() == set(parts)):
+        raise _checks.AdamxError(
+            f"update: the slot `{name}` must be kept as {slot.codec!r} keeps it, in "
+            f"{', '.join(parts)}, got {type(trees).__name__}. Pass the state that "
+            f"`init` of this transformation returned."
+        )
+    return keeping.join(slot, trees, lambda tree: column(name, treedef, tree, updates))
+
+
 def check_updates(updates: Any) -> None:
     """Refuse what is no array before JAX does, which does not say where."""
     for i, g in enumerate(flatten(updates)[0]):
@@ -133,6 +145,8 @@ def check_slots(
         if declared[name].like is not None or callable(declared[name].start):
             continue
         for i, (g, s) in enumerate(zip(leaves, column, strict=True)):
+            if isinstance(s, dict):
+                s = _only_shape(name, declared[name], g, s, tree, i)
             if g is not None and s is None:
                 raise _checks.AdamxError(
                     f"update: a leaf without a parameter must have no gradient, got "
@@ -145,3 +159,18 @@ def check_slots(
                     f"{g.shape} for `{place(tree, i)}`, whose slot `{name}` has "
                     f"{s.shape}. Pass the gradients of the same parameters."
                 )
+
+
+def _only_shape(name: str, slot: Slot, g: Any, kept: dict, tree: Any, i: int) -> Any:
+    """What stands for a coded slot: the update itself where all parts fit it."""
+    if g is None or None in kept.values():
+        return None
+    shapes = {part: jnp.shape(x) for part, x in kept.items()}
+    if set(shapes.values()) == {(0,)} or shapes == keeping.shapes_kept(slot, g.shape):
+        return g
+    raise _checks.AdamxError(
+        f"update: what is kept of the slot `{name}` must fit the update, got {shapes} "
+        f"at `{place(tree, i)}`, where {slot.codec!r} keeps "
+        f"{keeping.shapes_kept(slot, g.shape)} for {g.shape}. Pass the gradients of "
+        f"the same parameters, and the state of the same storage."
+    )

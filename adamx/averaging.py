@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from . import _checks, hyper
 from .leaf import Leaf, Slot, Slots, State
-from .numerics import gathered_weight
+from .numerics import compute_dtype, gathered_weight
 from .rule import Rule
 
 _SHARE = "_share"
@@ -27,7 +27,8 @@ def _copy(param: Array) -> Array:
 
 
 def _point(name: str) -> dict[str, Slot]:
-    return {name: Slot(start=_copy), name + _SHARE: Slot(shared=True)}
+    point = Slot(start=_copy, alone="eval_params reads it, from the state alone.")
+    return {name: point, name + _SHARE: Slot(shared=True)}
 
 
 class _Averaging(Rule):
@@ -271,8 +272,9 @@ def eval_params(state: Any, params: Any) -> Any:
         def one(kept: Any, p: Any, share: Any = share) -> Any:
             if _is_hidden(kept) or kept.shape != p.shape:
                 return p
-            wide = p.astype(kept.dtype)
-            return (wide + share.astype(kept.dtype) * (kept - wide)).astype(p.dtype)
+            dtype = compute_dtype(p.dtype, kept.dtype)
+            wide, there = p.astype(dtype), kept.astype(dtype)
+            return (wide + share.astype(dtype) * (there - wide)).astype(p.dtype)
 
         kept = jax.tree.leaves(point, is_leaf=_is_hidden)
         live = {i for i, x in enumerate(kept) if not _is_hidden(x) and x.size}

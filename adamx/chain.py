@@ -75,6 +75,12 @@ class Chain(Transformation):
                 f"chain(({twice[0] + '_first'!r}, tx), ...)."
             )
         Pass(tuple(p for p in self.parts if isinstance(p, Rule))).slots()  # no clash
+        for part in self.parts[:-1]:
+            if isinstance(part, Rule) and part.lands():
+                raise _checks.AdamxError(
+                    f"chain: a part that says where the parameter lands must be last, "
+                    f"got {part!r} before {self.parts[-1]!r}. Put it at the end."
+                )
 
     def __repr__(self) -> str:
         return f"chain({', '.join(map(repr, self.parts))})"

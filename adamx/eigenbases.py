@@ -184,7 +184,9 @@ class InEigenbasis(_TwoSided):
         slots = {"mu": Slot(), "nu": Slot(signed=False)}
         for side, name in enumerate(("left", "right")):
             slots[name] = Slot(like=self._square(side))
-            slots[f"{name}_basis"] = Slot(like=self._square(side))
+            slots[f"{name}_basis"] = Slot(
+                like=self._square(side), alone="Its columns must stay orthogonal."
+            )
         for name, decay in (("mu", self.b1), ("nu", self.b2)):
             if not hyper.is_constant(decay):
                 slots[f"{name}_weight"] = Slot(

@@ -30,6 +30,10 @@ class Slot:
             state saved without it is completed (`adamx.restore`).
         masks: kept only for the leaves that all of these select.
         stacks: one for each slice along the first axis of the leaves these select.
+        dtype: the dtype it is kept in, if not that of the arithmetic.
+        codec: how it is kept (`adamx.store`); None: as it is.
+        seed: the integer that the codec's random numbers follow from.
+        alone: why it must stay one array, for the refusal of codecs that make several.
     """
 
     start: Any = 0.0
@@ -40,6 +44,10 @@ class Slot:
     masks: tuple = ()
     stacks: tuple = ()
     by_path: bool = False
+    dtype: Any = None
+    codec: Any = None
+    seed: Any = 0
+    alone: str = ""
 
 
 class Leaf(NamedTuple):
@@ -53,6 +61,8 @@ class Leaf(NamedTuple):
         extra: the extra arguments of `update` that the rule asked for.
         selected: the masks that select this leaf.
         path: where the leaf stands, such as `layers/0/kernel`, if the rule reads it.
+        dtype: the dtype of the parameter itself, where the rule reads it.
+        key: 32 bits that follow from the step and the path, if the rule draws.
     """
 
     count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -61,6 +71,8 @@ class Leaf(NamedTuple):
     extra: Mapping[str, Any] = {}
     selected: frozenset = frozenset()
     path: str | None = None
+    dtype: Any = None
+    key: Any = None
 
     def selects(self, mask: Any) -> bool:
         """Whether `mask` (None: every leaf) selects this leaf."""

@@ -13,53 +13,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax.core import Tracer
 
-from . import _checks, _structure, hyper
+from . import _checks, _structure, hyper, keeping
+from .counter import key_of, word_of
 from .leaf import Leaf, Slot, State
 from .numerics import compute_dtype
 
 # ---- the start ---------------------------------------------------------------
-
-
-def _full(like: Any, value: Any, dtype: Any) -> Any:
-    """An array of `value` with the shape and sharding of `like`."""
-    if isinstance(like, Tracer):
-        # plain zeros lose the sharding under jit: make them of the parameter, whatever
-        # it holds; tests/test_works_with_sharding.py has every mesh mode
-        filling = jnp.asarray(value, dtype)
-        return jnp.where(like == like, filling, filling)
-    placed = getattr(like, "sharding", None) if _is_placed(like) else None
-    return jnp.full(like.shape, value, dtype, device=placed)
-
-
-def _is_placed(x: Any) -> bool:
-    """Whether somebody chose where `x` lives."""
-    return isinstance(x, jax.ShapeDtypeStruct) or getattr(x, "committed", False)
-
-
-def _begin(slot: Slot, p: Any, chosen: frozenset, path: str) -> Any:
-    """The start of one slot of one leaf; a leaf that is masked out keeps nothing."""
-    if p is None:
-        return None
-    dtype = compute_dtype(p.dtype)
-    if not chosen.issuperset(slot.masks):
-        return jnp.zeros((0,), dtype)
-    abstract = isinstance(p, jax.ShapeDtypeStruct)
-    stacked = sum(mask in chosen for mask in slot.stacks)
-
-    def of_param(function: Any) -> Any:
-        for _ in range(stacked):
-            function = jax.vmap(function)
-        if abstract:
-            return jax.eval_shape(function, jax.ShapeDtypeStruct(p.shape, dtype))
-        return function(jnp.asarray(p, dtype))
-
-    if callable(slot.start):
-        start = of_param(slot.start)
-        return jnp.zeros(start.shape, dtype) if abstract else jnp.array(start, dtype)
-    like = functools.partial(slot.like, path) if slot.by_path else slot.like  # pyright: ignore[reportArgumentType]
-    return _full(p if like is None else of_param(like), slot.start, dtype)
 
 
 def start(rule: Any, params: Any) -> dict[str, Any]:
@@ -76,9 +36,17 @@ def start(rule: Any, params: Any) -> dict[str, Any]:
         if slot.shared:
             slots[name] = jnp.full((), slot.start, shared_dtype())
             continue
-        column = map(functools.partial(_begin, slot), leaves, selected, paths)
-        slots[name] = treedef.unflatten(list(column))
+        column = map(functools.partial(keeping.begin, slot), leaves, selected, paths)
+        slots[name] = _as_trees(slot, list(column), treedef)
     return slots
+
+
+def _as_trees(slot: Slot, column: list, treedef: Any) -> Any:
+    """What stands in the state for a slot: a tree, or a dict of them by part."""
+    columns = keeping.split(slot, column)
+    if isinstance(columns, dict):
+        return {part: treedef.unflatten(each) for part, each in columns.items()}
+    return treedef.unflatten(columns)
 
 
 def init(rule: Any, params: Any) -> State:
@@ -152,6 +120,7 @@ class _Inputs(NamedTuple):
     update: Any
     param: Any
     extra: dict[str, Any]
+    word: Any  # of its path, where random numbers are drawn
 
 
 def _leaf_functions(rule: Any) -> tuple[Any, Any]:
@@ -161,6 +130,8 @@ def _leaf_functions(rule: Any) -> tuple[Any, Any]:
     and the dtype in which its update leaves.
     """
     arrays, structure = jax.tree.flatten(rule)
+    declared = {name: slot for name, slot in rule.slots().items() if not slot.shared}
+    coded = [name for name, slot in declared.items() if slot.codec is not None]
 
     def enter(form: Any, arrays: list, shared: dict, count: Any, x: _Inputs) -> Any:
         given = (x.update, x.param) if x.param is not None else (x.update,)
@@ -168,19 +139,27 @@ def _leaf_functions(rule: Any) -> tuple[Any, Any]:
         param = None if x.param is None else x.param.astype(dtype)
         known = {name: value.astype(dtype) for name, value in shared.items()}
         leaf = Leaf(count, param, known, x.extra, form.selected, form.path)
+        if x.word is not None:
+            own = None if x.param is None else x.param.dtype
+            leaf = leaf._replace(dtype=own, key=key_of(count, x.word))
         return structure.unflatten(arrays).cast(dtype), x.update.astype(dtype), leaf
+
+    def seen(form: Any, kept: dict[str, Any], u: Any) -> dict[str, Any]:
+        return {n: keeping.decoded(declared[n], s, u, form) for n, s in kept.items()}
 
     def measure(form: Any, kept: dict[str, Any], *given: Any) -> Any:
         here, u, leaf = enter(form, *given)
-        old = {name: s.astype(u.dtype) for name, s in kept.items()}
-        return here.measure(u, old, leaf)
+        return here.measure(u, seen(form, kept, u), leaf)
 
     def apply(form: Any, kept: dict[str, Any], *given: Any) -> Any:
         here, u, leaf = enter(form, *given)
-        old = {name: s.astype(u.dtype) for name, s in kept.items()}
-        u, new = here.apply(u, old, leaf)
-        new = {name: new[name].astype(s.dtype) for name, s in kept.items()}
-        return u.astype(form.dtype), new
+        u, new = here.apply(u, seen(form, kept, u), leaf)
+        after = {}
+        for name, old in kept.items():
+            draw = coded.index(name) if name in coded else 0
+            slot, key = declared[name], leaf.key
+            after[name] = keeping.encoded(slot, new[name], old, form, key, draw)
+        return u.astype(form.dtype), after
 
     def bound(function: Any) -> Any:
         compiled = jax.jit(function, static_argnums=0)
@@ -211,13 +190,18 @@ def _inputs(rule: Any, leaves: list, treedef: Any, updates: Any, step: Step) -> 
         if g is not None:
             _structure.check_leaf(g, p, updates, i)
     one, each = _extra_columns(rule, step.extra, treedef, n)
+    coded = any(slot.codec is not None for slot in rule.slots().values())
+    words: list = [None] * n
+    if coded or rule.draws():
+        words = list(map(word_of, _structure.places(updates)))
     return [
         _Inputs(
             g,
             p if reads_param else None,
             one | {name: column[i] for name, column in each.items()},
+            word,
         )
-        for i, (g, p) in enumerate(zip(leaves, params, strict=True))
+        for i, (g, p, word) in enumerate(zip(leaves, params, words, strict=True))
     ]
 
 
@@ -227,7 +211,7 @@ def _forms(rule: Any, treedef: Any, updates: Any, step: Step) -> list[_Form]:
     selected = _selected(rule, tree, treedef, n)
     paths = _structure.places(updates) if rule.reads_path() else [None] * n
     dtypes = step.dtypes
-    if not step.last:
+    if not step.last or rule.lands():
         dtypes = [None if d is None else compute_dtype(d) for d in dtypes]
     return list(map(_Form, selected, paths, dtypes))
 
@@ -243,7 +227,7 @@ def sweep(
     inputs = _inputs(rule, leaves, treedef, updates, step)
     forms = _forms(rule, treedef, updates, step)
     columns = {
-        name: _structure.column(name, treedef, slots[name], updates)
+        name: _structure.slot_column(name, slot, treedef, slots[name], updates)
         for name, slot in declared.items()
         if not slot.shared
     }
@@ -267,7 +251,8 @@ def sweep(
         for name, column in columns.items():
             column[i] = new[name]
     new_slots = {name: shared[name].astype(old.dtype) for name, old in kept.items()}
-    new_slots |= {name: treedef.unflatten(column) for name, column in columns.items()}
+    for name, column in columns.items():
+        new_slots[name] = _as_trees(declared[name], column, treedef)
     return treedef.unflatten(leaves), slots | new_slots
 
 

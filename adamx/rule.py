@@ -230,6 +230,14 @@ class Rule(Transformation):
         """Whether `leaf.path` is read (each leaf is then traced by itself)."""
         return any(part.reads_path() for part in self.parts())
 
+    def draws(self) -> bool:
+        """Whether `leaf.key` is read."""
+        return any(part.draws() for part in self.parts())
+
+    def lands(self) -> bool:
+        """Whether the update says where the parameter lands: never in fewer digits."""
+        return any(part.lands() for part in self.parts())
+
     def reader(self) -> str:
         """The name of the part that reads the parameter, for the error message."""
         for part in self.parts():

@@ -1,0 +1,70 @@
+"""Random bits from a counter: nothing is kept, any step can be replayed.
+
+A key is one 32-bit word folded from integers (seed, step, leaf, …); the bits of an
+element follow from the key and the element's place in the whole array, so that they are
+the same on any number of devices.
+"""
+
+import functools
+import zlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt32
+
+
+def key_of(*words: Any) -> UInt32[Array, ""]:
+    """One word from several integers."""
+    key = jnp.uint32(0x9E3779B9)
+    for word in words:
+        key = _mix(key + jnp.asarray(word).astype(jnp.uint32), jnp.uint32(0x85EBCA6B))
+    return key
+
+
+def word_of(name: str) -> np.uint32:
+    """A word for a name or a path."""
+    return np.uint32(zlib.crc32(name.encode()))
+
+
+def _mix(x: Array, salt: Array) -> Array:
+    """An invertible mixing of 32 bits, with a salt halfway.
+
+    The constants are those of `lowbias32` (C. Wellons, hash-prospector, 2018).
+    """
+    x = x ^ (x >> 16)
+    x = x * jnp.uint32(0x7FEB352D) + salt
+    x = x ^ (x >> 15)
+    x = x * jnp.uint32(0x846CA68B)
+    return x ^ (x >> 16)
+
+
+def bits(key: UInt32[Array, ""], shape: tuple[int, ...]) -> UInt32[Array, "..."]:
+    """32 random bits for each element, from the key and the element's index.
+
+    Of arrays with more than 2³² elements, those 2³² apart have the same bits.
+    """
+    steps = np.cumprod((1, *shape[:0:-1]), dtype=np.uint64).astype(np.uint32)[::-1]
+    axes = [
+        jax.lax.broadcasted_iota(jnp.uint32, shape, axis) * step
+        for axis, step in enumerate(steps[: len(shape)])
+    ]
+    place = functools.reduce(jnp.add, axes) if axes else jnp.uint32(0)
+    return _mix(place ^ key, _mix(key, jnp.uint32(0xC2B2AE35)))
+
+
+class Uniform:
+    """`uniform(shape)`: one number in (0, 1) for each element, a multiple of 2⁻¹⁷.
+
+    Two draws share one word of `bits`: an even one has its lower half, the odd one
+    after it the upper.
+    """
+
+    def __init__(self, key: Array, draw: int = 0) -> None:
+        self._key, self._draw = key, draw
+
+    def __call__(self, shape: tuple[int, ...]) -> Float[Array, "..."]:
+        word = bits(key_of(self._key, self._draw // 2), shape)
+        half = word >> 16 if self._draw % 2 else word & 0xFFFF
+        return (half.astype(jnp.float32) + 0.5) * 2.0**-16

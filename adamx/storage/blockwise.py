@@ -1,0 +1,198 @@
+"""Blocks of integers with one float32 scale each."""
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .. import _checks
+from .codec import Codec, Draw, Kept
+from .codes import Code, Companded
+from .layout import Layout, layout
+
+ROUNDINGS = ("nearest", "stochastic", "dither")
+
+# Numbers this near to a level, in units of its distance to the next, are at it: float32
+# cannot place them better, and what was decoded must be encoded as it was.
+_AT_LEVEL = 2.0**-15
+
+
+def check_rounding(where: str, rounding: Any, known: tuple[str, ...]) -> None:
+    if rounding not in known:
+        raise _checks.AdamxError(
+            f"{where}: `rounding` must be one of {', '.join(map(repr, known))}, got "
+            f"{rounding!r}. {known[1]!r} is right on average, so that an average that "
+            f"moves by less than a code is not stuck."
+        )
+
+
+def rises(part: Array, rounding: str, uniform: Draw, spread: Any) -> Array:
+    """Whether a number `part` of the way to the next level becomes that level.
+
+    `spread(draw)` makes one draw a block into one an element.
+    """
+    if rounding == "nearest":
+        return part >= 0.5
+    draw = uniform(part.shape) if spread is None else spread(uniform)
+    return part > _AT_LEVEL + draw * (1 - 2 * _AT_LEVEL)
+
+
+def scaled_down(blocks: Array, scale: Array) -> Array:
+    """Each block over its scale; a block of zeros stays zeros, NaN stays NaN."""
+    tiny = jnp.finfo(jnp.float32).tiny
+    inverse = jnp.where(scale < tiny, 0, 1 / jnp.where(scale < tiny, 1, scale))
+    return blocks * inverse[..., None]
+
+
+class Blockwise(Codec):
+    """Integers of 8 or 4 bits and the largest magnitude of each block, in float32.
+
+        s = max |x| over the block,    x ≈ sign(x) · s · level(k)
+
+    Stochastic rounding takes the level above with the probability that makes the mean
+    of what is kept x itself, so that no average is stuck however slowly it moves. With
+    `floor`, a number that is not zero never becomes zero in a slot that is never
+    negative: its smallest level is a bias upward, where zero would make an update
+    hundreds of times too large. A block with a number that is not finite decodes to
+    numbers that are not finite.
+
+    Args:
+        bits: 8 or 4; with 4, two codes lie in one byte.
+        block: how many elements share a scale, even.
+        code: the levels: `Companded()`, `DynamicMap()`, `Logarithmic()`, `Linear()`.
+        rounding: "nearest", "stochastic", or "dither": one random number a block.
+        floor: whether a number that is not zero keeps off zero.
+        min_size: arrays with fewer elements are kept in float32.
+        signed: whether negative numbers can be kept; None asks the slot.
+
+    Kept: `codes` and `scale`, (8 or 4) + 32 / block bits an element.
+
+    Reference: Dettmers et al., "8-bit optimizers via block-wise quantization", ICLR
+    2022, arXiv:2110.02861, there rounded to nearest; rounding and floor are adamx's.
+    """
+
+    bits: int = 8
+    block: int = 128
+    code: Code = dataclasses.field(default=Companded(), kw_only=True)
+    rounding: str = dataclasses.field(default="stochastic", kw_only=True)
+    floor: bool = dataclasses.field(default=True, kw_only=True)
+    min_size: int = dataclasses.field(default=4096, kw_only=True)
+    signed: bool | None = dataclasses.field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.bits not in (4, 8):
+            raise _checks.AdamxError(
+                f"Blockwise: `bits` must be 8 or 4, got {self.bits!r}. For 16 use "
+                f"Dense(jnp.bfloat16, 'stochastic')."
+            )
+        if not isinstance(self.block, int) or self.block < 2 or self.block % 2:
+            raise _checks.AdamxError(
+                f"Blockwise: `block` must be an even number of elements, at least 2, "
+                f"got {self.block!r}. Two 4-bit codes share a byte; 128 is usual."
+            )
+        if not isinstance(self.code, Code):
+            raise _checks.refuse(
+                "Blockwise",
+                "`code` must be a code",
+                repr(self.code),
+                "Pass Companded(), DynamicMap(), Logarithmic() or Linear().",
+            )
+        check_rounding("Blockwise", self.rounding, ROUNDINGS)
+        if not isinstance(self.min_size, int) or self.min_size < 0:
+            raise _checks.AdamxError(
+                f"Blockwise: `min_size` must be a number of elements, got "
+                f"{self.min_size!r}. Pass 0 to code every array."
+            )
+
+    def bind(self, slot: str, signed: bool) -> "Blockwise":
+        if self.signed is False and signed:
+            raise _checks.AdamxError(
+                f"store: {self!r} must hold a slot that is never negative, got "
+                f"{slot!r}. Leave signed= out: the slot says whether it needs a sign."
+            )
+        return dataclasses.replace(self, signed=self.signed or signed)
+
+    @property
+    def _top(self) -> int:
+        """The highest level."""
+        return 2 ** (self.bits - 1) - 1 if self.signed else 2**self.bits - 1
+
+    def _small(self, shape: tuple[int, ...]) -> bool:
+        return _size(shape) < self.min_size
+
+    def note(self, shape: tuple[int, ...]) -> str:
+        if self._small(shape):
+            return f"float32, fewer than {self.min_size:,} elements"
+        lay = layout(shape, self.block)
+        merged = f", last {lay.merged} axes merged" if lay.merged > 1 else ""
+        return f"{self!r}{merged}"
+
+    def encode(self, x: Float[Array, "..."], uniform: Draw) -> Kept:
+        if self._small(x.shape):
+            return {"codes": x.astype(jnp.float32), "scale": jnp.zeros((0,))}
+        lay = layout(x.shape, self.block)
+        x = x.astype(jnp.float32)
+        scale = lay.largest(x)
+        shares = scaled_down(lay.split(x), scale)
+        k = self._round(shares, uniform, lay)
+        k = k.astype(jnp.int8 if self.signed else jnp.uint8)
+        if self.bits == 8:
+            codes = lay.join(k, x.shape)
+        else:
+            codes = _pack(lay, k + jnp.int8(self._top) if self.signed else k)
+        return {"codes": codes, "scale": scale.reshape(lay.ranked(lay.blocks))}
+
+    def _round(self, shares: Array, uniform: Draw, lay: Layout) -> Array:
+        top, sign = self._top, bool(self.signed)
+        size = jnp.clip(jnp.abs(shares) if sign else shares, 0, 1)
+        k, part = self.code.between(size, top, sign)
+
+        def once(draw: Draw) -> Any:
+            one = draw((*lay.lead, lay.blocks))[..., None]
+            return jnp.broadcast_to(one, part.shape)
+
+        def inside(draw: Draw) -> Any:
+            # drawn in the array's own shape, so that the place is the element's index
+            return lay.split(draw((*lay.lead, lay.n)))
+
+        spread = once if self.rounding == "dither" else inside
+        k = jnp.minimum(k + rises(part, self.rounding, uniform, spread), top)
+        if self.floor and not sign:
+            k = jnp.where(shares > 0, jnp.maximum(k, 1), k)
+        return jnp.where(shares < 0, -k, k) if sign else k
+
+    def decode(self, kept: Kept, shape: tuple[int, ...]) -> Float[Array, "..."]:
+        codes, scale = kept["codes"], kept["scale"]
+        if self._small(shape):
+            return codes
+        lay = layout(shape, self.block)
+        k = lay.split(codes) if self.bits == 8 else _unpack(lay, codes)
+        k = k.astype(jnp.float32)
+        if self.bits == 4 and self.signed:
+            k = k - self._top
+        level = self.code.level(k, self._top, bool(self.signed))
+        scale = scale.reshape(*lay.lead, lay.blocks, 1)
+        return lay.join(level * scale, shape)
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for n in shape:
+        size *= n
+    return size
+
+
+def _pack(lay: Layout, k: Array) -> Array:
+    """Two codes a byte along the row, the first in the low half."""
+    row = k.astype(jnp.uint8).reshape(*lay.lead, lay.blocks * lay.block)
+    row = row[..., : lay.n + lay.n % 2]
+    low, high = row[..., ::2], row[..., 1::2]
+    return (low | (high << 4)).reshape(lay.ranked(-(-lay.n // 2)))
+
+
+def _unpack(lay: Layout, codes: Array) -> Array:
+    packed = codes.reshape(*lay.lead, -(-lay.n // 2))
+    row = jnp.stack([packed & 15, packed >> 4], -1)
+    row = row.reshape(*lay.lead, 2 * packed.shape[-1])[..., : lay.n]
+    return lay.split(row)

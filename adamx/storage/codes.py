@@ -1,0 +1,133 @@
+"""Codes: which numbers of [0, 1] an integer can stand for.
+
+A code has K + 1 levels, 0 = level(0) < level(1) < … < level(K) = 1, and for slots with
+a sign level(-k) = -level(k). With a sign K is 127 at 8 bits and 7 at 4, without 255 and
+15. Both ends are levels, so that the largest of a block is kept as it is.
+"""
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .. import _checks
+from ..value import Value
+
+
+class Code(Value):
+    """The base of all codes: `level` and `between`."""
+
+    def level(self, k: Float[Array, "..."], top: int, signed: bool) -> Array:
+        """The number that level k stands for; k may be negative where signed."""
+        raise NotImplementedError
+
+    def between(self, x: Float[Array, "..."], top: int, signed: bool) -> Any:
+        """The level k at or below x in [0, 1], and how far x is on the way to k + 1."""
+        raise NotImplementedError
+
+    def book(self, top: int, signed: bool) -> np.ndarray:
+        """All levels, ascending; the negative ones too where there is a sign."""
+        lowest = -top if signed else 0
+        return np.asarray(self.level(jnp.arange(lowest, top + 1.0), top, signed))
+
+
+class Linear(Code):
+    """`k / K`: a control. Small numbers beside large ones are lost."""
+
+    def level(self, k: Float[Array, "..."], top: int, signed: bool) -> Array:
+        return k / top
+
+    def between(self, x: Float[Array, "..."], top: int, signed: bool) -> Any:
+        r = x * top
+        k = jnp.floor(r)
+        return k, r - k
+
+
+class Companded(Code):
+    """Finer near zero: signed `k / (2K - k)`, non-negative `(k / K)²`.
+
+    The signed one undoes the softsign z = 2x / (1 + |x|); the other is linear in the
+    root of the second moment, which is what divides an update.
+
+    Reference: "FlashOptim", 2026, arXiv:2602.23349 (there without the floor, rounded to
+    nearest and with float16 scales).
+    """
+
+    def level(self, k: Float[Array, "..."], top: int, signed: bool) -> Array:
+        # one division with one use: XLA keeps a quotient that is used twice
+        return k / (2 * top - jnp.abs(k)) if signed else k * k / top**2
+
+    def between(self, x: Float[Array, "..."], top: int, signed: bool) -> Any:
+        if not signed:
+            square = x * (top * top)
+            k = jnp.floor(jnp.sqrt(square))
+            return k, (square - k * k) / (2 * k + 1)
+        k = jnp.floor(2 * top * x / (1 + x))
+        # (x - a) / (b - a) of the levels a, b at k, k + 1, with one denominator
+        return k, (x * (2 * top - k) - k) * (2 * top - k - 1) * (0.5 / top)
+
+
+class Logarithmic(Code):
+    """`2^(-octaves (K - k) / (K - 1))`, and 0: the same relative error everywhere.
+
+    Args:
+        octaves: how far below the largest of a block the smallest level lies, in powers
+            of two.
+    """
+
+    octaves: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.octaves, float | int) and self.octaves > 0):
+            raise _checks.AdamxError(
+                f"Logarithmic: `octaves` must be above 0, got {self.octaves!r}. It is "
+                f"the reach of the code in powers of two; 30 is usual."
+            )
+
+    def level(self, k: Float[Array, "..."], top: int, signed: bool) -> Array:
+        size = jnp.exp2((jnp.abs(k) - top) * (self.octaves / (top - 1)))
+        return jnp.sign(k) * size
+
+    def between(self, x: Float[Array, "..."], top: int, signed: bool) -> Any:
+        per_octave = (top - 1) / self.octaves
+        lowest = 2.0**-self.octaves
+        k = top + jnp.log2(jnp.maximum(x, lowest)) * per_octave
+        k = jnp.where(x < lowest, 0.0, jnp.floor(k))
+        over = (x / self.level(k, top, signed) - 1) / math.expm1(
+            math.log(2) / per_octave
+        )
+        return k, jnp.where(k > 0, over, x / lowest)
+
+
+class DynamicMap(Code):
+    """Decades of falling resolution, linear inside: Dettmers' dynamic tree.
+
+    The published map with its largest level made exactly 1 on both sides (its signed
+    form has no -1, so that encoding again shrinks some blocks by half in 100 trips).
+
+    Reference: Dettmers et al., "8-bit optimizers via block-wise quantization", ICLR
+    2022, arXiv:2110.02861.
+    """
+
+    def _levels(self, top: int, signed: bool) -> np.ndarray:
+        decades = (top + 1).bit_length() - 1 - (0 if signed else 1)
+        means = [np.zeros(1)]
+        for i in range(decades):
+            edges = np.linspace(0.1, 1, 2 ** (i if signed else i + 1) + 1)
+            means.append(10.0 ** (i - decades + 1) * (edges[:-1] + edges[1:]) / 2)
+        if not signed:
+            return np.append(np.concatenate(means), 1.0).astype(np.float32)
+        means[-1][-1] = 1.0
+        return np.concatenate(means).astype(np.float32)
+
+    def level(self, k: Float[Array, "..."], top: int, signed: bool) -> Array:
+        sizes = jnp.asarray(self._levels(top, signed))
+        return jnp.sign(k) * sizes[jnp.abs(k).astype(jnp.int32)]
+
+    def between(self, x: Float[Array, "..."], top: int, signed: bool) -> Any:
+        levels = jnp.asarray(self._levels(top, signed))
+        k = jnp.clip(jnp.searchsorted(levels, x, side="right") - 1, 0, top - 1)
+        low, high = levels[k], levels[k + 1]
+        return k.astype(x.dtype), (x - low) / (high - low)

@@ -1,0 +1,119 @@
+"""Checks that a part of your own is what adamx takes it for."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from . import _checks
+from .counter import Uniform, key_of
+from .storage import Codec
+
+_SHAPES = ((), (5,), (512, 10), (65536, 1), (3, 5, 64, 128), (4097,))
+
+
+def check_storage(
+    codec: Codec, *, signed: bool = False, tolerance: float = 0.1
+) -> None:
+    """Whether a codec keeps what `adamx.store` needs it to keep.
+
+    For several shapes, and for arrays of zeros, of numbers over many decades and of one
+    number repeated: `encode` returns the arrays that `parts` names, with shapes and
+    dtypes that do not depend on the numbers; `decode` returns the shape that was
+    encoded, in a floating dtype; zeros come back as zeros; what was decoded is encoded
+    to the same numbers again; a NaN stays visible; both run under `jit` and `vmap`; the
+    largest number comes back within `tolerance`; the codec prints, compares and hashes
+    as a value.
+
+    Args:
+        codec: the codec.
+        signed: whether the slot may be negative.
+        tolerance: how far off the largest number may come back, relative to itself.
+
+    Raises:
+        ValueError: the sentence says what does not hold, and for which shape.
+    """
+    if not isinstance(codec, Codec):
+        raise _checks.refuse(
+            "check_storage",
+            "`codec` must be a storage.Codec",
+            repr(codec),
+            "Inherit from it and write encode and decode.",
+        )
+    codec = codec.bind("slot", signed)
+
+    _must(
+        hash(codec) == hash(codec.bind("slot", signed)), codec, "be a value", "another"
+    )
+    for shape in _SHAPES:
+        _check_shape(codec, shape, signed, tolerance)
+
+
+def _must(holds: Any, codec: Codec, what: str, got: Any) -> None:
+    if not holds:
+        raise _checks.AdamxError(f"check_storage: {codec!r} must {what}, got {got}.")
+
+
+def _numbers(shape: tuple[int, ...], signed: bool) -> Any:
+    rng = np.random.default_rng(0)
+    x = np.exp(3 * rng.standard_normal(shape)).astype(np.float32)
+    sign = rng.choice([-1.0, 1.0], shape).astype(np.float32) if signed else 1.0
+    return jnp.asarray(x * sign)
+
+
+def _check_shape(codec: Any, shape: Any, signed: bool, tolerance: float) -> None:
+    at = f"for the shape {shape}"
+    encode = jax.jit(lambda x, k: codec.encode(x, Uniform(key_of(k))))
+    decode = jax.jit(lambda kept: codec.decode(kept, shape))
+    x, zeros = _numbers(shape, signed), jnp.zeros(shape)
+    kept, none = encode(x, 1), encode(zeros, 1)
+    _must(
+        isinstance(kept, dict) and tuple(kept) == tuple(codec.parts),
+        codec,
+        f"return {codec.parts} from encode {at}",
+        list(kept) if isinstance(kept, dict) else type(kept).__name__,
+    )
+    form = jax.tree.map(lambda a: (a.shape, str(a.dtype)), kept)
+    other = jax.tree.map(lambda a: (a.shape, str(a.dtype)), none)
+    _must(form == other, codec, f"return one form from encode {at}", (form, other))
+    back = decode(kept)
+    _must(
+        back.shape == shape and jnp.issubdtype(back.dtype, jnp.floating),
+        codec,
+        f"decode to the shape and a floating dtype {at}",
+        (back.shape, str(back.dtype)),
+    )
+    _must(
+        not np.any(decode(none)),
+        codec,
+        f"give back zeros {at}",
+        float(decode(none).max()),
+    )
+    again = decode(encode(back, 2))
+    _must(
+        np.allclose(again, back, rtol=1e-5, atol=0),
+        codec,
+        f"encode what it decoded to the same numbers {at}",
+        f"a difference of {float(jnp.max(jnp.abs(again - back)))}",
+    )
+    even = jnp.full(shape, 0.7)
+    off = float(jnp.max(jnp.abs(decode(encode(even, 3)) - even)) / 0.7)
+    _must(off <= tolerance, codec, f"keep equal numbers {at}", f"{off:.3g} off")
+    holed = x.at[(0,) * len(shape)].set(jnp.nan)
+    _must(
+        np.isnan(decode(encode(holed, 4))).any(),
+        codec,
+        f"let a NaN be seen {at}",
+        "finite numbers",
+    )
+    stack = jnp.stack([x, 2 * x])
+    mapped = jax.vmap(
+        lambda a: codec.decode(codec.encode(a, Uniform(key_of(1))), shape)
+    )
+    _must(
+        np.allclose(mapped(stack)[0], back, rtol=1e-5),
+        codec,
+        f"do under vmap what it does alone {at}",
+        "other numbers",
+    )
