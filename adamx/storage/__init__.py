@@ -2,7 +2,7 @@
 
 from .blockwise import Blockwise
 from .codec import Codec
-from .codes import Code, Companded, DynamicMap, Linear, Logarithmic
+from .codes import Code, Companded, DynamicMap, Linear, Logarithmic, Minifloat
 from .dense import Dense
 from .means import BlockMean, Factored
 
@@ -12,6 +12,7 @@ __all__ = [
     "Factored",
     "BlockMean",
     "Companded",
+    "Minifloat",
     "DynamicMap",
     "Logarithmic",
     "Linear",

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from .. import _checks
 from .codec import Codec, Draw, Kept
-from .codes import Code, Companded
+from .codes import Code, Companded, Minifloat
 from .layout import Layout, layout
 
 ROUNDINGS = ("nearest", "stochastic", "dither")
@@ -60,7 +60,9 @@ class Blockwise(Codec):
     Args:
         bits: 8 or 4; with 4, two codes lie in one byte.
         block: how many elements share a scale, even.
-        code: the levels: `Companded()`, `DynamicMap()`, `Logarithmic()`, `Linear()`.
+        code: the levels: `Minifloat()` (the default at 8 bits: right for blocks of many
+            decades, and the cheapest), `Companded()` (the default at 4), `DynamicMap()`,
+            `Logarithmic()`, `Linear()`.
         rounding: "nearest", "stochastic", or "dither": one random number a block.
         floor: whether a number that is not zero keeps off zero.
         min_size: arrays with fewer elements are kept in float32.
@@ -74,7 +76,7 @@ class Blockwise(Codec):
 
     bits: int = 8
     block: int = 128
-    code: Code = dataclasses.field(default=Companded(), kw_only=True)
+    code: Code | None = dataclasses.field(default=None, kw_only=True)
     rounding: str = dataclasses.field(default="stochastic", kw_only=True)
     floor: bool = dataclasses.field(default=True, kw_only=True)
     min_size: int = dataclasses.field(default=4096, kw_only=True)
@@ -91,12 +93,12 @@ class Blockwise(Codec):
                 f"Blockwise: `block` must be an even number of elements, at least 2, "
                 f"got {self.block!r}. Two 4-bit codes share a byte; 128 is usual."
             )
-        if not isinstance(self.code, Code):
+        if not (self.code is None or isinstance(self.code, Code)):
             raise _checks.refuse(
                 "Blockwise",
                 "`code` must be a code",
                 repr(self.code),
-                "Pass Companded(), DynamicMap(), Logarithmic() or Linear().",
+                "Pass Minifloat(), Companded(), DynamicMap(), Logarithmic() or Linear().",
             )
         check_rounding("Blockwise", self.rounding, ROUNDINGS)
         if not isinstance(self.min_size, int) or self.min_size < 0:
@@ -112,6 +114,10 @@ class Blockwise(Codec):
                 f"{slot!r}. Leave signed= out: the slot says whether it needs a sign."
             )
         return dataclasses.replace(self, signed=self.signed or signed)
+
+    @property
+    def _code(self) -> Code:
+        return self.code or (Minifloat() if self.bits == 8 else Companded())
 
     @property
     def _top(self) -> int:
@@ -146,7 +152,7 @@ class Blockwise(Codec):
     def _round(self, shares: Array, uniform: Draw, lay: Layout) -> Array:
         top, sign = self._top, bool(self.signed)
         size = jnp.clip(jnp.abs(shares) if sign else shares, 0, 1)
-        k, part = self.code.between(size, top, sign)
+        k, part = self._code.between(size, top, sign)
 
         def once(draw: Draw) -> Any:
             one = draw((*lay.lead, lay.blocks))[..., None]
@@ -171,7 +177,7 @@ class Blockwise(Codec):
         k = k.astype(jnp.float32)
         if self.bits == 4 and self.signed:
             k = k - self._top
-        level = self.code.level(k, self._top, bool(self.signed))
+        level = self._code.level(k, self._top, bool(self.signed))
         scale = scale.reshape(*lay.lead, lay.blocks, 1)
         return lay.join(level * scale, shape)
 
