@@ -61,8 +61,8 @@ class Blockwise(Codec):
         bits: 8 or 4; with 4, two codes lie in one byte.
         block: how many elements share a scale, even.
         code: the levels: `Minifloat()` (the default at 8 bits: right for blocks of many
-            decades, and the cheapest), `Companded()` (the default at 4), `DynamicMap()`,
-            `Logarithmic()`, `Linear()`.
+            decades, and the cheapest), `Companded()` (the default at 4),
+            `DynamicMap()`, `Logarithmic()`, `Linear()`.
         rounding: "nearest", "stochastic", or "dither": one random number a block.
         floor: whether a number that is not zero keeps off zero.
         min_size: arrays with fewer elements are kept in float32.
@@ -98,7 +98,7 @@ class Blockwise(Codec):
                 "Blockwise",
                 "`code` must be a code",
                 repr(self.code),
-                "Pass Minifloat(), Companded(), DynamicMap(), Logarithmic() or Linear().",
+                "Pass for example Minifloat(), Companded() or DynamicMap().",
             )
         check_rounding("Blockwise", self.rounding, ROUNDINGS)
         if not isinstance(self.min_size, int) or self.min_size < 0:

@@ -34,11 +34,16 @@ class Code(Value):
         return np.asarray(self.level(jnp.arange(lowest, top + 1.0), top, signed))
 
 
+def _ending_at_one(level: Array, k: Array, top: int) -> Array:
+    """Exactly ±1 at the ends: compiled, K / K is K times a rounded 1 / K."""
+    return jnp.where(jnp.abs(k) == top, jnp.sign(k), level)
+
+
 class Linear(Code):
     """`k / K`: a control. Small numbers beside large ones are lost."""
 
     def level(self, k: Float[Array, "..."], top: int, signed: bool) -> Array:
-        return k / top
+        return _ending_at_one(k / top, k, top)
 
     def between(self, x: Float[Array, "..."], top: int, signed: bool) -> Any:
         r = x * top
@@ -58,7 +63,9 @@ class Companded(Code):
 
     def level(self, k: Float[Array, "..."], top: int, signed: bool) -> Array:
         # one division with one use: XLA keeps a quotient that is used twice
-        return k / (2 * top - jnp.abs(k)) if signed else k * k / top**2
+        if not signed:
+            return _ending_at_one(k * k / top**2, k, top)
+        return k / (2 * top - jnp.abs(k))
 
     def between(self, x: Float[Array, "..."], top: int, signed: bool) -> Any:
         if not signed:

@@ -1,6 +1,7 @@
 """One number an element, of another dtype."""
 
 import dataclasses
+import math
 from typing import Any
 
 import jax
@@ -64,8 +65,8 @@ class Dense(Codec):
     """Each number in another dtype.
 
     The range of the 8-bit floats does not hold a second moment: they are kept with a
-    float32 scale for each block of 128, which takes its largest to the top of the
-    range. In a slot that is never negative a number that is not zero stays so.
+    float32 scale for each block of 128, which takes its largest to the highest power of
+    two in the range. In a slot that is never negative, what is not zero stays so.
 
     Args:
         dtype: float32, bfloat16, float16, float8_e4m3fn or float8_e5m2.
@@ -107,7 +108,10 @@ class Dense(Codec):
         if not self._scaled:
             return {"": self._kept_off_zero(x, rounded(x, self.dtype, draw))}
         lay = layout(x.shape, _BLOCK)
-        scale = lay.largest(x) / float(jnp.finfo(self.dtype).max)
+        # a power of two, so that the largest comes back as it was
+        scale = lay.largest(x) * 2.0 ** -math.floor(
+            math.log2(jnp.finfo(self.dtype).max)
+        )
         shares = lay.join(scaled_down(lay.split(x), scale), x.shape)
         codes = self._kept_off_zero(shares, rounded(shares, self.dtype, draw))
         return {"codes": codes, "scale": scale.reshape(lay.ranked(lay.blocks))}
