@@ -11,6 +11,7 @@ from collections.abc import Sequence
 BENCHMARKS = {
     "step": "trace, compile, step and eager time and temporaries beside Optax",
     "device": "the same on an accelerator, and its parity to the CPU",
+    "peers": "adamx, Optax and torch.optim on the CPU, each in its own process",
     "tables": "the generated tables of members and of deviations",
     "failure_modes": "small tasks that break optimizers, as a pass/fail map",
 }

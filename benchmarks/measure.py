@@ -8,33 +8,17 @@ seconds, which neighbours on the machine do not stretch. Steps and eager updates
 for threads and devices: they are counted in seconds on the wall, the step in both.
 """
 
-import dataclasses
-import gc
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 import optax
 
+from benchmarks.clocks import Clocks, Seconds
+from benchmarks.clocks import timed as timed_ready
 from benchmarks.members import Make
 from benchmarks.ratio import Pair
 from benchmarks.trees import Tree, fresh
-
-
-@dataclasses.dataclass(frozen=True)
-class Clocks:
-    """Where seconds come from; the tests bring their own."""
-
-    wall: Callable[[], float] = time.perf_counter
-    cpu: Callable[[], float] = time.process_time
-
-
-@dataclasses.dataclass(frozen=True)
-class Seconds:
-    wall: float
-    cpu: float
-
 
 Sample = Callable[[], dict[str, float]]
 """Prepares, does one thing, and returns the seconds of each of its stages."""
@@ -42,30 +26,36 @@ Sample = Callable[[], dict[str, float]]
 
 def timed(clocks: Clocks, work: Callable, *args: object) -> tuple[Seconds, object]:
     """The seconds of one call, its result being ready, and the result."""
-    gc.collect()
-    gc.disable()
-    try:
-        wall, cpu = clocks.wall(), clocks.cpu()
-        result = jax.block_until_ready(work(*args))
-        return Seconds(clocks.wall() - wall, clocks.cpu() - cpu), result
-    finally:
-        gc.enable()
+    return timed_ready(clocks, lambda: jax.block_until_ready(work(*args)))
+
+
+def turns(samples: Mapping[str, Sample], repeats: int) -> list[dict[str, dict]]:
+    """Blocks in which every side goes once in an order and once in the mirrored one.
+
+    The next block is the mirrored block. A drift that is linear over a block takes as
+    much from one side as from the other. A block has each side's mean of its two.
+    """
+    blocks = []
+    for repeat in range(repeats):
+        order = list(samples) if repeat % 2 == 0 else list(samples)[::-1]
+        seen: dict[str, list[dict[str, float]]] = {side: [] for side in samples}
+        for side in order + order[::-1]:
+            seen[side].append(samples[side]())
+        blocks.append(
+            {
+                side: {stage: (one[stage] + two[stage]) / 2 for stage in one}
+                for side, (one, two) in seen.items()
+            }
+        )
+    return blocks
 
 
 def abba(ours: Sample, theirs: Sample, repeats: int) -> dict[str, list[Pair]]:
-    """Blocks of ours, theirs, theirs, ours, and the mirrored block, in turn.
-
-    A drift that is linear over a block takes as much from one side as from the other.
-    """
+    """Two sides in turn: ours, theirs, theirs, ours, and the mirrored block."""
     pairs: dict[str, list[Pair]] = {}
-    for repeat in range(repeats):
-        order = "abba" if repeat % 2 == 0 else "baab"
-        seen: dict[str, list[dict[str, float]]] = {"a": [], "b": []}
-        for side in order:
-            seen[side].append((ours if side == "a" else theirs)())
-        for stage in seen["a"][0]:
-            a, b = (sum(sample[stage] for sample in seen[side]) / 2 for side in "ab")
-            pairs.setdefault(stage, []).append((a, b))
+    for block in turns({"a": ours, "b": theirs}, repeats):
+        for stage in block["a"]:
+            pairs.setdefault(stage, []).append((block["a"][stage], block["b"][stage]))
     return pairs
 
 

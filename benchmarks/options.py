@@ -13,7 +13,8 @@ from benchmarks.trees import FULL, QUICK, Tree
 
 Item = TypeVar("Item")
 
-RESULTS = pathlib.Path(__file__).parent / "results"
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 def some_of(table: Mapping[str, Item]) -> Callable[[str], list[Item]]:

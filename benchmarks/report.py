@@ -7,12 +7,14 @@ import os
 import pathlib
 import platform
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 
-from benchmarks.compare import Row, Settings
+from benchmarks.compare import Row
 from benchmarks.trees import Tree
+
+Kept = TypeVar("Kept")
 
 STAGES = ("trace", "lower", "compile", "step", "step, CPU", "eager")
 
@@ -108,26 +110,33 @@ def forms(rows: Sequence[Row]) -> str:
     )
 
 
+def document(
+    rows: Iterable[Any], trees: Sequence[Tree], settings: Any, **more: Any
+) -> dict[str, Any]:
+    """A run as data. Seconds are medians, ratios are ours over theirs."""
+    return {
+        **more,
+        "settings": dataclasses.asdict(settings),
+        "trees": [dataclasses.asdict(tree) for tree in trees],
+        "rows": [dataclasses.asdict(row) for row in rows],
+    }
+
+
 def kept(
-    rows: Iterable[Row],
+    rows: Iterable[Kept],
     path: pathlib.Path | None,
     trees: Sequence[Tree],
-    settings: Settings,
+    settings: Any,
     **more: Any,
-) -> list[Row]:
+) -> list[Kept]:
     """The rows as a list, written as data after each: a run cut short leaves those it
-    had. Seconds are medians, ratios are ours over theirs."""
-    known: list[Row] = []
+    had."""
+    known: list[Kept] = []
     for row in rows:
         known.append(row)
         if path is None:
             continue
-        document = {
-            **more,
-            "settings": dataclasses.asdict(settings),
-            "trees": [dataclasses.asdict(tree) for tree in trees],
-            "rows": [dataclasses.asdict(row) for row in known],
-        }
+        data = document(known, trees, settings, **more)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
     return known

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks import arrays
+
 
 @dataclasses.dataclass(frozen=True)
 class Tree:
@@ -25,11 +27,7 @@ class Tree:
 
     def host(self, seed: int) -> dict[str, np.ndarray]:
         """Normal random numbers, on the host."""
-        rng = np.random.default_rng(seed)
-        return {
-            name: rng.standard_normal(like.shape, np.float32)
-            for name, like in self.shaped().items()
-        }
+        return arrays.normal(self.leaves, self.size, seed)
 
 
 def fresh(host: dict[str, np.ndarray]) -> dict[str, jax.Array]:
