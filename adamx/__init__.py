@@ -1,6 +1,8 @@
 """The Adam family for JAX: parts that are Optax transformations, and chains of them.
 
 An Adam is a moment divided by a denominator, decayed and scaled.
+
+.. include:: ../docs/members.md
 """
 
 from . import aliases, storage, testing

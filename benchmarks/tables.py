@@ -1,8 +1,8 @@
-"""The generated tables of the README: `python -m benchmarks tables [--check]`.
+"""The generated tables of the documents: `python -m benchmarks tables [--check]`.
 
-Written into README.md between `<!-- table: NAME -->` and `<!-- end -->`; with `--check`
-compared with what stands there. CI does so on the lowest versions of pyproject.toml, so
-that the tables change with the repository only.
+Written into README.md and docs/members.md between `<!-- table: NAME -->` and
+`<!-- end -->`; with `--check` compared with what stands there. CI does so on the lowest
+versions of pyproject.toml, so that the tables change with the repository only.
 """
 
 import argparse
@@ -15,30 +15,30 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 import adamx
+from adamx import aliases
 from adamx.spelling import _SPELLED
+from benchmarks import deviations
+from benchmarks.deviations import RATE
 from benchmarks.peers import picture
 
-README = Path(__file__).resolve().parent.parent / "README.md"
-MEMBERS = [name for name in adamx.__all__ if f"scale_by_{name}" in adamx.__all__]
-TWINS = [name for name in MEMBERS if hasattr(optax, name)]
-RATE = 1e-3
+ROOT = Path(__file__).resolve().parent.parent
+FILES = (ROOT / "README.md", ROOT / "docs" / "members.md")
 SHAPE = (100, 100)
-STEPS = 1000
-ROUNDING = {jnp.float32: 1e-6, jnp.float64: 1e-12, jnp.bfloat16: 2e-2}
-"""Below this a difference is called rounding."""
+LONG = 1000
 
-# The call that follows Optax's `NAME(RATE)`.
-SAME_VALUES = {
-    "adagrad": "adagrad(1e-3, RootEps(1e-7), initial_accumulator=0.1)",
-    "rmsprop": "rmsprop(1e-3, eps=RootEps(1e-8))",
-    "adafactor": "adafactor(1e-3, 128)",
-    "sm3": "sm3(1e-3, eps=1e-8)",
-    "adamw": "adamw(1e-3, weight_decay=1e-4)",
-}
+
+def is_member(name: str) -> bool:
+    """An alias that makes an optimizer, from a rate or around another."""
+    alias = getattr(adamx, name)
+    first = next(iter(inspect.signature(alias).parameters), "")
+    return first in ("learning_rate", "tx") and not inspect.isclass(alias)
+
+
+WHOLE = [name for name in aliases.__all__ if not name.startswith("scale_by_")]
+MEMBERS = sorted(n for n in WHOLE if callable(getattr(adamx, n)) and is_member(n))
 
 
 def table(head: str, rows: Iterator[tuple[str, ...]]) -> str:
@@ -47,27 +47,80 @@ def table(head: str, rows: Iterator[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def members() -> Iterator[tuple[str, ...]]:
-    """Each member with its parts, its state, and where it was published."""
+def built(name: str) -> Any:
+    """The member at a rate of 1e-3; a wrapper, around Adam."""
+    alias = getattr(adamx, name)
+    known = {"tx": adamx.adam(RATE), "learning_rate": RATE}
+    wanted = inspect.signature(alias).parameters
+    return alias(**{name: value for name, value in known.items() if name in wanted})
+
+
+def reference(name: str) -> str:
+    doc = inspect.getdoc(getattr(adamx, name)) or ""
+    found = re.search(r"^Reference: (.*?)(\n\n|\Z)", doc, re.M | re.S)
+    if found is None:
+        raise SystemExit(f"tables: the docstring of {name} must name its reference.")
+    return " ".join(found[1].split()).rstrip(".")
+
+
+def size(tx: Any) -> str:
+    """The bytes that are kept for each float32 parameter of a matrix."""
     params = jnp.zeros(SHAPE, jnp.float32)
+    kept = tx.init(params)
+    arrays = jax.tree.leaves((kept.slots, kept.inner))
+    large = sum(leaf.nbytes for leaf in arrays if leaf.ndim)
+    return f"{large / params.size:g}"
+
+
+def reach(tx: Any) -> str:
+    """How far the widest part looks."""
+    order = ("elementwise", "per tensor", "global")
+    rules = [part for part in tx.parts if isinstance(part, adamx.Rule)]
+    return max((rule.reach() for rule in rules), key=order.index, default=order[0])
+
+
+def variants(name: str) -> str:
+    """The keywords that choose another published form, not a number or some leaves."""
+    found = []
+    for keyword, parameter in inspect.signature(
+        getattr(adamx, name)
+    ).parameters.items():
+        default = parameter.default
+        number = isinstance(default, int | float) and not isinstance(default, bool)
+        required = default is parameter.empty
+        if not (number or required or keyword in ("mask", "axis_name", "key")):
+            found.append(f"`{keyword}`")
+        elif keyword == "eps" and "Eps" in str(parameter.annotation):
+            found.append("`eps`")
+    return ", ".join(found) or "–"
+
+
+def members() -> Iterator[tuple[str, ...]]:
+    """Each member in short."""
     for name in MEMBERS:
-        tx = getattr(adamx, name)(RATE)
-        slots = tx.init(params).slots
-        size = sum(leaf.nbytes for leaf in jax.tree.leaves(slots)) / params.size
-        doc = inspect.getdoc(getattr(adamx, name))
-        reference = re.search(r"^Reference: (.*?)(\n\n|\Z)", doc, re.M | re.S)[1]
+        tx = built(name)
         yield (
             f"`{name}`",
-            f"`{tx!r}`",
-            ", ".join(f"`{slot}`" for slot in slots) or "none",
-            f"{size:g}",
-            " ".join(reference.split()).rstrip("."),
+            size(tx),
+            reach(tx),
+            deviations.from_optax(name),
+            deviations.from_torch(name),
+            reference(name),
         )
+
+
+def parts() -> Iterator[tuple[str, ...]]:
+    """Each member with its parts, its state and its variants."""
+    for name in MEMBERS:
+        tx = built(name)
+        kept = tx.init(jnp.zeros(SHAPE, jnp.float32))
+        slots = ", ".join(f"`{slot}`" for slot in kept.slots) or "none"
+        yield f"`{name}`", f"`{tx!r}`", slots, variants(name)
 
 
 def signatures() -> Iterator[tuple[str, ...]]:
     """Every keyword that one of the two lacks, or has elsewhere or otherwise."""
-    for name in TWINS:
+    for name in deviations.TWINS:
         ours = inspect.signature(getattr(adamx, name)).parameters
         theirs = inspect.signature(getattr(optax, name)).parameters
         for keyword in dict.fromkeys([*ours, *theirs]):
@@ -94,43 +147,19 @@ def described(parameters: Any, keyword: str) -> str:
 
 def values() -> Iterator[tuple[str, ...]]:
     """How far the same call goes apart, and the call that does not."""
-    for name in TWINS:
+    for name in deviations.TWINS:
         twin = getattr(optax, name)(RATE)
-        call = SAME_VALUES.get(name, f"{name}(1e-3)")
-        same = eval(call, vars(adamx))
+
+        def apart(tx: Any, dtype: Any, twin: Any = twin) -> str:
+            return deviations.said(deviations.apart(tx, twin, dtype, LONG), dtype)
+
+        same = deviations.same(name)
         yield (
             f"`{name}(1e-3)`",
-            apart(getattr(adamx, name)(RATE), twin, jnp.float32),
-            f"`{call}`",
-            *(apart(same, twin, dtype) for dtype in ROUNDING),
+            apart(getattr(adamx, name)(RATE), jnp.float32),
+            f"`{deviations.SAME_VALUES.get(name, f'{name}(1e-3)')}`",
+            *(apart(same, dtype) for dtype in deviations.ROUNDING),
         )
-
-
-def apart(tx: Any, twin: Any, dtype: Any) -> str:
-    """The largest difference between two updates, relative to the element's largest.
-
-    The gradients are normal, of scales from 1e-3 to 10, and ten times smaller in the
-    second half.
-    """
-    random = np.random.default_rng(0)
-    theta = random.normal(size=(10, 10))
-    scales = 10 ** random.uniform(-3, 1, size=(10, 10))
-    gradients = random.normal(size=(STEPS, 10, 10)) * scales
-    gradients[STEPS // 2 :] /= 10
-
-    @functools.partial(jax.jit, static_argnums=0)
-    def updates(tx: Any, theta: Any, gradients: Any) -> Any:
-        def step(state: Any, g: Any) -> tuple[Any, Any]:
-            u, state = tx.update(g, state, theta)
-            return state, u
-
-        return jax.lax.scan(step, tx.init(theta), gradients)[1]
-
-    with jax.enable_x64(dtype == jnp.float64):
-        given = jnp.asarray(theta, dtype), jnp.asarray(gradients, dtype)
-        ours, theirs = (np.float64(updates(one, *given)) for one in (tx, twin))
-    difference = np.max(np.abs(ours - theirs) / np.max(np.abs(theirs), axis=0))
-    return "rounding" if difference < ROUNDING[dtype] else f"{difference:.0e}"
 
 
 def differences() -> str:
@@ -143,40 +172,49 @@ def differences() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "members": lambda: table(
-        "optimizer | made of | state | bytes per parameter | reference", members()
+        "optimizer | bytes | reach | Optax | torch | paper and algorithm", members()
     ),
+    "parts": lambda: table("optimizer | made of | state | variants", parts()),
     "differences": differences,
     "peers": picture.markdown,
 }
 
 
-def written(readme: str) -> str:
-    """The README with its tables made anew."""
-    for name, make in TABLES.items():
-        mark = re.escape(f"<!-- table: {name} -->")
-        replaced, found = re.subn(
-            rf"({mark}\n).*?(<!-- end -->)",
-            lambda m, make=make: f"{m[1]}{make()}\n{m[2]}",
-            readme,
-            flags=re.DOTALL,
-        )
-        if not found:
-            raise SystemExit(f"tables: README.md must have the mark of table {name!r}.")
-        readme = replaced
-    return readme
+@functools.cache
+def made(name: str) -> str:
+    return TABLES[name]()
+
+
+def written(text: str) -> str:
+    """The document with the tables that it has marks for made anew."""
+    return re.sub(
+        r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)",
+        lambda m: f"{m[1]}{made(m[2])}\n{m[3]}",
+        text,
+        flags=re.DOTALL,
+    )
 
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser("python -m benchmarks tables", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing")
     check = parser.parse_args(arguments).check
-    old = README.read_text()
-    new = written(old)
-    if not check:
-        README.write_text(new)
-    elif new != old:
-        here = set(old.splitlines())
-        print("tables: README.md is not what `python -m benchmarks tables` writes:")
-        print(*(line for line in new.splitlines() if line not in here), sep="\n")
-        return 1
-    return 0
+    old = {path: path.read_text() for path in FILES}
+    for name in TABLES:
+        if not any(f"<!-- table: {name} -->" in text for text in old.values()):
+            raise SystemExit(
+                f"tables: a document must have the mark of table {name!r}."
+            )
+    stale = 0
+    for path, text in old.items():
+        new = written(text)
+        if not check:
+            path.write_text(new)
+        elif new != text:
+            here = set(text.splitlines())
+            print(
+                f"tables: {path.name} is not what `python -m benchmarks tables` writes:"
+            )
+            print(*(line for line in new.splitlines() if line not in here), sep="\n")
+            stale = 1
+    return stale

@@ -14,7 +14,8 @@ MOST_CELLS, MOST_LINES, MOST_BYTES = 12, 15, 300 * 1024
 def test_notebooks_are_numbered_in_reading_order():
     assert NOTEBOOKS
     numbers = [re.fullmatch(r"(\d\d)_[a-z_]+", path.stem) for path in NOTEBOOKS]
-    assert [int(found[1]) for found in numbers] == list(range(1, len(NOTEBOOKS) + 1))
+    order = [int(found[1]) for found in numbers]
+    assert order == sorted(set(order))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
