@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from . import _checks, keeping
-from .leaf import Slot
+from .leaf import Slot, is_nothing
 from .masks import path_of
 
 
@@ -153,7 +153,7 @@ def check_slots(
                     f"one for `{place(tree, i)}`. Pass the gradients of the same "
                     f"parameters that `init` was given."
                 )
-            if g is not None and s.shape not in (g.shape, (0,)):
+            if g is not None and not is_nothing(s) and s.shape != g.shape:
                 raise _checks.AdamxError(
                     f"update: updates must have the shapes that `init` was given, got "
                     f"{g.shape} for `{place(tree, i)}`, whose slot `{name}` has "
@@ -166,7 +166,8 @@ def _only_shape(name: str, slot: Slot, g: Any, kept: dict, tree: Any, i: int) ->
     if g is None or None in kept.values():
         return None
     shapes = {part: jnp.shape(x) for part, x in kept.items()}
-    if set(shapes.values()) == {(0,)} or shapes == keeping.shapes_kept(slot, g.shape):
+    masked = all(map(is_nothing, kept.values()))
+    if masked or shapes == keeping.shapes_kept(slot, g.shape):
         return g
     raise _checks.AdamxError(
         f"update: what is kept of the slot `{name}` must fit the update, got {shapes} "

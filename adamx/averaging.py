@@ -15,7 +15,7 @@ import optax
 from jaxtyping import Array, Float
 
 from . import _checks, hyper
-from .leaf import Leaf, Slot, Slots, State
+from .leaf import Leaf, Slot, Slots, State, is_nothing
 from .numerics import compute_dtype, gathered_weight
 from .rule import Rule
 
@@ -270,14 +270,14 @@ def eval_params(state: Any, params: Any) -> Any:
     for point, share in _points(state):
 
         def one(kept: Any, p: Any, share: Any = share) -> Any:
-            if _is_hidden(kept) or kept.shape != p.shape:
+            if _is_hidden(kept) or is_nothing(kept):
                 return p
             dtype = compute_dtype(p.dtype, kept.dtype)
             wide, there = p.astype(dtype), kept.astype(dtype)
             return (wide + share.astype(dtype) * (there - wide)).astype(p.dtype)
 
         kept = jax.tree.leaves(point, is_leaf=_is_hidden)
-        live = {i for i, x in enumerate(kept) if not _is_hidden(x) and x.size}
+        live = {i for i, x in enumerate(kept) if not (_is_hidden(x) or is_nothing(x))}
         if live & taken:
             raise _checks.AdamxError(
                 "eval_params: one part must average a leaf, got two. Pass the part of "

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from .counter import Uniform, key_of
-from .leaf import Slot
+from .leaf import Slot, is_nothing, nothing
 from .numerics import compute_dtype
 
 
@@ -73,6 +73,18 @@ def _start(slot: Slot, p: Any, chosen: frozenset, path: str) -> Any:
     return full(_of_param(slot, _like(slot, path), p, chosen), slot.start, dtype)
 
 
+def of_state(slot: Slot, trees: Any, params: Any) -> Any:
+    """What is kept of a slot of the whole tree, as the rule sees it, in float32."""
+    if slot.codec is None:
+        return trees
+    leaves, treedef = jax.tree.flatten(params)
+    column = join(slot, trees, treedef.flatten_up_to)
+    shown = [
+        slot.codec.decode(kept, p.shape) for kept, p in zip(column, leaves, strict=True)
+    ]
+    return treedef.unflatten(shown)
+
+
 def is_kept(slot: Slot, chosen: frozenset) -> bool:
     """Whether a leaf that these masks select keeps the slot."""
     return chosen.issuperset(slot.masks)
@@ -81,24 +93,19 @@ def is_kept(slot: Slot, chosen: frozenset) -> bool:
 def begin(slot: Slot, p: Any, chosen: frozenset, path: str) -> Any:
     """What is kept of one slot of one leaf before the first step.
 
-    An array, or with a codec its parts by name. A leaf that is masked out keeps arrays
-    of size 0.
+    An array, or with a codec its parts by name; `nothing()` for a leaf that is masked
+    out and for arrays of size 0.
     """
-    if p is None:
-        return _each(slot, None)
-    if not is_kept(slot, chosen):
-        return _each(slot, jnp.zeros((0,), slot.dtype or compute_dtype(p.dtype)))
+    if p is None or not is_kept(slot, chosen):
+        empty = None if p is None else nothing()
+        return empty if slot.codec is None else dict.fromkeys(slot.codec.parts, empty)
     start = _start(slot, p, chosen, path)
     if slot.codec is None:
-        return start
+        return start if start.size else nothing()
     # the first step is 1: the start has random numbers of its own
     encode = functools.partial(slot.codec.encode, uniform=_uniform(slot, key_of(0), 0))
     abstract = isinstance(p, jax.ShapeDtypeStruct)
     return jax.eval_shape(encode, start) if abstract else encode(start)
-
-
-def _each(slot: Slot, x: Any) -> Any:
-    return x if slot.codec is None else dict.fromkeys(slot.codec.parts, x)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -120,20 +127,22 @@ def shape_of(slot: Slot, g: Any, chosen: frozenset, path: str | None) -> Any:
 
 def decoded(slot: Slot, kept: Any, g: Any, form: Any) -> Any:
     """What a rule sees of what is kept, in the dtype of the arithmetic."""
-    if slot.codec is None:
+    if slot.codec is None and not is_nothing(kept):
         return kept.astype(g.dtype)
     if not is_kept(slot, form.selected):
-        return kept[slot.codec.parts[0]].astype(g.dtype)
+        return jnp.zeros((0,), g.dtype)
     shape = shape_of(slot, g, form.selected, form.path)
+    if slot.codec is None:
+        return jnp.zeros(shape, g.dtype)
     return slot.codec.decode(kept, shape).astype(g.dtype)
 
 
 def encoded(slot: Slot, new: Any, kept: Any, form: Any, key: Any, draw: int) -> Any:
     """What is kept of the new slot: the parts and dtypes of what was `kept`."""
-    if slot.codec is None:
-        return new.astype(kept.dtype)
     if not is_kept(slot, form.selected):
         return kept
+    if slot.codec is None:
+        return kept if is_nothing(kept) else new.astype(kept.dtype)
     return slot.codec.encode(new, _uniform(slot, key, draw))
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from . import _checks
 from .counter import Uniform, key_of
-from .leaf import Leaf, Slot, Slots, State
+from .leaf import Leaf, Slot, Slots, State, is_nothing
 from .rule import Rule
 from .storage.dense import rounded
 
@@ -206,7 +206,7 @@ def master_params(state: Any, params: Any) -> Any:
         )
 
     def one(p: Any, residual: Any) -> Any:
-        if residual.shape != p.shape:
+        if is_nothing(residual):
             return p
         unit = 1 if residual.dtype == jnp.int16 else 256
         return joined(p.astype(jnp.float32), residual.astype(jnp.int32) * unit)

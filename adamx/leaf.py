@@ -9,9 +9,24 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 Slots = dict[str, Array]
+
+
+def nothing() -> Array:
+    """What stands in a state where a leaf keeps nothing: one byte, False.
+
+    An array, since `None` breaks `optax.tree_map_params`; not one of size 0, which
+    Orbax refuses to save; and of a dtype that no slot has.
+    """
+    return jnp.zeros((), bool)
+
+
+def is_nothing(x: Any) -> bool:
+    """Whether `x`, an array or its shape and dtype, stands for nothing."""
+    return x.dtype == bool
 
 
 @dataclasses.dataclass(frozen=True)

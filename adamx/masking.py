@@ -14,7 +14,7 @@ from .rule import Part, Rule, part
 class Masked(Rule):
     """`part` on the leaves that `mask` selects; the others pass as they are.
 
-    A leaf that is not selected remembers nothing: its slots are arrays of size 0.
+    A leaf that is not selected remembers nothing: one byte stands for each slot.
 
     Args:
         part: a rule.

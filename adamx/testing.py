@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from . import _checks
+from . import _checks, keeping
 from .counter import Uniform, key_of
 from .storage import Codec
 
@@ -48,6 +48,18 @@ def check_storage(
     )
     for shape in _SHAPES:
         _check_shape(codec, shape, signed, tolerance)
+
+
+def kept_slot(tx: Any, state: Any, name: str, params: Any) -> Any:
+    """What a rule sees of one slot of a state, decoded where a codec keeps it.
+
+    Args:
+        tx: a rule or a chain.
+        state: its `State`.
+        name: the slot, of the shape of the parameters.
+        params: the parameters.
+    """
+    return keeping.of_state(tx.slots()[name], state.slots[name], params)
 
 
 def _must(holds: Any, codec: Codec, what: str, got: Any) -> None:

@@ -142,7 +142,7 @@ def muon(
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
     State: `momentum` (B), from 0, for Muon's leaves, 4 bytes per parameter; `mu`, `nu`
-    for the others, 8 bytes per parameter; nothing stale: elsewhere they have size 0.
+    for the others, 8 bytes per parameter; nothing stale: elsewhere one byte.
 
     Departs from the paper: the iteration runs in float32. From `optax.contrib.muon`,
     which corrects the two terms of Nesterov's sum by different weights and so turns the

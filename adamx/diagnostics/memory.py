@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from .._structure import places
 from ..chain import Chain, Foreign
-from ..leaf import Slot, State
+from ..leaf import Slot, State, is_nothing
 from ..rule import Rule, Transformation
 from ..tunable import Tunable, Tuned
 
@@ -128,7 +128,7 @@ def _of_slot(part: str, name: str, slot: Slot, kept: Any, params: Any) -> list[R
         if p is None:
             continue
         size = _bytes(arrays)
-        if not size and p.size:
+        if all(map(is_nothing, arrays)):
             how = "nothing"
         elif slot.codec is not None and slot.like is None:
             how = slot.codec.note(p.shape)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import _checks
+from ..leaf import nothing
 from .codec import Codec, Draw, Kept
 from .codes import Code, Companded, Minifloat
 from .layout import Layout, layout
@@ -136,7 +137,7 @@ class Blockwise(Codec):
 
     def encode(self, x: Float[Array, "..."], uniform: Draw) -> Kept:
         if self._small(x.shape):
-            return {"codes": x.astype(jnp.float32), "scale": jnp.zeros((0,))}
+            return {"codes": x.astype(jnp.float32), "scale": nothing()}
         lay = layout(x.shape, self.block)
         x = x.astype(jnp.float32)
         scale = lay.largest(x)

@@ -23,7 +23,9 @@ class Codec(Value):
 
     Attributes:
         parts: the names of the arrays that `encode` returns, each kept as a tree like
-            the parameters. With `("",)` the slot itself is such a tree.
+            the parameters. With `("",)` the slot itself is such a tree. Where there
+            is nothing to keep return `adamx.leaf.nothing()`, since Orbax does not save
+            arrays of size 0.
     """
 
     parts: ClassVar[tuple[str, ...]] = ("codes", "scale")

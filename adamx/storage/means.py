@@ -10,6 +10,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ..leaf import nothing
 from ..numerics import safe_divide
 from .codec import Codec, Draw, Kept, refuse_signed
 
@@ -33,12 +34,11 @@ class Factored(Codec):
         return self
 
     def encode(self, x: Float[Array, "..."], uniform: Draw) -> Kept:
-        nothing = jnp.zeros((0,), jnp.float32)
         x = x.astype(jnp.float32)
         if x.ndim < 2:
-            return {"row": nothing, "col": nothing, "whole": x}
+            return {"row": nothing(), "col": nothing(), "whole": x}
         row, col = x.mean(-1, keepdims=True), x.mean(-2, keepdims=True)
-        return {"row": row, "col": col, "whole": nothing}
+        return {"row": row, "col": col, "whole": nothing()}
 
     def decode(self, kept: Kept, shape: tuple[int, ...]) -> Float[Array, "..."]:
         if len(shape) < 2:
