@@ -4,53 +4,22 @@
 lognormal number. What is kept of v is compared with the v of the float32 run.
 """
 
-import functools
-
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import adamx
 from adamx.storage import Blockwise, Companded, Dense, Minifloat
-from adamx.testing import kept_slot
+from benchmarks.memory import staleness
 
 SHAPE = (16, 256)
 NEAREST = "nearest"
 
 
-@functools.cache
-def scales(heavy):
-    """Rows and columns of lognormal size; heavy: many decades inside each block."""
-    rng = np.random.default_rng(0)
-    size = np.exp(rng.standard_normal((SHAPE[0], 1)))
-    size = size * np.exp(0.5 * rng.standard_normal((1, SHAPE[1])))
-    size = size * np.exp((1.5 if heavy else 0) * rng.standard_normal(SHAPE))
-    return jnp.float32(size), jnp.float32(0.5 * np.exp(rng.standard_normal(SHAPE)))
-
-
-@functools.cache
 def run(mu, nu, heavy):
     """v kept over v exact, and the largest updates of the last 500 steps."""
-    exact = adamx.scale_by_adam(0.9, 0.999)
-    stored = adamx.store(exact, mu=mu, nu=nu)
-    before, shrunk = scales(heavy)
-
-    def step(carry, k):
-        kept, wide = carry
-        size = jnp.where(k < 1000, before, before * shrunk)
-        g = size * jax.random.normal(jax.random.fold_in(jax.random.key(0), k), SHAPE)
-        u, kept = stored.update(g, kept)
-        w, wide = exact.update(g, wide)
-        return (kept, wide), (jnp.abs(u).max(), jnp.abs(w).max())
-
-    p = jnp.zeros(SHAPE)
-    start = stored.init(p), exact.init(p)
-    scan = jax.jit(lambda c: jax.lax.scan(step, c, jnp.arange(2000)))
-    (kept, wide), largest = scan(start)
-    v = kept_slot(stored, kept, "nu", p)
-    ratio = np.asarray(v, np.float64) / np.asarray(wide.slots["nu"], np.float64)
-    return ratio, [np.asarray(each)[1500:].max() for each in largest]
+    got = staleness.run(mu, nu, heavy, SHAPE)
+    return got["ratio"], (got["largest"], got["exact"])
 
 
 DEFAULTS = {

@@ -1,0 +1,93 @@
+"""Which slots of which members each codec can hold: works, or refuses with a sentence.
+
+Every member, each codec on every slot that it takes; two steps are traced, which finds
+what does not fit. What is refused is refused by `adamx.store`, before anything runs.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+import adamx
+from adamx.storage import BlockMean, Blockwise, Dense, Factored
+
+CODECS = {
+    "bfloat16": Dense(jnp.bfloat16, "stochastic"),
+    "float8": Dense(jnp.float8_e4m3fn, "stochastic"),
+    "8 bits": Blockwise(min_size=0),
+    "4 bits": Blockwise(4, min_size=0),
+    "row and column means": Factored(),
+    "block means": BlockMean(),
+}
+MEMBERS = [name for name in adamx.__all__ if f"scale_by_{name}" in adamx.__all__]
+PARAMS = {
+    "kernel": jax.ShapeDtypeStruct((16, 32), jnp.float32),
+    "bias": jax.ShapeDtypeStruct((32,), jnp.float32),
+}
+EXTRA = ("hessian", "hessian_diagonal", "previous_gradient", "value")
+
+
+def slots_for(tx: Any, codec: Any) -> tuple[list[str], dict[str, str]]:
+    """The slots of a member that the codec takes, and the sentence for the others."""
+    taken, refused = [], {}
+    for name, slot in tx.slots().items():
+        if slot.shared:
+            continue
+        try:
+            adamx.store(tx, **{name: codec})
+            taken.append(name)
+        except ValueError as sentence:
+            refused[name] = str(sentence)
+    return taken, refused
+
+
+def trace(tx: Any) -> None:
+    """Two steps, without arithmetic; the state must be a fixed point."""
+    extra = {n: PARAMS for part in _rules(tx) for n in part.extras()}
+
+    def steps(params: Any, extra: Any) -> Any:
+        state = tx.init(params)
+        updates, after = tx.update(params, state, params, **extra)
+        shapes = [jax.tree.map(lambda x: (x.shape, x.dtype), s) for s in (state, after)]
+        if shapes[0] != shapes[1]:
+            raise AssertionError(f"{tx!r}: the state changes its form: {shapes}")
+        return tx.update(updates, after, params, **extra)
+
+    jax.eval_shape(steps, PARAMS, extra)
+
+
+def _rules(tx: Any) -> Iterator[Any]:
+    parts = getattr(tx, "parts", None)
+    yield from parts if isinstance(parts, tuple) else (tx,)
+
+
+def cell(member: str, codec: Any) -> dict[str, Any]:
+    tx = getattr(adamx, member)(1e-3)
+    taken, refused = slots_for(tx, codec)
+    if taken:
+        trace(adamx.store(tx, **dict.fromkeys(taken, codec)))
+    return {"works": taken, "refused": refused}
+
+
+def table() -> dict[str, dict[str, Any]]:
+    return {
+        member: {name: cell(member, codec) for name, codec in CODECS.items()}
+        for member in MEMBERS
+        if any(not s.shared for s in getattr(adamx, member)(1e-3).slots().values())
+    }
+
+
+def text(cells: dict[str, dict[str, Any]]) -> list[list[str]]:
+    """Lines of the table: the slots that work, and those refused in brackets."""
+
+    def show(found: dict[str, Any]) -> str:
+        refused = f"({', '.join(found['refused'])})" if found["refused"] else ""
+        return " ".join(filter(None, [", ".join(found["works"]), refused])) or "–"
+
+    head = ["member", *CODECS]
+    return [head] + [
+        [member, *(show(found) for found in row.values())]
+        for member, row in cells.items()
+    ]

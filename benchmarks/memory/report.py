@@ -1,0 +1,81 @@
+"""The figures of `benchmarks memory` as text and as rows of the README."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.report import aligned
+
+
+def _bars(bars: Sequence[dict[str, Any]]) -> str:
+    rows = [["bar", "at most", "measured", ""]]
+    for bar in bars:
+        met = "met" if bar["met"] else "missed"
+        rows.append([bar["what"], f"{bar['limit']:g}", f"{bar['measured']:.4g}", met])
+    return aligned(rows)
+
+
+def sizes(found: dict[str, Any]) -> list[list[str]]:
+    head = ["AdamW kept as", "state", "weight", "both", "and gradient"]
+    keys = ("state", "weight", "kept", "with gradient")
+    rows = [[r["form"], *(f"{r[k]:.4g}" for k in keys)] for r in found["rows"]]
+    return [head, *rows]
+
+
+def staleness(found: list[dict[str, Any]]) -> list[list[str]]:
+    keys = [k for k in found[0] if k not in ("form", "met")]
+    rows = [[r["form"], *(f"{r[k]:.3g}" for k in keys)] for r in found]
+    return [["both moments kept as", *keys], *rows]
+
+
+def speed(rows: list[dict[str, Any]]) -> list[list[str]]:
+    head = ["AdamW kept as", "step / Optax", "ms", "temporary bytes a parameter"]
+    return [head] + [
+        [
+            r["form"],
+            f"{r['ratio']:.2f} ({r['quartiles'][0]:.2f}–{r['quartiles'][1]:.2f})",
+            f"{r['ms'][0]:.1f} / {r['ms'][1]:.1f}",
+            f"{r['temporary'][0]:.1f} / {r['temporary'][1]:.1f}",
+        ]
+        for r in rows
+    ]
+
+
+def parity(rows: list[dict[str, Any]]) -> list[list[str]]:
+    head = ["AdamW kept as", "test loss", "off float32", "seed noise", "within"]
+    return [head] + [
+        [
+            r["form"],
+            f"{sum(r['test']) / len(r['test']):.4f}",
+            f"{r['off']:+.4f} ± {r['off_error']:.4f}",
+            f"{r['seed_noise']:.4f}",
+            "yes" if r["within"] else "no",
+        ]
+        for r in rows
+    ]
+
+
+def of(part: str, found: Any) -> str:
+    """One part as text."""
+    if part == "sizes":
+        text = [aligned(sizes(found)), _bars(found["bars"])]
+    elif part == "combine":
+        from benchmarks.memory import combine
+
+        text = [aligned(combine.text(found)), "in brackets: refused with a sentence"]
+    elif part == "staleness":
+        text = [aligned(staleness(found))]
+    elif part == "speed":
+        settings = found["settings"].items()
+        text = [
+            f"{setting}, {tree}\n{aligned(speed(rows))}"
+            for setting, trees in settings
+            for tree, rows in trees.items()
+        ] + [_bars(found["bars"])]
+    else:
+        text = [f"{task}\n{aligned(parity(rows))}" for task, rows in found.items()]
+    return "\n\n".join([f"== {part}", *text, ""])
+
+
+def markdown(rows: list[list[str]]) -> str:
+    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
