@@ -103,9 +103,16 @@ def begin(slot: Slot, p: Any, chosen: frozenset, path: str) -> Any:
     if slot.codec is None:
         return start if start.size else nothing()
     # the first step is 1: the start has random numbers of its own
-    encode = functools.partial(slot.codec.encode, uniform=_uniform(slot, key_of(0), 0))
+    encode = functools.partial(_encode, slot.codec, 0)
+    key = key_of(slot.seed, key_of(0))
     abstract = isinstance(p, jax.ShapeDtypeStruct)
-    return jax.eval_shape(encode, start) if abstract else encode(start)
+    return jax.eval_shape(encode, start, key) if abstract else encode(start, key)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _encode(codec: Any, draw: int, x: Any, key: Any) -> Any:
+    """Traced once for leaves of one shape."""
+    return codec.encode(x, Uniform(key, draw))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -143,8 +150,4 @@ def encoded(slot: Slot, new: Any, kept: Any, form: Any, key: Any, draw: int) -> 
         return kept
     if slot.codec is None:
         return kept if is_nothing(kept) else new.astype(kept.dtype)
-    return slot.codec.encode(new, _uniform(slot, key, draw))
-
-
-def _uniform(slot: Slot, key: Any, draw: int) -> Uniform:
-    return Uniform(key_of(slot.seed, key), draw)
+    return _encode(slot.codec, draw, new, key_of(slot.seed, key))

@@ -13,9 +13,7 @@ from .storage import Codec
 _SHAPES = ((), (512, 10), (2, 33, 129))
 
 
-def check_storage(
-    codec: Codec, *, signed: bool = False, tolerance: float = 0.1
-) -> None:
+def check_storage(codec: Any, *, signed: bool = False, tolerance: float = 0.1) -> None:
     """Whether a codec keeps what `adamx.store` needs it to keep.
 
     For several shapes, and for arrays of zeros, of numbers over many decades and of one

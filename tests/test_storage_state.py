@@ -179,7 +179,7 @@ def test_sharded_as_unsharded(form, mode):
         assert_equal(got[1], jax.tree.map(np.asarray, want))
 
 
-@EVERY
+@pytest.mark.parametrize("form", ["bfloat16", "eight", "means"])
 def test_inside_optax(form):
     tx, p, g = stored(form), tree(0), tree(1)
     alone, _ = jax.jit(tx.update)(g, tx.init(p), p)

@@ -77,7 +77,7 @@ class Blockwise(Codec):
 
     bits: int = 8
     block: int = 128
-    code: Code | None = dataclasses.field(default=None, kw_only=True)
+    code: Any = dataclasses.field(default=None, kw_only=True)
     rounding: str = dataclasses.field(default="stochastic", kw_only=True)
     floor: bool = dataclasses.field(default=True, kw_only=True)
     min_size: int = dataclasses.field(default=4096, kw_only=True)

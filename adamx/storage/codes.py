@@ -88,7 +88,7 @@ class Minifloat(Code):
         mantissa: p, the bits of the mantissa, 0 to 6.
     """
 
-    mantissa: int = 3
+    mantissa: Any = 3
 
     def __post_init__(self) -> None:
         if self.mantissa not in range(7):
@@ -127,7 +127,7 @@ class Logarithmic(Code):
             of two.
     """
 
-    octaves: float = 30.0
+    octaves: Any = 30.0
 
     def __post_init__(self) -> None:
         if not (isinstance(self.octaves, float | int) and self.octaves > 0):
