@@ -22,6 +22,7 @@ from adamx import aliases
 from adamx.spelling import _SPELLED
 from benchmarks import deviations
 from benchmarks.deviations import RATE
+from benchmarks.memory import report as memory
 from benchmarks.peers import picture
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -177,6 +178,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "parts": lambda: table("optimizer | made of | state | variants", parts()),
     "differences": differences,
     "peers": picture.markdown,
+    "memory_sizes": memory.readme_sizes,
+    "memory_staleness": memory.readme_staleness,
+    "memory_parity": memory.readme_parity,
+    "memory_speed": memory.readme_speed,
 }
 
 

@@ -68,7 +68,7 @@ def cell(member: str, codec: Any) -> dict[str, Any]:
     taken, refused = slots_for(tx, codec)
     if taken:
         trace(adamx.store(tx, **dict.fromkeys(taken, codec)))
-    return {"works": taken, "refused": refused}
+    return {"works": taken, "refused": sorted(refused)}
 
 
 def table() -> dict[str, dict[str, Any]]:

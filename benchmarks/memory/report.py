@@ -1,8 +1,10 @@
 """The figures of `benchmarks memory` as text and as rows of the README."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
+from benchmarks.options import RESULTS
 from benchmarks.report import aligned
 
 
@@ -79,3 +81,36 @@ def of(part: str, found: Any) -> str:
 def markdown(rows: list[list[str]]) -> str:
     lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+# ---- tables of the README ------------------------------------------------------------
+
+
+def _kept() -> dict[str, Any]:
+    return json.loads((RESULTS / "memory.json").read_text())
+
+
+def readme_sizes() -> str:
+    return markdown(sizes(_kept()["sizes"]))
+
+
+def readme_staleness() -> str:
+    return markdown(staleness(_kept()["staleness"]))
+
+
+def readme_parity() -> str:
+    rows = [["data", *parity([])[0]]]
+    for task, found in _kept()["parity"].items():
+        rows += [[task, *row] for row in parity(found)[1:]]
+    return markdown(rows)
+
+
+def readme_speed() -> str:
+    """One big leaf and forty, as XLA is, and with huge pages."""
+    settings = _kept()["speed"]["settings"]
+    rows = [["tree", *speed([])[0], "with huge pages"]]
+    for tree, found in settings["plain"].items():
+        huge = [row[1] for row in speed(settings["huge pages"][tree])[1:]]
+        plain = speed(found)[1:]
+        rows += [[tree, *row, h] for row, h in zip(plain, huge, strict=True)]
+    return markdown(rows)
