@@ -19,6 +19,9 @@ from benchmarks import data, transformer
 from benchmarks.memory.forms import FORMS, Form
 
 
+MEAN_OF = 25  # steps in a point of a curve
+
+
 @dataclasses.dataclass(frozen=True)
 class Task:
     """`init(key)`, `loss(params, batch)`, `batch(key)`, and what to test with."""
@@ -106,9 +109,14 @@ def train(task: Task, form: Form, seeds: int, chunk: int = 50) -> dict[str, Any]
     return {
         "form": form.name,
         "control": form.control,
-        "losses": np.concatenate(losses, 1).mean(0).round(4).tolist(),
+        "losses": in_means(np.concatenate(losses, 1).mean(0)),
         "test": np.asarray(tested).round(5).tolist(),
     }
+
+
+def in_means(losses: np.ndarray, of: int = MEAN_OF) -> list[float]:
+    """The means of every 25 steps."""
+    return losses[: len(losses) // of * of].reshape(-1, of).mean(1).round(4).tolist()
 
 
 def judge(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

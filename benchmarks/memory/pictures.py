@@ -9,6 +9,8 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from benchmarks.memory.parity import MEAN_OF
+
 
 def draw(results: dict[str, Any], folder: Path) -> list[Path]:
     """One picture for each part that has one and is there."""
@@ -47,9 +49,9 @@ def _parity(tasks: dict[str, list[dict[str, Any]]]) -> Any:
     )
     for (task, rows), (left, right) in zip(tasks.items(), axes, strict=True):
         for row in rows:
-            losses = np.convolve(row["losses"], np.ones(25) / 25, "valid")
+            steps = MEAN_OF * (1 + np.arange(len(row["losses"])))
             style = "--" if row["control"] else "-"
-            left.plot(losses, style, lw=1.2, label=row["form"])
+            left.plot(steps, row["losses"], style, lw=1.2, label=row["form"])
         left.set(title=task, xlabel="step", ylabel="training loss, mean of 25 steps")
         left.set_yscale("log")
         names = [r["form"] for r in rows][::-1]
@@ -59,6 +61,7 @@ def _parity(tasks: dict[str, list[dict[str, Any]]]) -> Any:
         noise = rows[0]["seed_noise"]
         right.axvspan(-noise, noise, color="C2", alpha=0.25)
         right.barh(names, off, xerr=error, color=colours)
+        right.set_xscale("symlog", linthresh=2 * noise, linscale=2)
         right.set_xlabel("test loss less float32's; green: the noise of seeds")
     axes[0, 0].legend(fontsize=7)
     figure.tight_layout()
