@@ -18,7 +18,6 @@ from adamx.race.models import conv
 from benchmarks import data, transformer
 from benchmarks.memory.forms import FORMS, Form
 
-
 MEAN_OF = 25  # steps in a point of a curve
 
 
