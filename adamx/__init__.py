@@ -177,6 +177,9 @@ from .stacking import (
 from .starts import (
     FromFirst,
 )
+from .stepping import (
+    step,
+)
 from .storing import (
     Stored,
     store,
@@ -312,6 +315,7 @@ __all__ = [
     "split_master",
     "square",
     "stacked",
+    "step",
     "stochastic_rounding",
     "storage",
     "store",

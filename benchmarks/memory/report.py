@@ -30,13 +30,20 @@ def staleness(found: list[dict[str, Any]]) -> list[list[str]]:
 
 
 def speed(rows: list[dict[str, Any]]) -> list[list[str]]:
-    head = ["AdamW kept as", "step / Optax", "ms", "temporary bytes a parameter"]
+    head = ["AdamW kept as", "step / Optax", "adamx.step / Optax", "ms"]
+    head.append("temporary bytes a parameter")
+
+    def ratio(r: dict[str, Any], key: str, quartiles: str) -> str:
+        low, high = r[quartiles]
+        return f"{r[key]:.2f} ({low:.2f}–{high:.2f})"
+
     return [head] + [
         [
             r["form"],
-            f"{r['ratio']:.2f} ({r['quartiles'][0]:.2f}–{r['quartiles'][1]:.2f})",
-            f"{r['ms'][0]:.1f} / {r['ms'][1]:.1f}",
-            f"{r['temporary'][0]:.1f} / {r['temporary'][1]:.1f}",
+            ratio(r, "ratio", "quartiles"),
+            ratio(r, "in one", "in one, quartiles"),
+            " / ".join(f"{ms:.1f}" for ms in r["ms"]),
+            " / ".join(f"{x:.1f}" for x in r["temporary"]),
         ]
         for r in rows
     ]
@@ -108,9 +115,10 @@ def readme_parity() -> str:
 def readme_speed() -> str:
     """One big leaf and forty, as XLA is, and with huge pages."""
     settings = _kept()["speed"]["settings"]
-    rows = [["tree", *speed([])[0], "with huge pages"]]
+    pages = ["with huge pages", "and in one"]
+    rows = [["tree", *speed([])[0], *pages]]
     for tree, found in settings["plain"].items():
-        huge = [row[1] for row in speed(settings["huge pages"][tree])[1:]]
+        huge = [row[1:3] for row in speed(settings["huge pages"][tree])[1:]]
         plain = speed(found)[1:]
-        rows += [[tree, *row, h] for row, h in zip(plain, huge, strict=True)]
+        rows += [[tree, *row, *h] for row, h in zip(plain, huge, strict=True)]
     return markdown(rows)
