@@ -1,6 +1,6 @@
 """The generated tables of the documents: `python -m benchmarks tables [--check]`.
 
-Written into README.md and docs/members.md between `<!-- table: NAME -->` and
+Written into README.md and the files of docs/ between `<!-- table: NAME -->` and
 `<!-- end -->`; with `--check` compared with what stands there. CI does so on the lowest
 versions of pyproject.toml, so that the tables change with the repository only.
 """
@@ -26,7 +26,8 @@ from benchmarks.memory import report as memory
 from benchmarks.peers import picture
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = (ROOT / "README.md", ROOT / "docs" / "members.md")
+DOCS = ROOT / "docs"
+FILES = (ROOT / "README.md", DOCS / "members.md", DOCS / "storage.md")
 SHAPE = (100, 100)
 LONG = 1000
 
@@ -182,6 +183,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "memory_staleness": memory.readme_staleness,
     "memory_parity": memory.readme_parity,
     "memory_speed": memory.readme_speed,
+    "memory_combine": memory.docs_combine,
 }
 
 

@@ -307,3 +307,29 @@ def test_a_schedule_free_point_is_read_back_in_bfloat16():
     got, want = adamx.eval_params(state, p), adamx.eval_params(other, q)
     assert np.abs(got["kernel"] - want["kernel"]).max() < 0.03
     assert got["kernel"].dtype == jnp.float32
+
+
+WRAPPERS = {
+    "chain": lambda tx: adamx.chain(adamx.Clip(1.0), tx),
+    "masked": lambda tx: adamx.Masked(tx, "kernel"),
+    "cautious": adamx.cautious,
+    "grams": adamx.grams,
+    "tunable": lambda tx: adamx.tunable(tx, "b2"),
+    "stacked": lambda tx: adamx.stacked(tx, "kernel"),
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_wrappers_stand_outside_or_inside(wrapper):
+    """What is kept is the same either way, and a step gives the same update."""
+    wrap, codecs = WRAPPERS[wrapper], {"mu": HALF, "nu": Blockwise()}
+    member = adamx.scale_by_adam() if wrapper == "masked" else adamx.adam(1e-2)
+    made = wrap(adamx.store(member, **codecs)), adamx.store(wrap(member), **codecs)
+    p, g = tree(0), tree(1)
+    states = [tx.init(p) for tx in made]
+    assert_equal(*states)
+    (u, a), (v, b) = (
+        jax.jit(tx.update)(g, s, p) for tx, s in zip(made, states, strict=True)
+    )
+    assert_close(u, v)
+    assert signature(a) == signature(b)

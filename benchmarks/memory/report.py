@@ -122,3 +122,10 @@ def readme_speed() -> str:
         plain = speed(found)[1:]
         rows += [[tree, *row, *h] for row, h in zip(plain, huge, strict=True)]
     return markdown(rows)
+
+
+def docs_combine() -> str:
+    """Members × codecs: the slots that each takes, and in brackets those it refuses."""
+    from benchmarks.memory import combine
+
+    return markdown(combine.text(_kept()["combine"]))
