@@ -114,6 +114,8 @@ from .leaf import (
 from .learning_rate import (
     Descent,
     LearningRate,
+    TimesRectifier,
+    WarmUp,
 )
 from .masking import (
     Masked,
@@ -286,10 +288,12 @@ __all__ = [
     "Stored",
     "SumOf",
     "Surprise",
+    "TimesRectifier",
     "TrustRatio",
     "Tunable",
     "Tuned",
     "VarianceAdapted",
+    "WarmUp",
     "WeightDecay",
     "WithResidual",
     "by_column",

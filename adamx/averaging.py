@@ -15,19 +15,15 @@ import optax
 from jaxtyping import Array, Float
 
 from . import _checks, hyper
-from .leaf import Leaf, Slot, Slots, State, is_nothing
+from .leaf import Leaf, Slot, Slots, State, copied, is_nothing
 from .numerics import compute_dtype, gathered_weight
 from .rule import Rule
 
 _SHARE = "_share"
 
 
-def _copy(param: Array) -> Array:
-    return param
-
-
 def _point(name: str) -> dict[str, Slot]:
-    point = Slot(start=_copy, alone="eval_params reads it, from the state alone.")
+    point = Slot(start=copied, alone="eval_params reads it, from the state alone.")
     return {name: point, name + _SHARE: Slot(shared=True)}
 
 

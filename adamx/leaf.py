@@ -24,6 +24,11 @@ def nothing() -> Array:
     return jnp.zeros((), bool)
 
 
+def copied(param: Array) -> Array:
+    """The start of a slot that begins at the parameter itself (`init` copies it)."""
+    return param
+
+
 def is_nothing(x: Any) -> bool:
     """Whether `x`, an array or its shape and dtype, stands for nothing."""
     return x.dtype == bool

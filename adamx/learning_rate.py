@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 
 from . import _checks, hyper
 from .leaf import Leaf, Slots
+from .numerics import rectifier, rho
 from .rule import Rule
 from .value import Value
 
@@ -40,7 +41,12 @@ class Descent(Rule):
 
 
 class WarmUp(Value):
-    """A linear warm-up of another rate: `min(k / W, 1) η` at step k = 1, 2, …"""
+    """A linear warm-up of another rate: `min(k / W, 1) η` at step k, from 1.
+
+    Args:
+        learning_rate: η ≥ 0, a number, an array or a schedule.
+        steps: W.
+    """
 
     learning_rate: hyper.Hyper = hyper.hyper(allowed=hyper.NON_NEGATIVE)
     steps: int = 1
@@ -59,3 +65,35 @@ def warmed_up(learning_rate: Any, steps: int) -> Any:
             f"{steps!r}. 0 is none."
         )
     return WarmUp(learning_rate, steps) if steps else learning_rate
+
+
+class TimesRectifier(Value):
+    """Another schedule times RAdam's r_t, or times `before` while ρ_t ≤ threshold.
+
+    Args:
+        value: a number, an array or a schedule.
+        b2: β₂ of the second moment, a number.
+        threshold: the length ρ_t of the average from which its variance is trusted.
+        before: the factor until then.
+
+    Reference: Liu et al., "On the variance of the adaptive learning rate and beyond",
+    ICLR 2020, Algorithm 2, arXiv:1908.03265.
+    """
+
+    value: hyper.Hyper = hyper.hyper()
+    b2: float = 0.999
+    threshold: float = 4.0
+    before: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.b2, float) and isinstance(self.threshold, float)):
+            raise _checks.AdamxError(
+                f"TimesRectifier: `b2` and `threshold` must be numbers, got "
+                f"{self.b2!r} and {self.threshold!r}. r_t is known for constants only."
+            )
+
+    def __call__(self, count: Any) -> Any:
+        value: Any = self.value
+        value = value(count) if callable(value) else value
+        r = rectifier(*rho(self.b2, jnp.asarray(count + 1, float)), self.threshold)
+        return value * jnp.where(r > 0, r, self.before)

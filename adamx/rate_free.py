@@ -11,13 +11,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from . import hyper
-from .leaf import Leaf, Slot, Slots
+from .leaf import Leaf, Slot, Slots, copied
 from .numerics import gathered_weight, lerp, safe_divide, safe_sqrt
 from .rule import Rule
-
-
-def _copy(param: Array) -> Array:
-    return param
 
 
 def _reduced(totals: dict[str, Array], name: str, like: Array, axis_name: Any) -> Array:
@@ -55,7 +51,7 @@ class DistanceOverGradients(_RateFree):
 
     def slots(self) -> dict[str, Slot]:
         scalars = ("distance", "sum_of_square_norms")
-        return {"start": Slot(start=_copy)} | {n: Slot(shared=True) for n in scalars}
+        return {"start": Slot(start=copied)} | {n: Slot(shared=True) for n in scalars}
 
     def measure(
         self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
@@ -107,7 +103,7 @@ class DistanceOverWeightedGradients(_RateFree):
 
     def slots(self) -> dict[str, Slot]:
         scalars = ("square_distance", "weighted_sum")
-        return {"start": Slot(start=_copy)} | {n: Slot(shared=True) for n in scalars}
+        return {"start": Slot(start=copied)} | {n: Slot(shared=True) for n in scalars}
 
     def measure(
         self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
@@ -179,7 +175,7 @@ class Prodigy(_RateFree):
         leaves = {n: Slot(signed=n != "nu") for n in ("mu", "nu", "s")}
         scalars = {n: Slot(shared=True) for n in ("r", "b1_weight", "b2_weight")}
         distance = {"d": Slot(start=self.estim_lr0, shared=True)}
-        return leaves | scalars | distance | {"start": Slot(start=_copy)}
+        return leaves | scalars | distance | {"start": Slot(start=copied)}
 
     def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         return _corrected_rate(self, kept, count)

@@ -80,8 +80,9 @@ def _fill(tx: Any, fresh: Any, saved: Any) -> Any:
 
 
 def _is_weight(name: str, slots: dict[str, Any]) -> bool:
-    """Whether a slot is the weight of an average, which the count says too."""
-    return name.endswith("_weight") and name.removesuffix("_weight") in slots
+    """Whether a slot is an average's weight, or its square's: the count says both."""
+    average = name.removesuffix("_weight").removesuffix("_square")
+    return name.endswith("_weight") and average in slots
 
 
 def _check_alike(name: str, new: Any, old: Any) -> None:

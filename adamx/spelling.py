@@ -32,6 +32,17 @@ _SPELLED = {
     "betas": "Pass b1= and b2=",
 }
 
+# Where one member needs another sentence.
+_SPELLED_BY = {
+    ("rmsprop", "nesterov"): "Put HeavyBall(momentum, nesterov=True) between "
+    "scale_by_rmsprop() and LearningRate(...)",
+}
+
+
+def instead_of(keyword: str, member: str) -> str:
+    """What to do where `member` has no such keyword; empty where nothing is known."""
+    return _SPELLED_BY.get((member, keyword)) or _SPELLED.get(keyword, "")
+
 
 def alias(function: Callable[P, T]) -> Callable[P, T]:
     """Explain keywords of Optax and torch that the function does not have."""
@@ -41,7 +52,8 @@ def alias(function: Callable[P, T]) -> Callable[P, T]:
     def explained(*args: P.args, **kwargs: P.kwargs) -> T:
         for name in kwargs:
             if name not in known:
-                how = _SPELLED.get(name) or _checks.suggest(name, known)
+                how = instead_of(name, function.__name__)
+                how = how or _checks.suggest(name, known)
                 raise _checks.AdamxTypeError(
                     f"{function.__name__}: its keywords must be {sorted(known)}, got "
                     f"`{name}`. {how}{'' if how[-1] in '.?' else '.'}"

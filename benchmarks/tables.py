@@ -19,7 +19,7 @@ import optax
 
 import adamx
 from adamx import aliases
-from adamx.spelling import _SPELLED
+from adamx.spelling import instead_of
 from benchmarks import deviations
 from benchmarks.deviations import RATE
 from benchmarks.memory import report as memory
@@ -128,7 +128,7 @@ def signatures() -> Iterator[tuple[str, ...]]:
         for keyword in dict.fromkeys([*ours, *theirs]):
             cells = described(ours, keyword), described(theirs, keyword)
             if cells[0] != cells[1]:
-                instead = "" if keyword in ours else _SPELLED.get(keyword, "")
+                instead = "" if keyword in ours else instead_of(keyword, name)
                 yield f"`{name}`", f"`{keyword}`", *cells, instead
 
 

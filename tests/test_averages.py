@@ -91,6 +91,10 @@ def test_two_averages_of_one_leaf_are_refused():
         (lambda: adamx.gpa(adamx.adam(), 0.0), "PrimalAverage: `inner` must lie in"),
         (lambda: adamx.schedule_free_sgd(0.1, -1), "warm-up: `warmup_steps` must be"),
         (lambda: adamx.schedule_free_sgd(0.1, b1=0.0), "ScheduleFree: `b1` must lie"),
+        (
+            lambda: adamx.schedule_free_radam(0.1, b2=lambda k: 0.9),
+            "TimesRectifier: `b2` and `threshold` must be numbers",
+        ),
         (lambda: adamx.param_ema(adamx.adam(), 1.0), "ParamEma: `decay` must lie in"),
         (lambda: adamx.prodigy(estim_lr0=0.0), "Prodigy: `estim_lr0` must be above 0"),
         (lambda: adamx.sharpness_aware(jax.grad(jnp.sum), -1.0), "`rho` must be at"),

@@ -248,6 +248,10 @@ def test_bad_input_gets_a_sentence(name):
 OTHERWISE = {
     "mu_dtype": (lambda: adam(0.1, mu_dtype=jnp.bfloat16), "float32"),
     "eps_root": (lambda: adam(0.1, eps_root=1e-8), "RootEps"),
+    "rmsprop nesterov": (
+        lambda: adamx.rmsprop(0.1, nesterov=True),
+        "HeavyBall(momentum, nesterov=True)",
+    ),
     "adamw mu_dtype": (lambda: adamw(0.1, mu_dtype=jnp.bfloat16), "float32"),
     "initial_accumulator_value": (
         lambda: adagrad(0.1, initial_accumulator_value=0.1),

@@ -104,6 +104,18 @@ def test_restored_from_arrays_into_constants(case):
         np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
+def test_msvag_is_restored_from_an_array_into_a_constant(x64):
+    """Both its weights are known from the count."""
+    tx, p = adamx.msvag(RATE, jnp.asarray(0.8)), params("float64")
+    _, state = tx.update(grads(0, "float64"), tx.init(p), p)
+    restored = adamx.restore(adamx.msvag(RATE, 0.8), state, p)
+    assert set(restored.slots) == {"mu", "nu"}
+    one, _ = tx.update(grads(1, "float64"), state, p)
+    two, _ = adamx.msvag(RATE, 0.8).update(grads(1, "float64"), restored, p)
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
 def scale_by_adam(eps=1e-8):
     second = Debiased(Ema(0.999, of=square, name="nu"))
     return Precondition(Debiased(Ema(0.9)), by=Root(second, eps))

@@ -7,6 +7,7 @@ run of its authors' package as well. Differences are of the largest entry of a l
 """
 
 import functools
+import inspect
 import pickle
 
 import jax
@@ -76,6 +77,23 @@ AVERAGES = {
         averaged.schedule_free_adamw,
         {"learning_rate": falling, "b1": varying, "b2": 0.99, "weight_decay": 0.1},
     ),
+    "schedule_free_radam": (
+        adamx.schedule_free_radam,
+        averaged.schedule_free_radam,
+        {"learning_rate": 0.05, "weight_decay": 0.1},
+    ),
+    "schedule_free_radam loud": (
+        adamx.schedule_free_radam,
+        averaged.schedule_free_radam,
+        {
+            "learning_rate": falling,
+            "b2": 0.99,
+            "weight_decay": 0.1,
+            "silent_sgd_phase": False,
+            "threshold": 5.0,
+            "r": 1.0,
+        },
+    ),
     "schedule_free_sgd": (
         adamx.schedule_free_sgd,
         averaged.schedule_free_sgd,
@@ -122,6 +140,9 @@ def test_an_average_follows_its_paper(name):
         ("schedule_free_adamw_warm", adamx.schedule_free_adamw),
         ("schedule_free_adamw_fused", adamx.schedule_free_adamw),
         ("schedule_free_sgd_options", adamx.schedule_free_sgd),
+        ("schedule_free_radam", adamx.schedule_free_radam),
+        ("schedule_free_radam_options", adamx.schedule_free_radam),
+        ("schedule_free_radam_loud", adamx.schedule_free_radam),
     ],
 )
 def test_schedule_free_follows_the_authors_recorded_run(run, make):
@@ -129,8 +150,11 @@ def test_schedule_free_follows_the_authors_recorded_run(run, make):
     options = recorded.options
     keywords = {
         name: options[name]
-        for name in ("eps", "weight_decay", "warmup_steps", "weight_lr_power", "r")
-        if name in options
+        for name in (
+            *("eps", "weight_decay", "warmup_steps", "weight_lr_power", "r"),
+            "silent_sgd_phase",
+        )
+        if name in options and name in inspect.signature(make).parameters
     }
     if "momentum" in options:
         keywords["b1"] = options["momentum"]
@@ -247,6 +271,7 @@ def test_sam_follows_its_paper(adaptive):
 
 MEMBERS = {
     "schedule_free_adamw": adamx.schedule_free_adamw(0.1, weight_decay=0.1),
+    "schedule_free_radam": adamx.schedule_free_radam(0.1, weight_decay=0.1),
     "schedule_free_sgd": adamx.schedule_free_sgd(0.1),
     "gpa": adamx.gpa(adamx.adamw(0.1)),
     "lookahead": adamx.lookahead(adamx.adam(0.1), 2),

@@ -25,6 +25,7 @@ from .averages import (
     param_ema,
     schedule_free,
     schedule_free_adamw,
+    schedule_free_radam,
     schedule_free_sgd,
 )
 from .blended import (
@@ -234,7 +235,8 @@ __all__ = [
     "scale_by_sgd", "scale_by_shampoo", "scale_by_signum",
     "scale_by_simplified_ademamix", "scale_by_sm3", "scale_by_soap",
     "scale_by_sophia", "scale_by_stable_adamw", "scale_by_yogi", "schedule_free",
-    "schedule_free_adamw", "schedule_free_sgd", "sgd", "shampoo", "signum",
-    "simplified_ademamix", "sm3", "soap", "sophia", "stable_adamw", "yogi",
+    "schedule_free_adamw", "schedule_free_radam", "schedule_free_sgd", "sgd",
+    "shampoo", "signum", "simplified_ademamix", "sm3", "soap", "sophia",
+    "stable_adamw", "yogi",
 ]
 # fmt: on

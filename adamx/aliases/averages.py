@@ -4,15 +4,16 @@ Each takes a transformation with its rate and returns one whose `eval_params` di
 from its parameters.
 """
 
+import functools
 from typing import Any
 
 from ..averaging import ParamEma, PrimalAverage, ScheduleFree, SlowWeights
-from ..bias_correction import Debiased
+from ..bias_correction import Debiased, Rectified
 from ..chain import Chain, chain
 from ..decay import WeightDecay
 from ..denominators import Eps, Precondition, Root
 from ..hyper import Hyper, is_zero
-from ..learning_rate import LearningRate, warmed_up
+from ..learning_rate import LearningRate, TimesRectifier, warmed_up
 from ..moments import Ema, Identity, square
 from ..spelling import alias
 
@@ -101,6 +102,66 @@ def schedule_free_adamw(
     direction = Precondition(Identity(), by=Root(Debiased(Ema(b2, square, "nu")), eps))
     decay = () if is_zero(weight_decay) else (WeightDecay(weight_decay, mask),)
     steps = chain(direction, *decay, LearningRate(rate))
+    return schedule_free(steps, rate, b1, weight_lr_power, r=r)
+
+
+@alias
+def schedule_free_radam(
+    learning_rate: Hyper = 0.0025,
+    b1: Hyper = 0.9,
+    b2: float = 0.999,
+    eps: Hyper | Eps = 1e-8,
+    weight_decay: Hyper = 0.0,
+    weight_lr_power: Hyper = 2.0,
+    *,
+    r: Hyper = 0.0,
+    silent_sgd_phase: bool = True,
+    threshold: float = 4.0,
+    mask: Any = None,
+) -> Chain:
+    """Schedule-free RAdam: the rectifier in the place of a warm-up.
+
+        ρ_t > threshold:  z ← z - η r_t (g / (sqrt(v̂) + ε) + λ y)
+        before:           z stays, or z ← z - η (g + λ y) if the SGD phase is not silent
+
+    and x, y as in `schedule_free`, the steps weighed by the rate so changed.
+
+    Args:
+        learning_rate: η ≥ 0.
+        b1: β in (0, 1], how much of x is in y.
+        b2: β₂ in [0, 1), a number.
+        eps: ε ≥ 0, or an eps kind.
+        weight_decay: λ ≥ 0, at y.
+        weight_lr_power: see `schedule_free`.
+        r: see `schedule_free`.
+        silent_sgd_phase: no step, and no weight, while the variance is not trusted.
+        threshold: the length ρ_t of the average from which it is.
+        mask: the leaves that decay.
+
+    State: `nu`, `z`; 8 bytes per parameter, and three scalars.
+
+    Departs from the paper: no paper has it; this is the authors' code since 1.4.
+
+    Raises:
+        ValueError: an argument out of its range, or a `b2` that is no number.
+
+    Reference: Defazio et al., "The road less scheduled", NeurIPS 2024, eq. 3-5,
+    arXiv:2405.15682; r_t: Liu et al., ICLR 2020, Algorithm 2, arXiv:1908.03265.
+    """
+    before = 0.0 if silent_sgd_phase else 1.0
+    rectified = functools.partial(
+        TimesRectifier, b2=b2, threshold=threshold, before=before
+    )
+    root = Root(Debiased(Ema(b2, square, "nu")), eps)
+    rate, decays = rectified(learning_rate), not is_zero(weight_decay)
+    if silent_sgd_phase:
+        decay = (WeightDecay(weight_decay, mask),) if decays else ()
+        last = LearningRate(rate)
+    else:  # the direction has its r_t, the decay needs it too
+        root = Rectified(root, threshold)
+        decay = (WeightDecay(rectified(weight_decay), mask),) if decays else ()
+        last = LearningRate(learning_rate)
+    steps = chain(Precondition(Identity(), by=root), *decay, last)
     return schedule_free(steps, rate, b1, weight_lr_power, r=r)
 
 
