@@ -81,8 +81,8 @@ class TimesRectifier(Value):
     """
 
     value: hyper.Hyper = hyper.hyper()
-    b2: float = 0.999
-    threshold: float = 4.0
+    b2: Any = 0.999
+    threshold: Any = 4.0
     before: float = 0.0
 
     def __post_init__(self) -> None:

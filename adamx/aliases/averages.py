@@ -109,14 +109,14 @@ def schedule_free_adamw(
 def schedule_free_radam(
     learning_rate: Hyper = 0.0025,
     b1: Hyper = 0.9,
-    b2: float = 0.999,
+    b2: Any = 0.999,
     eps: Hyper | Eps = 1e-8,
     weight_decay: Hyper = 0.0,
     weight_lr_power: Hyper = 2.0,
     *,
     r: Hyper = 0.0,
     silent_sgd_phase: bool = True,
-    threshold: float = 4.0,
+    threshold: Any = 4.0,
     mask: Any = None,
 ) -> Chain:
     """Schedule-free RAdam: the rectifier in the place of a warm-up.
