@@ -244,6 +244,11 @@ def test_bad_input_gets_a_sentence(name):
     assert_told(*CASES[name])
 
 
+def test_rprop_takes_no_step_back_without_pausing():
+    with pytest.raises(ValueError, match="rprop: `backtrack` must go with `pause`"):
+        adamx.rprop(0.1, pause=False, backtrack=True)
+
+
 # Keywords of Optax that adamx spells otherwise, and a word that must be in the answer.
 OTHERWISE = {
     "mu_dtype": (lambda: adam(0.1, mu_dtype=jnp.bfloat16), "float32"),

@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .. import hyper
+from .. import _checks, hyper
 from ..chain import Chain, chain
 from ..decay import decoupled
 from ..denominators import Eps, RootEps
@@ -113,6 +113,8 @@ class Resilient(Rule):
         max_step_size: the largest step.
         pause: nothing moves where the sign turned, and the step after neither grows nor
             shrinks (iRprop-); otherwise the smaller step is taken (Rprop-).
+        backtrack: the last step is taken back where the sign turned (Rprop+); with
+            `pause`.
         rate: what gives the unit of the step sizes, a `LearningRate`.
     """
 
@@ -121,14 +123,24 @@ class Resilient(Rule):
     min_step_size: Hyper = hyper.hyper(1e-6, allowed=hyper.NON_NEGATIVE)
     max_step_size: Hyper = hyper.hyper(50.0, allowed=hyper.POSITIVE)
     pause: bool = hyper.option(True)
+    backtrack: bool = hyper.option(False)
     rate: Part = part(kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.backtrack and not self.pause:
+            raise _checks.AdamxError(
+                f"rprop: `backtrack` must go with `pause`, got pause={self.pause!r}. A "
+                f"step that was taken back is not taken again, smaller."
+            )
 
     def slots(self) -> dict[str, Slot]:
         own = {
             "step_size": Slot(start=1.0, signed=False),
             "gradient_before": Slot(),
         }
-        return own | super().slots()
+        taken = {"step_before": Slot()} if self.backtrack else {}
+        return own | taken | super().slots()
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
@@ -145,8 +157,12 @@ class Resilient(Rule):
         size = jnp.where(turned > 0, grown, jnp.where(turned < 0, shrunk, size))
         if self.pause:
             g = jnp.where(turned < 0, 0, g)
+        u = jnp.sign(g) * size
         slots = slots | {"step_size": size, "gradient_before": g}
-        return self.rate.apply(jnp.sign(g) * size, slots, leaf)
+        if self.backtrack:  # in units of the parameter, whatever the rate is by now
+            u = jnp.where(turned < 0, -slots["step_before"] / unit, u)
+            slots = slots | {"step_before": u * unit}
+        return self.rate.apply(u, slots, leaf)
 
 
 @alias
@@ -157,6 +173,7 @@ def scale_by_rprop(
     max_step_size: Hyper = 50.0,
     *,
     pause: bool = True,
+    backtrack: bool = False,
 ) -> Rule:
     """Rprop's direction in units of its first step: `rprop` without rate and sign.
 
@@ -166,6 +183,7 @@ def scale_by_rprop(
         min_step_size: the least step, in units of the first.
         max_step_size: the largest step, in units of the first.
         pause: see `rprop`.
+        backtrack: see `rprop`.
 
     State: `step_size` (from 1), `gradient_before`; 8 bytes per parameter.
 
@@ -177,6 +195,7 @@ def scale_by_rprop(
         min_step_size,
         max_step_size,
         pause=pause,
+        backtrack=backtrack,
         rate=Identity(),
     )
 
@@ -190,6 +209,7 @@ def rprop(
     max_step_size: Hyper = 50.0,
     *,
     pause: bool = True,
+    backtrack: bool = False,
 ) -> Chain:
     """Rprop: steps that grow while the sign of the gradient stays, for full batches.
 
@@ -206,12 +226,15 @@ def rprop(
         max_step_size: Δ_max > 0, in units of the parameter.
         pause: set g to 0 where the sign turned: iRprop-, the form of torch and Optax.
             Without it Rprop-: the smaller step is taken there.
+        backtrack: take the last step back where the sign turned: Rprop+, the original
+            of 1993. The default is iRprop-, with which users of torch come.
 
     State: `step_size` (Δ over the rate, from 1), `gradient_before` (g', from 0); 8
-    bytes per parameter, and the count.
+    bytes per parameter, and the count. To take steps back, `step_before` (from 0), 4
+    bytes more.
 
-    Departs from the paper: nothing at a constant rate. Rprop+ (weight backtracking) is
-    not here. Optax's rprop returns the step of the step before.
+    Departs from the paper: nothing at a constant rate. Optax's rprop returns the step
+    of the step before.
 
     Raises:
         ValueError: an argument out of its range.
@@ -228,6 +251,7 @@ def rprop(
             min_step_size,
             max_step_size,
             pause=pause,
+            backtrack=backtrack,
             rate=LearningRate(learning_rate),
         )
     )

@@ -42,6 +42,12 @@ ROWS = (
                 oracle="rprop_minus",
                 oracle_keywords={},
             ),
+            Variant(
+                "back",
+                {"backtrack": True},
+                oracle="rprop_plus",
+                oracle_keywords={},
+            ),
         ),
         hypers=("eta_minus", "eta_plus", "min_step_size", "max_step_size"),
         slots=("step_size", "gradient_before"),
@@ -84,6 +90,10 @@ MUTANTS = {
     "rprop that goes on where it turned": (
         (papers.rprop, {}),
         lambda: adamx.rprop(RATE, pause=False),
+    ),
+    "rprop that takes no step back": (
+        (papers.rprop_plus, {}),
+        lambda: adamx.rprop(RATE),
     ),
     "rprop without growth": (
         (papers.rprop, {}),
