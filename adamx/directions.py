@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from . import hyper, norms
 from .leaf import Leaf, Slots
 from .numerics import safe_divide
-from .rule import Part, Rule, part
+from .rule import Around, Rule
 from .value import Value
 
 
@@ -23,22 +23,6 @@ class Sign(Rule):
         self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
     ) -> tuple[Float[Array, "..."], Slots]:
         return jnp.sign(update), slots
-
-
-class _Around(Rule):
-    """A rule around another one, which sees the gradient that the other is given."""
-
-    part: Part = part()
-
-    def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
-    ) -> dict[str, Array]:
-        return self.part.measure(update, slots, leaf)
-
-    def total(
-        self, totals: dict[str, Array], known: dict[str, Array]
-    ) -> dict[str, Array]:
-        return self.part.total(totals, known)
 
 
 class Clamped(Value):
@@ -66,7 +50,7 @@ class Counted(Value):
         return size / (kept + 1)
 
 
-class Cautious(_Around):
+class Cautious(Around):
     """Only the elements of a part's update that go where the gradient goes, longer.
 
         u = part(g),    φ = 1(u g > 0),    u ← u φ / max(mean(φ), 10⁻³)
@@ -101,7 +85,7 @@ class Cautious(_Around):
         return jnp.where(agreed, u, 0) * self.longer(kept, size), slots
 
 
-class Grams(_Around):
+class Grams(Around):
     """The length of a part's update in the direction of the gradient.
 
         u ← sign(g) |part(g)|

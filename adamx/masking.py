@@ -8,10 +8,10 @@ from jaxtyping import Array, Float
 from . import _checks
 from .leaf import Leaf, Slot, Slots
 from .masks import as_mask
-from .rule import Part, Rule, part
+from .rule import Around
 
 
-class Masked(Rule):
+class Masked(Around):
     """`part` on the leaves that `mask` selects; the others pass as they are.
 
     A leaf that is not selected remembers nothing: one byte stands for each slot.
@@ -22,7 +22,6 @@ class Masked(Rule):
             predicate of path and leaf, or a path regex (`re.search` on `a/b/c`).
     """
 
-    part: Part = part()
     mask: Any = None
 
     def __post_init__(self) -> None:
@@ -47,11 +46,6 @@ class Masked(Rule):
         if not leaf.selects(self.mask):
             return {}
         return self.part.measure(update, slots, leaf)
-
-    def total(
-        self, totals: dict[str, Array], known: dict[str, Array]
-    ) -> dict[str, Array]:
-        return self.part.total(totals, known)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, leaf: Leaf

@@ -259,6 +259,22 @@ class Rule(Transformation):
         return lift.update(self, updates, state, params, extra)
 
 
+class Around(Rule):
+    """A rule around another one, which measures and totals what the other one does."""
+
+    part: Part = part()
+
+    def measure(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> dict[str, Array]:
+        return self.part.measure(update, slots, leaf)
+
+    def total(
+        self, totals: dict[str, Array], known: dict[str, Array]
+    ) -> dict[str, Array]:
+        return self.part.total(totals, known)
+
+
 def merge_slots(rule: Rule) -> dict[str, Slot]:
     """The slots of a rule's parts; two parts must not ask for one name."""
     merged: dict[str, Slot] = {}

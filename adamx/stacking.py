@@ -16,10 +16,10 @@ from .chain import Chain, Foreign, chain
 from .leaf import Leaf, Slot, Slots
 from .masking import Masked
 from .masks import as_mask
-from .rule import Part, Rule, as_rule, part
+from .rule import Around, Rule, as_rule
 
 
-class Stacked(Rule):
+class Stacked(Around):
     """`part` on each slice along the first axis of the leaves that `mask` selects.
 
     Optimizing a leaf `(L, m, n)` equals L runs on `(m, n)`; every slot has the axis.
@@ -30,7 +30,6 @@ class Stacked(Rule):
             callable on the parameters, a predicate of path and leaf, or a path regex.
     """
 
-    part: Part = part()
     mask: Any = None
 
     def __post_init__(self) -> None:
@@ -41,9 +40,6 @@ class Stacked(Rule):
                 "Stacked: `mask` must say which leaves are stacks, got None. Pass for "
                 "example mask=r'layers/'."
             )
-
-    def reach(self) -> str:
-        return self.part.reach()
 
     def slots(self) -> dict[str, Slot]:
         def stacked(slot: Slot) -> Slot:
@@ -59,11 +55,6 @@ class Stacked(Rule):
             return self.part.measure(update, slots, leaf)
         each = self._mapped(self.part.measure, update, slots, leaf)
         return jax.tree.map(lambda x: x.sum(0), each)
-
-    def total(
-        self, totals: dict[str, Array], known: dict[str, Array]
-    ) -> dict[str, Array]:
-        return self.part.total(totals, known)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, leaf: Leaf

@@ -8,12 +8,12 @@ from jaxtyping import Array, Float
 from . import _checks
 from .chain import Chain, Foreign, Pass
 from .leaf import Leaf, Slot, Slots
-from .rule import Part, Rule, Transformation, part
+from .rule import Around, Rule, Transformation
 from .storage import Codec
 from .tunable import Tunable
 
 
-class Stored(Rule):
+class Stored(Around):
     """`part`, some of whose slots are kept by codecs.
 
     The part sees and returns arrays in the dtype of the arithmetic; the update is made
@@ -25,15 +25,11 @@ class Stored(Rule):
         seed: the integer that random rounding follows from.
     """
 
-    part: Part = part()
     codecs: tuple[tuple[str, Any], ...] = ()
     seed: Any = 0
 
     def __repr__(self) -> str:
         return _expression(self.part, dict(self.codecs), self.seed)
-
-    def reach(self) -> str:
-        return self.part.reach()
 
     def slots(self) -> dict[str, Slot]:
         kept = self.part.slots()
@@ -41,16 +37,6 @@ class Stored(Rule):
             codec = codec.bind(name, kept[name].signed)
             kept[name] = dataclasses.replace(kept[name], codec=codec, seed=self.seed)
         return kept
-
-    def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
-    ) -> dict[str, Array]:
-        return self.part.measure(update, slots, leaf)
-
-    def total(
-        self, totals: dict[str, Array], known: dict[str, Array]
-    ) -> dict[str, Array]:
-        return self.part.total(totals, known)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
