@@ -152,6 +152,9 @@ from .rate_free import (
     DistanceOverWeightedGradients,
     Prodigy,
 )
+from .restarts import (
+    Restarted,
+)
 from .restoring import (
     restore,
 )
@@ -269,6 +272,7 @@ __all__ = [
     "ProximalWeightDecay",
     "Raised",
     "Rectified",
+    "Restarted",
     "Root",
     "RootEps",
     "Rule",

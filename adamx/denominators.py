@@ -54,6 +54,11 @@ class HatEps(Eps):
         return safe_sqrt(v) + self.eps / weight**0.5
 
 
+def before_correction(eps: hyper.Hyper | Eps) -> Eps:
+    """A number added to the uncorrected root, as many authors' codes have it."""
+    return eps if isinstance(eps, Eps) else HatEps(eps)
+
+
 class RootEps(Eps):
     """`sqrt(v + ε_root) + ε`: inside the root (TensorFlow, Optax), or in both."""
 

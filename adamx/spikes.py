@@ -94,6 +94,8 @@ class SpikeClip(Rule):
     Args:
         threshold: θ > 0.
         warmup: the first step that is clipped.
+        every: where v begins anew at every so many steps (`Restarted`), as many steps
+            are left alone after each of them too; None where it does not.
         slot: the slot that holds v.
 
     Reference: Huang et al., "SPAM: spike-aware Adam with momentum reset for stable LLM
@@ -102,6 +104,7 @@ class SpikeClip(Rule):
 
     threshold: hyper.Hyper = hyper.hyper(5000.0, allowed=hyper.POSITIVE)
     warmup: int = 20
+    every: int | None = None
     slot: str = hyper.option("nu")
 
     @property
@@ -118,7 +121,9 @@ class SpikeClip(Rule):
             )
         most = safe_sqrt(self.threshold * slots[self.slot])
         clipped = jnp.clip(update, -most, most)
-        return jnp.where(leaf.count < self.warmup, update, clipped), slots
+        since = leaf.count if self.every is None else leaf.count % self.every
+        early = (leaf.count < self.warmup) | (since < self.warmup)
+        return jnp.where(early, update, clipped), slots
 
 
 class LimitNormGrowth(Rule):

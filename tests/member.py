@@ -32,7 +32,8 @@ class Member:
     name: str
     variants: tuple[Variant, ...]
     hypers: tuple[str, ...]  # besides the rate; each may be a float, array or schedule
-    slots: tuple[str, ...]  # of the first variant
+    slots: tuple[str, ...]  # of the first variant, one for each leaf
+    shared: tuple[str, ...] = ()  # of the first variant, one for the tree
     unscheduled: tuple[str, ...] = ()  # of `hypers`: those whose paper has no schedule
     scale_free_from: int | None = None  # the step from which u(c·g) = u(g) at eps = 0
     reach: str = "elementwise"

@@ -188,6 +188,10 @@ from .slow_ema import (
     scale_by_simplified_ademamix,
     simplified_ademamix,
 )
+from .spiked import (
+    scale_by_spam,
+    spam,
+)
 from .stepsizes import (
     InUnitsOfSteps,
     Resilient,
@@ -234,9 +238,9 @@ __all__ = [
     "scale_by_qhadam", "scale_by_radam", "scale_by_rmsprop", "scale_by_rprop",
     "scale_by_sgd", "scale_by_shampoo", "scale_by_signum",
     "scale_by_simplified_ademamix", "scale_by_sm3", "scale_by_soap",
-    "scale_by_sophia", "scale_by_stable_adamw", "scale_by_yogi", "schedule_free",
-    "schedule_free_adamw", "schedule_free_radam", "schedule_free_sgd", "sgd",
-    "shampoo", "signum", "simplified_ademamix", "sm3", "soap", "sophia",
-    "stable_adamw", "yogi",
+    "scale_by_sophia", "scale_by_spam", "scale_by_stable_adamw", "scale_by_yogi",
+    "schedule_free", "schedule_free_adamw", "schedule_free_radam",
+    "schedule_free_sgd", "sgd", "shampoo", "signum", "simplified_ademamix", "sm3",
+    "soap", "sophia", "spam", "stable_adamw", "yogi",
 ]
 # fmt: on

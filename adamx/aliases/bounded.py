@@ -2,18 +2,13 @@
 
 from ..bias_correction import Debiased
 from ..chain import Chain, chain
-from ..denominators import Eps, HatEps, Root
+from ..denominators import Eps, Root, before_correction
 from ..element_rates import BoundedRate, CorrectedByRate, MomentalRate
 from ..hyper import Hyper
 from ..learning_rate import Descent
 from ..moments import Ema, square
 from ..rule import Rule
 from ..spelling import alias
-
-
-def _hat(eps: Hyper | Eps) -> Eps:
-    """The authors' codes add a number to the uncorrected root."""
-    return eps if isinstance(eps, Eps) else HatEps(eps)
 
 
 @alias
@@ -47,7 +42,7 @@ def scale_by_adabound(
     """
     return BoundedRate(
         CorrectedByRate(Debiased(Ema(b1))),
-        by=Root(Debiased(Ema(b2, square, "nu")), _hat(eps)),
+        by=Root(Debiased(Ema(b2, square, "nu")), before_correction(eps)),
         learning_rate=learning_rate,
         final_lr=final_lr,
         gamma=gamma,

@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 from .. import hyper
 from ..bias_correction import Debiased
 from ..chain import Chain, chain
-from ..denominators import Eps, HatEps, Precondition, Root
+from ..denominators import Eps, Precondition, Root, before_correction
 from ..hyper import Hyper
 from ..largest import Largest
 from ..leaf import Leaf, Slots
@@ -160,8 +160,7 @@ def scale_by_padam(
     in training deep neural networks", IJCAI 2020, Algorithm 1, arXiv:1806.06763.
     """
     m, v = Ema(b1), Largest(Ema(b2, square, "nu"))
-    eps = eps if isinstance(eps, Eps) else HatEps(eps)
-    root = Root(Debiased(v) if bias_correction else v, eps)
+    root = Root(Debiased(v) if bias_correction else v, before_correction(eps))
     moment = Debiased(m) if bias_correction else m
     return Precondition(moment, by=Power(root, p))
 

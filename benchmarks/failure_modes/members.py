@@ -52,6 +52,7 @@ NAMES: Mapping[str, dict] = {
     "adam_mini": {},
     "sm3": {},
     "stable_adamw": {},
+    "spam": {},
     "adamp": {},
     "muon": {},
     "adamuon": {},

@@ -22,6 +22,7 @@ from . import (
     reordered,
     sign,
     slow_ema,
+    spiked,
     stepsizes,
     variance,
 )
@@ -44,6 +45,7 @@ MODULES = (
     reordered,
     sign,
     slow_ema,
+    spiked,
     stepsizes,
     variance,
 )

@@ -45,6 +45,9 @@ from .bounded import (
     adamod,
     adamod_official,
 )
+from .clips import (
+    spam,
+)
 from .compact import adafactor as adafactor
 from .compact import adam_mini as adam_mini
 from .compact import came as came
@@ -217,6 +220,7 @@ __all__ = [
     "sgd",
     "signum",
     "simplified_ademamix",
+    "spam",
     "trajectory",
     "yogi",
     "yogi_official",
