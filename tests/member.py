@@ -12,13 +12,19 @@ import adamx
 RATE = 0.05
 
 
+def _as_it_is(tx):
+    return tx
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Variant:
     """One way to call a member, and the other descriptions of that same arithmetic."""
 
     label: str
     keywords: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    oracle: str | None = None  # where another function of tests.papers describes it
+    oracle: str | Callable | None = (
+        None  # where another function (of that name in tests.papers) describes it
+    )
     oracle_keywords: Mapping[str, Any] | None = (
         None  # where they differ from `keywords`
     )
@@ -41,13 +47,16 @@ class Member:
     """Laws (names of tests) that its mathematics does not have, each with the reason;
     tests/conftest.py leaves them out."""
     float32_bound: float = 4.0  # see test_members_follow_papers.py
+    completed: Callable[[Any], Any] = _as_it_is
+    """Given what is built: what gives it the arguments that the laws do not."""
 
     def alias(self, learning_rate=RATE, **keywords):
-        return getattr(adamx, self.name)(learning_rate=learning_rate, **keywords)
+        built = getattr(adamx, self.name)(learning_rate=learning_rate, **keywords)
+        return self.completed(built)
 
     def scale_by(self, **keywords):
         unscaled = {k: v for k, v in keywords.items() if k not in NOT_IN_SCALE_BY}
-        return getattr(adamx, f"scale_by_{self.name}")(**unscaled)
+        return self.completed(getattr(adamx, f"scale_by_{self.name}")(**unscaled))
 
 
 @functools.cache

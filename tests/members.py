@@ -135,7 +135,9 @@ class Case:
     def oracle(self, theta, gradient, steps, **changes):
         keywords = self.variant.oracle_keywords
         keywords = self.keywords if keywords is None else keywords
-        described = getattr(papers, self.variant.oracle or self.member.name)
+        described = self.variant.oracle or self.member.name
+        if isinstance(described, str):
+            described = getattr(papers, described)
         return described(theta, gradient, steps, **{**keywords, **changes})
 
     def __str__(self):

@@ -1,6 +1,6 @@
 """Sophia and AdaHessian against their papers, and the estimates that they are given.
 
-They need an extra argument at every update, so they have no row among the members.
+With estimates of any sign; in the table of members they are given |g|.
 """
 
 import jax

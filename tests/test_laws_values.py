@@ -31,10 +31,18 @@ from adamx import (
     chain,
     square,
 )
+from tests.estimated import Estimated
 from tests.members import PAIRS, cases
 from tests.trees import assert_equal, grads, params
 
-NAMES = {**vars(adamx), "adamx": adamx, "optax": optax, "jnp": jnp, "np": np}
+NAMES = {
+    **vars(adamx),
+    "Estimated": Estimated,
+    "adamx": adamx,
+    "optax": optax,
+    "jnp": jnp,
+    "np": np,
+}
 COSINE = {"init_value": 0.1, "decay_steps": 100}
 
 PARTS = {

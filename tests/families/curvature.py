@@ -1,0 +1,57 @@
+"""The rows of adamx/aliases/curvature.py, with estimates (tests/estimated.py)."""
+
+import numpy as np
+
+from tests.estimated import completed, estimated
+from tests.member import Member, Variant
+from tests.papers import curvature
+
+from .compact import NO_KINDS, SHARD, STATIC
+
+
+def by_output(d):
+    """The paper's spatial average where, as in JAX, the last axis is the output."""
+    return np.broadcast_to(np.mean(d, 0), d.shape) if d.ndim == 2 else d
+
+
+SOPHIA = estimated(curvature.sophia)
+ADAHESSIAN = estimated(curvature.adahessian)
+OFTEN = {"update_interval": 1, "gamma": 0.5, "clip_threshold": 0.7, "b2": 0.6}
+
+ROWS = (
+    Member(
+        "sophia",
+        (
+            Variant("", oracle=SOPHIA),
+            Variant("often", {**OFTEN, "weight_decay": 0.3}, oracle=SOPHIA),
+        ),
+        hypers=("b1", "b2", "eps", "weight_decay"),
+        slots=("mu", "hessian"),
+        float32_bound=640.0,  # measured: 621; not clipped is m < γ h: m's rounding counts 1 / γ times
+        exempt=STATIC | NO_KINDS,
+        completed=completed,
+    ),
+    Member(
+        "adahessian",
+        (
+            Variant("", oracle=ADAHESSIAN, oracle_keywords={"average": by_output}),
+            Variant(
+                "code",
+                {"magnitude": True, "hessian_power": 0.5, "weight_decay": 0.3},
+                oracle=ADAHESSIAN,
+                oracle_keywords={
+                    "magnitude": True,
+                    "hessian_power": 0.5,
+                    "weight_decay": 0.3,
+                    "average": by_output,
+                },
+            ),
+        ),
+        hypers=("b1", "b2", "eps", "weight_decay"),
+        slots=("mu", "nu"),
+        scale_free_from=1,
+        reach="per tensor",
+        exempt=SHARD | STATIC | NO_KINDS,
+        completed=completed,
+    ),
+)
