@@ -27,7 +27,8 @@ ROWS = (
         ),
         hypers=("b1", "b2", "eps", "weight_decay"),
         slots=("mu", "hessian"),
-        float32_bound=640.0,  # measured: 621; not clipped is m < γ h: m's rounding counts 1 / γ times
+        # measured: 621; what is not clipped is m < γ h, so its rounding counts 1 / γ
+        float32_bound=640.0,
         exempt=STATIC | NO_KINDS,
         completed=completed,
     ),
