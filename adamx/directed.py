@@ -6,10 +6,17 @@ from . import _checks
 from .chain import Chain, Foreign, chain
 from .decay import CautiousWeightDecay, IndependentWeightDecay, WeightDecay
 from .directions import Cautious, Grams
-from .learning_rate import LearningRate
+from .masking import Masked
 from .rule import Rule
 
-_AFTER = (LearningRate, WeightDecay, CautiousWeightDecay, IndependentWeightDecay)
+_DECAYS = (WeightDecay, CautiousWeightDecay, IndependentWeightDecay)
+
+
+def _is_after(part: Any) -> bool:
+    """Whether a part comes after the direction: a decay, or the rate."""
+    if isinstance(part, Masked):
+        return _is_after(part.part)
+    return isinstance(part, _DECAYS) or (isinstance(part, Rule) and part.descends())
 
 
 def _around(where: str, tx: Any, wrap: Any) -> Chain:
@@ -23,7 +30,7 @@ def _around(where: str, tx: Any, wrap: Any) -> Chain:
             "Change the inner transformation of a wrapper before it is wrapped.",
         )
     end = len(parts)
-    while end and isinstance(parts[end - 1], _AFTER):
+    while end and _is_after(parts[end - 1]):
         end -= 1
     foreign = [p for p in parts[:end] if isinstance(p, Foreign)]
     if foreign or not end:
@@ -32,6 +39,14 @@ def _around(where: str, tx: Any, wrap: Any) -> Chain:
             "`tx` must have a direction made of rules before its decay and rate",
             repr(foreign[0] if foreign else tx),
             "Pass for example adamw(1e-3).",
+        )
+    turned = [p for p in parts[:end] if p.descends()]
+    if turned:
+        raise _checks.refuse(
+            where,
+            "nothing but a decay may come after the rate in `tx`",
+            f"{parts[end - 1]!r} after {turned[0]!r}",
+            f"Change the direction inside, as in lookahead({where}(adam(1e-3))).",
         )
     return chain(wrap(chain(*parts[:end])), *parts[end:])
 

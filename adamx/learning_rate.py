@@ -25,6 +25,9 @@ class LearningRate(Rule):
         )
     )
 
+    def descends(self) -> bool:
+        return True
+
     def apply(
         self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
     ) -> tuple[Float[Array, "..."], Slots]:
@@ -33,6 +36,9 @@ class LearningRate(Rule):
 
 class Descent(Rule):
     """`u ← -u`, in the place of `LearningRate` where the rate stands inside a part."""
+
+    def descends(self) -> bool:
+        return True
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
@@ -54,7 +60,7 @@ class WarmUp(Value):
     def __call__(self, count: Any) -> Any:
         rate: Any = self.learning_rate
         rate = rate(count) if callable(rate) else rate
-        return rate * jnp.minimum(jnp.asarray(count + 1, float) / self.steps, 1)
+        return rate * jnp.minimum((jnp.asarray(count, float) + 1) / self.steps, 1)
 
 
 def warmed_up(learning_rate: Any, steps: int) -> Any:
@@ -95,5 +101,5 @@ class TimesRectifier(Value):
     def __call__(self, count: Any) -> Any:
         value: Any = self.value
         value = value(count) if callable(value) else value
-        r = rectifier(*rho(self.b2, jnp.asarray(count + 1, float)), self.threshold)
+        r = rectifier(*rho(self.b2, jnp.asarray(count, float) + 1), self.threshold)
         return value * jnp.where(r > 0, r, self.before)

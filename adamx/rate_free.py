@@ -21,6 +21,12 @@ def _reduced(totals: dict[str, Array], name: str, like: Array, axis_name: Any) -
     return total if axis_name is None else jax.lax.psum(total, axis_name)
 
 
+def _over(distance: Array, root: Array) -> Array:
+    """The rate; 0, not infinite, while no gradient has been seen."""
+    seen = root > 0
+    return jnp.where(seen, distance / jnp.where(seen, root, 1), 0)
+
+
 class _RateFree(Rule):
     """A global rule that remembers where the parameters began."""
 
@@ -74,7 +80,7 @@ class DistanceOverGradients(_RateFree):
         least = self.init_distance * (1 + safe_sqrt(began))
         distance = jnp.maximum(jnp.maximum(known["distance"], least), safe_sqrt(away))
         norms = known["sum_of_square_norms"] + square
-        rate = safe_divide(distance, safe_sqrt(norms + self.eps))
+        rate = _over(distance, safe_sqrt(norms + self.eps))
         return {"distance": distance, "sum_of_square_norms": norms, "rate": rate}
 
     def apply(
@@ -120,7 +126,7 @@ class DistanceOverWeightedGradients(_RateFree):
         least = jnp.maximum(known["square_distance"], self.init_estim_sq_dist)
         distance = jnp.maximum(least, away)
         weighted = known["weighted_sum"] + distance * square
-        rate = safe_divide(distance, safe_sqrt(weighted) + self.eps)
+        rate = _over(distance, safe_sqrt(weighted) + self.eps)
         return {"square_distance": distance, "weighted_sum": weighted, "rate": rate}
 
     def apply(

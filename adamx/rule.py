@@ -238,6 +238,10 @@ class Rule(Transformation):
         """Whether the update says where the parameter lands: never in fewer digits."""
         return any(part.lands() for part in self.parts())
 
+    def descends(self) -> bool:
+        """Whether the sign turns here, from a direction of ascent to a step."""
+        return any(part.descends() for part in self.parts())
+
     def reader(self) -> str:
         """The name of the part that reads the parameter, for the error message."""
         for part in self.parts():

@@ -103,3 +103,11 @@ def test_two_averages_of_one_leaf_are_refused():
 def test_a_wrong_argument_is_refused(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+def test_a_warm_up_has_ended_when_the_counter_saturates():
+    """The step after the largest int32 is not a negative one."""
+    tx, p = adamx.schedule_free_sgd(0.1, 10), tree()
+    state = tx.init(p)._replace(count=jnp.asarray(np.iinfo(np.int32).max))
+    updates, _ = tx.update(p, state, p)
+    np.testing.assert_allclose(updates["w"], -0.1 * p["w"], rtol=1e-6)

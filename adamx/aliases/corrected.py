@@ -105,6 +105,9 @@ class CorrectedDecay(Rule):
     def reads_param(self) -> bool:
         return True
 
+    def descends(self) -> bool:
+        return True
+
     def apply(
         self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
     ) -> tuple[Float[Array, "..."], Slots]:

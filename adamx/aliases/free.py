@@ -5,7 +5,7 @@ from typing import Any
 from ..chain import Chain, chain
 from ..decay import WeightDecay
 from ..hyper import Hyper, is_zero
-from ..learning_rate import LearningRate
+from ..learning_rate import Descent, LearningRate
 from ..rate_free import (
     DAdaptAdam,
     DistanceOverGradients,
@@ -54,7 +54,8 @@ def prodigy(
     scalars.
 
     Departs from the paper: the form is the authors' code, with d' in the ε, c, the
-    decay and, as Optax, the correction on by default.
+    decay and, as Optax, the correction on by default. That code skips the steps before
+    the first gradient that is not zero, uncounted; here they count.
 
     Raises:
         ValueError: an argument out of its range, or parameters missing in `update`.
@@ -76,7 +77,7 @@ def prodigy(
         bias_correction=bias_correction,
         axis_name=axis_name,
     )
-    return chain(direction, LearningRate(1.0))
+    return chain(direction, Descent())
 
 
 @alias
@@ -111,7 +112,9 @@ def dadapt_adamw(
     State: `mu` (m), `nu` (v), `s`; 12 bytes per parameter, and four scalars.
 
     Departs from the paper: its listing weighs ⟨g, s⟩ by the root that already holds g;
-    this is the authors' code, with the correction on by default, as Optax.
+    this is the authors' code, with the correction on by default, as Optax. That code
+    skips the steps before the first gradient that is not zero, uncounted; here they
+    count.
 
     Raises:
         ValueError: an argument out of its range.
@@ -130,7 +133,7 @@ def dadapt_adamw(
         bias_correction=bias_correction,
         axis_name=axis_name,
     )
-    return chain(direction, LearningRate(1.0))
+    return chain(direction, Descent())
 
 
 @alias
