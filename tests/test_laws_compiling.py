@@ -165,4 +165,5 @@ def test_tunable_hyperparameters_change_without_a_recompile(case):
 def adds(case, name):
     """At the number 0, its default, it may build no part, so nothing is to tune."""
     alias = getattr(adamx, case.member.name)
-    return inspect.signature(alias).parameters[name].default == 0.0
+    known = inspect.signature(alias).parameters
+    return name in known and known[name].default == 0.0

@@ -39,11 +39,11 @@ def run(tx, p, gradients):
 def test_jit_changes_nothing(case):
     """Traced inside a larger program, alone, and operation by operation."""
     tx, p, gradients = case.tx, params(), [grads(k) for k in range(2)]
-    eager = run(tx, p, gradients)
-    assert_close(jax.jit(lambda p, gs: run(tx, p, gs))(p, gradients), eager)
+    eager, ulps = run(tx, p, gradients), 8 * case.member.amplifies
+    assert_close(jax.jit(lambda p, gs: run(tx, p, gs))(p, gradients), eager, ulps)
     if case.first:
         with jax.disable_jit():
-            assert_close(run(tx, p, gradients), eager)
+            assert_close(run(tx, p, gradients), eager, ulps)
 
 
 @pytest.mark.parametrize(("case", "param_dtype"), grid(PARAM_DTYPES))

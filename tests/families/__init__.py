@@ -26,6 +26,7 @@ from . import (
     spiked,
     stepsizes,
     variance,
+    whole_model,
 )
 
 MODULES = (
@@ -50,6 +51,7 @@ MODULES = (
     spiked,
     stepsizes,
     variance,
+    whole_model,
 )
 FAMILIES = tuple(row for module in MODULES for row in module.ROWS)
 

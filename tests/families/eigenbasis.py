@@ -7,19 +7,6 @@ from tests.member import RATE, Member, Variant
 
 from .compact import SHARD, SMALLER, STATIC
 
-ROUNDING = {
-    name: "eigenvectors amplify rounding by the inverse of a gap of eigenvalues"
-    for name in (
-        "test_jit_changes_nothing",
-        "test_scan_is_the_loop",
-        "test_vmap_over_seeds_is_the_loop",
-        "test_vmap_over_the_hyperparameters_of_a_rule_is_the_loop",
-        "test_cond_takes_a_step_or_leaves_it",
-        "test_the_sharded_run_is_the_unsharded_run",
-        "test_parameters_and_state_may_be_donated_right_after_init",
-        "test_donation_of_sharded_state",
-    )
-}
 ROOTS = {
     "test_a_float32_run_stays_with_the_float64_run": (
         "a root of a matrix of little rank multiplies the rounding of its smallest "
@@ -55,7 +42,7 @@ ROWS = (
         hypers=(),
         slots=("left", "right"),
         reach="per tensor",
-        exempt=SHARD | SMALLER | STATIC | ROUNDING | ROOTS,
+        exempt=SHARD | SMALLER | STATIC | ROOTS,
     ),
     Member(
         "soap",
@@ -75,7 +62,7 @@ ROWS = (
         hypers=("b1", "b2", "eps", "weight_decay"),
         slots=("mu", "nu", "left", "right", "left_basis", "right_basis"),
         reach="per tensor",
-        exempt=SHARD | SMALLER | STATIC | ROUNDING | CONSTANT | SKIPS,
+        exempt=SHARD | SMALLER | STATIC | CONSTANT | SKIPS,
     ),
 )
 

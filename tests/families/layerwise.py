@@ -46,12 +46,6 @@ SCALAR = {
         "test_init_keeps_the_sharding_without_a_mesh_in_scope",
     )
 }
-CANCELS = {
-    "test_jit_changes_nothing": (
-        "a scalar over its norm is 1 or -1: two steps leave 9e-4 of each other, of "
-        "which the rounding of 1 is 3e-5"
-    )
-}
 NOVOGRAD = {"b1": 0.9, "b2": 0.25, "eps": 1e-6}  # Optax's
 
 ROWS = (
@@ -116,7 +110,10 @@ ROWS = (
         slots=("mu", "nu"),
         scale_free_from=1,
         reach="per tensor",
-        exempt=SHARD | CANCELS | SCALAR,
+        exempt=SHARD | SCALAR,
+        # A scalar over its norm is 1 or -1, and two steps leave 9e-4 of each other, of
+        # which the rounding of 1 is 3e-5; measured: 219.6 units, of 8.
+        amplifies=30.0,
     ),
     Member(
         "stable_adamw",
