@@ -1,8 +1,8 @@
 """How far a member is from its twin in Optax and from torch's recorded trajectory.
 
-In float64. Beside Optax: the largest difference between two updates of an element in 60
-steps, relative to that element's largest update. Beside torch: the largest difference
-between two parameters in the 40 steps that are recorded, relative to the largest.
+In float64, over 60 steps. Beside Optax: the largest difference between two updates of
+an element, relative to that element's largest update. Beside torch: the largest
+difference between two parameters, relative to the largest.
 """
 
 import functools
@@ -40,6 +40,29 @@ SAME_VALUES = {
 }
 
 
+# Of `optax.contrib`, compared while the parameters move: the call of ours and of Optax,
+# of one form. Optax's Muon and GaLore have constants in float32. Nothing there is like
+# ours of sophia, whose estimator is inside and whose h is the one before, and of
+# lookahead, which is of pairs of parameters.
+MOVING = {
+    "muon": (
+        "muon(1e-3, eps=1e-8, nesterov=False)",
+        "muon(1e-3, nesterov=False)",
+    ),
+    "galore": ("galore(1e-3, 2)", "galore(1e-3, 2)"),
+    "prodigy": ("prodigy()", "prodigy()"),
+    "dadapt_adamw": ("dadapt_adamw()", "dadapt_adamw()"),
+    "dog": ("dog()", "dog()"),
+    "dowg": ("dowg()", "dowg()"),
+    "schedule_free": (
+        "schedule_free(adam(1e-3), 1e-3)",
+        "schedule_free(adam(1e-3), 1e-3)",
+    ),
+    "schedule_free_adamw": ("schedule_free_adamw(1e-3)", "schedule_free_adamw(1e-3)"),
+    "schedule_free_sgd": ("schedule_free_sgd(1e-3)", "schedule_free_sgd(1e-3)"),
+}
+
+
 def relative(ours: Any, theirs: Any) -> float:
     """The largest difference, relative to the element's largest update."""
     largest = np.max(np.abs(theirs), axis=0)
@@ -47,8 +70,8 @@ def relative(ours: Any, theirs: Any) -> float:
     return float(np.max(gap / np.where(largest > 0, largest, 1.0)))
 
 
-def apart(tx: Any, twin: Any, dtype: Any, steps: int) -> float:
-    """The difference from `twin` on normal gradients.
+def apart(tx: Any, twin: Any, dtype: Any, steps: int, moving: bool = False) -> float:
+    """The difference from `twin` on normal gradients; the parameters stay, or move.
 
     They are of scales from 1e-3 to 10, and ten times smaller in the second half.
     """
@@ -59,19 +82,21 @@ def apart(tx: Any, twin: Any, dtype: Any, steps: int) -> float:
     gradients[steps // 2 :] /= 10
     with jax.enable_x64(dtype == jnp.float64):
         given = jnp.asarray(theta, dtype), jnp.asarray(gradients, dtype)
-        ours, theirs = (np.float64(updates(one, *given)) for one in (tx, twin))
+        ours, theirs = (np.float64(updates(one, moving, *given)) for one in (tx, twin))
     return relative(ours, theirs)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def updates(tx: Any, theta: Any, gradients: Any) -> Any:
-    """The updates of a run whose parameters stay where they are."""
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def updates(tx: Any, moving: bool, theta: Any, gradients: Any) -> Any:
+    """The updates of a run on given gradients."""
 
-    def step(state: Any, g: Any) -> tuple[Any, Any]:
-        u, state = tx.update(g, state, theta)
-        return state, u
+    def step(carry: Any, g: Any) -> tuple[Any, Any]:
+        params, state = carry
+        u, state = tx.update(g, state, params)
+        params = optax.apply_updates(params, u) if moving else params
+        return (params, state), u
 
-    return jax.lax.scan(step, tx.init(theta), gradients)[1]
+    return jax.lax.scan(step, (theta, tx.init(theta)), gradients)[1]
 
 
 def said(difference: float, dtype: Any = jnp.float64) -> str:
@@ -88,6 +113,11 @@ def from_optax(name: str) -> str:
     if name in MEMBERS:
         row = MEMBERS[name]
         return said(apart(row.ours(), row.twin(), jnp.float64, STEPS))
+    if name in MOVING:
+        ours, theirs = MOVING[name]
+        twin = eval(theirs, vars(optax) | vars(optax.contrib))
+        tx = eval(ours, vars(adamx))
+        return said(apart(tx, twin, jnp.float64, STEPS, moving=True))
     if name not in TWINS:
         return "–"
     twin = getattr(optax, name)

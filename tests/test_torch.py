@@ -11,20 +11,11 @@ from tests.trajectories.forms import form
 
 pytestmark = [pytest.mark.oracle, pytest.mark.usefixtures("x64")]
 TOLERANCE = 1e-12
+OF_BFLOAT16 = 5e-3
+"""torch's Muon iterates in bfloat16: measured, 1e-3 to 4.2e-3."""
 
 
-LATER = {"Adadelta", "Rprop", "Adafactor", "Muon"}
-"""Recorded for members that are still to come."""
-
-
-def is_later(name):
-    return trajectories.load(name).optimizer in LATER
-
-
-RECORDED = [name for name in trajectories.names() if not is_later(name)]
-
-
-@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize("name", trajectories.names())
 def test_a_member_follows_the_recorded_trajectory(name):
     run = trajectories.load(name)
     tx = form(run)
@@ -38,19 +29,20 @@ def test_a_member_follows_the_recorded_trajectory(name):
     params = jax.tree.map(jnp.asarray, run.theta)
     gradients = jax.tree.map(jnp.asarray, run.gradients)
     _, thetas = jax.lax.scan(step, (params, tx.init(params)), gradients)
+    tolerance = OF_BFLOAT16 if run.optimizer == "Muon" else TOLERANCE
     for leaf, wanted in run.thetas.items():
         np.testing.assert_allclose(
             thetas[leaf],
             wanted,
             rtol=0,
-            atol=TOLERANCE * np.max(np.abs(wanted)),
+            atol=tolerance * np.max(np.abs(wanted)),
             err_msg=leaf,
         )
 
 
 def test_every_member_is_recorded_with_its_options():
     """A recording that is missing would pass the test above by not being there."""
-    assert set(RECORDED) >= {
+    assert set(trajectories.names()) >= {
         "sgd",
         "sgd_momentum",
         "sgd_nesterov",
@@ -76,4 +68,13 @@ def test_every_member_is_recorded_with_its_options():
         "nadam",
         "nadam_l2",
         "nadam_decoupled",
+        "adadelta",
+        "adadelta_l2",
+        "rprop",
+        "rprop_options",
+        "adafactor",
+        "adafactor_options",
+        "muon",
+        "muon_plain",
+        "muon_rms",
     }

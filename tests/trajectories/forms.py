@@ -65,6 +65,41 @@ def radam(o, rate):
     return l2(o, chain(scaled, LearningRate(rate)))
 
 
+def adadelta(o, rate):
+    return l2(o, adamx.adadelta(rate, o["rho"], o["eps"]))
+
+
+def rprop(o, rate):
+    return adamx.rprop(rate, *o["etas"], *o["step_sizes"])
+
+
+def adafactor(o, rate):
+    """torch's ε₁ is a floor of v, far below the squares that are recorded."""
+    decay = o["weight_decay"]
+    return adamx.adafactor(
+        lambda k: jnp.minimum(rate, 1 / jnp.sqrt(k + 1.0)),
+        decay_rate=-o["beta2_decay"],
+        clipping_threshold=o["d"],
+        eps_scale=o["eps"][1],
+        weight_decay_rate=rate * decay if decay else None,
+    )
+
+
+def muon(o, rate):
+    """torch computes the iteration in bfloat16."""
+    return adamx.muon(
+        rate,
+        tuple(o["ns_coefficients"]),
+        o["ns_steps"],
+        o["momentum"],
+        o["eps"],
+        o["weight_decay"],
+        nesterov=o["nesterov"],
+        consistent_rms=0.2 if o["adjust_lr_fn"] == "match_rms_adamw" else None,
+        out_axis=0,
+    )
+
+
 MEMBERS = {
     "SGD": sgd,
     "Adagrad": adagrad,
@@ -74,6 +109,10 @@ MEMBERS = {
     "RAdam": radam,
     "Adamax": adamax,
     "NAdam": nadam,
+    "Adadelta": adadelta,
+    "Rprop": rprop,
+    "Adafactor": adafactor,
+    "Muon": muon,
 }
 
 

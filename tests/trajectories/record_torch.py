@@ -22,7 +22,7 @@ import torch
 HERE = Path(__file__).parent
 LEAVES = {"scalar": (), "vector": (3,), "matrix": (3, 2), "wide": (2, 5)}
 MATRICES = ("matrix", "wide")  # "wide" is for the optimizers that see a matrix
-STEPS = 40
+STEPS = 60
 ZERO_FROM, ZERO_TO = 14, 18
 
 # name: (optimizer, options, kind of learning-rate schedule if there is one)
