@@ -38,6 +38,13 @@ class ByTree(Mask):
     structure: Any
 
     def resolve(self, tree: Any) -> Any:
+        whole = jax.tree_util.treedef_is_leaf(self.structure)
+        if whole and not jax.tree_util.all_leaves([tree]):
+            raise _checks.AdamxError(
+                f"mask: it must say which parameters, got {self.leaves[0]} for all. "
+                f"Leave the part out, or pass None; inside optax.inject_hyperparams a "
+                f"callable mask must be named in static_args."
+            )
         return _spread(self.structure.unflatten(self.leaves), tree)
 
     def __repr__(self) -> str:

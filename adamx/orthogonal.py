@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from . import _checks, hyper
 from .leaf import Leaf, Slots
+from .masks import as_mask
 from .matrices import QUINTIC, newton_schulz
 from .norms import norm, own, shards, whole
 from .numerics import safe_divide
@@ -23,6 +24,10 @@ def hidden_matrix(path: str, leaf: Any) -> bool:
     output.
     """
     return leaf.ndim == 2 and _ENDS.search(path) is None
+
+
+# not a callable, which optax.inject_hyperparams would take for a schedule
+HIDDEN = as_mask("hidden_matrix", hidden_matrix)
 
 
 class Orthogonalize(Rule):

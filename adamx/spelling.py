@@ -5,6 +5,8 @@ import inspect
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+import jax
+
 from . import _checks
 
 P = ParamSpec("P")
@@ -44,9 +46,19 @@ def instead_of(keyword: str, member: str) -> str:
     return _SPELLED_BY.get((member, keyword)) or _SPELLED.get(keyword, "")
 
 
+def _is_static(parameter: inspect.Parameter) -> bool:
+    """Whether an argument decides what is built, and cannot be an array."""
+    return parameter.annotation is int or "Callable" in str(parameter.annotation)
+
+
 def alias(function: Callable[P, T]) -> Callable[P, T]:
-    """Explain keywords of Optax and torch that the function does not have."""
+    """Explain keywords of Optax and torch that the function does not have.
+
+    And arrays for what decides the program, as `optax.inject_hyperparams` makes them.
+    """
     known = inspect.signature(function).parameters
+    static = [name for name, p in known.items() if _is_static(p)]
+    masks = [name for name in known if name.endswith("mask")]
 
     @functools.wraps(function)
     def explained(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -57,6 +69,14 @@ def alias(function: Callable[P, T]) -> Callable[P, T]:
                 raise _checks.AdamxTypeError(
                     f"{function.__name__}: its keywords must be {sorted(known)}, got "
                     f"`{name}`. {how}{'' if how[-1] in '.?' else '.'}"
+                )
+        given = dict(zip(known, args, strict=False)) | kwargs
+        for name in static:
+            if isinstance(given.get(name), jax.Array):
+                raise _checks.AdamxTypeError(
+                    f"{function.__name__}: `{name}` must be known when the program is "
+                    f"built, got an array. Inside optax.inject_hyperparams say so: "
+                    f"static_args={(*static, *masks)}."
                 )
         return function(*args, **kwargs)
 

@@ -89,8 +89,9 @@ def test_a_prefix_of_the_tree_covers_what_is_below():
         "blocks": [True, False],
         "gain": False,
     }
-    assert all(jax.tree.leaves(decayed(WeightDecay(0.1, mask=True), params())))
-    assert not any(jax.tree.leaves(decayed(WeightDecay(0.1, mask=False), params())))
+    one = jnp.ones(3)
+    assert decayed(WeightDecay(0.1, mask=True), one) is True
+    assert decayed(WeightDecay(0.1, mask=False), one) is False
 
 
 def test_adamw_with_a_mask_is_the_twin_of_optax():
@@ -144,3 +145,60 @@ def test_masks_work_on_shapes_and_under_jit(form):
     assert jax.tree.structure(abstract[0]) == jax.tree.structure(p)
     got = jax.jit(tx.update)(grads(), jax.jit(tx.init)(p), p)
     assert_close(got, tx.update(grads(), tx.init(p), p))
+
+
+# ---- where what is given is taken for something else -------------------------
+
+HIDDEN = {"hidden": {"w": True, "b": False}, "table": {"w": False}}
+TREE = jax.tree.map(jnp.ones, {"hidden": {"w": (4, 6), "b": 6}, "table": {"w": (5, 4)}},
+                    is_leaf=lambda x: not isinstance(x, dict))  # fmt: skip
+
+
+def of_hidden(params):
+    return jax.tree_util.tree_map_with_path(
+        lambda keys, x: x.ndim == 2 and "hidden" in str(keys), params
+    )
+
+
+def by_path(path, leaf):
+    return leaf.ndim == 2 and "hidden" in path
+
+
+def two_steps(tx):
+    state, updates = tx.init(TREE), None
+    g = jax.tree.map(lambda x: jnp.cos(jnp.arange(x.size)).reshape(x.shape), TREE)
+    for _ in range(2):
+        updates, state = jax.jit(tx.update)(g, state, TREE)
+    return updates
+
+
+STATIC = ("mask", "muon_mask", "ns_steps", "out_axis", "coefficients")
+WAYS = {
+    "tunable": lambda **words: adamx.tunable(adamx.muon(**words), "learning_rate"),
+    "injected": optax.inject_hyperparams(adamx.muon, static_args=STATIC),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("mask", [of_hidden, by_path, "hidden/w", HIDDEN], ids=str)
+def test_muon_by_any_mask_is_tuned_and_injected(way, mask):
+    words = {"learning_rate": 0.1, "weight_decay": 0.1, "mask": mask, "muon_mask": mask}
+    want = two_steps(adamx.muon(0.1, weight_decay=0.1, mask=HIDDEN, muon_mask=HIDDEN))
+    assert_close(two_steps(WAYS[way](**words)), want, ulps=300)  # as the law has it
+
+
+def test_a_callable_mask_that_was_taken_for_a_schedule_is_refused():
+    """It was called with the count, and returned one bool."""
+    tx = optax.inject_hyperparams(adamx.adamw)(0.1, mask=of_hidden)
+    message = "it must say which parameters, got False for all.*named in static_args"
+    with pytest.raises(ValueError, match=message):
+        two_steps(tx)
+
+
+def test_integers_that_became_arrays_are_refused():
+    message = r"muon: `ns_steps` must be known when.*static_args=\('ns_steps', 'out_ax"
+    with pytest.raises(TypeError, match=message):
+        two_steps(optax.inject_hyperparams(adamx.muon)(0.1))
+    message = r"adahessian: `average` must be known when"
+    with pytest.raises(TypeError, match=message):
+        two_steps(optax.inject_hyperparams(adamx.adahessian)(0.1))

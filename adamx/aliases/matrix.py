@@ -18,7 +18,7 @@ from ..masks import Not
 from ..matrices import QUINTIC
 from ..moments import Ema, Identity, square
 from ..nesterov import LookAhead
-from ..orthogonal import NormalizeRms, Orthogonalize, ScaleByShape, hidden_matrix
+from ..orthogonal import HIDDEN, NormalizeRms, Orthogonalize, ScaleByShape
 from ..rule import Rule
 from ..spelling import alias
 
@@ -69,7 +69,7 @@ def scale_by_muon(
     nesterov: bool = True,
     consistent_rms: Hyper | None = None,
     out_axis: int = -1,
-    muon_mask: Any = hidden_matrix,
+    muon_mask: Any = HIDDEN,
     adam_b1: Hyper = 0.9,
     adam_b2: Hyper = 0.999,
     adam_eps: Hyper | Eps = 1e-8,
@@ -106,7 +106,7 @@ def muon(
     nesterov: bool = True,
     consistent_rms: Hyper | None = None,
     out_axis: int = -1,
-    muon_mask: Any = hidden_matrix,
+    muon_mask: Any = HIDDEN,
     adam_learning_rate: Hyper | None = None,
     adam_b1: Hyper = 0.9,
     adam_b2: Hyper = 0.999,
@@ -190,7 +190,7 @@ def scale_by_adamuon(
     coefficients: tuple = QUINTIC,
     ns_steps: int = 5,
     eps_rms: Hyper = 0.0,
-    muon_mask: Any = hidden_matrix,
+    muon_mask: Any = HIDDEN,
     adam_b1: Hyper = 0.9,
     adam_b2: Hyper = 0.999,
     adam_eps: Hyper | Eps = 1e-8,
@@ -230,7 +230,7 @@ def adamuon(
     coefficients: tuple = QUINTIC,
     ns_steps: int = 5,
     eps_rms: Hyper = 0.0,
-    muon_mask: Any = hidden_matrix,
+    muon_mask: Any = HIDDEN,
     adam_learning_rate: Hyper | None = None,
     adam_b1: Hyper = 0.9,
     adam_b2: Hyper = 0.999,
