@@ -104,6 +104,8 @@ def test_alias_docstring_follows_the_template(member):
     assert missing == []
     starts = [found.start() for found in at.values() if found]
     assert starts == sorted(starts)
+    state = doc[at["State:"].start() : at["Departs from the paper:"].start()]
+    assert re.search(r"\bfrom\b|\bstart|\bsets\b|before the first", state), "no start"
     head = doc[: starts[0]]
     assert re.search(r"^    .*(=|←)", head, re.MULTILINE), "no equation before Args"
     arguments = doc[starts[0] : starts[1]]

@@ -51,7 +51,7 @@ def adam(
         eps: ε ≥ 0 in units of the gradient, or an eps kind: `HatEps(1e-8)` is the
             efficient form of the paper's section 2, `RootEps` TensorFlow's.
 
-    State: `mu` (m), `nu` (v); 8 bytes per parameter, and the count.
+    State: `mu` (m), `nu` (v), from 0; 8 bytes per parameter, and the count.
 
     Departs from the paper: nothing; 0 / 0 is 0 where ε is 0.
 
@@ -99,7 +99,7 @@ def adamw(
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
 
-    State: `mu` (m), `nu` (v); 8 bytes per parameter, and the count.
+    State: `mu` (m), `nu` (v), from 0; 8 bytes per parameter, and the count.
 
     Departs from the paper: its listing scales λθ by the schedule multiplier only, not
     by α; here, as in torch and Optax, the decay per step is α λ. The paper's form is
@@ -168,7 +168,7 @@ def radam(
             paper's listing says 4; the authors' code, torch and Optax say 5, the
             default. At β₂ = .999 the two differ in step 5 only.
 
-    State: `mu` (m), `nu` (v); 8 bytes per parameter, and the count.
+    State: `mu` (m), `nu` (v), from 0; 8 bytes per parameter, and the count.
 
     Departs from the paper: ε, which the listing leaves out; the default threshold. ρ_t
     is computed in a form that does not cancel (`adamx.numerics.rho`).

@@ -46,7 +46,8 @@ def adagrad(
             `RootEps(1e-7)` with `initial_accumulator=0.1` is Optax's and TensorFlow's.
         initial_accumulator: s before the first step, at least 0.
 
-    State: `sum_of_squares` (s); 4 bytes per parameter, and the count.
+    State: `sum_of_squares` (s, from `initial_accumulator`); 4 bytes per parameter, and
+    the count.
 
     Departs from the paper: ε stands outside the root, where the paper has δ too.
 
@@ -115,7 +116,7 @@ def rmsprop(
             HeavyBall(μ))`.
 
     State: `nu` (v), 4 bytes per parameter, and the count; centered also `mu` (m), with
-    momentum also `momentum` (b), 4 bytes each.
+    momentum also `momentum` (b), 4 bytes each; all from 0.
 
     Departs from the paper: the lecture has neither ε nor momentum nor centering.
 

@@ -41,7 +41,8 @@ def schedule_free(
         weight_lr_power: p, the power of the largest rate so far in the weights.
         r: the power of the step k in the weights.
 
-    State: that of `tx`, and `z`, 4 bytes per parameter, and three scalars.
+    State: that of `tx`, and `z`, from the parameters, 4 bytes per parameter, and three
+    scalars, from 0.
 
     Departs from the paper: the weights are those of the authors' code. Optax's twin
     weighs a step by the rate of the next one where the rate is scheduled.
@@ -86,7 +87,8 @@ def schedule_free_adamw(
         r: see `schedule_free`.
         mask: the leaves that decay.
 
-    State: `nu`, `z`; 8 bytes per parameter, and three scalars.
+    State: `nu` (v, from 0), `z` (from θ_0); 8 bytes per parameter, and three scalars,
+    from 0.
 
     Departs from the paper: Algorithm 1 multiplies the rate, and so the weights, by
     sqrt(1 - β₂ᵗ), and has ε on the uncorrected root; this is the authors' reference
@@ -138,7 +140,8 @@ def schedule_free_radam(
         threshold: the length ρ_t of the average from which it is.
         mask: the leaves that decay.
 
-    State: `nu`, `z`; 8 bytes per parameter, and three scalars.
+    State: `nu` (v, from 0), `z` (from θ_0); 8 bytes per parameter, and three scalars,
+    from 0.
 
     Departs from the paper: no paper has it; this is the authors' code since 1.4.
 
@@ -191,7 +194,7 @@ def schedule_free_sgd(
         r: see `schedule_free`.
         mask: the leaves that decay.
 
-    State: `z`; 4 bytes per parameter, and three scalars.
+    State: `z` (from θ_0); 4 bytes per parameter, and three scalars, from 0.
 
     Departs from the paper: as `schedule_free`.
 
@@ -220,7 +223,8 @@ def gpa(tx: Any, mu_y: Hyper = 0.7, mu_x: Hyper = 0.9967) -> Chain:
         mu_y: μ_y in (0, 1], how much of x is in y.
         mu_x: μ_x in [0, 1), the weight of the past in x.
 
-    State: that of `tx`, and `z`, 4 bytes per parameter, and one scalar.
+    State: that of `tx`, and `z`, from the parameters as is x, 4 bytes per parameter,
+    and one scalar.
 
     Departs from the paper: a decay inside `tx` acts at y, where its listing has z.
 
@@ -247,7 +251,8 @@ def lookahead(tx: Any, sync_period: int = 5, slow_step_size: Hyper = 0.5) -> Cha
         sync_period: k ≥ 1.
         slow_step_size: α in [0, 1].
 
-    State: that of `tx`, and `slow`, 4 bytes per parameter, and one scalar.
+    State: that of `tx`, and `slow`, from the parameters, 4 bytes per parameter, and one
+    scalar.
 
     Departs from the paper: nothing; the inner state is kept at a synchronisation
     ("maintaining"). `optax.lookahead` can reset it, but asks for pairs of parameters
@@ -273,7 +278,8 @@ def param_ema(tx: Any, decay: Hyper = 0.999) -> Chain:
         tx: the transformation that moves the parameters, with its rate.
         decay: β in [0, 1).
 
-    State: that of `tx`, and `average`, 4 bytes per parameter, and two scalars.
+    State: that of `tx`, and `average`, 4 bytes per parameter, and two scalars. What
+    stands in `average` before the first step, the parameters, has no weight.
 
     Departs from the paper: nothing.
 

@@ -50,8 +50,8 @@ def prodigy(
         bias_correction: whether η carries Adam's correction, as Optax has it.
         axis_name: inside `shard_map`, the axes over which the leaves are split.
 
-    State: `mu` (m), `nu` (v), `s`, `start` (θ_0); 16 bytes per parameter, and four
-    scalars.
+    State: `mu` (m), `nu` (v), `s`, from 0, `start` (θ_0); 16 bytes per parameter, and
+    four scalars: `d` from `estim_lr0`, `r` and two weights from 0.
 
     Departs from the paper: the form is the authors' code, with d' in the ε, c, the
     decay and, as Optax, the correction on by default. That code skips the steps before
@@ -109,7 +109,8 @@ def dadapt_adamw(
         bias_correction: whether η carries Adam's correction, as Optax has it.
         axis_name: inside `shard_map`, the axes over which the leaves are split.
 
-    State: `mu` (m), `nu` (v), `s`; 12 bytes per parameter, and four scalars.
+    State: `mu` (m), `nu` (v), `s`, from 0; 12 bytes per parameter, and four scalars:
+    `d` from `estim_lr0`, `r` and two weights from 0.
 
     Departs from the paper: its listing weighs ⟨g, s⟩ by the root that already holds g;
     this is the authors' code, with the correction on by default, as Optax. That code
@@ -159,7 +160,7 @@ def dog(
         mask: the leaves that decay.
         axis_name: inside `shard_map`, the axes over which the leaves are split.
 
-    State: `start` (θ_0); 4 bytes per parameter, and two scalars.
+    State: `start` (θ_0); 4 bytes per parameter, and two scalars, from 0.
 
     Departs from the paper: ε and the decay, as the authors' code. The paper evaluates
     an average: `param_ema(dog())`.
@@ -198,7 +199,7 @@ def dowg(
         mask: the leaves that decay.
         axis_name: inside `shard_map`, the axes over which the leaves are split.
 
-    State: `start` (θ_0); 4 bytes per parameter, and two scalars.
+    State: `start` (θ_0); 4 bytes per parameter, and two scalars, from 0.
 
     Departs from the paper: ε = 1e-4 and the start 1e-4, as Optax and the authors'
     code; the paper has no ε.

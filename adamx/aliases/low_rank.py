@@ -173,7 +173,8 @@ def fira(
             the parameters, a predicate of path and leaf, or a path regex.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
-    State: those of `galore`, and `length` (‖S‖), one number for a matrix.
+    State: those of `galore`, and `length` (‖S‖, which the first step sets), one number
+    for a matrix.
 
     Departs from the paper: a sign convention for singular vectors; decay.
 

@@ -49,8 +49,8 @@ def sgd(
         nesterov: look ahead, g + μ m.
         dampening: d in [0, 1], the share of the gradient left out after the first step.
 
-    State: `momentum` (m), 4 bytes per parameter, and the count; without momentum the
-    count alone.
+    State: `momentum` (m, from 0), 4 bytes per parameter, and the count; without
+    momentum the count alone.
 
     Departs from the paper: m does not contain the rate (torch, Optax), so that a
     scheduled rate acts at once.
