@@ -13,6 +13,7 @@ BENCHMARKS = {
     "device": "the same on an accelerator, and its parity to the CPU",
     "peers": "adamx, Optax and torch.optim on the CPU, each in its own process",
     "tables": "the generated tables of members and of deviations",
+    "paper": "the experiments of Kingma & Ba 2014, and the claims made for Adam",
     "memory": "bytes, staleness, speed and training of each storage",
     "failure_modes": "small tasks that break optimizers, as a pass/fail map",
 }

@@ -41,7 +41,7 @@ def init(key: Array, size: Size) -> dict[str, Any]:
 
     return {
         "embed": kernel(size.alphabet, w),
-        "position": kernel(size.context, w),
+        "position_embed": kernel(size.context, w),
         "blocks": [block() for _ in range(size.layers)],
         "norm": norm(),
     }
@@ -72,7 +72,7 @@ def _attention(p: dict[str, Any], x: Array, heads: int) -> Array:
 
 def logits(params: dict[str, Any], x: Array, heads: int) -> Array:
     """The logits of the character after each of `x`, (batch, length)."""
-    h = params["embed"][x] + params["position"][: x.shape[1]]
+    h = params["embed"][x] + params["position_embed"][: x.shape[1]]
     for p in params["blocks"]:
         h = h + _attention(p, _norm(p["norm_1"], h), heads)
         h = h + _affine(p["down"], jax.nn.gelu(_affine(p["up"], _norm(p["norm_2"], h))))

@@ -1,0 +1,75 @@
+"""The optimizers that are compared: how each is made, and the rates it is searched on.
+
+Six rates each, in steps of √10 around its usual one, so that all have the same budget.
+Everything else is adamx's default, which is the paper's or Optax's.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+import adamx
+
+
+class Entry(NamedTuple):
+    """`make(learning_rate)` is the optimizer; `usual` the rate in the middle of its grid."""
+
+    name: str
+    make: Callable[..., Any]
+    usual: float
+
+    def rates(self, count: int = 6) -> list[float]:
+        """`count` rates in steps of √10; the usual one is the upper middle."""
+        return [
+            float(f"{self.usual * 10 ** ((i - count // 2) / 2):.3g}")
+            for i in range(count)
+        ]
+
+
+def nesterov(learning_rate: Any, momentum: Any = 0.9) -> Any:
+    return adamx.sgd(learning_rate, momentum=momentum, nesterov=True)
+
+
+def narrow_adamw(learning_rate: Any) -> Any:
+    codec = adamx.storage.Blockwise()
+    return adamx.store(adamx.adamw(learning_rate), mu=codec, nu=codec)
+
+
+def muon(learning_rate: Any) -> Any:
+    """Adam, for what is no hidden matrix, at a tenth of Muon's rate."""
+    return adamx.muon(learning_rate, adam_learning_rate=learning_rate / 10)
+
+
+ENTRIES = {
+    entry.name: entry
+    for entry in (
+        Entry("SGD", adamx.sgd, 0.3),
+        Entry("SGD, Nesterov", nesterov, 0.03),
+        Entry("AdaGrad", adamx.adagrad, 0.03),
+        Entry("RMSProp", adamx.rmsprop, 1e-3),
+        Entry("AdaDelta", adamx.adadelta, 1.0),
+        Entry("Adam", adamx.adam, 1e-3),
+        Entry("AdamW", adamx.adamw, 1e-3),
+        Entry("RAdam", adamx.radam, 3e-3),
+        Entry("NAdamW", adamx.nadamw, 1e-3),
+        Entry("Lion", adamx.lion, 1e-4),
+        Entry("ADOPT", adamx.adopt, 1e-3),
+        Entry("schedule-free AdamW", adamx.schedule_free_adamw, 3e-3),
+        Entry("Muon", muon, 0.02),
+        Entry("AdamW, 8 bits", narrow_adamw, 1e-3),
+    )
+}
+
+
+def chosen(*names: str) -> list[Entry]:
+    return [ENTRIES[name] for name in names]
+
+
+def root_decay(make: Callable[..., Any]) -> Callable[..., Any]:
+    """The same with its rate over √t, t from one: section 6.1."""
+
+    def made(learning_rate: Any) -> Any:
+        return make(lambda count: learning_rate / jnp.sqrt(count + 1.0))
+
+    return made

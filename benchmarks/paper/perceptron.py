@@ -1,0 +1,94 @@
+"""Figure 2: a perceptron of 784-1000-1000-10 on MNIST, with dropout and without.
+
+Section 6.2: batches of 128, constant rates.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+
+from benchmarks import data
+from benchmarks.data import shipped
+from benchmarks.paper import models, pictures
+from benchmarks.paper.claim import Claim, all_of, final, last, lower, said
+from benchmarks.paper.contest import Budget, contest
+from benchmarks.paper.entries import chosen
+from benchmarks.paper.problem import Problem
+
+TITLE = "Figure 2: a perceptron on MNIST, with dropout and without"
+NAMES = ("Adam", "AdaGrad", "RMSProp", "SGD, Nesterov", "AdaDelta")
+BATCH = 128
+EPOCHS = {"default": 6, "full": 200}
+QUICK = Budget(search=16, steps=40, seeds=2, rates=3, search_seeds=1)
+
+
+def problem(
+    labelled: data.Labelled, name: str, hidden: int, rate: float, batch: int = BATCH
+) -> Problem:
+    x, y, x_test, y_test = (jnp.asarray(a) for a in labelled)
+    widths = (x[0].size, hidden, hidden, 10)
+
+    def init(key: Any) -> Any:
+        return models.perceptron(key, widths)
+
+    def loss(params: Any, batch: Any, key: Any) -> Any:
+        logits = models.perceive(params, batch[0], key if rate else None, rate)
+        return models.cross_entropy(logits, batch[1])
+
+    def measure(params: Any, batch: Any) -> Any:
+        return models.scores(models.perceive(params, batch[0]), batch[1])
+
+    return Problem(name, init, loss, (x, y), len(x), batch, (x_test, y_test), measure)
+
+
+def run(scale: str, progress: Callable[[str], None]) -> dict[str, Any]:
+    quick = scale == "quick"
+    labelled = shipped.digits() if quick else data.mnist()
+    name = "digits, 64-100-100-10" if quick else "MNIST, 784-1000-1000-10"
+    found = []
+    for rate, how in ((0.5, "dropout"), (0.0, "no dropout")):
+        task = problem(labelled, f"{name}, {how}", 100 if quick else 1000, rate)
+        budget = QUICK
+        if not quick:
+            budget = Budget(task.epoch, EPOCHS[scale] * task.epoch, search_seeds=1)
+        found.append(contest(task, chosen(*NAMES), budget, progress, (task.epoch,)))
+    return {"problems": found}
+
+
+draw = pictures.contests
+
+
+def claims(result: dict[str, Any]) -> list[Claim]:
+    with_dropout, plain = result["problems"]
+    others = [name for name in NAMES if name != "Adam"]
+
+    def best(problem: Any, names: list[str]) -> str:
+        return all_of([lower(last(problem, "Adam"), last(problem, n)) for n in names])
+
+    def measured(problem: Any) -> str:
+        return f"{problem['problem']}, last losses: " + said(
+            {name: last(problem, name) for name in NAMES}
+        )
+
+    errors = {n: final(plain, n, "error") for n in ("Adam", "SGD, Nesterov")}
+    return [
+        Claim(
+            "Adam converges better than every other method, with dropout",
+            "section 6.2, Figure 2",
+            best(with_dropout, others),
+            measured(with_dropout),
+        ),
+        Claim(
+            "Adam converges better than every other method, without dropout",
+            "section 6.2, Figure 2",
+            best(plain, others),
+            measured(plain),
+        ),
+        Claim(
+            "Adam generalises worse than SGD with momentum",
+            "common belief (Wilson et al., 2017)",
+            all_of([lower(errors["SGD, Nesterov"], errors["Adam"])]),
+            f"{plain['problem']}, share of test errors: " + said(errors),
+        ),
+    ]

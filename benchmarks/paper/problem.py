@@ -1,0 +1,81 @@
+"""What is trained on: a loss over batches of a data set, and what is measured after."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def rows(data: Any, chosen: Any) -> Any:
+    """Those rows of every array."""
+    return jax.tree.map(lambda array: array[chosen], data)
+
+
+def undisturbed(grads: Any, key: Any, point: Any) -> Any:
+    """The gradients as they are."""
+    return grads
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """A loss over batches, and a measure over a test set.
+
+    `init(key)` makes the parameters; `loss(params, batch, key)` is a scalar, its key
+    for dropout and samples; `pick(data, indices)` makes a batch; `measure(params, test)`
+    is a dictionary of means over the rows of `test`, taken `test_rows` at a time;
+    `disturb(grads, key, point)` is what the optimizer gets for the gradients.
+    """
+
+    name: str
+    init: Callable[[Any], Any]
+    loss: Callable[[Any, Any, Any], Any]
+    data: Any
+    examples: int
+    batch: int
+    test: Any
+    measure: Callable[[Any, Any], dict[str, Any]]
+    pick: Callable[[Any, Any], Any] = rows
+    disturb: Callable[[Any, Any, Any], Any] = undisturbed
+    test_rows: int = 1000
+    together: bool = True  # runs under vmap; else one after another (convolutions)
+
+    @property
+    def epoch(self) -> int:
+        """The steps of one pass through the data, rounded up."""
+        return -(-self.examples // self.batch)
+
+    def batches(self, seeds: Sequence[int], chunk: int) -> Iterator[np.ndarray]:
+        """Indices (seeds, chunk, batch) of the next steps, without end.
+
+        Every seed goes through the data in a new order in every pass.
+        """
+        streams = [_shuffled(self.examples, seed) for seed in seeds]
+        left = [np.zeros(0, np.int32) for _ in seeds]
+        wanted = chunk * self.batch
+        while True:
+            taken = []
+            for i, stream in enumerate(streams):
+                while len(left[i]) < wanted:
+                    left[i] = np.concatenate([left[i], next(stream)])
+                taken.append(left[i][:wanted].reshape(chunk, self.batch))
+                left[i] = left[i][wanted:]
+            yield np.stack(taken)
+
+    def measured(self, params: Any, test: Any) -> dict[str, Any]:
+        """`measure` over the whole test set, in equal parts."""
+        count = len(jax.tree.leaves(test)[0])
+        size = max(
+            n for n in range(1, min(count, self.test_rows) + 1) if count % n == 0
+        )
+        parts = jax.tree.map(lambda a: a.reshape(-1, size, *a.shape[1:]), test)
+        means = jax.lax.map(lambda part: self.measure(params, part), parts)
+        return jax.tree.map(jnp.mean, means)
+
+
+def _shuffled(count: int, seed: int) -> Iterator[np.ndarray]:
+    source = np.random.default_rng([seed, 3])
+    while True:
+        yield source.permutation(count).astype(np.int32)

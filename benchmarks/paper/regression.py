@@ -1,0 +1,152 @@
+"""Figure 1: convex. Softmax regression on MNIST, and a sparse bag of words on IMDB.
+
+Section 6.1: batches of 128, the rate over √t. MNIST: L2 of 1e-4 (the paper gives no
+weight). IMDB: logistic regression on the set of a review's words among the
+10,000 most frequent, half of them dropped at random; no L2: gradients stay sparse.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import optax
+
+from benchmarks import data
+from benchmarks.data import shipped
+from benchmarks.paper import models, pictures
+from benchmarks.paper.claim import Claim, all_of, last, lower, said
+from benchmarks.paper.contest import Budget, contest
+from benchmarks.paper.entries import chosen, root_decay
+from benchmarks.paper.problem import Problem
+
+TITLE = "Figure 1: softmax regression on MNIST, bags of words of IMDB"
+NAMES = ("Adam", "AdaGrad", "SGD, Nesterov", "RMSProp")
+BATCH = 128
+L2 = 1e-4
+DROPPED = 0.5
+EPOCHS = {"default": (45, 30), "full": (45, 160)}  # MNIST, IMDB
+QUICK = Budget(search=30, steps=60, seeds=2, rates=3, search_seeds=1)
+
+
+def pixels(labelled: data.Labelled, name: str, classes: int = 10) -> Problem:
+    """Softmax regression from zero."""
+    x, y, x_test, y_test = (jnp.asarray(a) for a in labelled)
+    x, x_test = (a.reshape(len(a), -1) for a in (x, x_test))
+
+    def init(key: Any) -> Any:
+        return {"kernel": jnp.zeros((x.shape[1], classes)), "bias": jnp.zeros(classes)}
+
+    def loss(params: Any, batch: Any, key: Any) -> Any:
+        square = (params["kernel"] ** 2).sum()
+        return (
+            models.cross_entropy(models.affine(params, batch[0]), batch[1])
+            + L2 / 2 * square
+        )
+
+    def measure(params: Any, batch: Any) -> Any:
+        return models.scores(models.affine(params, batch[0]), batch[1])
+
+    return Problem(name, init, loss, (x, y), len(x), BATCH, (x_test, y_test), measure)
+
+
+def words(labelled: data.Labelled, name: str, vocabulary: int) -> Problem:
+    """Logistic regression on sets of words, given by their places."""
+    bags, liked, bags_test, liked_test = (jnp.asarray(a) for a in labelled)
+
+    def init(key: Any) -> Any:
+        return {"words": jnp.zeros(vocabulary), "bias": jnp.zeros(())}
+
+    def logits(params: Any, bags: Any, kept: Any) -> Any:
+        there = (bags != data.NO_WORD) * kept
+        return (params["words"][bags.astype(jnp.int32)] * there).sum(-1) + params[
+            "bias"
+        ]
+
+    def loss(params: Any, batch: Any, key: Any) -> Any:
+        kept = models.dropout(key, jnp.ones(batch[0].shape), DROPPED)
+        found = logits(params, batch[0], kept)
+        return optax.sigmoid_binary_cross_entropy(found, batch[1]).mean()
+
+    def measure(params: Any, batch: Any) -> Any:
+        found = logits(params, batch[0], 1.0)
+        wrong = ((found > 0) != (batch[1] > 0)).mean()
+        entropy = optax.sigmoid_binary_cross_entropy(found, batch[1]).mean()
+        return {"loss": entropy, "error": wrong}
+
+    test = bags_test, liked_test
+    return Problem(name, init, loss, (bags, liked), len(bags), BATCH, test, measure)
+
+
+def problems(scale: str) -> tuple[Problem, Problem]:
+    if scale == "quick":
+        return (
+            pixels(
+                shipped.fashion(), "1,000 pictures of Fashion-MNIST, softmax regression"
+            ),
+            words(shipped.passages(), "passages of two plays, bag of words", 2000),
+        )
+    return (
+        pixels(data.mnist(), "MNIST, softmax regression"),
+        words(data.imdb(), "IMDB, bag of words, half dropped", data.WORDS),
+    )
+
+
+def run(scale: str, progress: Callable[[str], None]) -> dict[str, Any]:
+    entries = [
+        e._replace(make=root_decay(e.make), usual=10 * e.usual) for e in chosen(*NAMES)
+    ]
+    found = []
+    for i, problem in enumerate(problems(scale)):
+        budget = QUICK
+        if scale != "quick":
+            epochs = EPOCHS[scale][i]
+            budget = Budget(epochs * problem.epoch // 4, epochs * problem.epoch)
+        found.append(contest(problem, entries, budget, progress))
+    return {"problems": found}
+
+
+draw = pictures.contests
+
+
+def claims(result: dict[str, Any]) -> list[Claim]:
+    dense, sparse = result["problems"]
+
+    def against(problem: Any, a: str, *names: str) -> list[int]:
+        return [lower(last(problem, a), last(problem, b)) for b in names]
+
+    def measured(problem: Any) -> str:
+        return f"{problem['problem']}, last losses: " + said(
+            {name: last(problem, name) for name in NAMES}
+        )
+
+    adam, nesterov = (last(dense, name) for name in ("Adam", "SGD, Nesterov"))
+    apart = abs(sum(adam) / sum(nesterov) - 1)
+    return [
+        Claim(
+            "Adam and SGD with Nesterov momentum converge alike (within 2 % in loss)",
+            "section 6.1, MNIST",
+            "holds" if apart <= 0.02 else "does not hold",
+            measured(dense),
+        ),
+        Claim(
+            "both converge faster than AdaGrad",
+            "section 6.1, MNIST",
+            all_of(
+                against(dense, "Adam", "AdaGrad")
+                + against(dense, "SGD, Nesterov", "AdaGrad")
+            ),
+            measured(dense),
+        ),
+        Claim(
+            "on sparse features AdaGrad outperforms SGD with Nesterov momentum",
+            "section 6.1, IMDB",
+            all_of(against(sparse, "AdaGrad", "SGD, Nesterov")),
+            measured(sparse),
+        ),
+        Claim(
+            "on sparse features Adam converges as fast as AdaGrad, or faster",
+            "section 6.1, IMDB",
+            "does not hold" if against(sparse, "Adam", "AdaGrad")[0] < 0 else "holds",
+            measured(sparse),
+        ),
+    ]
