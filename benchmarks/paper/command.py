@@ -28,8 +28,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "python -m benchmarks paper",
         description="The experiments of Kingma & Ba 2014, and claims made for Adam.",
-        epilog=f"figures (default: all):\n{listed}\n\nAfter each figure, the claims that "
-        "it tests are printed with what was measured.",
+        epilog=f"figures (default: all):\n{listed}\n\nAfter each figure, the claims "
+        "that it tests are printed with what was measured.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("figures", nargs="*", metavar="figure", help="see below")

@@ -17,6 +17,7 @@ from benchmarks.paper.training import Runs, train
 
 SEARCH_SEEDS = (101, 102)
 POINTS = 60  # of a curve
+SEARCH_POINTS = 20
 Progress = Callable[[str], None]
 
 
@@ -40,7 +41,7 @@ def search(problem: Problem, entry: Entry, budget: Budget) -> dict[str, Any]:
     """The best rate, all scores, and whether the best is at an end of the grid."""
     rates = entry.rates(budget.rates)
     seeds = SEARCH_SEEDS[: budget.search_seeds]
-    every = max(1, budget.search // 20)
+    every = max(1, budget.search // SEARCH_POINTS)
     points = [{"learning_rate": rate} for rate in rates]
     scores = score(train(problem, entry.make, points, seeds, budget.search, every))
     means = scores.mean(-1)

@@ -13,7 +13,7 @@ import adamx
 
 
 class Entry(NamedTuple):
-    """`make(learning_rate)` is the optimizer; `usual` the rate in the middle of its grid."""
+    """`make(learning_rate)` is the optimizer; `usual` the middle of its rates."""
 
     name: str
     make: Callable[..., Any]
@@ -66,10 +66,10 @@ def chosen(*names: str) -> list[Entry]:
     return [ENTRIES[name] for name in names]
 
 
-def root_decay(make: Callable[..., Any]) -> Callable[..., Any]:
-    """The same with its rate over √t, t from one: section 6.1."""
+def root_decay(entry: Entry) -> Entry:
+    """The same with its rate over √t, t from one (section 6.1), on a grid for that."""
 
-    def made(learning_rate: Any) -> Any:
-        return make(lambda count: learning_rate / jnp.sqrt(count + 1.0))
+    def make(learning_rate: Any) -> Any:
+        return entry.make(lambda count: learning_rate / jnp.sqrt(count + 1.0))
 
-    return made
+    return Entry(entry.name, make, 100 * entry.usual)

@@ -62,16 +62,18 @@ CHANNELS = (64, 64, 128)
 FLAT = 1000
 
 
-def convnet(key: Any, shape: Sequence[int], classes: int) -> dict[str, Any]:
+def convnet(
+    key: Any, shape: Sequence[int], classes: int, channels: Sequence[int] = CHANNELS
+) -> dict[str, Any]:
     """c64-c64-c128-1000: 5 × 5 convolutions, each with 3 × 3 pooling of stride 2."""
     height, width, depth = shape
-    keys = iter(jax.random.split(key, len(CHANNELS) + 2))
+    keys = iter(jax.random.split(key, len(channels) + 2))
     convolutions = []
-    for channels in CHANNELS:
-        flat = dense(next(keys), 25 * depth, channels)
-        kernel = flat["kernel"].reshape(5, 5, depth, channels)
+    for count in channels:
+        flat = dense(next(keys), 25 * depth, count)
+        kernel = flat["kernel"].reshape(5, 5, depth, count)
         convolutions.append({"kernel": kernel, "bias": flat["bias"]})
-        height, width, depth = -(-height // 2), -(-width // 2), channels
+        height, width, depth = -(-height // 2), -(-width // 2), count
     hidden = dense(next(keys), height * width * depth, FLAT)
     return {
         "conv": convolutions,
@@ -83,16 +85,12 @@ def convnet(key: Any, shape: Sequence[int], classes: int) -> dict[str, Any]:
 def pooled(x: Any) -> Any:
     """The maximum over 3 × 3 with stride 2, padded as "SAME"."""
     _, h, w, _ = x.shape
-    before = [max(0, (-(-n // 2) - 1) * 2 + 3 - n) // 2 for n in (h, w)]
-    after = [
-        max(0, (-(-n // 2) - 1) * 2 + 3 - n) - b
-        for n, b in zip((h, w), before, strict=True)
-    ]
-    pads = ((0, 0), (before[0], after[0]), (before[1], after[1]), (0, 0))
+    out = -(-h // 2), -(-w // 2)
+    both = [max(0, 2 * m + 1 - n) for n, m in zip((h, w), out, strict=True)]
+    pads = ((0, 0), *((n // 2, n - n // 2) for n in both), (0, 0))
     x = jnp.pad(x, pads, constant_values=-jnp.inf)
-    h, w = -(-h // 2), -(-w // 2)
     shifted = [
-        x[:, i : i + 2 * h - 1 : 2, j : j + 2 * w - 1 : 2]
+        x[:, i : i + 2 * out[0] - 1 : 2, j : j + 2 * out[1] - 1 : 2]
         for i in range(3)
         for j in range(3)
     ]

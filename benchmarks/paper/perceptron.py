@@ -20,11 +20,16 @@ TITLE = "Figure 2: a perceptron on MNIST, with dropout and without"
 NAMES = ("Adam", "AdaGrad", "RMSProp", "SGD, Nesterov", "AdaDelta")
 BATCH = 128
 EPOCHS = {"default": 6, "full": 200}
-QUICK = Budget(search=16, steps=40, seeds=2, rates=3, search_seeds=1)
+QUICK = Budget(search=16, steps=40, seeds=3, rates=3, search_seeds=1)
 
 
 def problem(
-    labelled: data.Labelled, name: str, hidden: int, rate: float, batch: int = BATCH
+    labelled: data.Labelled,
+    name: str,
+    hidden: int,
+    rate: float,
+    batch: int = BATCH,
+    **others: Any,
 ) -> Problem:
     x, y, x_test, y_test = (jnp.asarray(a) for a in labelled)
     widths = (x[0].size, hidden, hidden, 10)
@@ -39,7 +44,8 @@ def problem(
     def measure(params: Any, batch: Any) -> Any:
         return models.scores(models.perceive(params, batch[0]), batch[1])
 
-    return Problem(name, init, loss, (x, y), len(x), batch, (x_test, y_test), measure)
+    test = x_test, y_test
+    return Problem(name, init, loss, (x, y), len(x), batch, test, measure, **others)
 
 
 def run(scale: str, progress: Callable[[str], None]) -> dict[str, Any]:

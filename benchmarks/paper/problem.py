@@ -1,7 +1,8 @@
 """What is trained on: a loss over batches of a data set, and what is measured after."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -19,14 +20,15 @@ def undisturbed(grads: Any, key: Any, point: Any) -> Any:
     return grads
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Problem:
     """A loss over batches, and a measure over a test set.
 
     `init(key)` makes the parameters; `loss(params, batch, key)` is a scalar, its key
-    for dropout and samples; `pick(data, indices)` makes a batch; `measure(params, test)`
-    is a dictionary of means over the rows of `test`, taken `test_rows` at a time;
-    `disturb(grads, key, point)` is what the optimizer gets for the gradients.
+    for dropout and samples; `pick(data, indices)` makes a batch; `measure(params,
+    test)` is a dictionary of means over the rows of `test`, `test_rows` at a time;
+    `disturb(grads, key, point)` is what the optimizer gets for the gradients,
+    and `own` are the names in a point that are not the optimizer's.
     """
 
     name: str
@@ -39,8 +41,18 @@ class Problem:
     measure: Callable[[Any, Any], dict[str, Any]]
     pick: Callable[[Any, Any], Any] = rows
     disturb: Callable[[Any, Any, Any], Any] = undisturbed
+    own: Sequence[str] = ()
     test_rows: int = 1000
     together: bool = True  # runs under vmap; else one after another (convolutions)
+
+    def of_optimizer(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        """The part of a point that the optimizer is made with."""
+        return {k: v for k, v in point.items() if k not in self.own}
+
+    @functools.cached_property
+    def started(self) -> Callable[[Any], Any]:
+        """`init`, compiled once for all optimizers."""
+        return jax.jit(self.init)
 
     @property
     def epoch(self) -> int:

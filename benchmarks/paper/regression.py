@@ -1,8 +1,9 @@
 """Figure 1: convex. Softmax regression on MNIST, and a sparse bag of words on IMDB.
 
-Section 6.1: batches of 128, the rate over √t. MNIST: L2 of 1e-4 (the paper gives no
-weight). IMDB: logistic regression on the set of a review's words among the
-10,000 most frequent, half of them dropped at random; no L2: gradients stay sparse.
+Section 6.1: batches of 128, the rate over √t, but for AdaGrad, whose denominator grows
+so by itself. MNIST: L2 of 1e-4 (the paper gives no weight). IMDB: logistic regression
+on the set of a review's words among the 10,000 most frequent, half of them dropped at
+random; no L2, so that the gradients stay sparse.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import optax
 from benchmarks import data
 from benchmarks.data import shipped
 from benchmarks.paper import models, pictures
-from benchmarks.paper.claim import Claim, all_of, last, lower, said
+from benchmarks.paper.claim import FAILS, HOLDS, Claim, all_of, last, lower, said
 from benchmarks.paper.contest import Budget, contest
 from benchmarks.paper.entries import chosen, root_decay
 from benchmarks.paper.problem import Problem
@@ -25,7 +26,7 @@ BATCH = 128
 L2 = 1e-4
 DROPPED = 0.5
 EPOCHS = {"default": (45, 30), "full": (45, 160)}  # MNIST, IMDB
-QUICK = Budget(search=30, steps=60, seeds=2, rates=3, search_seeds=1)
+QUICK = Budget(search=30, steps=60, seeds=3, rates=3, search_seeds=1)
 
 
 def pixels(labelled: data.Labelled, name: str, classes: int = 10) -> Problem:
@@ -92,9 +93,7 @@ def problems(scale: str) -> tuple[Problem, Problem]:
 
 
 def run(scale: str, progress: Callable[[str], None]) -> dict[str, Any]:
-    entries = [
-        e._replace(make=root_decay(e.make), usual=10 * e.usual) for e in chosen(*NAMES)
-    ]
+    entries = [e if e.name == "AdaGrad" else root_decay(e) for e in chosen(*NAMES)]
     found = []
     for i, problem in enumerate(problems(scale)):
         budget = QUICK
@@ -119,13 +118,14 @@ def claims(result: dict[str, Any]) -> list[Claim]:
             {name: last(problem, name) for name in NAMES}
         )
 
-    adam, nesterov = (last(dense, name) for name in ("Adam", "SGD, Nesterov"))
-    apart = abs(sum(adam) / sum(nesterov) - 1)
+    def over(problem: Any, a: str, b: str) -> float:
+        return sum(last(problem, a)) / sum(last(problem, b)) - 1
+
     return [
         Claim(
             "Adam and SGD with Nesterov momentum converge alike (within 2 % in loss)",
             "section 6.1, MNIST",
-            "holds" if apart <= 0.02 else "does not hold",
+            HOLDS if abs(over(dense, "Adam", "SGD, Nesterov")) <= 0.02 else FAILS,
             measured(dense),
         ),
         Claim(
@@ -144,9 +144,9 @@ def claims(result: dict[str, Any]) -> list[Claim]:
             measured(sparse),
         ),
         Claim(
-            "on sparse features Adam converges as fast as AdaGrad, or faster",
+            "on sparse features Adam converges as fast as AdaGrad (within 2 %) or faster",
             "section 6.1, IMDB",
-            "does not hold" if against(sparse, "Adam", "AdaGrad")[0] < 0 else "holds",
+            HOLDS if over(sparse, "Adam", "AdaGrad") <= 0.02 else FAILS,
             measured(sparse),
         ),
     ]

@@ -8,7 +8,7 @@ every point and every optimizer: what differs is the optimizer alone.
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -32,11 +32,55 @@ class Runs:
     measured: dict[int, dict[str, np.ndarray]]
 
 
-def over(together: bool) -> Callable[[Callable], Callable]:
-    """`vmap`, or one after another with the same meaning."""
-    if together:
-        return jax.vmap
-    return lambda f: lambda *args: jax.lax.map(lambda each: f(*each), args)
+class Program(NamedTuple):
+    """What is compiled for an optimizer on a problem; the first axis is the lanes."""
+
+    start: Callable  # (point, params) -> carry
+    run: Callable  # (data, carry, point, key, first step, indices) -> carry, loss
+    test: Callable  # (carry, test data) -> means
+
+
+@functools.lru_cache(maxsize=2)
+def program(problem: Problem, make: Make) -> Program:
+    """Lanes under `vmap`, or one after another with the same meaning."""
+
+    def each(f: Callable) -> Callable:
+        if problem.together:
+            return jax.vmap(f)
+        return lambda *args: jax.lax.map(lambda lane: f(*lane), args)
+
+    def start(point: Any, params: Any) -> Any:
+        return params, make(**problem.of_optimizer(point)).init(params)
+
+    def chunk(data: Any, first: Any, carry: Any, point: Any, key: Any, order: Any):
+        tx = make(**problem.of_optimizer(point))
+
+        def step(carry: Any, at: Any) -> Any:
+            params, state = carry
+            number, chosen = at
+            fresh = jax.random.fold_in(jax.random.fold_in(key, 1), number)
+            batch = problem.pick(data, chosen)
+            loss, grads = jax.value_and_grad(problem.loss)(params, batch, fresh)
+            grads = problem.disturb(grads, jax.random.fold_in(fresh, 1), point)
+            updates, state = tx.update(grads, state, params)
+            return (optax.apply_updates(params, updates), state), loss
+
+        steps = first + jnp.arange(len(order))
+        carry, losses = jax.lax.scan(step, carry, (steps, order))
+        return carry, losses.mean()
+
+    @functools.partial(jax.jit, donate_argnums=1)
+    def run(data: Any, carry: Any, point: Any, key: Any, first: Any, order: Any):
+        return each(functools.partial(chunk, data, first))(carry, point, key, order)
+
+    @jax.jit
+    def test(carry: Any, data: Any) -> Any:
+        def one(params: Any, state: Any) -> Any:
+            return problem.measured(adamx.eval_params(state, params), data)
+
+        return each(one)(*carry)
+
+    return Program(jax.jit(each(start)), run, test)
 
 
 def train(
@@ -52,64 +96,35 @@ def train(
 
     `steps` and `marks` are rounded up to multiples of `every`.
     """
+    shape = len(points), len(seeds)
     chunks = -(-steps // every)
     stops = {-(-mark // every): mark for mark in (*marks, chunks * every)}
-    point = {k: jnp.asarray([p[k] for p in points]) for k in points[0]}
-    keys = jnp.stack([jax.random.key(seed) for seed in seeds])
-    each = over(problem.together)
+    compiled = program(problem, make)
 
-    def lanes(one: Callable) -> Callable:
-        """`one(point, carry, per_seed)` over all points and seeds."""
+    def for_points(array: Any) -> Any:
+        """From (seeds, …) to lanes."""
+        return jnp.tile(array, (len(points), *[1] * (array.ndim - 1)))
 
-        def of_point(point: Any, carry: Any, per_seed: Any) -> Any:
-            return each(lambda c, s: one(point, c, s))(carry, per_seed)
-
-        return lambda point, carry, per_seed: each(
-            lambda p, c: of_point(p, c, per_seed)
-        )(point, carry)
-
-    def start(point: Any, _: Any, key: Any) -> Any:
-        params = problem.init(jax.random.fold_in(key, 0))
-        return params, make(**point).init(params)
-
-    def chunk(data: Any, first: Any, point: Any, carry: Any, per_seed: Any) -> Any:
-        key, indices = per_seed
-        tx = make(**point)
-
-        def step(carry: Any, at: Any) -> Any:
-            params, state = carry
-            number, chosen = at
-            fresh = jax.random.fold_in(jax.random.fold_in(key, 1), number)
-            batch = problem.pick(data, chosen)
-            loss, grads = jax.value_and_grad(problem.loss)(params, batch, fresh)
-            grads = problem.disturb(grads, jax.random.fold_in(fresh, 1), point)
-            updates, state = tx.update(grads, state, params)
-            return (optax.apply_updates(params, updates), state), loss
-
-        carry, losses = jax.lax.scan(step, carry, (first + jnp.arange(every), indices))
-        return carry, losses.mean()
-
-    @functools.partial(jax.jit, donate_argnums=2)
-    def run(data: Any, point: Any, carry: Any, first: Any, per_seed: Any) -> Any:
-        return lanes(functools.partial(chunk, data, first))(point, carry, per_seed)
-
-    @jax.jit
-    def test(point: Any, carry: Any, data: Any) -> Any:
-        def one(point: Any, carry: Any, _: Any) -> Any:
-            params, state = carry
-            return problem.measured(adamx.eval_params(state, params), data)
-
-        return lanes(one)(point, carry, keys)
-
-    empty = jnp.zeros((len(points), len(seeds)))
-    carry = jax.jit(lanes(start))(point, empty, keys)
+    point = {
+        name: jnp.repeat(jnp.asarray([p[name] for p in points]), len(seeds))
+        for name in points[0]
+    }
+    keys = [jax.random.key(seed) for seed in seeds]
+    params = [problem.started(jax.random.fold_in(key, 0)) for key in keys]
+    params = jax.tree.map(lambda *of: for_points(jnp.stack(of)), *params)
+    key = for_points(jnp.stack(keys))
+    carry = compiled.start(point, params)
     batches = problem.batches(seeds, every)
     losses, measured = [], {}
     for number in range(chunks):
-        per_seed = keys, jnp.asarray(next(batches))
-        carry, loss = run(problem.data, point, carry, number * every, per_seed)
-        losses.append(np.asarray(loss))
+        order = for_points(jnp.asarray(next(batches)))
+        carry, loss = compiled.run(
+            problem.data, carry, point, key, number * every, order
+        )
+        losses.append(np.asarray(loss).reshape(shape))
         if number + 1 in stops:
-            found = test(point, carry, problem.test)
-            measured[stops[number + 1]] = jax.tree.map(np.asarray, found)
+            found = compiled.test(carry, problem.test)
+            measured[stops[number + 1]] = jax.tree.map(
+                lambda of: np.asarray(of).reshape(shape), found
+            )
     return Runs(np.stack(losses, -1), every, measured)

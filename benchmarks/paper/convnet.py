@@ -1,0 +1,106 @@
+"""Figure 3: c64-c64-c128-1000 on whitened CIFAR-10: the first epochs, and all.
+
+Section 6.3: batches of 128, constant rates; ZCA whitening (the paper does not say
+which). Without dropout here; with dropout of half in the input and the dense layer, as
+the paper has it too, at `--full`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks import data
+from benchmarks.data import shipped
+from benchmarks.paper import models, pictures
+from benchmarks.paper.claim import Claim, all_of, final, last, lower, said
+from benchmarks.paper.contest import Budget, contest
+from benchmarks.paper.entries import chosen
+from benchmarks.paper.problem import Problem
+
+TITLE = "Figure 3: a convnet on CIFAR-10"
+NAMES = ("Adam", "AdaGrad", "SGD, Nesterov")
+BATCH = 128
+DROPPED = 0.5
+QUICK = Budget(search=3, steps=6, seeds=3, rates=3, search_seeds=1)
+EPOCHS = {"default": 3, "full": 45}
+SEEDS = {"default": 2, "full": 5}
+SEARCH = {"default": 60, "full": 391}
+QUICK_CHANNELS = (8, 8, 16)
+
+
+def problem(
+    labelled: data.Labelled, name: str, rate: float, channels: tuple[int, ...]
+) -> Problem:
+    x, y, x_test, y_test = (jnp.asarray(a) for a in labelled)
+
+    def init(key: Any) -> Any:
+        return models.convnet(key, x.shape[1:], 10, channels)
+
+    def loss(params: Any, batch: Any, key: Any) -> Any:
+        logits = models.convolve(params, batch[0], key if rate else None, rate)
+        return models.cross_entropy(logits, batch[1])
+
+    def measure(params: Any, batch: Any) -> Any:
+        return models.scores(models.convolve(params, batch[0]), batch[1])
+
+    test = x_test, y_test
+    return Problem(
+        name, init, loss, (x, y), len(x), BATCH, test, measure, together=False
+    )
+
+
+def run(scale: str, progress: Callable[[str], None]) -> dict[str, Any]:
+    quick = scale == "quick"
+    if quick:
+        x, y, x_test, y_test = shipped.fashion()
+        x, x_test = (np.repeat(a[..., None], 1, -1)[:, ::2, ::2] for a in (x, x_test))
+        name, channels = "1,000 pictures of Fashion-MNIST, small", QUICK_CHANNELS
+    else:
+        x, y, x_test, y_test = data.cifar10()
+        x, x_test = data.whitened(x, x_test)
+        name, channels = "CIFAR-10, c64-c64-c128-1000", models.CHANNELS
+    found = []
+    for rate in (0.0, DROPPED) if scale == "full" else (0.0,):
+        how = "dropout" if rate else "no dropout"
+        labelled = x, y, x_test, y_test
+        task = problem(labelled, f"{name}, {how}", rate, channels)
+        budget = QUICK
+        if not quick:
+            steps = EPOCHS[scale] * task.epoch
+            budget = Budget(SEARCH[scale], steps, SEEDS[scale], search_seeds=1)
+        marks = range(task.epoch, budget.steps, task.epoch)
+        found.append(contest(task, chosen(*NAMES), budget, progress, marks))
+    return {"problems": found}
+
+
+draw = pictures.contests
+
+
+def claims(result: dict[str, Any]) -> list[Claim]:
+    contested = result["problems"][-1]
+    losses = {name: last(contested, name) for name in NAMES}
+    adam, adagrad, sgd = losses.values()
+    errors = {name: final(contested, name, "error") for name in NAMES}
+    measured = f"{contested['problem']}, last losses: " + said(losses)
+    return [
+        Claim(
+            "Adam and SGD converge considerably faster than AdaGrad",
+            "section 6.3, Figure 3",
+            all_of([lower(adam, adagrad), lower(sgd, adagrad)]),
+            measured,
+        ),
+        Claim(
+            "Adam shows at least a marginal improvement over SGD with momentum",
+            "section 6.3, Figure 3",
+            all_of([lower(adam, sgd)]),
+            measured,
+        ),
+        Claim(
+            "Adam generalises worse than SGD with momentum",
+            "common belief (Wilson et al., 2017)",
+            all_of([lower(errors["SGD, Nesterov"], errors["Adam"])]),
+            f"{contested['problem']}, share of test errors: " + said(errors),
+        ),
+    ]

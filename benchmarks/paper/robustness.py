@@ -1,0 +1,245 @@
+"""Figure 5: how far the rate, b1 and b2 may be off: the claim of "little tuning".
+
+Seven optimizers over three decades of rates around their usual one, and those with
+averages over b1 and b2 at their best rate. The band of an optimizer is the length, in
+decades, of the rates whose loss is within 10 % of its own best (log-linear between the
+points); a wide band needs no search.
+"""
+
+import functools
+import itertools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+
+import adamx
+from benchmarks import data, transformer
+from benchmarks.data import shipped
+from benchmarks.paper import perceptron
+from benchmarks.paper.claim import FAILS, HOLDS, Claim
+from benchmarks.paper.contest import numbers, score
+from benchmarks.paper.entries import chosen, nesterov
+from benchmarks.paper.problem import Problem
+from benchmarks.paper.training import train
+
+TITLE = "Figure 5: how far rate, b1 and b2 may be off"
+NAMES = ("SGD", "SGD, Nesterov", "AdaGrad", "RMSProp", "Adam", "AdamW", "RAdam")
+TOLERANCE = 1.1
+B1, B2 = (0.0, 0.5, 0.9, 0.99), (0.9, 0.99, 0.999, 0.9999)
+
+
+class Scale(NamedTuple):
+    seeds: int
+    steps: tuple[int, int]  # of the perceptron, of the transformer
+    rates: int  # over three decades
+    b1: tuple[float, ...] = B1
+    b2: tuple[float, ...] = B2
+    names: tuple[str, ...] = NAMES
+
+
+SCALES = {
+    "quick": Scale(1, (30, 10), 3, (0.0, 0.9), (0.9, 0.999), ("SGD, Nesterov", "Adam")),
+    "default": Scale(5, (500, 200), 10),
+    "full": Scale(5, (5000, 2000), 13, (0.0, 0.5, 0.8, 0.9, 0.95, 0.99)),
+}
+
+# What is on the two axes of a second map, and how an optimizer is made with it.
+MOMENTS: dict[str, tuple[tuple[str, ...], Callable[..., Any]]] = {
+    "SGD, Nesterov": (("b1",), lambda learning_rate, b1: nesterov(learning_rate, b1)),
+    "RMSProp": (
+        ("b2",),
+        lambda learning_rate, b2: adamx.rmsprop(learning_rate, decay=b2),
+    ),
+    "Adam": (("b1", "b2"), adamx.adam),
+    "AdamW": (("b1", "b2"), adamx.adamw),
+    "RAdam": (("b1", "b2"), adamx.radam),
+}
+
+
+def characters(text: np.ndarray, alphabet: str, size: transformer.Size, batch: int):
+    """A transformer on windows of a text, the last tenth to test with."""
+    size = size._replace(alphabet=len(alphabet))
+    window, split = size.context + 1, len(text) * 9 // 10
+    train_text, rest = jnp.asarray(text[:split]), text[split:]
+    starts = np.linspace(0, len(rest) - window, 128).astype(int)[:, None]
+    test = jnp.asarray(rest[starts + np.arange(window)])
+    name = f"plays of Shakespeare, transformer of {size.layers} × {size.width}"
+
+    def measure(params: Any, batch: Any) -> dict[str, Any]:
+        return {"loss": transformer.loss(params, batch, size.heads)}
+
+    return Problem(
+        name,
+        functools.partial(transformer.init, size=size),
+        lambda params, batch, key: transformer.loss(params, batch, size.heads),
+        train_text,
+        split - window,
+        batch,
+        test,
+        measure,
+        pick=lambda text, at: text[at[:, None] + jnp.arange(window)],
+        test_rows=32,
+    )
+
+
+def problems(scale: str) -> tuple[Problem, Problem]:
+    if scale == "quick":
+        small = transformer.Size(layers=1, width=16, heads=2, context=16)
+        text = data.indexed("".join(shipped.plays()))
+        digits = perceptron.problem(shipped.digits(), "digits, 64-32-32-10", 32, 0, 64)
+        return digits, characters(*text, small, 4)
+    return (
+        perceptron.problem(data.mnist(), "MNIST, 784-128-128-10", 128, 0, 64),
+        characters(*data.shakespeare(), transformer.Size(), 8),
+    )
+
+
+def run(scale: str, progress: Callable[[str], None]) -> dict[str, Any]:
+    size = SCALES[scale]
+    found = []
+    for problem, steps in zip(problems(scale), size.steps, strict=True):
+        rows = []
+        for entry in chosen(*size.names):
+            offsets = np.linspace(-1.5, 1.5, size.rates)
+            rates = [float(f"{entry.usual * 10**o:.4g}") for o in offsets]
+            points = [{"learning_rate": rate} for rate in rates]
+            losses = last(problem, entry.make, points, size.seeds, steps)
+            row = {"optimizer": entry.name, "rates": rates, "loss": losses.tolist()}
+            best = rates[int(np.argmin(means(losses)))]
+            row |= {"best": best, "band": band(rates, means(losses))}
+            if entry.name in MOMENTS:
+                row["moments"] = moments(problem, entry.name, best, size, steps)
+            rows.append(row)
+            progress(f"{problem.name}, {entry.name}: band {row['band']:.2f} decades")
+        settings = {"steps": steps, "batch": problem.batch, "seeds": size.seeds}
+        found.append({"problem": problem.name, **settings, "rows": rows})
+    return {"problems": found}
+
+
+def last(problem: Problem, make: Any, points: Any, seeds: int, steps: int) -> Any:
+    """(points, seeds): the mean loss of the last fifth; None where it diverged."""
+    runs = train(problem, make, points, range(seeds), steps, max(1, steps // 20))
+    return np.array([numbers(of) for of in score(runs)], object)
+
+
+def means(losses: Any) -> np.ndarray:
+    values = np.array(losses, float).mean(-1)  # None becomes nan
+    return np.where(np.isfinite(values), values, np.inf)
+
+
+def moments(
+    problem: Problem, name: str, rate: float, size: Scale, steps: int
+) -> dict[str, Any]:
+    """The losses over b1 and b2 at one rate."""
+    axes, make = MOMENTS[name]
+    values = [getattr(size, axis) for axis in axes]
+    points = [
+        {"learning_rate": rate, **dict(zip(axes, at, strict=True))}
+        for at in itertools.product(*values)
+    ]
+    losses = last(problem, make, points, size.seeds, steps)
+    return {
+        "axes": dict(zip(axes, values, strict=True)),
+        "loss": [numbers(np.atleast_1d(x))[0] for x in means(losses)],
+    }
+
+
+def band(rates: list[float], losses: np.ndarray) -> float:
+    """The decades of rates around the best with a loss within 10 % of the best."""
+    best = int(np.argmin(losses))
+    limit = TOLERANCE * losses[best]
+    length = 0.0
+    for step in (-1, 1):
+        i = best
+        while 0 <= i + step < len(rates):
+            width = abs(np.log10(rates[i + step] / rates[i]))
+            here, there = losses[i], losses[i + step]
+            if there > limit:
+                share = (limit - here) / (there - here) if np.isfinite(there) else 0.0
+                length += share * width
+                break
+            length += width
+            i += step
+    return round(float(length), 3)
+
+
+def draw(result: dict[str, Any]) -> Any:
+    """Rates as one map for each problem; b1 and b2 as one map for each optimizer."""
+    figure = plt.figure(figsize=(15, 4.6 * len(result["problems"])), layout="tight")
+    with_both = [
+        row["optimizer"]
+        for row in result["problems"][0]["rows"]
+        if len(row.get("moments", {}).get("axes", ())) == 2
+    ]
+    grid = figure.add_gridspec(len(result["problems"]), 3 + len(with_both))
+    for place, problem in enumerate(result["problems"]):
+        rows = problem["rows"]
+        losses = np.array([means(row["loss"]) for row in rows])
+        best = losses.min()
+        axis = figure.add_subplot(grid[place, :3])
+        shades = {"vmin": best, "vmax": 2 * best, "cmap": "viridis_r"}
+        axis.imshow(losses, aspect="auto", **shades)
+        for (i, j), loss in np.ndenumerate(losses):
+            told = f"{loss:.2g}" if np.isfinite(loss) else "–"
+            axis.text(j, i, told, ha="center", va="center", fontsize=7, color="w")
+        named = [
+            f"{r['optimizer']} ({r['rates'][len(r['rates']) // 2]:.1g})" for r in rows
+        ]
+        axis.set_yticks(range(len(rows)), named)
+        decades = np.linspace(-1.5, 1.5, losses.shape[1])
+        axis.set_xticks(range(len(decades)), [f"{d:.2g}" for d in decades])
+        axis.set(title=problem["problem"], xlabel="decades off the usual rate")
+        for k, name in enumerate(with_both):
+            row = next(r for r in rows if r["optimizer"] == name)
+            b1, b2 = row["moments"]["axes"].values()
+            losses = np.array(row["moments"]["loss"], float).reshape(len(b1), len(b2))
+            axis = figure.add_subplot(grid[place, 3 + k])
+            axis.imshow(losses, **shades)
+            for (i, j), loss in np.ndenumerate(losses):
+                axis.text(
+                    j, i, f"{loss:.2g}", ha="center", va="center", fontsize=7, color="w"
+                )
+            axis.set_xticks(range(len(b2)), [f"{b:g}" for b in b2], fontsize=7)
+            axis.set_yticks(range(len(b1)), [f"{b:g}" for b in b1], fontsize=7)
+            axis.set(title=f"{name}, rate {row['best']:.2g}", xlabel="b2", ylabel="b1")
+    figure.suptitle("Training loss at the end; the darkest is twice the best or more")
+    return figure
+
+
+def default_off(row: dict[str, Any]) -> float:
+    """How much worse than its best an optimizer is at its usual rate."""
+    losses, rates = means(row["loss"]), np.array(row["rates"])
+    middle = np.exp(np.log(rates).mean())
+    near = np.interp(np.log(middle), np.log(rates), losses)
+    return float(near / losses.min() - 1)
+
+
+def claims(result: dict[str, Any]) -> list[Claim]:
+    found = []
+    for problem in result["problems"]:
+        rows = {row["optimizer"]: row for row in problem["rows"]}
+        bands = {name: row["band"] for name, row in rows.items()}
+        widest = max(bands, key=lambda name: bands[name])
+        told = ", ".join(f"{name} {width:.2f}" for name, width in bands.items())
+        off = default_off(rows["Adam"])
+        found += [
+            Claim(
+                "Adam's band of good rates is wider than that of SGD and of Nesterov",
+                "common belief; section 1, “little tuning”",
+                HOLDS
+                if bands["Adam"] > max(bands[n] for n in bands if "SGD" in n)
+                else FAILS,
+                f"{problem['problem']}, decades within 10 % of the best: {told}; "
+                f"widest: {widest}",
+            ),
+            Claim(
+                "Adam is within 10 % of its best at the default rate of .001",
+                "section 2: good default settings",
+                HOLDS if off <= TOLERANCE - 1 else FAILS,
+                f"{problem['problem']}: {off:.1%} above its best rate of this grid",
+            ),
+        ]
+    return found
