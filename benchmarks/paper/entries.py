@@ -7,8 +7,6 @@ Everything else is adamx's default, which is the paper's or Optax's.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
-
 import adamx
 
 
@@ -38,7 +36,13 @@ def narrow_adamw(learning_rate: Any) -> Any:
 
 def muon(learning_rate: Any) -> Any:
     """Adam, for what is no hidden matrix, at a tenth of Muon's rate."""
-    return adamx.muon(learning_rate, adam_learning_rate=learning_rate / 10)
+    tenth: Any = learning_rate / 10 if not callable(learning_rate) else None
+    if tenth is None:
+
+        def tenth(count: Any) -> Any:
+            return learning_rate(count) / 10
+
+    return adamx.muon(learning_rate, adam_learning_rate=tenth)
 
 
 ENTRIES = {
@@ -66,10 +70,10 @@ def chosen(*names: str) -> list[Entry]:
     return [ENTRIES[name] for name in names]
 
 
-def root_decay(entry: Entry) -> Entry:
-    """The same with its rate over √t, t from one (section 6.1), on a grid for that."""
+def shaped(entry: Entry, shape: Callable[[Any], Any], factor: float = 1) -> Entry:
+    """The same with its rate times `shape(count)`, on a grid `factor` times as high."""
 
     def make(learning_rate: Any) -> Any:
-        return entry.make(lambda count: learning_rate / jnp.sqrt(count + 1.0))
+        return entry.make(lambda count: learning_rate * shape(count))
 
-    return Entry(entry.name, make, 100 * entry.usual)
+    return Entry(entry.name, make, factor * entry.usual)

@@ -17,7 +17,7 @@ from benchmarks.data import shipped
 from benchmarks.paper import models, pictures
 from benchmarks.paper.claim import FAILS, HOLDS, Claim, all_of, last, lower, said
 from benchmarks.paper.contest import Budget, contest
-from benchmarks.paper.entries import chosen, root_decay
+from benchmarks.paper.entries import chosen, shaped
 from benchmarks.paper.problem import Problem
 
 TITLE = "Figure 1: softmax regression on MNIST, bags of words of IMDB"
@@ -78,6 +78,11 @@ def words(labelled: data.Labelled, name: str, vocabulary: int) -> Problem:
     return Problem(name, init, loss, (bags, liked), len(bags), BATCH, test, measure)
 
 
+def over_root(count: Any) -> Any:
+    """1 / √t, t from one."""
+    return 1 / jnp.sqrt(count + 1.0)
+
+
 def problems(scale: str) -> tuple[Problem, Problem]:
     if scale == "quick":
         return (
@@ -93,7 +98,9 @@ def problems(scale: str) -> tuple[Problem, Problem]:
 
 
 def run(scale: str, progress: Callable[[str], None]) -> dict[str, Any]:
-    entries = [e if e.name == "AdaGrad" else root_decay(e) for e in chosen(*NAMES)]
+    entries = [
+        e if e.name == "AdaGrad" else shaped(e, over_root, 100) for e in chosen(*NAMES)
+    ]
     found = []
     for i, problem in enumerate(problems(scale)):
         budget = QUICK
@@ -144,7 +151,7 @@ def claims(result: dict[str, Any]) -> list[Claim]:
             measured(sparse),
         ),
         Claim(
-            "on sparse features Adam converges as fast as AdaGrad (within 2 %) or faster",
+            "on sparse features Adam is as fast as AdaGrad (within 2 % in loss)",
             "section 6.1, IMDB",
             HOLDS if over(sparse, "Adam", "AdaGrad") <= 0.02 else FAILS,
             measured(sparse),

@@ -6,19 +6,17 @@ decades, of the rates whose loss is within 10 % of its own best (log-linear betw
 points); a wide band needs no search.
 """
 
-import functools
 import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
 import adamx
 from benchmarks import data, transformer
 from benchmarks.data import shipped
-from benchmarks.paper import perceptron
+from benchmarks.paper import characters, perceptron
 from benchmarks.paper.claim import FAILS, HOLDS, Claim
 from benchmarks.paper.contest import numbers, score
 from benchmarks.paper.entries import chosen, nesterov
@@ -59,41 +57,13 @@ MOMENTS: dict[str, tuple[tuple[str, ...], Callable[..., Any]]] = {
 }
 
 
-def characters(text: np.ndarray, alphabet: str, size: transformer.Size, batch: int):
-    """A transformer on windows of a text, the last tenth to test with."""
-    size = size._replace(alphabet=len(alphabet))
-    window, split = size.context + 1, len(text) * 9 // 10
-    train_text, rest = jnp.asarray(text[:split]), text[split:]
-    starts = np.linspace(0, len(rest) - window, 128).astype(int)[:, None]
-    test = jnp.asarray(rest[starts + np.arange(window)])
-    name = f"plays of Shakespeare, transformer of {size.layers} × {size.width}"
-
-    def measure(params: Any, batch: Any) -> dict[str, Any]:
-        return {"loss": transformer.loss(params, batch, size.heads)}
-
-    return Problem(
-        name,
-        functools.partial(transformer.init, size=size),
-        lambda params, batch, key: transformer.loss(params, batch, size.heads),
-        train_text,
-        split - window,
-        batch,
-        test,
-        measure,
-        pick=lambda text, at: text[at[:, None] + jnp.arange(window)],
-        test_rows=32,
-    )
-
-
 def problems(scale: str) -> tuple[Problem, Problem]:
     if scale == "quick":
-        small = transformer.Size(layers=1, width=16, heads=2, context=16)
-        text = data.indexed("".join(shipped.plays()))
         digits = perceptron.problem(shipped.digits(), "digits, 64-32-32-10", 32, 0, 64)
-        return digits, characters(*text, small, 4)
+        return digits, characters.small()
     return (
         perceptron.problem(data.mnist(), "MNIST, 784-128-128-10", 128, 0, 64),
-        characters(*data.shakespeare(), transformer.Size(), 8),
+        characters.plays(transformer.Size(), 8),
     )
 
 

@@ -1,0 +1,214 @@
+"""Figure 7: a character transformer of a million parameters, by steps and by time.
+
+Shakespeare's plays; batches of 16 windows of 64 characters; the rate rises over 50
+steps and then stays. The time of a step is measured apart, every optimizer in turn, and
+the validation loss at equal time is read from the curve by steps.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+import optax
+
+import adamx
+from benchmarks import transformer
+from benchmarks.clocks import Clocks, timed
+from benchmarks.measure import turns
+from benchmarks.paper import characters
+from benchmarks.paper.claim import FAILS, HOLDS, Claim, all_of, final, lower, said
+from benchmarks.paper.contest import Budget, contest, number
+from benchmarks.paper.entries import Entry, chosen, shaped
+from benchmarks.paper.problem import Problem
+
+TITLE = "Figure 7: a character transformer on Shakespeare"
+NAMES = (
+    "Adam",
+    "AdamW",
+    "RAdam",
+    "NAdamW",
+    "Lion",
+    "ADOPT",
+    "schedule-free AdamW",
+    "Muon",
+    "AdamW, 8 bits",
+)
+SIZE = transformer.Size(layers=5, width=128, heads=4, context=64)
+WARM = 50
+CURVE = 12  # validations of a run
+
+
+class Scale(NamedTuple):
+    budget: Budget
+    names: tuple[str, ...] = NAMES
+    repeats: int = 8  # turns of the timing, each of two samples
+    steps: int = 5  # of a sample
+
+
+SCALES = {
+    "quick": Scale(Budget(6, 12, 3, 3, 1), ("AdamW", "Muon"), 1, 1),
+    "default": Scale(Budget(100, 600, search_seeds=1)),
+    "full": Scale(Budget(1000, 10_000)),
+}
+
+
+def warmed(entry: Entry) -> Entry:
+    """The rate rises linearly over 50 steps and then stays."""
+    if entry.name == "schedule-free AdamW":  # its weights must know of the warm-up
+        make = functools.partial(adamx.schedule_free_adamw, warmup_steps=WARM)
+        return entry._replace(make=make)
+    return shaped(entry, lambda count: jnp.minimum(1.0, (count + 1.0) / WARM))
+
+
+def seconds(
+    problem: Problem, entries: dict[str, Entry], repeats: int, steps: int
+) -> dict[str, Any]:
+    """Median seconds and quartiles of a whole step, and of its gradient alone."""
+    params = problem.started(jax.random.key(0))
+    batch = problem.pick(problem.data, jnp.arange(problem.batch) * 1000)
+    key = jax.random.key(1)
+    gradient = jax.jit(jax.grad(problem.loss))
+
+    def whole(tx: Any) -> Callable[[], None]:
+        kept = [jax.tree.map(jnp.copy, params), tx.init(params)]
+
+        @functools.partial(jax.jit, donate_argnums=(0, 1))
+        def step(params: Any, state: Any) -> tuple[Any, Any]:
+            grads = jax.grad(problem.loss)(params, batch, key)
+            updates, state = tx.update(grads, state, params)
+            return optax.apply_updates(params, updates), state
+
+        def walk() -> None:
+            for _ in range(steps):
+                kept[:] = jax.block_until_ready(step(*kept))
+
+        return walk
+
+    def alone() -> None:
+        for _ in range(steps):
+            jax.block_until_ready(gradient(params, batch, key))
+
+    walks = {name: whole(entry.make(entry.usual)) for name, entry in entries.items()}
+    walks["gradient alone"] = alone
+    for walk in walks.values():
+        walk()
+
+    def sampled(walk: Callable[[], None]) -> Callable[[], dict[str, float]]:
+        return lambda: {"wall": timed(Clocks(), walk)[0].wall / steps}
+
+    blocks = turns({name: sampled(walk) for name, walk in walks.items()}, repeats)
+    found = {}
+    for name in walks:
+        wall = np.array([block[name]["wall"] for block in blocks])
+        low, median, high = np.quantile(wall, (0.25, 0.5, 0.75))
+        found[name] = {
+            "median": number(median),
+            "quartiles": [number(low), number(high)],
+        }
+    return found
+
+
+def run(scale: str, progress: Callable[[str], None]) -> dict[str, Any]:
+    size = SCALES[scale]
+    quick = scale == "quick"
+    problem = characters.small() if quick else characters.plays(SIZE, 16)
+    entries = [warmed(entry) for entry in chosen(*size.names)]
+    steps = size.budget.steps
+    marks = range(steps // CURVE, steps, steps // CURVE)
+    found = contest(problem, entries, size.budget, progress, marks)
+    progress("the time of a step, every optimizer in turn")
+    plain = {entry.name: entry for entry in chosen(*size.names)}
+    found["seconds of a step"] = seconds(problem, plain, size.repeats, size.steps)
+    return found
+
+
+def curve(row: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Steps, and the validation losses (marks, seeds)."""
+    steps = sorted(row["measured"], key=int)
+    losses = [row["measured"][step]["loss"] for step in steps]
+    return np.array(steps, int), np.array(losses, float)
+
+
+def at_equal_time(result: dict[str, Any]) -> dict[str, list[float]]:
+    """The validation losses by seed when the quickest is done with its steps."""
+    times = result["seconds of a step"]
+    done = min(
+        times[row["optimizer"]]["median"] * curve(row)[0][-1] for row in result["rows"]
+    )
+    found = {}
+    for row in result["rows"]:
+        steps, losses = curve(row)
+        at = done / times[row["optimizer"]]["median"]
+        found[row["optimizer"]] = [float(np.interp(at, steps, of)) for of in losses.T]
+    return found
+
+
+def draw(result: dict[str, Any]) -> Any:
+    figure, axes = plt.subplots(1, 2, figsize=(13, 5), sharey=True, layout="tight")
+    for i, row in enumerate(result["rows"]):
+        steps, losses = curve(row)
+        mean, sd = losses.mean(1), losses.std(1, ddof=1)
+        second = result["seconds of a step"][row["optimizer"]]["median"]
+        label = f"{row['optimizer']} ({row['rate']:g})"
+        for axis, unit in zip(axes, (1, second), strict=True):
+            axis.plot(steps * unit, mean, f"C{i}", lw=1.3, label=label)
+            axis.fill_between(
+                steps * unit, mean - sd, mean + sd, color=f"C{i}", alpha=0.15
+            )
+            axis.grid(alpha=0.3)
+    axes[0].set(xlabel="steps", ylabel="validation loss, nats a character")
+    axes[1].set_xlabel("seconds: steps × the median time of one")
+    axes[0].legend(fontsize=8)
+    seeds = result["budget"]["seeds"]
+    figure.suptitle(f"{result['problem']}; mean and sd of {seeds} seeds")
+    return figure
+
+
+def claims(result: dict[str, Any]) -> list[Claim]:
+    names = [row["optimizer"] for row in result["rows"]]
+    by_steps = {name: final(result, name, "loss") for name in names}
+    by_time = at_equal_time(result)
+    times = result["seconds of a step"]
+    alone = times["gradient alone"]["median"]
+    ahead = [n for n in names if lower(by_steps[n], by_steps["AdamW"]) > 0]
+    share = 1 - alone / times["AdamW"]["median"]
+    found = [
+        Claim(
+            "no later member beats tuned AdamW at equal steps",
+            "common belief",
+            FAILS if ahead else HOLDS,
+            f"validation after {result['budget']['steps']} steps: {said(by_steps, 4)}; "
+            f"ahead of AdamW: {', '.join(ahead) or 'none'}",
+        ),
+        Claim(
+            "Adam's own step costs little beside the gradient (less than a tenth)",
+            "section 1: computationally efficient",
+            HOLDS if share < 0.1 else FAILS,
+            f"AdamW {1e3 * times['AdamW']['median']:.3g} ms a step, the gradient alone "
+            f"{1e3 * alone:.3g} ms: {share:.0%} of the step",
+        ),
+    ]
+    if "AdamW, 8 bits" in names:
+        worse = -lower(by_steps["AdamW, 8 bits"], by_steps["AdamW"])
+        found.append(
+            Claim(
+                "moments of 8 bits train as well as float32",
+                "Dettmers et al., 2022",
+                all_of([1 if worse <= 0 else -1]),
+                said({n: by_steps[n] for n in ("AdamW", "AdamW, 8 bits")}, 4),
+            )
+        )
+    if "Muon" in names:
+        found.append(
+            Claim(
+                "Muon is ahead of AdamW at equal time, too",
+                "Jordan et al., 2024",
+                all_of([lower(by_time["Muon"], by_time["AdamW"])]),
+                f"validation at equal time: {said(by_time, 4)}",
+            )
+        )
+    return found
