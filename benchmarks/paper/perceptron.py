@@ -19,7 +19,8 @@ from benchmarks.paper.problem import Problem
 TITLE = "Figure 2: a perceptron on MNIST, with dropout and without"
 NAMES = ("Adam", "AdaGrad", "RMSProp", "SGD, Nesterov", "AdaDelta")
 BATCH = 128
-EPOCHS = {"default": 6, "full": 200}
+EPOCHS = {"default": 3, "full": 200}
+SEARCH = {"default": 0.5, "full": 5}  # epochs
 QUICK = Budget(search=16, steps=40, seeds=3, rates=3, search_seeds=1)
 
 
@@ -57,7 +58,8 @@ def run(scale: str, progress: Callable[[str], None]) -> dict[str, Any]:
         task = problem(labelled, f"{name}, {how}", 100 if quick else 1000, rate)
         budget = QUICK
         if not quick:
-            budget = Budget(task.epoch, EPOCHS[scale] * task.epoch, search_seeds=1)
+            steps = EPOCHS[scale] * task.epoch
+            budget = Budget(int(SEARCH[scale] * task.epoch), steps, search_seeds=1)
         found.append(contest(task, chosen(*NAMES), budget, progress, (task.epoch,)))
     return {"problems": found}
 
