@@ -23,11 +23,15 @@ from adamx.spelling import instead_of
 from benchmarks import deviations
 from benchmarks.deviations import RATE
 from benchmarks.memory import report as memory
+from benchmarks.paper import report as paper
 from benchmarks.peers import picture
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-FILES = (ROOT / "README.md", DOCS / "members.md", DOCS / "storage.md")
+FILES = (
+    ROOT / "README.md",
+    *(DOCS / f"{name}.md" for name in ("members", "paper", "storage")),
+)
 SHAPE = (100, 100)
 LONG = 1000
 
@@ -179,6 +183,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "parts": lambda: table("optimizer | made of | state | variants", parts()),
     "differences": differences,
     "peers": picture.markdown,
+    "paper_claims": lambda: table("claim | source | here | command", paper.claims()),
+    "paper_measured": lambda: table("claim | here | measured", paper.measured()),
+    "paper_rates": lambda: table(
+        "problem | optimizer | rate | searched: loss", paper.rates()
+    ),
     "memory_sizes": memory.readme_sizes,
     "memory_staleness": memory.readme_staleness,
     "memory_parity": memory.readme_parity,
