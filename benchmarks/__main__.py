@@ -12,6 +12,7 @@ BENCHMARKS = {
     "step": "trace, compile, step and eager time and temporaries beside Optax",
     "device": "the same on an accelerator, and its parity to the CPU",
     "peers": "adamx, Optax and torch.optim on the CPU, each in its own process",
+    "share": "how much of a whole training step is the optimizer",
     "tables": "the generated tables of members and of deviations",
     "paper": "the experiments of Kingma & Ba 2014, and the claims made for Adam",
     "memory": "bytes, staleness, speed and training of each storage",

@@ -20,7 +20,7 @@ import optax
 import adamx
 from adamx import aliases
 from adamx.spelling import instead_of
-from benchmarks import deviations
+from benchmarks import deviations, share
 from benchmarks.deviations import RATE
 from benchmarks.memory import report as memory
 from benchmarks.paper import report as paper
@@ -183,6 +183,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "parts": lambda: table("optimizer | made of | state | variants", parts()),
     "differences": differences,
     "peers": picture.markdown,
+    "share": lambda: table(share.HEAD, share.table()),
     "paper_claims": lambda: table("claim | source | here | command", paper.claims()),
     "paper_measured": lambda: table("claim | here | measured", paper.measured()),
     "paper_rates": lambda: table(

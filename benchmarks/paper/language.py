@@ -9,19 +9,15 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
-import optax
 
 import adamx
-from benchmarks import transformer
-from benchmarks.clocks import Clocks, timed
-from benchmarks.measure import turns
+from benchmarks import share
 from benchmarks.paper import characters
 from benchmarks.paper.claim import FAILS, HOLDS, Claim, all_of, final, lower, said
-from benchmarks.paper.contest import Budget, contest, number
+from benchmarks.paper.contest import Budget, contest
 from benchmarks.paper.entries import Entry, chosen, shaped
 from benchmarks.paper.problem import Problem
 
@@ -37,7 +33,6 @@ NAMES = (
     "Muon",
     "AdamW, 8 bits",
 )
-SIZE = transformer.Size(layers=5, width=128, heads=4, context=64)
 WARM = 50
 CURVE = 12  # validations of a run
 
@@ -64,65 +59,29 @@ def warmed(entry: Entry) -> Entry:
     return shaped(entry, lambda count: jnp.minimum(1.0, (count + 1.0) / WARM))
 
 
-def seconds(
+def times(
     problem: Problem, entries: dict[str, Entry], repeats: int, steps: int
 ) -> dict[str, Any]:
     """Median seconds and quartiles of a whole step, and of its gradient alone."""
-    params = problem.started(jax.random.key(0))
-    batch = problem.pick(problem.data, jnp.arange(problem.batch) * 1000)
-    key = jax.random.key(1)
-    gradient = jax.jit(jax.grad(problem.loss))
-
-    def whole(tx: Any) -> Callable[[], None]:
-        kept = [jax.tree.map(jnp.copy, params), tx.init(params)]
-
-        @functools.partial(jax.jit, donate_argnums=(0, 1))
-        def step(params: Any, state: Any) -> tuple[Any, Any]:
-            grads = jax.grad(problem.loss)(params, batch, key)
-            updates, state = tx.update(grads, state, params)
-            return optax.apply_updates(params, updates), state
-
-        def walk() -> None:
-            for _ in range(steps):
-                kept[:] = jax.block_until_ready(step(*kept))
-
-        return walk
-
-    def alone() -> None:
-        for _ in range(steps):
-            jax.block_until_ready(gradient(params, batch, key))
-
-    walks = {name: whole(entry.make(entry.usual)) for name, entry in entries.items()}
-    walks["gradient alone"] = alone
-    for walk in walks.values():
-        walk()
-
-    def sampled(walk: Callable[[], None]) -> Callable[[], dict[str, float]]:
-        return lambda: {"wall": timed(Clocks(), walk)[0].wall / steps}
-
-    blocks = turns({name: sampled(walk) for name, walk in walks.items()}, repeats)
+    made = {name: entry.make(entry.usual) for name, entry in entries.items()}
     found = {}
-    for name in walks:
-        wall = np.array([block[name]["wall"] for block in blocks])
-        low, median, high = np.quantile(wall, (0.25, 0.5, 0.75))
-        found[name] = {
-            "median": number(median),
-            "quartiles": [number(low), number(high)],
-        }
+    for name, wall in share.seconds(problem, made, repeats, steps).items():
+        low, median, high = share.quartiles(wall)
+        found[name] = {"median": median, "quartiles": [low, high]}
     return found
 
 
 def run(scale: str, progress: Callable[[str], None]) -> dict[str, Any]:
     size = SCALES[scale]
     quick = scale == "quick"
-    problem = characters.small() if quick else characters.plays(SIZE, 16)
+    problem = characters.small() if quick else characters.plays(share.SIZE, 16)
     entries = [warmed(entry) for entry in chosen(*size.names)]
     steps = size.budget.steps
     marks = range(steps // CURVE, steps, steps // CURVE)
     found = contest(problem, entries, size.budget, progress, marks)
     progress("the time of a step, every optimizer in turn")
     plain = {entry.name: entry for entry in chosen(*size.names)}
-    found["seconds of a step"] = seconds(problem, plain, size.repeats, size.steps)
+    found["seconds of a step"] = times(problem, plain, size.repeats, size.steps)
     return found
 
 
@@ -135,14 +94,14 @@ def curve(row: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
 
 def at_equal_time(result: dict[str, Any]) -> dict[str, list[float]]:
     """The validation losses by seed when the quickest is done with its steps."""
-    times = result["seconds of a step"]
+    took = result["seconds of a step"]
     done = min(
-        times[row["optimizer"]]["median"] * curve(row)[0][-1] for row in result["rows"]
+        took[row["optimizer"]]["median"] * curve(row)[0][-1] for row in result["rows"]
     )
     found = {}
     for row in result["rows"]:
         steps, losses = curve(row)
-        at = done / times[row["optimizer"]]["median"]
+        at = done / took[row["optimizer"]]["median"]
         found[row["optimizer"]] = [float(np.interp(at, steps, of)) for of in losses.T]
     return found
 
@@ -172,10 +131,10 @@ def claims(result: dict[str, Any]) -> list[Claim]:
     names = [row["optimizer"] for row in result["rows"]]
     by_steps = {name: final(result, name, "loss") for name in names}
     by_time = at_equal_time(result)
-    times = result["seconds of a step"]
-    alone = times["gradient alone"]["median"]
+    took = result["seconds of a step"]
+    alone = took["gradient alone"]["median"]
     ahead = [n for n in names if lower(by_steps[n], by_steps["AdamW"]) > 0]
-    share = 1 - alone / times["AdamW"]["median"]
+    beyond = 1 - alone / took["AdamW"]["median"]
     found = [
         Claim(
             "no later member beats tuned AdamW at equal steps",
@@ -187,9 +146,9 @@ def claims(result: dict[str, Any]) -> list[Claim]:
         Claim(
             "Adam's own step costs little beside the gradient (less than a tenth)",
             "section 1: computationally efficient",
-            HOLDS if share < 0.1 else FAILS,
-            f"AdamW {1e3 * times['AdamW']['median']:.3g} ms a step, the gradient alone "
-            f"{1e3 * alone:.3g} ms: {share:.0%} of the step",
+            HOLDS if beyond < 0.1 else FAILS,
+            f"AdamW {1e3 * took['AdamW']['median']:.3g} ms a step, the gradient alone "
+            f"{1e3 * alone:.3g} ms: {beyond:.0%} of the step",
         ),
     ]
     if "AdamW, 8 bits" in names:

@@ -1,4 +1,4 @@
-"""The claims of all figures that are in benchmarks/results, as tables of the documents."""
+"""The claims of all figures in benchmarks/results, as tables of the documents."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -6,14 +6,13 @@ from typing import Any
 import jax
 import matplotlib.pyplot as plt
 
-from benchmarks import transformer
+from benchmarks import share, transformer
 from benchmarks.paper import models
 from benchmarks.paper.claim import FAILS, HOLDS, Claim
 from benchmarks.paper.entries import ENTRIES
 
 TITLE = "Figure 8: bytes of state for each parameter"
 BYTES = 4  # of a float32
-SIZE = transformer.Size(layers=5, width=128, heads=4, context=64)
 
 
 def run(scale: str, progress: Callable[[str], None]) -> dict[str, Any]:
@@ -21,7 +20,7 @@ def run(scale: str, progress: Callable[[str], None]) -> dict[str, Any]:
     key = jax.random.key(0)
     trees = {
         "perceptron of 1000-1000": models.perceptron(key, (784, 1000, 1000, 10)),
-        "transformer of 5 × 128": transformer.init(key, SIZE),
+        "transformer of 5 × 128": transformer.init(key, share.SIZE),
     }
     rows = []
     for name, params in trees.items():
