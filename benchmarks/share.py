@@ -36,15 +36,16 @@ HEAD = "model and batch | parameters | optimizer | step, ms (quartiles) | its sh
 
 
 def problems(quick: bool) -> list[Problem]:
-    """The perceptron and the transformer, each with two batches."""
+    """The perceptron and the transformer, each with two batches (quick: with one)."""
     text, alphabet = data.indexed("".join(shipped.plays()))
     size = (SMALL if quick else SIZE)._replace(alphabet=len(alphabet))
     hidden = 16 if quick else 1000
     name = f"perceptron of {hidden}-{hidden}"
     pictures = shipped.fashion()
+    many, few = ((32,), (4,)) if quick else ((32, 128), (4, 16))
     return [
-        *(perceptron.problem(pictures, name, hidden, 0, batch) for batch in (32, 128)),
-        *(characters.problem(text, size, batch) for batch in (4, 16)),
+        *(perceptron.problem(pictures, name, hidden, 0, batch) for batch in many),
+        *(characters.problem(text, size, batch) for batch in few),
     ]
 
 

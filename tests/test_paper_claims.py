@@ -105,7 +105,7 @@ def test_the_share_of_the_optimizer_is_beyond_the_gradient(capsys):
     assert share.main(["--quick", "--repeats", "1", "--steps", "1"]) == 0
     said = capsys.readouterr().out
     for name in ("AdamW", "optax.adamw", share.ALONE):
-        assert said.count(f"  {name}  ") == 4
+        assert said.count(f"  {name}  ") == 2
     row = {"model": "m, 8", "parameters": 1000, "optimizer": "SGD"}
     row |= {"seconds": [0.001, 0.002, 0.003], "share": [0.1, 0.25, 0.3]}
     cells = ("m, 8", "1,000", "SGD", "2.00 (1.00–3.00)", "25% (10% to 30%)")
