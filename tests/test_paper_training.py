@@ -212,6 +212,15 @@ def test_noise_has_the_level_that_it_says(kind):
     assert all(np.array_equal(calm[name], g) for name, g in grads.items())
 
 
+def test_heavy_tails_are_students_with_two_degrees_of_freedom():
+    """F(x) = 1/2 + x / (2 sqrt(2 + x²))."""
+    found = np.asarray(noise.heavy(jax.random.key(0), (200_000,)))
+    assert np.isfinite(found).all()
+    for x in (-10.0, -1.0, 0.0, 2.0, 30.0):
+        want = 0.5 + x / (2 * np.sqrt(2 + x * x))
+        assert (found <= x).mean() == pytest.approx(want, abs=0.005)  # 4.5 sd
+
+
 def test_a_shape_multiplies_the_rate_and_moves_the_grid():
     entry = shaped(ENTRIES["SGD"], lambda count: 1 / (count + 1.0), 10)
     assert entry.usual == pytest.approx(10 * ENTRIES["SGD"].usual)
