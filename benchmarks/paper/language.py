@@ -46,7 +46,7 @@ class Scale(NamedTuple):
 
 SCALES = {
     "quick": Scale(Budget(6, 12, 3, 3, 1), ("AdamW", "Muon"), 1, 1),
-    "default": Scale(Budget(100, 600, search_seeds=1)),
+    "default": Scale(Budget(80, 400, search_seeds=1)),
     "full": Scale(Budget(1000, 10_000)),
 }
 

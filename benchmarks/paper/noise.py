@@ -2,8 +2,8 @@
 
 White: normal, its standard deviation the level times the root mean square of the leaf's
 gradient. Heavy-tailed: Student's t with 2 degrees of freedom (no variance), scaled
-alike. Sparse: one element in a hundred, ten times as large (the same variance as
-white). A perceptron of 64-64 on MNIST must reach a training loss of .3, the mean of 10
+alike. Sparse: one element in 64, eight times as large (the same variance as white). A
+perceptron of 64-64 on MNIST, its pixels averaged by 2 × 2, must reach a training loss of .3, the mean of 10
 steps; each optimizer at each level takes its best rate of six.
 """
 
@@ -25,7 +25,7 @@ from benchmarks.paper.training import train
 TITLE = "Figure 6: steps to a target under noise in the gradients"
 NAMES = ("SGD", "SGD, Nesterov", "AdaGrad", "RMSProp", "Adam", "AdamW", "RAdam")
 EVERY = 10
-SHARE = 0.01
+SHARE = 1 / 64
 
 
 class Scale(NamedTuple):
@@ -39,14 +39,14 @@ class Scale(NamedTuple):
 
 SCALES = {
     "quick": Scale(1, 100, (0.0, 3.0), 3, 1.0, ("SGD, Nesterov", "Adam")),
-    "default": Scale(5, 800, (0.0, 1.0, 3.0, 10.0)),
+    "default": Scale(5, 600, (0.0, 1.0, 3.0, 10.0)),
     "full": Scale(5, 5000, (0.0, 1.0, 3.0, 10.0, 30.0)),
 }
 
 
 def sparse(key: Any, shape: Any) -> Any:
     where, values = jax.random.split(key)
-    there = jax.random.bernoulli(where, SHARE, shape)
+    there = jax.random.bits(where, shape, jnp.uint8) < 256 * SHARE
     return there * jax.random.normal(values, shape) / SHARE**0.5
 
 
@@ -85,10 +85,19 @@ def reached(losses: np.ndarray, target: float) -> np.ndarray:
     return np.where(there.any(-1), EVERY * (1 + there.argmax(-1)), np.inf)
 
 
+def halved(x: np.ndarray) -> np.ndarray:
+    """The means of 2 × 2 pixels."""
+    return x.reshape(len(x), 14, 2, 14, 2).mean((2, 4))
+
+
 def run(scale: str, progress: Callable[[str], None]) -> dict[str, Any]:
     size = SCALES[scale]
-    labelled = shipped.digits() if scale == "quick" else data.mnist()
-    what = "digits" if scale == "quick" else "MNIST"
+    if scale == "quick":
+        labelled, what = shipped.digits(), "digits"
+    else:
+        x, y, x_test, y_test = data.mnist()
+        labelled = halved(x), y, halved(x_test), y_test
+        what = "MNIST by 2 × 2"
     rows = []
     for kind in KINDS:
         task = perceptron.problem(
