@@ -3,8 +3,8 @@
 White: normal, its standard deviation the level times the root mean square of the leaf's
 gradient. Heavy-tailed: Student's t with 2 degrees of freedom (no variance), scaled
 alike. Sparse: one element in 64, eight times as large (the same variance as white). A
-perceptron of 64-64 on MNIST, its pixels averaged by 2 × 2, must reach a training loss of .3, the mean of 10
-steps; each optimizer at each level takes its best rate of six.
+perceptron of 64-64 on MNIST, its pixels averaged by 2 × 2, must reach a training loss
+of .3, the mean of 10 steps; each optimizer at each level takes its best rate of six.
 """
 
 from collections.abc import Callable, Mapping
