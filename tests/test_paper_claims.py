@@ -52,9 +52,10 @@ def test_a_band_ends_where_the_loss_is_a_tenth_above():
     assert robustness.band(rates, np.array([1.0, 1.0, 1.05])) == pytest.approx(2)
 
 
-def test_the_steps_to_a_target_are_counted_at_the_end_of_ten():
-    losses = np.array([[1.0, 0.3, 0.2], [1.0, 0.9, 0.8]])
-    assert noise.reached(losses, 0.3).tolist() == [20, np.inf]
+def test_the_steps_to_a_target_are_counted_at_the_end_of_fifty():
+    down = np.array([9.0, 1.0, 1.0, 1.0, 1.0, 0.9, 1.0, 1.0])
+    losses = np.stack([down, down + 0.1, np.full(8, np.nan)])
+    assert noise.reached(losses, 1.0).tolist() == [60, np.inf, np.inf]
 
 
 def test_equal_time_is_that_of_the_quickest():
