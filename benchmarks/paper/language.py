@@ -1,6 +1,6 @@
 """Figure 7: a character transformer of a million parameters, by steps and by time.
 
-Shakespeare's plays; batches of 16 windows of 64 characters; the rate rises over 50
+Shakespeare's plays; batches of 8 windows of 64 characters; the rate rises over 50
 steps and then stays. The time of a step is measured apart, every optimizer in turn, and
 the validation loss at equal time is read from the curve by steps.
 """
@@ -74,7 +74,7 @@ def times(
 def run(scale: str, progress: Callable[[str], None]) -> dict[str, Any]:
     size = SCALES[scale]
     quick = scale == "quick"
-    problem = characters.small() if quick else characters.plays(share.SIZE, 16)
+    problem = characters.small() if quick else characters.plays(share.SIZE, 8)
     entries = [warmed(entry) for entry in chosen(*size.names)]
     steps = size.budget.steps
     marks = range(steps // CURVE, steps, steps // CURVE)
