@@ -3,11 +3,15 @@
 With estimates of any sign; in the table of members they are given |g|.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import AxisType
+from jax.sharding import PartitionSpec as P
 
 import adamx
 from adamx import LearningRate, WeightDecay, chain
@@ -216,6 +220,36 @@ def test_an_estimate_that_is_not_due_may_be_anything():
         after.slots["hessian"]["w"], state.slots["hessian"]["w"]
     )
     assert np.all(np.isfinite(updates["w"]))
+
+
+def test_adahessian_inside_shard_map_averages_over_all_inputs():
+    mesh = jax.make_mesh((4,), ("d",), axis_types=(AxisType.Auto,))
+    normal = np.random.default_rng(8).standard_normal
+    p, g, h = (
+        {n: jnp.asarray(normal(s), "float32") for n, s in {"w": (8, 6), "b": 8}.items()}
+        for _ in range(3)
+    )
+
+    def two(tx, p, g, h):
+        state = tx.init(p)
+        for _ in range(2):
+            updates, state = tx.update(g, state, p, hessian=h)
+            p = optax.apply_updates(p, updates)
+        return p
+
+    spec = {"w": P("d", None), "b": P("d")}
+
+    def split(**where):
+        tx = adamx.adahessian(RATE, **where)
+        step = functools.partial(two, tx)
+        specs = {"in_specs": (spec,) * 3, "out_specs": spec}
+        return jax.jit(jax.shard_map(step, mesh=mesh, **specs))(p, g, h)
+
+    want = two(adamx.adahessian(RATE), p, g, h)
+    got = split(axis_name="d")
+    for name in spec:
+        np.testing.assert_allclose(got[name], want[name], rtol=1e-5, atol=1e-6)
+    assert np.max(np.abs(split()["w"] - want["w"])) > 1e-3
 
 
 A = np.random.default_rng(5).standard_normal((4, 4))

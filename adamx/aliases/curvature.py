@@ -19,6 +19,7 @@ from ..hyper import Hyper
 from ..leaf import Leaf, Slot, Slots
 from ..learning_rate import LearningRate
 from ..moments import Ema, square
+from ..norms import own, whole
 from ..numerics import lerp, safe_divide, safe_sqrt
 from ..rule import Part, Rule, part
 from ..spelling import alias
@@ -169,6 +170,8 @@ class RootCurvature(Rule):
         eps: ε ≥ 0, added after the power.
         average: the spatial averaging of one estimate, a function of an array.
         magnitude: average the absolute values (the authors' code).
+        axis_name: inside `shard_map`, the mesh axis over which the first axis is split:
+            the estimate is gathered for `average`.
     """
 
     moment: Part = part()
@@ -176,6 +179,7 @@ class RootCurvature(Rule):
     eps: Hyper = hyper.hyper(1e-4, allowed=hyper.NON_NEGATIVE)
     average: Callable[[Any], Any] | None = over_inputs
     magnitude: bool = False
+    axis_name: Any = hyper.option(None)
 
     def extras(self) -> frozenset[str]:
         return frozenset({"hessian"})
@@ -188,7 +192,7 @@ class RootCurvature(Rule):
     ) -> tuple[Float[Array, "..."], Slots]:
         d = _estimate(leaf, update)
         d = jnp.abs(d) if self.magnitude else d
-        d = d if self.average is None else self.average(d)
+        d = d if self.average is None else self._averaged(d)
         v, slots = self.moment.apply(d, slots, leaf)
         root = safe_sqrt(v)
         if not (hyper.is_constant(self.hessian_power) and self.hessian_power == 1.0):
@@ -196,6 +200,10 @@ class RootCurvature(Rule):
             power = jnp.where(none, 1, root) ** self.hessian_power
             root = jnp.where(none & (self.hessian_power != 0), 0, power)
         return root + self.eps, slots
+
+    def _averaged(self, d: Array) -> Array:
+        axis_name = self.axis_name if d.ndim else None
+        return own(self.average(whole(d, axis_name)), axis_name)  # pyright: ignore[reportOptionalCall]
 
 
 @alias
@@ -207,6 +215,7 @@ def scale_by_adahessian(
     hessian_power: Hyper = 1.0,
     average: Callable[[Any], Any] | None = over_inputs,
     magnitude: bool = False,
+    axis_name: Any = None,
 ) -> Rule:
     """AdaHessian's direction: `adahessian` without decay, rate and sign.
 
@@ -217,6 +226,7 @@ def scale_by_adahessian(
         hessian_power: k in [0, 1].
         average: see `adahessian`.
         magnitude: see `adahessian`.
+        axis_name: see `adahessian`.
 
     State: `mu`, `nu`; 8 bytes per parameter.
 
@@ -224,7 +234,9 @@ def scale_by_adahessian(
     learning", AAAI 2021, Algorithm 1, arXiv:2006.00719.
     """
     moment = Debiased(Ema(b2, square, "nu"))
-    root = RootCurvature(moment, hessian_power, eps, average, magnitude)
+    root = RootCurvature(
+        moment, hessian_power, eps, average, magnitude, axis_name=axis_name
+    )
     return Precondition(Debiased(Ema(b1)), by=root)
 
 
@@ -240,6 +252,7 @@ def adahessian(
     hessian_power: Hyper = 1.0,
     average: Callable[[Any], Any] | None = over_inputs,
     magnitude: bool = False,
+    axis_name: Any = None,
 ) -> Chain:
     """AdaHessian: Adam whose denominator is the size of the curvature.
 
@@ -261,6 +274,7 @@ def adahessian(
         average: the spatial averaging of one estimate, a function of an array; None for
             none. The default averages over the inputs of each output in JAX's layout.
         magnitude: average |D|, as the authors' code does, instead of D.
+        axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
 
     State: `mu` (m, from 0), `nu` (v, from 0); 8 bytes per parameter, and the count.
 
@@ -280,5 +294,6 @@ def adahessian(
         hessian_power=hessian_power,
         average=average,
         magnitude=magnitude,
+        axis_name=axis_name,
     )
     return chain(direction, *decoupled(weight_decay, mask), LearningRate(learning_rate))
