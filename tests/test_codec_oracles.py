@@ -41,6 +41,7 @@ SMALL_FLOATS = {
 }
 WIDTHS = [(8, True), (8, False), (4, True), (4, False)]
 DRAWS = LENGTH = 256
+EVENLY = (np.arange(DRAWS)[:, None] + 0.5) / DRAWS
 TINY = float(np.finfo(np.float32).tiny)
 HUGE = float(np.finfo(np.float32).max)
 EPS = float(np.finfo(np.float32).eps)
@@ -65,8 +66,7 @@ def there_and_back(codec, x, draws=0.5):
 
 def shares_of_upper(codec, row, below, above, within):
     """How often `row` becomes `above`; every time it is that or `below`."""
-    draws = (np.arange(DRAWS)[:, None] + 0.5) / DRAWS
-    _, back = there_and_back(codec, np.broadcast_to(row, (DRAWS, row.size)), draws)
+    _, back = there_and_back(codec, np.tile(row, (DRAWS, 1)), EVENLY)
     is_below = np.isclose(back, below, rtol=within, atol=0)
     is_above = np.isclose(back, above, rtol=within, atol=0)
     assert (is_below | is_above).all()
@@ -95,7 +95,7 @@ def blockwise(name, bits, signed, **options):
 # --- levels --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("bits", "signed"), WIDTHS)
+@pytest.mark.parametrize(("bits", "signed"), [(8, True), (4, False)])
 @pytest.mark.parametrize("name", BOOKS)
 def test_all_levels_are_those_of_the_formula(name, bits, signed):
     code, formula = BOOKS[name]
@@ -123,8 +123,14 @@ def test_the_published_dynamic_maps():
 @pytest.mark.parametrize("mantissa", range(7))
 @pytest.mark.parametrize(("bits", "signed"), WIDTHS)
 def test_floating_levels_of_any_precision(mantissa, bits, signed):
+    """Those whose lowest float32 holds; of the two others there is no code."""
     top = numbers.tops(bits, signed)
     expected = numbers.minifloat(bits, signed, mantissa)
+    if expected[expected > 0].min() < TINY:
+        assert (bits, signed, mantissa) in [(8, False, 0), (8, False, 1)]
+        with pytest.raises(ValueError, match="`mantissa` must leave 255 levels"):
+            Blockwise(bits, code=Minifloat(mantissa), signed=signed)
+        return
     np.testing.assert_array_equal(Minifloat(mantissa).book(top, signed), expected)
 
 
@@ -138,10 +144,11 @@ def test_every_level_is_kept_as_it_is(name, bits, signed):
     codec, book, within = blockwise(name, bits, signed)
     levels = np.pad(book, (LENGTH - len(book), 0))
     x = np.tile(np.float32(0.37) * levels, (DRAWS, 1))
-    _, once = there_and_back(codec, x)
+    _, once = there_and_back(codec, x, EVENLY)
     np.testing.assert_allclose(once, x, rtol=within, atol=0)
     for draw in (2.0**-17, 1 - 2.0**-17):
-        np.testing.assert_array_equal(there_and_back(codec, once, draw)[1], once)
+        _, twice = there_and_back(codec, once, np.full_like(EVENLY, draw))
+        np.testing.assert_array_equal(twice, once)
 
 
 @pytest.mark.parametrize(("bits", "signed"), WIDTHS)
@@ -175,7 +182,7 @@ def check_chances(codec, book, within, floor):
     np.testing.assert_allclose(share, chance, rtol=0, atol=0.5 / DRAWS + 1e-4)
 
 
-@pytest.mark.parametrize(("bits", "signed"), WIDTHS)
+@pytest.mark.parametrize(("bits", "signed"), [(8, True), (4, False)])
 @pytest.mark.parametrize("name", BOOKS)
 def test_the_nearest_in_value(name, bits, signed):
     codec, book, within = blockwise(name, bits, signed, rounding="nearest")
@@ -206,20 +213,17 @@ def test_a_tie_goes_to_a_neighbour(signed):
 
 
 @pytest.mark.parametrize(
-    ("shape", "merged"),
+    ("shape", "merged", "bits"),
     [
-        ((7,), 1),
-        ((3, 128), 1),
-        ((3, 300), 1),
-        ((40, 3), 2),
-        ((512, 10), 2),
-        ((64, 127), 2),
-        ((3, 5, 10), 3),
-        ((2, 3, 64, 2), 2),
-        ((1000, 1), 2),
+        ((7,), 1, 4),
+        ((3, 300), 1, 8),
+        ((3, 301), 1, 4),
+        ((40, 3), 2, 8),
+        ((64, 127), 2, 8),
+        ((3, 5, 10), 3, 4),
+        ((2, 3, 64, 2), 2, 8),
     ],
 )
-@pytest.mark.parametrize("bits", [8])
 def test_scales_are_the_largest_of_blocks(shape, merged, bits):
     """Along the last axis, or as many of the last as make a block, and a short tail."""
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
@@ -241,20 +245,22 @@ def test_scales_are_the_largest_of_blocks(shape, merged, bits):
 @pytest.mark.parametrize("largest", [HUGE, 2.0**127, 1.0, 2.0**-100, 2 * TINY])
 @pytest.mark.parametrize("signed", [True, False])
 @pytest.mark.parametrize(
-    "make",
+    "codec",
     [
-        lambda signed: Blockwise(signed=signed, min_size=1),
-        lambda signed: Blockwise(4, signed=signed, min_size=1),
-        lambda signed: Dense(jnp.float8_e4m3fn, signed=signed),
-        lambda signed: Dense(jnp.float8_e5m2, "stochastic", signed=signed),
+        Blockwise(min_size=1),
+        Blockwise(4, min_size=1),
+        Dense(jnp.float8_e4m3fn),
+        Dense(jnp.float8_e5m2, "stochastic"),
     ],
+    ids=repr,
 )
-def test_blocks_of_any_size(make, signed, largest):
+def test_blocks_of_any_size(codec, signed, largest):
     """The largest comes back; nothing in a slot without sign becomes zero."""
-    x = np.float32(largest * 2.0 ** -np.arange(128.0))[None]
+    x = np.float32(largest * 4.0 ** -np.arange(128.0))[None]
     x = np.where(x < 2 * TINY, np.float32(0), x)
+    codec = codec.bind("slot", signed)
     for number in (x, -x) if signed else (x,):
-        _, back = there_and_back(make(signed), number, 0.99)
+        _, back = there_and_back(codec, number, 0.99)
         np.testing.assert_allclose(back[0, 0], number[0, 0], rtol=2 * EPS)
         assert (back[x == 0] == 0).all()
         assert signed or (back[x > 0] > 0).all()

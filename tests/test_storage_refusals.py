@@ -45,7 +45,12 @@ REFUSED = {
     r"Minifloat: `mantissa` must be a number of bits from 0 to 6, got 9": (
         lambda: storage.Minifloat(9)
     ),
-    r"Logarithmic: `octaves` must be above 0, got 0": lambda: storage.Logarithmic(0),
+    r"Minifloat: `mantissa` must leave 255 levels within float32, got 1": (
+        lambda: adamx.store(adamx.adam(1.0), nu=Blockwise(code=storage.Minifloat(1)))
+    ),
+    r"Logarithmic: `octaves` must be above 0 and at most 125, got 0": (
+        lambda: storage.Logarithmic(0)
+    ),
     r"Blockwise\(signed=False\) must hold a slot that is never negative, got 'mu'": (
         lambda: adamx.store(ADAM, mu=Blockwise(signed=False))
     ),

@@ -40,10 +40,14 @@ def rises(part: Array, rounding: str, uniform: Draw, spread: Any) -> Array:
 
 
 def scaled_down(blocks: Array, scale: Array) -> Array:
-    """Each block over its scale; a block of zeros stays zeros, NaN stays NaN."""
+    """Each block over its scale; a block of zeros stays zeros, NaN stays NaN.
+
+    Both sides of a large scale are quartered first: 1 / 2¹²⁷ is subnormal, hence 0.
+    """
     tiny = jnp.finfo(jnp.float32).tiny
-    inverse = jnp.where(scale < tiny, 0, 1 / jnp.where(scale < tiny, 1, scale))
-    return blocks * inverse[..., None]
+    part = jnp.where(scale > 1, jnp.float32(0.25), 1)
+    inverse = jnp.where(scale < tiny, 0, 1 / jnp.where(scale < tiny, 1, scale * part))
+    return blocks * part[..., None] * inverse[..., None]
 
 
 class Blockwise(Codec):
@@ -107,6 +111,8 @@ class Blockwise(Codec):
                 f"Blockwise: `min_size` must be a number of elements, got "
                 f"{self.min_size!r}. Pass 0 to code every array."
             )
+        if self.signed is not None:
+            self._code.check(self._top)
 
     def bind(self, slot: str, signed: bool) -> "Blockwise":
         if self.signed is False and signed:
@@ -141,8 +147,12 @@ class Blockwise(Codec):
         lay = layout(x.shape, self.block)
         x = x.astype(jnp.float32)
         scale = lay.largest(x)
-        shares = scaled_down(lay.split(x), scale)
-        k = self._round(shares, uniform, lay)
+        blocks = lay.split(x)
+        k = self._round(scaled_down(blocks, scale), uniform, lay)
+        if (
+            self.floor and not self.signed
+        ):  # of x: its share of a block may be subnormal
+            k = jnp.where(blocks > 0, jnp.maximum(k, 1), k)
         k = k.astype(jnp.int8 if self.signed else jnp.uint8)
         if self.bits == 8:
             codes = lay.join(k, x.shape)
@@ -165,8 +175,6 @@ class Blockwise(Codec):
 
         spread = once if self.rounding == "dither" else inside
         k = jnp.minimum(k + rises(part, self.rounding, uniform, spread), top)
-        if self.floor and not sign:
-            k = jnp.where(shares > 0, jnp.maximum(k, 1), k)
         return jnp.where(shares < 0, -k, k) if sign else k
 
     def decode(self, kept: Kept, shape: tuple[int, ...]) -> Float[Array, "..."]:

@@ -28,6 +28,9 @@ class Code(Value):
         """The level k at or below x in [0, 1], and how far x is on the way to k + 1."""
         raise NotImplementedError
 
+    def check(self, top: int) -> None:
+        """Raise where float32 does not hold `top` levels above zero."""
+
     def book(self, top: int, signed: bool) -> np.ndarray:
         """All levels, ascending; the negative ones too where there is a sign."""
         lowest = -top if signed else 0
@@ -85,7 +88,8 @@ class Minifloat(Code):
     integer operations either way, and about the same relative error everywhere.
 
     Args:
-        mantissa: p, the bits of the mantissa, 0 to 6.
+        mantissa: p, the bits of the mantissa, 0 to 6; at 8 bits without a sign 2 to 6,
+            since with fewer the lowest level would lie below float32.
     """
 
     mantissa: Any = 3
@@ -95,6 +99,13 @@ class Minifloat(Code):
             raise _checks.AdamxError(
                 f"Minifloat: `mantissa` must be a number of bits from 0 to 6, got "
                 f"{self.mantissa!r}. 3 is usual; each more halves the reach in octaves."
+            )
+
+    def check(self, top: int) -> None:
+        if (self._first(top) + 1) >> self.mantissa < 1:
+            raise _checks.AdamxError(
+                f"Minifloat: `mantissa` must leave {top} levels within float32, got "
+                f"{self.mantissa}. The lowest would be no number; pass 2 or more."
             )
 
     def _shift(self) -> int:
@@ -124,16 +135,17 @@ class Logarithmic(Code):
 
     Args:
         octaves: how far below the largest of a block the smallest level lies, in powers
-            of two.
+            of two; at most 125, where float32 ends.
     """
 
     octaves: Any = 30.0
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.octaves, float | int) and self.octaves > 0):
+        if not (isinstance(self.octaves, float | int) and 0 < self.octaves <= 125):
             raise _checks.AdamxError(
-                f"Logarithmic: `octaves` must be above 0, got {self.octaves!r}. It is "
-                f"the reach of the code in powers of two; 30 is usual."
+                f"Logarithmic: `octaves` must be above 0 and at most 125, got "
+                f"{self.octaves!r}. It is the reach of the code in powers of two, of "
+                f"which float32 has no more; 30 is usual."
             )
 
     def level(self, k: Float[Array, "..."], top: int, signed: bool) -> Array:

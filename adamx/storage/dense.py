@@ -108,13 +108,19 @@ class Dense(Codec):
         if not self._scaled:
             return {"": self._kept_off_zero(x, rounded(x, self.dtype, draw))}
         lay = layout(x.shape, _BLOCK)
-        # a power of two, so that the largest comes back as it was
-        scale = lay.largest(x) * 2.0 ** -math.floor(
-            math.log2(jnp.finfo(self.dtype).max)
-        )
+        scale = self._scale(lay.largest(x))
         shares = lay.join(scaled_down(lay.split(x), scale), x.shape)
-        codes = self._kept_off_zero(shares, rounded(shares, self.dtype, draw))
+        codes = self._kept_off_zero(x, rounded(shares, self.dtype, draw))
         return {"codes": codes, "scale": scale.reshape(lay.ranked(lay.blocks))}
+
+    def _scale(self, largest: Array) -> Array:
+        """`largest` over a power of two, so that it comes back as it was.
+
+        Of a block so small that this would be no float32, the least that is one.
+        """
+        power = math.floor(math.log2(jnp.finfo(self.dtype).max))
+        least = jnp.finfo(jnp.float32).tiny
+        return jnp.where(largest > 0, jnp.maximum(largest * 2.0**-power, least), 0)
 
     def _kept_off_zero(self, x: Array, kept: Array) -> Array:
         if self.signed is not False or self.dtype in (jnp.float32, jnp.bfloat16):
