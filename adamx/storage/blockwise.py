@@ -149,10 +149,10 @@ class Blockwise(Codec):
         scale = lay.largest(x)
         blocks = lay.split(x)
         k = self._round(scaled_down(blocks, scale), uniform, lay)
-        if (
-            self.floor and not self.signed
-        ):  # of x: its share of a block may be subnormal
-            k = jnp.where(blocks > 0, jnp.maximum(k, 1), k)
+        if self.floor and not self.signed:
+            # of x, whose share may be subnormal; where the scale is inf, 0 becomes NaN
+            some = (blocks > 0) & jnp.isfinite(scale)[..., None]
+            k = jnp.where(some, jnp.maximum(k, 1), k)
         k = k.astype(jnp.int8 if self.signed else jnp.uint8)
         if self.bits == 8:
             codes = lay.join(k, x.shape)
