@@ -11,6 +11,7 @@ from benchmarks.paper import (
     claim,
     command,
     contest,
+    convnet,
     language,
     noise,
     robustness,
@@ -29,10 +30,45 @@ def test_one_is_lower_where_the_pairs_say_so():
     assert claim.lower([None, 1.0, 1.0], [1.0, None, 1.0]) == 0
 
 
+@pytest.mark.parametrize(("seeds", "quantile"), [(2, 12.706), (3, 4.303), (5, 2.776)])
+def test_few_seeds_need_a_wide_interval(seeds, quantile):
+    """Quantiles of Student's t from its printed tables, not the normal 2."""
+    off = np.arange(seeds, dtype=float)
+    error = off.std(ddof=1) / np.sqrt(seeds)
+    zeros = [0.0] * seeds
+    clear = off - off.mean() - 1.001 * quantile * error
+    assert claim.lower(clear, zeros) == 1
+    assert claim.lower(-clear, zeros) == -1
+    unclear = off - off.mean() - 0.999 * quantile * error
+    assert claim.lower(unclear, zeros) == 0
+    assert claim.lower(clear, zeros, among=2) == 0
+
+
 def test_a_verdict_needs_every_comparison():
-    assert claim.all_of([1, 1]) == claim.HOLDS
-    assert claim.all_of([1, 0]) == claim.OPEN
-    assert claim.all_of([1, 0, -1]) == claim.FAILS
+    ahead = [1.0, 2.0, 3.0], [1.5, 2.5, 3.51]
+    level = [1.0, 2.0, 3.0], [1.1, 1.9, 3.0]
+    behind = ahead[::-1]
+    assert claim.all_lower([ahead, ahead]) == claim.HOLDS
+    assert claim.all_lower([ahead, level]) == claim.OPEN
+    assert claim.all_lower([ahead, level, behind]) == claim.FAILS
+
+
+def test_one_is_within_a_margin_where_all_of_its_interval_is():
+    base = [1.0, 2.0, 3.0]
+
+    def off(*by):
+        return [b * (1 + share) for b, share in zip(base, by, strict=True)]
+
+    near, above, wide = off(0.01, 0.01, 0.011), off(0.1, 0.1, 0.11), off(0, 0.05, -0.05)
+    assert claim.within(near, base, 0.02) == claim.HOLDS
+    assert claim.within(above, base, 0.02) == claim.FAILS
+    assert claim.within(wide, base, 0.02) == claim.OPEN
+    assert claim.within(base, above, 0.02) == claim.FAILS
+    assert claim.within(base, above, 0.02, both=False) == claim.HOLDS
+    assert claim.within(above, base, 0.02, both=False) == claim.FAILS
+    assert claim.within([1.0], [1.0], 0.02) == claim.OPEN  # one seed decides nothing
+    assert claim.within([None, 2.0, 3.0], base, 0.02, both=False) == claim.FAILS
+    assert claim.within(base, [None, 2.0, 3.0], 0.02, both=False) == claim.HOLDS
 
 
 def test_a_run_that_diverged_has_no_score():
@@ -50,6 +86,22 @@ def test_a_band_ends_where_the_loss_is_a_tenth_above():
     assert robustness.band(rates, np.array([1.2, 1.0, 1.4])) == pytest.approx(0.75)
     assert robustness.band(rates, np.array([1.05, 1.0, np.inf])) == pytest.approx(1)
     assert robustness.band(rates, np.array([1.0, 1.0, 1.05])) == pytest.approx(2)
+    assert robustness.band(rates, np.full(3, np.inf)) == 0
+
+
+def test_bands_are_compared_by_seed():
+    def row(name, *losses):
+        return {"optimizer": name, "rates": [1e-3, 1e-2, 1e-1], "loss": list(losses)}
+
+    narrow = [2.0, 2.0, 2.0], [1.0, 1.0, 1.0], [None, 2.0, 2.1]
+    wide = [1.0, 1.0, 1.0], [1.0, 1.0, 1.0], [1.0, 1.05, 1.0]
+    rows = [row("SGD", *narrow), row("SGD, Nesterov", *narrow), row("Adam", *wide)]
+    problems = [{"problem": name, "rows": rows} for name in ("a", "b")]
+    found = robustness.claims({"problems": problems})
+    assert [c.verdict for c in found[::2]] == [claim.HOLDS, claim.HOLDS]
+    assert len({c.sentence for c in found}) == 4  # each names its problem
+    rows[2] = row("Adam", *narrow)
+    assert robustness.claims({"problems": problems})[0].verdict == claim.OPEN
 
 
 def test_the_steps_to_a_target_are_counted_at_the_end_of_fifty():
@@ -58,10 +110,79 @@ def test_the_steps_to_a_target_are_counted_at_the_end_of_fifty():
     assert noise.reached(losses, 1.0).tolist() == [60, np.inf, np.inf]
 
 
+def test_noise_is_judged_at_the_last_level_at_which_anyone_arrives():
+    def result(**steps):
+        rows = [
+            {"kind": kind, "level": level, "optimizer": name, "steps": of}
+            for kind in noise.KINDS
+            for name, by_level in steps.items()
+            for level, of in enumerate(by_level)
+        ]
+        few = {"problem": "p", "steps": 800, "target": 0.3, "levels": (0.0, 1.0)}
+        return {**few, "names": list(steps), "rows": rows}
+
+    never, fast, slow = [None] * 3, [100, 110, 120], [300, 310, 330]
+    some = [300, None, 320]
+    found = noise.claims(result(Adam=[fast, fast], SGD=[fast, some]))[0]
+    assert "level 1, " in found.measured
+    assert "Adam 110, SGD 310 (2 of 3 seeds)" in found.measured
+    assert found.verdict == claim.OPEN  # one seed that never arrives decides nothing
+    found = noise.claims(result(Adam=[fast, fast], SGD=[fast, slow]))[0]
+    assert found.verdict == claim.HOLDS
+    found = noise.claims(result(Adam=[fast, never], SGD=[fast, slow]))[0]
+    assert found.verdict == claim.FAILS
+    assert "Adam never" in found.measured
+    found = noise.claims(result(Adam=[never, never], SGD=[never, never]))[0]
+    assert found.verdict == claim.OPEN
+
+
+def contested(steps, epoch, **last):
+    rows = [
+        {"optimizer": name, "last": of, "measured": {"9": {"error": of}}}
+        for name, of in last.items()
+    ]
+    budget = {"steps": steps}
+    return {"problem": "p", "budget": budget, "steps in an epoch": epoch, "rows": rows}
+
+
+def test_what_is_said_of_the_end_is_not_decided_early():
+    low, high = [0.1, 0.11, 0.12], [0.3, 0.31, 0.33]
+    last = {"Adam": low, "AdaGrad": high, "SGD, Nesterov": low}
+    *ends, errors = convnet.claims({"problems": [contested(450, 10, **last)]})
+    assert [c.verdict for c in ends] == [claim.HOLDS, claim.OPEN]
+    assert errors.verdict == claim.OPEN
+    early = convnet.claims({"problems": [contested(30, 10, **last)]})
+    assert [c.verdict for c in early[1:3]] == [claim.OPEN, claim.OPEN]
+    assert "last losses of 3 epochs (the paper: 45)" in early[0].measured
+    assert early[0].verdict == claim.FAILS  # AdaGrad is behind SGD
+
+
+def test_only_later_members_are_later_than_adamw():
+    def row(name, loss):
+        measured = {"10": {"loss": loss}, "20": {"loss": loss}}
+        return {"optimizer": name, "measured": measured, "loss": {"every": 3}}
+
+    base = [1.0, 1.01, 1.02]
+    rows = [row("AdamW", base), row("Adam", [0.5, 0.51, 0.52]), row("Lion", base)]
+    took = {row["optimizer"]: {"median": 1.0} for row in rows}
+    took["gradient alone"] = {"median": 0.95}
+    result = {"rows": rows, "budget": {"steps": 20}, "seconds of a step": took}
+    first, step = language.claims(result)
+    assert "ahead of AdamW: none" in first.measured
+    assert first.verdict == claim.OPEN  # Lion is neither ahead nor behind
+    assert step.verdict == claim.HOLDS
+    rows[2] = row("Lion", [2.0, 2.01, 2.03])
+    assert language.claims(result)[0].verdict == claim.HOLDS
+    rows[2] = row("Lion", [0.9, 0.91, 0.93])
+    assert language.claims(result)[0].verdict == claim.FAILS
+    # A mark at 10 was measured at the next multiple of 3.
+    assert language.curve(rows[0])[0].tolist() == [12, 21]
+
+
 def test_equal_time_is_that_of_the_quickest():
     def row(name, first, second):
         measured = {"100": {"loss": first}, "200": {"loss": second}}
-        return {"optimizer": name, "measured": measured}
+        return {"optimizer": name, "measured": measured, "loss": {"every": 100}}
 
     result = {
         "rows": [row("a", [3.0], [2.0]), row("b", [2.0], [1.0])],
@@ -86,7 +207,11 @@ def test_the_claims_of_the_grid_are_read_from_it():
     early, best, never = bias.claims(result)
     assert early.verdict == claim.HOLDS
     assert "b2 = 0.99: 0%" in early.measured
-    assert "b2 = 0.9999: 100%" in early.measured
+    assert "after 1 epochs b2 = 0.99: 0%, b2 = 0.999: 0%, b2 = 0.9999: 100%" in (
+        early.measured
+    )
+    result["losses"]["not corrected"]["2"] = without  # as bad late: not "most early"
+    assert bias.claims(result)[0].verdict == claim.FAILS
     assert best.verdict == claim.OPEN
     assert never.verdict == claim.HOLDS
     result["losses"]["corrected"]["2"] = [[150.0]] * points
@@ -133,6 +258,25 @@ def test_a_figure_is_written_drawn_and_judged(tmp_path, capsys):
     (tmp_path / "paper_state.png").unlink()
     assert command.main(["state", "--redraw", "--to", str(tmp_path)]) == 0
     assert (tmp_path / "paper_state.png").exists()
+    assert command.main(["noise", "--redraw", "--to", str(tmp_path)]) == 1
+    said = capsys.readouterr().out
+    assert "noise is left out: there is no " in said
+    assert "make it with `python -m benchmarks paper noise`." in said
+
+
+def test_a_file_is_refused_as_folder_before_training(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(command, "made", lambda *args: pytest.fail("trained"))
+    said = "--to must be a folder that can be made, got .*file.* give another"
+    for name in ("file", "file/below"):
+        with pytest.raises(SystemExit, match=said):
+            command.main(["state", "--to", str(tmp_path / name)])
+
+
+def test_what_is_redrawn_has_no_scale(capsys):
+    with pytest.raises(SystemExit):
+        command.main(["state", "--quick", "--redraw"])
+    assert "--redraw: not allowed with argument --quick" in capsys.readouterr().err
 
 
 def test_a_figure_without_its_data_is_left_out(monkeypatch, capsys):

@@ -1,7 +1,8 @@
 """Figure 4: an autoencoder with the bias correction and without, over a grid.
 
 Section 6.4: b1 in {0, .9}, b2 in {.99, .999, .9999}, log10 of the rate from -5 to -1;
-variational autoencoder with 500 softplus units and 50 Gaussian latents, batches of 100.
+variational autoencoder with 500 softplus units and 50 Gaussian latents; batches of 100
+as in Kingma & Welling, whose pixels are probabilities, too.
 All points of the grid run in one program for each of the two forms. The loss is the
 mean of the last epoch before the mark (the paper's marks are 10 and 100 epochs).
 """
@@ -17,7 +18,7 @@ import adamx
 from benchmarks import data
 from benchmarks.data import shipped
 from benchmarks.paper import models
-from benchmarks.paper.claim import FAILS, HOLDS, Claim, all_of, lower, said
+from benchmarks.paper.claim import FAILS, HOLDS, OPEN, Claim, all_lower, said
 from benchmarks.paper.contest import number, numbers
 from benchmarks.paper.problem import Problem
 from benchmarks.paper.training import train
@@ -136,24 +137,27 @@ def claims(result: dict[str, Any]) -> list[Claim]:
         for e in (early, late)
     }
     rates = result["exponents"]
-    worse = {
-        b2: float(
-            np.mean(
-                means["not corrected", early][:, i]
-                > 1.01 * means["corrected", early][:, i]
-            )
-        )
-        for i, b2 in enumerate(B2)
-    }
-    counted = ", ".join(f"b2 = {b2:g}: {share:.0%}" for b2, share in worse.items())
+
+    def worse(epochs: int, b2: float) -> float:
+        """The share of b1 and rates that are more than 1 % worse without it."""
+        with_it, without = (means[form, epochs][:, B2.index(b2)] for form in FORMS)
+        return float(np.mean(without > 1.01 * with_it))
+
+    shares = {e: {b2: worse(e, b2) for b2 in B2} for e in (early, late)}
+    counted = "; ".join(
+        f"after {e} epochs "
+        + ", ".join(f"b2 = {b2:g}: {share:.0%}" for b2, share in of.items())
+        for e, of in shares.items()
+    )
+    least = max(0.5, shares[early][B2[0]], shares[late][CLOSE])
     best = {
         form: np.min(table(result, form, late).reshape(-1, result["seeds"]), 0)
         for form in FORMS
     }
-    ahead = lower(best["corrected"], best["not corrected"])
+    ahead = all_lower([(best["corrected"], best["not corrected"])])
     if result["seeds"] == 1:  # without a spread: 1 % apart
         off = float(best["not corrected"][0] / best["corrected"][0] - 1)
-        ahead = int(np.sign(off)) if abs(off) > 0.01 else 0
+        ahead = OPEN if abs(off) <= 0.01 else HOLDS if off > 0 else FAILS
     never = bool(
         np.all(means["corrected", late] <= 1.01 * means["not corrected", late])
     )
@@ -168,14 +172,13 @@ def claims(result: dict[str, Any]) -> list[Claim]:
         Claim(
             "with b2 close to 1 leaving out the correction hurts, most of all early",
             "section 6.4, Figure 4",
-            HOLDS if worse[CLOSE] > max(0.5, worse[B2[0]]) else FAILS,
-            f"share of b1 and rates that are more than 1 % worse without it after "
-            f"{early} epochs: {counted}",
+            HOLDS if shares[early][CLOSE] > least else FAILS,
+            f"share of b1 and rates that are more than 1 % worse without it: {counted}",
         ),
         Claim(
             "the best result of the grid is reached with the correction",
             "section 6.4",
-            all_of([ahead]),
+            ahead,
             f"best after {late} epochs: " + said(dict(best), 5),
         ),
         Claim(

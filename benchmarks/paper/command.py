@@ -45,16 +45,16 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         action="store_true",
         help="the paper's numbers of epochs: days on a CPU",
     )
+    scale.add_argument(
+        "--redraw",
+        action="store_true",
+        help="trains nothing: pictures and claims of the JSON that is there",
+    )
     parser.add_argument(
         "--to",
         type=Path,
         metavar="FOLDER",
         help="where JSON and pictures go (default: benchmarks/results)",
-    )
-    parser.add_argument(
-        "--redraw",
-        action="store_true",
-        help="only pictures and claims of what is there",
     )
     given = parser.parse_args(argv)
     unknown = [name for name in given.figures if name not in FIGURES]
@@ -75,8 +75,10 @@ def main(argv: Sequence[str]) -> int:
     given = parse(argv)
     scale = "quick" if given.quick else "full" if given.full else "default"
     folder = given.to or (None if given.quick else options.RESULTS)
-    missing, everything = [], []
-    for name in given.figures or FIGURES:
+    if folder:
+        prepare(folder)
+    missing = []
+    for name in dict.fromkeys(given.figures or FIGURES):
         try:
             result = kept(folder, name) if given.redraw else made(name, scale)
         except NoData as error:
@@ -84,14 +86,30 @@ def main(argv: Sequence[str]) -> int:
             missing.append(name)
             continue
         if result is None:
+            print(
+                f"{name} is left out: there is no {path(folder, name)}; make it with "
+                f"`python -m benchmarks paper {name}`.",
+                flush=True,
+            )
+            missing.append(name)
             continue
         if folder:
             write(folder, name, result, drawn_only=given.redraw)
         for claim in figure(name).claims(result):
-            everything.append(claim)
             print(f"  {claim.verdict}: {claim.sentence} [{claim.source}]")
             print(f"      {claim.measured}", flush=True)
     return 1 if missing else 0
+
+
+def prepare(folder: Path) -> None:
+    """Makes the folder, before hours of training."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SystemExit(
+            f"paper: --to must be a folder that can be made, got {folder} "
+            f"({error.strerror}); give another."
+        ) from None
 
 
 def made(name: str, scale: str) -> dict[str, Any]:
@@ -105,14 +123,13 @@ def path(folder: Path, name: str) -> Path:
     return folder / f"paper_{name}.json"
 
 
-def kept(folder: Path | None, name: str) -> dict[str, Any] | None:
+def kept(folder: Path, name: str) -> dict[str, Any] | None:
     """What was written before, if it was."""
-    file = path(folder or options.RESULTS, name)
+    file = path(folder, name)
     return json.loads(file.read_text()) if file.exists() else None
 
 
 def write(folder: Path, name: str, result: Any, drawn_only: bool) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     if not drawn_only:
         path(folder, name).write_text(json.dumps(result, ensure_ascii=False) + "\n")
     picture = figure(name).draw(result)

@@ -1,8 +1,8 @@
 """Figure 3: c64-c64-c128-1000 on whitened CIFAR-10: the first epochs, and all.
 
 Section 6.3: batches of 128, constant rates; ZCA whitening (the paper does not say
-which). Without dropout here; with dropout of half in the input and the dense layer, as
-the paper has it too, at `--full`.
+which). Without dropout here; at `--full` also with dropout of the input and the dense
+layer, of half of each (the paper gives no shares).
 """
 
 from collections.abc import Callable
@@ -13,7 +13,15 @@ import numpy as np
 from benchmarks import data
 from benchmarks.data import shipped
 from benchmarks.paper import models, pictures
-from benchmarks.paper.claim import Claim, all_of, final, last, lower, said
+from benchmarks.paper.claim import (
+    OPEN,
+    Claim,
+    all_lower,
+    epochs,
+    generalisation,
+    last,
+    last_losses,
+)
 from benchmarks.paper.classifier import classify
 from benchmarks.paper.contest import Budget, contest
 from benchmarks.paper.entries import chosen
@@ -71,27 +79,32 @@ draw = pictures.contests
 
 def claims(result: dict[str, Any]) -> list[Claim]:
     contested = result["problems"][-1]
-    losses = {name: last(contested, name) for name in NAMES}
-    adam, adagrad, sgd = losses.values()
-    errors = {name: final(contested, name, "error") for name in NAMES}
-    measured = f"{contested['problem']}, last losses: " + said(losses)
-    return [
+    adam, adagrad, sgd = (last(contested, name) for name in NAMES)
+    full = EPOCHS["full"]
+    short = epochs(contested) < full
+    measured = last_losses(contested, full)
+    # What the paper says of 45 epochs is not decided by the first of them.
+    found = [
         Claim(
-            "Adam and SGD converge considerably faster than AdaGrad",
-            "section 6.3, Figure 3",
-            all_of([lower(adam, adagrad), lower(sgd, adagrad)]),
+            "Adam and SGD eventually converge considerably faster than AdaGrad",
+            "section 6.3, Figure 3 right",
+            OPEN if short else all_lower([(adam, adagrad), (sgd, adagrad)]),
             measured,
         ),
         Claim(
             "Adam shows at least a marginal improvement over SGD with momentum",
-            "section 6.3, Figure 3",
-            all_of([lower(adam, sgd)]),
+            "section 6.3, Figure 3 right",
+            OPEN if short else all_lower([(adam, sgd)]),
             measured,
         ),
-        Claim(
-            "Adam generalises worse than SGD with momentum",
-            "common belief (Wilson et al., 2017)",
-            all_of([lower(errors["SGD, Nesterov"], errors["Adam"])]),
-            f"{contested['problem']}, share of test errors: " + said(errors),
-        ),
+        *(generalisation(problem) for problem in result["problems"]),
     ]
+    if short:
+        first = Claim(
+            "at first Adam and AdaGrad make more rapid progress than SGD with momentum",
+            "section 6.3, Figure 3 left",
+            all_lower([(adam, sgd), (adagrad, sgd)]),
+            measured,
+        )
+        return [first, *found]
+    return found

@@ -16,7 +16,17 @@ import numpy as np
 import adamx
 from benchmarks import share
 from benchmarks.paper import characters
-from benchmarks.paper.claim import FAILS, HOLDS, Claim, all_of, final, lower, said
+from benchmarks.paper.claim import (
+    FAILS,
+    HOLDS,
+    OPEN,
+    Claim,
+    all_lower,
+    final,
+    lower,
+    said,
+    within,
+)
 from benchmarks.paper.contest import Budget, contest
 from benchmarks.paper.entries import Entry, chosen, shaped
 from benchmarks.paper.problem import Problem
@@ -33,6 +43,7 @@ NAMES = (
     "Muon",
     "AdamW, 8 bits",
 )
+LATER = ("RAdam", "NAdamW", "Lion", "ADOPT", "schedule-free AdamW", "Muon")
 WARM = 50
 CURVE = 12  # validations of a run
 
@@ -86,10 +97,15 @@ def run(scale: str, progress: Callable[[str], None]) -> dict[str, Any]:
 
 
 def curve(row: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Steps, and the validation losses (marks, seeds)."""
-    steps = sorted(row["measured"], key=int)
-    losses = [row["measured"][step]["loss"] for step in steps]
-    return np.array(steps, int), np.array(losses, float)
+    """Steps, and the validation losses (marks, seeds).
+
+    A mark is measured at the next end of `every` steps.
+    """
+    marks = sorted(row["measured"], key=int)
+    losses = [row["measured"][mark]["loss"] for mark in marks]
+    every = row["loss"]["every"]
+    steps = -(-np.array(marks, int) // every) * every
+    return steps, np.array(losses, float)
 
 
 def at_equal_time(result: dict[str, Any]) -> dict[str, list[float]]:
@@ -133,40 +149,42 @@ def claims(result: dict[str, Any]) -> list[Claim]:
     by_time = at_equal_time(result)
     took = result["seconds of a step"]
     alone = took["gradient alone"]["median"]
-    ahead = [n for n in names if lower(by_steps[n], by_steps["AdamW"]) > 0]
+    later = [n for n in names if n in LATER]
+    plain = by_steps["AdamW"]
+    ahead = [n for n in later if lower(by_steps[n], plain, len(later)) > 0]
+    behind = all(lower(plain, by_steps[n]) > 0 for n in later)
     beyond = 1 - alone / took["AdamW"]["median"]
     found = [
         Claim(
-            "no later member beats tuned AdamW at equal steps",
+            "no later member beats AdamW at equal steps, each at its best rate",
             "common belief",
-            FAILS if ahead else HOLDS,
+            FAILS if ahead else HOLDS if behind else OPEN,
             f"validation after {result['budget']['steps']} steps: {said(by_steps, 4)}; "
             f"ahead of AdamW: {', '.join(ahead) or 'none'}",
         ),
         Claim(
-            "Adam's own step costs little beside the gradient (less than a tenth)",
-            "section 1: computationally efficient",
+            "AdamW's own step costs little beside the gradient (less than a tenth)",
+            "abstract: “computationally efficient”",
             HOLDS if beyond < 0.1 else FAILS,
             f"AdamW {1e3 * took['AdamW']['median']:.3g} ms a step, the gradient alone "
             f"{1e3 * alone:.3g} ms: {beyond:.0%} of the step",
         ),
     ]
     if "AdamW, 8 bits" in names:
-        worse = -lower(by_steps["AdamW, 8 bits"], by_steps["AdamW"])
         found.append(
             Claim(
-                "moments of 8 bits train as well as float32",
+                "moments of 8 bits train as well as float32 (within 1 % in loss)",
                 "Dettmers et al., 2022",
-                all_of([1 if worse <= 0 else -1]),
+                within(by_steps["AdamW, 8 bits"], plain, 0.01, both=False),
                 said({n: by_steps[n] for n in ("AdamW", "AdamW, 8 bits")}, 4),
             )
         )
     if "Muon" in names:
         found.append(
             Claim(
-                "Muon is ahead of AdamW at equal time, too",
+                "Muon is ahead of AdamW at equal time",
                 "Jordan et al., 2024",
-                all_of([lower(by_time["Muon"], by_time["AdamW"])]),
+                all_lower([(by_time["Muon"], by_time["AdamW"])]),
                 f"validation at equal time: {said(by_time, 4)}",
             )
         )

@@ -1,8 +1,8 @@
 """The paper's models in plain JAX: softmax regression, perceptron, convnet, VAE.
 
-Weights start at normal(0, 2 / fan-in) before ReLU, else at normal(0, 1 / fan-in);
-biases at zero. The pooling of the convnet is a maximum of shifted copies: XLA:CPU's
-own reduce_window has a gradient several times slower.
+Weights start at normal(0, 2 / fan-in), those of the VAE at normal(0, 1 / fan-in), where
+the second is the variance; biases at zero. The pooling of the convnet is a maximum of
+shifted copies: XLA:CPU's own reduce_window has a gradient several times slower.
 """
 
 import functools

@@ -4,7 +4,8 @@ White: normal, its standard deviation the level times the root mean square of th
 gradient. Heavy-tailed: Student's t with 2 degrees of freedom (no variance), scaled
 alike. Sparse: one element in 64, eight times as large (the same variance as white). A
 perceptron of 64-64 on MNIST, its pixels averaged by 2 × 2, must reach a training loss
-of .3, the mean of 50 steps; each optimizer at each level takes its best rate of six.
+of .3, the mean of 50 steps. Each optimizer at each level takes its best rate of six, on
+the seeds that are shown. Rates are constant, so that AdaGrad's alone falls.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ import numpy as np
 from benchmarks import data
 from benchmarks.data import shipped
 from benchmarks.paper import perceptron
-from benchmarks.paper.claim import FAILS, HOLDS, Claim
+from benchmarks.paper.claim import Claim, all_lower
 from benchmarks.paper.entries import chosen
 from benchmarks.paper.training import train
 
@@ -27,6 +28,7 @@ NAMES = ("SGD", "SGD, Nesterov", "AdaGrad", "RMSProp", "Adam", "AdamW", "RAdam")
 EVERY = 10
 WINDOW = 5  # of so many steps each
 SHARE = 1 / 64
+NEVER = 2  # times all steps, as the cost of a run that never arrives
 
 
 class Scale(NamedTuple):
@@ -123,24 +125,40 @@ def run(scale: str, progress: Callable[[str], None]) -> dict[str, Any]:
             steps = reached(losses, size.target)
             steps = steps.reshape(len(size.levels), len(rates), -1)
             # Never is dearer than any run that arrives; ties go to the lower rate.
-            best = (
-                np.where(np.isfinite(steps), steps, 2 * size.steps).mean(-1).argmin(1)
-            )
+            never = NEVER * size.steps
+            best = np.where(np.isfinite(steps), steps, never).mean(-1).argmin(1)
             for level, of_rates, at in zip(size.levels, steps, best, strict=True):
-                by_seed = [int(s) if np.isfinite(s) else None for s in of_rates[at]]
+                of_seeds = [int(s) if np.isfinite(s) else None for s in of_rates[at]]
                 row = {"kind": kind, "level": level, "optimizer": entry.name}
-                rows.append({**row, "rate": rates[at], "steps": by_seed})
-            told = " ".join(str(row["steps"][0]) for row in rows[-len(size.levels) :])
-            progress(f"{kind}, {entry.name}: steps of the first seed: {told}")
+                rows.append({**row, "rate": rates[at], "steps": of_seeds})
+            first = " ".join(str(row["steps"][0]) for row in rows[-len(size.levels) :])
+            progress(f"{kind}, {entry.name}: steps of the first seed: {first}")
     return {"problem": task.name, "batch": task.batch, **size._asdict(), "rows": rows}
+
+
+def by_seed(result: dict[str, Any], kind: str, name: str) -> list[list[int | None]]:
+    """By level: the steps of each seed; None where it never arrives."""
+    rows = result["rows"]
+    return [r["steps"] for r in rows if (r["kind"], r["optimizer"]) == (kind, name)]
 
 
 def mean_steps(result: dict[str, Any], kind: str, name: str) -> np.ndarray:
     """By level: the mean over seeds; infinity where a seed never arrives."""
-    rows = [r for r in result["rows"] if (r["kind"], r["optimizer"]) == (kind, name)]
-    return np.array(
-        [np.inf if None in row["steps"] else np.mean(row["steps"]) for row in rows]
-    )
+    of_levels = by_seed(result, kind, name)
+    return np.array([np.inf if None in of else np.mean(of) for of in of_levels])
+
+
+def costs(result: dict[str, Any], steps: list[int | None]) -> list[int]:
+    """The steps, where never costs twice all of them."""
+    return [NEVER * result["steps"] if s is None else s for s in steps]
+
+
+def told(steps: list[int | None]) -> str:
+    arrived = [s for s in steps if s is not None]
+    if not arrived:
+        return "never"
+    some = f" ({len(arrived)} of {len(steps)} seeds)"
+    return f"{np.mean(arrived):.0f}" + (some if len(arrived) < len(steps) else "")
 
 
 def draw(result: dict[str, Any]) -> Any:
@@ -152,11 +170,8 @@ def draw(result: dict[str, Any]) -> Any:
     for kind, axis in zip(KINDS, axes, strict=True):
         for i, name in enumerate(result["names"]):
             shift = (i - len(result["names"]) / 2) * 0.06
-            rows = [
-                r for r in result["rows"] if (r["kind"], r["optimizer"]) == (kind, name)
-            ]
-            for place, row in zip(places, rows, strict=True):
-                at = [never if s is None else s for s in row["steps"]]
+            for place, steps in zip(places, by_seed(result, kind, name), strict=True):
+                at = [never if s is None else s for s in steps]
                 axis.plot([place + shift] * len(at), at, f"C{i}.", ms=4)
             means = mean_steps(result, kind, name)
             shown = np.where(np.isfinite(means), means, np.nan)
@@ -177,24 +192,25 @@ def claims(result: dict[str, Any]) -> list[Claim]:
     found = []
     for kind in KINDS:
         at_level = {n: mean_steps(result, kind, n) for n in result["names"]}
-        # The highest level that anyone reaches.
+        # The highest level at which all seeds of anyone arrive.
         best_of = np.min(list(at_level.values()), axis=0)
-        level = int(np.flatnonzero(np.isfinite(best_of))[-1])
-        steps = {name: of[level] for name, of in at_level.items()}
-        told = ", ".join(
-            f"{name} {count:.0f}" if np.isfinite(count) else f"{name} never"
-            for name, count in steps.items()
-        )
-        rivals = [steps[n] for n in steps if n in ("SGD", "SGD, Nesterov", "AdaGrad")]
-        ahead = steps["Adam"] <= 1.05 * min(rivals)
+        level = max(np.flatnonzero(np.isfinite(best_of)), default=0)
+        steps = {name: by_seed(result, kind, name)[level] for name in at_level}
+        rivals = [n for n in steps if n in ("SGD", "SGD, Nesterov", "AdaGrad")]
         found.append(
             Claim(
-                f"Adam suits very noisy gradients ({kind}): not slower than SGD, "
-                "Nesterov and AdaGrad",
-                "abstract; section 1",
-                HOLDS if ahead else FAILS,
+                f"Adam suits very noisy gradients ({kind}): fewer steps to a loss than "
+                "SGD, Nesterov and AdaGrad",
+                "abstract: “very noisy and/or sparse gradients”",
+                all_lower(
+                    [
+                        (costs(result, steps["Adam"]), costs(result, steps[n]))
+                        for n in rivals
+                    ]
+                ),
                 f"{result['problem']}, level {result['levels'][level]:g}, mean steps "
-                f"to a loss of {result['target']:g}: {told}",
+                f"to a loss of {result['target']:g}: "
+                + ", ".join(f"{name} {told(of)}" for name, of in steps.items()),
             )
         )
     return found

@@ -1,6 +1,8 @@
 """Figure 2: a perceptron of 784-1000-1000-10 on MNIST, with dropout and without.
 
-Section 6.2: batches of 128, constant rates.
+Section 6.2: batches of 128; the rates are constant (the paper does not say), half of
+the hidden units are dropped (nor this). Without dropout the paper has an L2 of unknown
+weight and shows Adam beside SFO alone; here there is none, and the other methods.
 """
 
 from collections.abc import Callable
@@ -9,7 +11,13 @@ from typing import Any
 from benchmarks import data
 from benchmarks.data import shipped
 from benchmarks.paper import models, pictures
-from benchmarks.paper.claim import Claim, all_of, final, last, lower, said
+from benchmarks.paper.claim import (
+    Claim,
+    all_lower,
+    generalisation,
+    last,
+    last_losses,
+)
 from benchmarks.paper.classifier import classify
 from benchmarks.paper.contest import Budget, contest
 from benchmarks.paper.entries import chosen
@@ -59,34 +67,26 @@ draw = pictures.contests
 
 def claims(result: dict[str, Any]) -> list[Claim]:
     with_dropout, plain = result["problems"]
-    others = [name for name in NAMES if name != "Adam"]
+    of = EPOCHS["full"]
 
-    def best(problem: Any, names: list[str]) -> str:
-        return all_of([lower(last(problem, "Adam"), last(problem, n)) for n in names])
+    def ahead(problem: Any) -> str:
+        others = [name for name in NAMES if name != "Adam"]
+        adam = last(problem, "Adam")
+        return all_lower([(adam, last(problem, other)) for other in others])
 
-    def measured(problem: Any) -> str:
-        return f"{problem['problem']}, last losses: " + said(
-            {name: last(problem, name) for name in NAMES}
-        )
-
-    errors = {n: final(plain, n, "error") for n in ("Adam", "SGD, Nesterov")}
     return [
         Claim(
             "Adam converges better than every other method, with dropout",
-            "section 6.2, Figure 2",
-            best(with_dropout, others),
-            measured(with_dropout),
+            "section 6.2, Figure 2a",
+            ahead(with_dropout),
+            last_losses(with_dropout, of),
         ),
         Claim(
             "Adam converges better than every other method, without dropout",
-            "section 6.2, Figure 2",
-            best(plain, others),
-            measured(plain),
+            "section 6.2: “often outperforms other methods”",
+            ahead(plain),
+            last_losses(plain, of),
         ),
-        Claim(
-            "Adam generalises worse than SGD with momentum",
-            "common belief (Wilson et al., 2017)",
-            all_of([lower(errors["SGD, Nesterov"], errors["Adam"])]),
-            f"{plain['problem']}, share of test errors: " + said(errors),
-        ),
+        generalisation(with_dropout),
+        generalisation(plain),
     ]

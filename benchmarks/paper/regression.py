@@ -1,9 +1,10 @@
 """Figure 1: convex. Softmax regression on MNIST, and a sparse bag of words on IMDB.
 
 Section 6.1: batches of 128, the rate over √t, but for AdaGrad, whose denominator grows
-so by itself. MNIST: L2 of 1e-4 (the paper gives no weight). IMDB: logistic regression
-on the set of a review's words among the 10,000 most frequent, half of them dropped at
-random; no L2, so that the gradients stay sparse.
+so by itself (the paper may have divided its rate, too). MNIST: L2 of 1e-4 (the paper
+gives no weight), which is part of the losses. IMDB: logistic regression on the set of a
+review's words among the 10,000 most frequent, half of them dropped at random; no L2, so
+that the gradients stay sparse.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,14 @@ import optax
 from benchmarks import data
 from benchmarks.data import shipped
 from benchmarks.paper import models, pictures
-from benchmarks.paper.claim import FAILS, HOLDS, Claim, all_of, last, lower, said
+from benchmarks.paper.claim import (
+    Claim,
+    all_lower,
+    generalisation,
+    last,
+    last_losses,
+    within,
+)
 from benchmarks.paper.contest import Budget, contest
 from benchmarks.paper.entries import chosen, shaped
 from benchmarks.paper.problem import Problem
@@ -117,43 +125,36 @@ draw = pictures.contests
 def claims(result: dict[str, Any]) -> list[Claim]:
     dense, sparse = result["problems"]
 
-    def against(problem: Any, a: str, *names: str) -> list[int]:
-        return [lower(last(problem, a), last(problem, b)) for b in names]
-
-    def measured(problem: Any) -> str:
-        return f"{problem['problem']}, last losses: " + said(
-            {name: last(problem, name) for name in NAMES}
-        )
-
-    def over(problem: Any, a: str, b: str) -> float:
-        return sum(last(problem, a)) / sum(last(problem, b)) - 1
-
+    adam, adagrad, sgd = (last(dense, name) for name in NAMES[:3])
+    shown = [
+        last_losses(problem, of)
+        for problem, of in zip(result["problems"], EPOCHS["full"], strict=True)
+    ]
     return [
         Claim(
             "Adam and SGD with Nesterov momentum converge alike (within 2 % in loss)",
             "section 6.1, MNIST",
-            HOLDS if abs(over(dense, "Adam", "SGD, Nesterov")) <= 0.02 else FAILS,
-            measured(dense),
+            within(adam, sgd, 0.02),
+            shown[0],
         ),
         Claim(
             "both converge faster than AdaGrad",
             "section 6.1, MNIST",
-            all_of(
-                against(dense, "Adam", "AdaGrad")
-                + against(dense, "SGD, Nesterov", "AdaGrad")
-            ),
-            measured(dense),
+            all_lower([(adam, adagrad), (sgd, adagrad)]),
+            shown[0],
         ),
         Claim(
             "on sparse features AdaGrad outperforms SGD with Nesterov momentum",
             "section 6.1, IMDB",
-            all_of(against(sparse, "AdaGrad", "SGD, Nesterov")),
-            measured(sparse),
+            all_lower([(last(sparse, "AdaGrad"), last(sparse, "SGD, Nesterov"))]),
+            shown[1],
         ),
         Claim(
             "on sparse features Adam is as fast as AdaGrad (within 2 % in loss)",
             "section 6.1, IMDB",
-            HOLDS if over(sparse, "Adam", "AdaGrad") <= 0.02 else FAILS,
-            measured(sparse),
+            within(last(sparse, "Adam"), last(sparse, "AdaGrad"), 0.02, both=False),
+            shown[1],
         ),
+        generalisation(dense),
+        generalisation(sparse),
     ]

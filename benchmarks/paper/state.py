@@ -63,7 +63,7 @@ def claims(result: dict[str, Any]) -> list[Claim]:
     return [
         Claim(
             "Adam keeps two extra vectors",
-            "Algorithm 1; section 1: little memory requirements",
+            "Algorithm 1; abstract: “little memory requirements”",
             HOLDS if abs(vectors - 2) < 1e-3 else FAILS,
             f"bytes of state for each float32 parameter of a transformer: {told}",
         )

@@ -24,8 +24,9 @@ Points = Sequence[Mapping[str, float]]
 
 @dataclasses.dataclass(frozen=True)
 class Runs:
-    """`losses` (points, seeds, chunks): means over `every` steps; `measured` after so
-    many steps: arrays (points, seeds) by name."""
+    """`losses` (points, seeds, chunks): means over `every` steps; `measured` by mark:
+    arrays (points, seeds) by name, taken at the first end of `every` steps not before
+    the mark."""
 
     losses: np.ndarray
     every: int
