@@ -43,6 +43,7 @@ NAMES: Mapping[str, dict] = {
     "lion": {},
     "signum": {},
     "adam_atan2": {},
+    "sign descent": {"beta": 0.0},
     "rprop": {},
     "lamb": {},
     "lars": {},
@@ -64,19 +65,27 @@ NAMES: Mapping[str, dict] = {
     "fira": {"rank": 2},
     "schedule_free_sgd": {},
     "schedule_free_adamw": {},
+    "schedule_free_radam": {},
     "prodigy": {},
     "dadapt_adamw": {},
     "dog": {},
     "dowg": {},
 }
-ALIASES = {"momentum": "sgd"}
+ALIASES = {"momentum": "sgd", "sign descent": "signum"}
 
 # Made to need no schedule.
-CONSTANT = ("schedule_free_sgd", "schedule_free_adamw", "dog", "dowg")
+CONSTANT = (
+    "schedule_free_sgd",
+    "schedule_free_adamw",
+    "schedule_free_radam",
+    "dog",
+    "dowg",
+)
 
 # Operators and wrappers, on Adam: the names of what they need, and how they are built.
 ON_ADAM: Mapping[str, tuple[str, Callable]] = {
     "adam + centralize": ("Centralize", lambda part, tx: adamx.chain(part(), tx)),
+    "adam + clip": ("Clip", lambda part, tx: adamx.chain(part(1.0), tx)),
     "adam + clip by norm": ("ClipByNorm", lambda part, tx: adamx.chain(part(1.0), tx)),
     "adam + AdaGC clip": ("AdaptiveClip", lambda part, tx: adamx.chain(part(), tx)),
     "adam + SPAM clip": ("SpikeClip", lambda part, tx: adamx.chain(part(), tx)),
