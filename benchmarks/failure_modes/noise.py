@@ -60,7 +60,7 @@ def heavy_tails() -> Task:
         criterion="0.08 in 2,000 steps (start: 3.2), as with white noise",
         reason="The sign of such a gradient has a mean of 1.2 times a small slope and "
         "a variance of 1, so bounded steps see less than white noise of size 1 and as "
-        "much can be asked. What is linear in the gradient adds up the outliers, and so "
+        "much can be asked. What is linear in the gradient adds up the outliers; so "
         "does a sign that is taken of an average.",
         start=ones,
         loss=bowl,
