@@ -4,6 +4,8 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 
+import jax
+
 import adamx
 
 from .task import Member
@@ -63,6 +65,8 @@ NAMES: Mapping[str, dict] = {
     "apollo": {"rank": 2},
     "apollo_mini": {},
     "fira": {"rank": 2},
+    "sophia": {},
+    "adahessian": {},
     "schedule_free_sgd": {},
     "schedule_free_adamw": {},
     "schedule_free_radam": {},
@@ -81,6 +85,9 @@ CONSTANT = (
     "dog",
     "dowg",
 )
+
+# Given an estimate of the Hessian's diagonal at every step.
+CURVED = ("sophia", "adahessian")
 
 # Operators and wrappers, on Adam: the names of what they need, and how they are built.
 ON_ADAM: Mapping[str, tuple[str, Callable]] = {
@@ -117,7 +124,16 @@ def member(name: str, keywords: dict) -> Member | None:
     if "weight_decay" in parameters:
         keywords = {"weight_decay": 0.0} | keywords
     make = functools.partial(alias, **keywords)
-    return Member(name, make, evaluate, falling=name not in CONSTANT)
+    extra = {"extra": curved} if name in CURVED else {}
+    return Member(name, make, evaluate, falling=name not in CONSTANT, **extra)
+
+
+def curved(task, params, k) -> dict:
+    """Hutchinson's estimate for the true loss, which has no noise."""
+    estimate = adamx.hutchinson_estimate(
+        lambda p: task.value(p, k), params, jax.random.fold_in(jax.random.key(0), k)
+    )
+    return {"hessian": estimate}
 
 
 def on_adam(name: str, needs: str, build: Callable) -> Member | None:
