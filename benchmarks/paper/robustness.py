@@ -159,14 +159,8 @@ def draw(result: dict[str, Any]) -> Any:
         losses = np.array([means(row["loss"]) for row in rows])
         best = losses.min()
         axis = figure.add_subplot(grid[place, :3])
-        shades = {"vmin": best, "vmax": 2 * best, "cmap": "viridis_r"}
-        axis.imshow(losses, aspect="auto", **shades)
-        for (i, j), loss in np.ndenumerate(losses):
-            told = f"{loss:.2g}" if np.isfinite(loss) else "–"
-            axis.text(j, i, told, ha="center", va="center", fontsize=7, color="w")
-        named = [
-            f"{r['optimizer']} ({r['rates'][len(r['rates']) // 2]:.1g})" for r in rows
-        ]
+        heat(axis, losses, best)
+        named = [f"{r['optimizer']} ({usual(r):.2g})" for r in rows]
         axis.set_yticks(range(len(rows)), named)
         decades = np.linspace(-1.5, 1.5, losses.shape[1])
         axis.set_xticks(range(len(decades)), [f"{d:.2g}" for d in decades])
@@ -176,23 +170,38 @@ def draw(result: dict[str, Any]) -> Any:
             b1, b2 = row["moments"]["axes"].values()
             losses = np.array(row["moments"]["loss"], float).reshape(len(b1), len(b2))
             axis = figure.add_subplot(grid[place, 3 + k])
-            axis.imshow(losses, **shades)
-            for (i, j), loss in np.ndenumerate(losses):
-                axis.text(
-                    j, i, f"{loss:.2g}", ha="center", va="center", fontsize=7, color="w"
-                )
+            heat(axis, losses, best)
             axis.set_xticks(range(len(b2)), [f"{b:g}" for b in b2], fontsize=7)
             axis.set_yticks(range(len(b1)), [f"{b:g}" for b in b1], fontsize=7)
             axis.set(title=f"{name}, rate {row['best']:.2g}", xlabel="b2", ylabel="b1")
-    figure.suptitle("Training loss at the end; the darkest is twice the best or more")
+    figure.suptitle(
+        "Training loss at the end; the darkest is twice the best or more, –: diverged"
+    )
     return figure
+
+
+def heat(axis: Any, losses: np.ndarray, best: float) -> None:
+    """One map with its numbers."""
+    there = np.isfinite(losses)
+    dark = np.where(there, np.minimum(losses, 2 * best), 2 * best)
+    axis.imshow(dark, aspect="auto", vmin=best, vmax=2 * best, cmap="viridis_r")
+    for (i, j), loss in np.ndenumerate(losses):
+        told = (
+            "–" if not there[i, j] else f"{loss:.3g}" if loss < 100 else f"{loss:.0e}"
+        )
+        colour = "k" if dark[i, j] < 1.4 * best else "w"
+        axis.text(j, i, told, ha="center", va="center", fontsize=7, color=colour)
+
+
+def usual(row: dict[str, Any]) -> float:
+    """The middle of an optimizer's rates."""
+    return float(np.exp(np.log(row["rates"]).mean()))
 
 
 def default_off(row: dict[str, Any]) -> float:
     """How much worse than its best an optimizer is at its usual rate."""
     losses, rates = means(row["loss"]), np.array(row["rates"])
-    middle = np.exp(np.log(rates).mean())
-    near = np.interp(np.log(middle), np.log(rates), losses)
+    near = np.interp(np.log(usual(row)), np.log(rates), losses)
     return float(near / losses.min() - 1)
 
 
