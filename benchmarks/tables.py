@@ -18,9 +18,8 @@ import jax.numpy as jnp
 import optax
 
 import adamx
-from adamx import aliases
 from adamx.spelling import instead_of
-from benchmarks import deviations, share
+from benchmarks import deviations, family, roster, share
 from benchmarks.deviations import RATE
 from benchmarks.memory import report as memory
 from benchmarks.paper import report as paper
@@ -36,29 +35,10 @@ SHAPE = (100, 100)
 LONG = 1000
 
 
-def is_member(name: str) -> bool:
-    """An alias that makes an optimizer, from a rate or around another."""
-    alias = getattr(adamx, name)
-    first = next(iter(inspect.signature(alias).parameters), "")
-    return first in ("learning_rate", "tx") and not inspect.isclass(alias)
-
-
-WHOLE = [name for name in aliases.__all__ if not name.startswith("scale_by_")]
-MEMBERS = sorted(n for n in WHOLE if callable(getattr(adamx, n)) and is_member(n))
-
-
 def table(head: str, rows: Iterator[tuple[str, ...]]) -> str:
     titles = head.split(" | ")
     lines = [titles, ["---"] * len(titles), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def built(name: str) -> Any:
-    """The member at a rate of 1e-3; a wrapper, around Adam."""
-    alias = getattr(adamx, name)
-    known = {"tx": adamx.adam(RATE), "learning_rate": RATE}
-    wanted = inspect.signature(alias).parameters
-    return alias(**{name: value for name, value in known.items() if name in wanted})
 
 
 def reference(name: str) -> str:
@@ -103,8 +83,8 @@ def variants(name: str) -> str:
 
 def members() -> Iterator[tuple[str, ...]]:
     """Each member in short."""
-    for name in MEMBERS:
-        tx = built(name)
+    for name in roster.ALL:
+        tx = roster.built(name)
         yield (
             f"`{name}`",
             size(tx),
@@ -117,8 +97,8 @@ def members() -> Iterator[tuple[str, ...]]:
 
 def parts() -> Iterator[tuple[str, ...]]:
     """Each member with its parts, its state and its variants."""
-    for name in MEMBERS:
-        tx = built(name)
+    for name in roster.ALL:
+        tx = roster.built(name)
         kept = tx.init(jnp.zeros(SHAPE, jnp.float32))
         slots = ", ".join(f"`{slot}`" for slot in kept.slots) or "none"
         yield f"`{name}`", f"`{tx!r}`", slots, variants(name)
@@ -182,6 +162,7 @@ TABLES: dict[str, Callable[[], str]] = {
     ),
     "parts": lambda: table("optimizer | made of | state | variants", parts()),
     "differences": differences,
+    "family": lambda: table(family.HEAD, family.table()),
     "peers": picture.markdown,
     "share": lambda: table(share.HEAD, share.table()),
     "paper_claims": lambda: table("claim | source | here | command", paper.claims()),

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import data, share
+from benchmarks import data, family, share
 from benchmarks.paper import (
     bias,
     claim,
@@ -236,6 +236,20 @@ def test_the_share_of_the_optimizer_is_beyond_the_gradient(capsys):
     row |= {"seconds": [0.001, 0.002, 0.003], "share": [0.1, 0.25, 0.3]}
     cells = ("m, 8", "1,000", "SGD", "2.00 (1.00–3.00)", "25% (10% to 30%)")
     assert share.lines([row]) == [cells]
+
+
+def test_every_member_can_be_timed(tmp_path, capsys):
+    path = tmp_path / "family.json"
+    arguments = ["--quick", "--repeats", "1", "--json", str(path)]
+    assert family.main([*arguments, "--members", "adam,sophia,lookahead"]) == 0
+    said = capsys.readouterr().out
+    for name in ("`adam`", "`sophia`", "`lookahead`"):
+        assert name in said
+    rows = json.loads(path.read_text())["rows"]
+    assert all(min(r["trace"], r["compile"], r["ms"], *r["ratio"]) > 0 for r in rows)
+    row = {"optimizer": "a", "trace": 0.5, "compile": 1.0, "ms": 2.0}
+    row["ratio"] = [1.0, 1.25, 1.5]
+    assert family.lines([row]) == [("`a`", "0.5", "1", "2", "1.25 (1.00–1.50)")]
 
 
 def test_an_unknown_figure_is_refused(capsys):
