@@ -198,7 +198,7 @@ def test_the_claims_of_the_grid_are_read_from_it():
     without = [[100.0]] * points
     for i in range(points):
         if i // 3 % len(bias.B2) == len(bias.B2) - 1:  # b2 = .9999
-            without[i] = [150.0]
+            without[i] = [201.0] if i % 3 else [None]
     result = {"exponents": [-4, -3, -2], "seeds": 1, "epochs": (1, 2)}
     result["losses"] = {
         "corrected": {"1": corrected, "2": corrected},
@@ -206,11 +206,11 @@ def test_the_claims_of_the_grid_are_read_from_it():
     }
     early, best, never = bias.claims(result)
     assert early.verdict == claim.HOLDS
-    assert "b2 = 0.99: 0%" in early.measured
-    assert "after 1 epochs b2 = 0.99: 0%, b2 = 0.999: 0%, b2 = 0.9999: 100%" in (
+    assert "of 6 pairs of b1 and rate" in early.measured
+    assert "after 1 epochs b2 = 0.99: 0, b2 = 0.999: 0, b2 = 0.9999: 6; " in (
         early.measured
     )
-    result["losses"]["not corrected"]["2"] = without  # as bad late: not "most early"
+    result["losses"]["not corrected"]["1"] = corrected
     assert bias.claims(result)[0].verdict == claim.FAILS
     assert best.verdict == claim.OPEN
     assert never.verdict == claim.HOLDS
