@@ -14,6 +14,7 @@ from benchmarks.paper import (
     convnet,
     language,
     noise,
+    regression,
     robustness,
     state,
 )
@@ -155,6 +156,34 @@ def test_what_is_said_of_the_end_is_not_decided_early():
     assert [c.verdict for c in early[1:3]] == [claim.OPEN, claim.OPEN]
     assert "last losses of 3 epochs (the paper: 45)" in early[0].measured
     assert early[0].verdict == claim.FAILS  # AdaGrad is behind SGD
+
+
+def test_adagrad_runs_with_a_rate_that_falls_and_one_that_does_not():
+    made = {entry.name: entry.make(1.0) for entry in regression.entries()}
+    last = {}
+    for name, tx in made.items():
+        state = tx.init(np.ones(1, np.float32))
+        for _ in range(4):  # AdaGrad's own: 1 / sqrt(4)
+            updates, state = tx.update(np.ones(1, np.float32), state)
+        last[name] = -float(updates[0])
+    assert last["AdaGrad"] == pytest.approx(1 / 2, rel=1e-5)
+    assert last[regression.DIVIDED] == pytest.approx(1 / 4, rel=1e-5)
+    assert last["Adam"] == pytest.approx(1 / 2, rel=1e-5)
+
+
+def test_both_forms_of_adagrad_are_judged():
+    low, high = [0.1, 0.11, 0.12], [0.3, 0.31, 0.33]
+    last = {"Adam": low, "AdaGrad": low, "SGD, Nesterov": low, regression.DIVIDED: high}
+    problem = contested(45, 1, **last)
+    found = regression.claims({"problems": [problem, problem]})
+    verdicts = {c.sentence: c.verdict for c in found}
+    assert verdicts["both converge faster than AdaGrad of a constant rate"] == (
+        claim.OPEN
+    )
+    assert verdicts["both converge faster than AdaGrad whose rate falls as theirs"] == (
+        claim.HOLDS
+    )
+    assert len(verdicts) == len(found) - 1  # the two problems have one name here
 
 
 def test_only_later_members_are_later_than_adamw():
