@@ -7,11 +7,28 @@ bytes of the compiled step. The arithmetic of the sides is checked to be the sam
 """
 
 import dataclasses
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 
 import jax
 
 from benchmarks import compare, options, report
+
+HEAD = "optimizer | leaves | step | trace | compile | eager"
+WITHIN = 1.05  # of the twin's step, for what is elementwise
+
+
+def table() -> Iterator[tuple[str, ...]]:
+    """Ratios to the twin from the JSON, medians and 95 % intervals, for the documents."""
+    rows = json.loads((options.RESULTS / "step.json").read_text())["rows"]
+    for row in rows:
+        cells = [
+            f"{r['median']:.2f} ({r['low']:.2f}–{r['high']:.2f})"
+            for r in (row["ratios"][stage] for stage in HEAD.split(" | ")[2:])
+        ]
+        if row["ratios"]["step"]["low"] > WITHIN:
+            cells[0] += f" **over {WITHIN}**"
+        yield f"`{row['member']}`", row["tree"], *cells
 
 
 def main(argv: Sequence[str]) -> int:

@@ -19,7 +19,7 @@ import optax
 
 import adamx
 from adamx.spelling import instead_of
-from benchmarks import deviations, family, roster, share
+from benchmarks import deviations, family, roster, share, step
 from benchmarks.deviations import RATE
 from benchmarks.memory import report as memory
 from benchmarks.paper import report as paper
@@ -162,6 +162,7 @@ TABLES: dict[str, Callable[[], str]] = {
     ),
     "parts": lambda: table("optimizer | made of | state | variants", parts()),
     "differences": differences,
+    "step": lambda: table(step.HEAD, step.table()),
     "family": lambda: table(family.HEAD, family.table()),
     "peers": picture.markdown,
     "share": lambda: table(share.HEAD, share.table()),
