@@ -19,7 +19,7 @@ WITHIN = 1.05  # of the twin's step, for what is elementwise
 
 
 def table() -> Iterator[tuple[str, ...]]:
-    """Ratios to the twin from the JSON, medians and 95 % intervals, for the documents."""
+    """Ratios to the twin, medians and 95 % intervals, for the documents."""
     rows = json.loads((options.RESULTS / "step.json").read_text())["rows"]
     for row in rows:
         cells = [
