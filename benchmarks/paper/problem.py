@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 
@@ -43,7 +42,7 @@ class Problem:
     disturb: Callable[[Any, Any, Any], Any] = undisturbed
     own: Sequence[str] = ()
     test_rows: int = 1000
-    together: bool = True  # runs under vmap; else one after another (convolutions)
+    together: bool = True  # runs under vmap and scan; else in turn (convolutions)
 
     def of_optimizer(self, point: Mapping[str, Any]) -> dict[str, Any]:
         """The part of a point that the optimizer is made with."""
@@ -76,15 +75,12 @@ class Problem:
                 left[i] = left[i][wanted:]
             yield np.stack(taken)
 
-    def measured(self, params: Any, test: Any) -> dict[str, Any]:
-        """`measure` over the whole test set, in equal parts."""
+    def parts(self, test: Any) -> Any:
+        """The test set in equal parts of at most `test_rows`."""
         count = len(jax.tree.leaves(test)[0])
-        size = max(
-            n for n in range(1, min(count, self.test_rows) + 1) if count % n == 0
-        )
-        parts = jax.tree.map(lambda a: a.reshape(-1, size, *a.shape[1:]), test)
-        means = jax.lax.map(lambda part: self.measure(params, part), parts)
-        return jax.tree.map(jnp.mean, means)
+        largest = min(count, self.test_rows)
+        size = max(n for n in range(1, largest + 1) if count % n == 0)
+        return jax.tree.map(lambda a: a.reshape(-1, size, *a.shape[1:]), test)
 
 
 def _shuffled(count: int, seed: int) -> Iterator[np.ndarray]:

@@ -43,45 +43,95 @@ class Program(NamedTuple):
 
 @functools.lru_cache(maxsize=2)
 def program(problem: Problem, make: Make) -> Program:
-    """Lanes under `vmap`, or one after another with the same meaning."""
-
-    def each(f: Callable) -> Callable:
-        if problem.together:
-            return jax.vmap(f)
-        return lambda *args: jax.lax.map(lambda lane: f(*lane), args)
+    """All lanes at once, or one after another with the same meaning."""
 
     def start(point: Any, params: Any) -> Any:
         return params, make(**problem.of_optimizer(point)).init(params)
 
-    def chunk(data: Any, first: Any, carry: Any, point: Any, key: Any, order: Any):
+    def step(data: Any, point: Any, key: Any, carry: Any, number: Any, chosen: Any):
+        params, state = carry
+        fresh = jax.random.fold_in(jax.random.fold_in(key, 1), number)
+        batch = problem.pick(data, chosen)
+        loss, grads = jax.value_and_grad(problem.loss)(params, batch, fresh)
+        grads = problem.disturb(grads, jax.random.fold_in(fresh, 1), point)
         tx = make(**problem.of_optimizer(point))
+        updates, state = tx.update(grads, state, params)
+        return (optax.apply_updates(params, updates), state), loss
 
-        def step(carry: Any, at: Any) -> Any:
-            params, state = carry
-            number, chosen = at
-            fresh = jax.random.fold_in(jax.random.fold_in(key, 1), number)
-            batch = problem.pick(data, chosen)
-            loss, grads = jax.value_and_grad(problem.loss)(params, batch, fresh)
-            grads = problem.disturb(grads, jax.random.fold_in(fresh, 1), point)
-            updates, state = tx.update(grads, state, params)
-            return (optax.apply_updates(params, updates), state), loss
+    def measure(carry: Any, part: Any) -> Any:
+        params, state = carry
+        return problem.measure(adamx.eval_params(state, params), part)
 
-        steps = first + jnp.arange(len(order))
-        carry, losses = jax.lax.scan(step, carry, (steps, order))
-        return carry, losses.mean()
+    return (at_once if problem.together else in_turn)(start, step, measure)
+
+
+def at_once(start: Callable, step: Callable, measure: Callable) -> Program:
+    """Under `vmap`, a chunk of steps as one scan."""
 
     @functools.partial(jax.jit, donate_argnums=1)
     def run(data: Any, carry: Any, point: Any, key: Any, first: Any, order: Any):
-        return each(functools.partial(chunk, data, first))(carry, point, key, order)
+        def lane(carry: Any, point: Any, key: Any, order: Any) -> Any:
+            def one(carry: Any, at: Any) -> Any:
+                return step(data, point, key, carry, *at)
+
+            steps = first + jnp.arange(len(order))
+            carry, losses = jax.lax.scan(one, carry, (steps, order))
+            return carry, losses.mean()
+
+        return jax.vmap(lane)(carry, point, key, order)
 
     @jax.jit
-    def test(carry: Any, data: Any) -> Any:
-        def one(params: Any, state: Any) -> Any:
-            return problem.measured(adamx.eval_params(state, params), data)
+    def test(carry: Any, parts: Any) -> Any:
+        def lane(carry: Any) -> Any:
+            means = jax.lax.map(functools.partial(measure, carry), parts)
+            return jax.tree.map(jnp.mean, means)
 
-        return each(one)(*carry)
+        return jax.vmap(lane)(carry)
 
-    return Program(jax.jit(each(start)), run, test)
+    return Program(jax.jit(jax.vmap(start)), run, test)
+
+
+def in_turn(start: Callable, step: Callable, measure: Callable) -> Program:
+    """One compiled step, called from Python.
+
+    In a loop of its own XLA:CPU runs a convolution 80 times slower than outside, and
+    kernels of their own under `vmap` become grouped convolutions, as slow.
+    """
+    start, measure = jax.jit(start), jax.jit(measure)
+    step = jax.jit(step, donate_argnums=3)
+
+    def of(tree: Any, lane: int) -> Any:
+        return jax.tree.map(lambda array: array[lane], tree)
+
+    def together(trees: Sequence[Any]) -> Any:
+        return jax.tree.map(lambda *arrays: jnp.stack(arrays), *trees)
+
+    def begin(point: Any, params: Any) -> Any:
+        count = len(jax.tree.leaves(params)[0])
+        return together([start(of(point, i), of(params, i)) for i in range(count)])
+
+    def run(data: Any, carry: Any, point: Any, key: Any, first: int, order: Any):
+        carries, means = [], []
+        for lane in range(len(order)):
+            own, losses = of(carry, lane), []
+            for number, chosen in enumerate(order[lane], first):
+                fixed = data, of(point, lane), key[lane]
+                own, loss = step(*fixed, own, number, chosen)
+                losses.append(loss)
+            carries.append(own)
+            means.append(jnp.stack(losses).mean())
+        return together(carries), jnp.stack(means)
+
+    def test(carry: Any, parts: Any) -> Any:
+        found = []
+        for lane in range(len(jax.tree.leaves(carry)[0])):
+            count = len(jax.tree.leaves(parts)[0])
+            own = of(carry, lane)
+            means = together([measure(own, of(parts, i)) for i in range(count)])
+            found.append(jax.tree.map(jnp.mean, means))
+        return together(found)
+
+    return Program(begin, run, test)
 
 
 def train(
@@ -124,7 +174,7 @@ def train(
         )
         losses.append(np.asarray(loss).reshape(shape))
         if number + 1 in stops:
-            found = compiled.test(carry, problem.test)
+            found = compiled.test(carry, problem.parts(problem.test))
             measured[stops[number + 1]] = jax.tree.map(
                 lambda of: np.asarray(of).reshape(shape), found
             )
