@@ -180,7 +180,11 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("mask", [of_hidden, by_path, "hidden/w", HIDDEN], ids=str)
+@pytest.mark.parametrize(
+    "mask",
+    [of_hidden, by_path, "hidden/w", HIDDEN],
+    ids=["callable", "predicate", "regex", "tree"],  # no addresses: workers compare
+)
 def test_muon_by_any_mask_is_tuned_and_injected(way, mask):
     words = {"learning_rate": 0.1, "weight_decay": 0.1, "mask": mask, "muon_mask": mask}
     want = two_steps(adamx.muon(0.1, weight_decay=0.1, mask=HIDDEN, muon_mask=HIDDEN))
