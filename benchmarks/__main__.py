@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 BENCHMARKS = {
     "step": "trace, compile, step and eager time and temporaries beside Optax",
-    "family": "trace, compile and step time of every member, beside optax.adam",
     "device": "the same on an accelerator, and its parity to the CPU",
+    "family": "trace, compile and step time of every member, beside optax.adam",
     "peers": "adamx, Optax and torch.optim on the CPU, each in its own process",
     "share": "how much of a whole training step is the optimizer",
     "tables": "the generated tables of members and of deviations",
