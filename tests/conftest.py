@@ -6,20 +6,32 @@ Set before JAX starts:
 - jaxtyping + beartype on every function of `adamx`, so that an annotation which is
   wrong fails the test that calls it.
 
-No persistent compilation cache: the tests that count compilations must not meet a
-program that an earlier run compiled.
+Many tests compile the same program, and workers do in turn what another has done, so
+the programs of one run are kept in a folder of its own, which the run deletes, or in
+JAX_COMPILATION_CACHE_DIR if that is set. It hides no compilation from those who count
+them (`tests/test_counting.py`), and each test still traces and lowers its own.
 
 `ADAMX_GRID=full` widens the grid of dtypes beyond float32 (`tests/members.py`). CI runs
 the full grid on the lowest versions, and the small one, the default, on the newest.
 """
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["XLA_FLAGS"] = " ".join(
     [os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=8"]
 ).strip()
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # the workers inherit it
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="adamx-programs-")
+    atexit.register(
+        shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True
+    )
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import jax
 import pytest
