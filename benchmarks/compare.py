@@ -176,10 +176,12 @@ def run(
     progress: Callable[[str], None],
     clocks: measure.Clocks = measure.CLOCKS,
 ) -> Iterator[Row]:
-    """Every member on every tree, each member checked for sameness first."""
+    """Every member on its trees, each member checked for sameness first."""
     same = {member.name: sameness(member) for member in members}
     for tree in trees:
         for member in members:
+            if tree.name not in member.trees:
+                continue
             progress(f"{member.name} on {tree}")
             known = same[member.name]
             if known["float64"] > SAME:

@@ -49,9 +49,9 @@ def parser(name: str, what: str) -> argparse.ArgumentParser:
     made.add_argument(
         "--trees",
         type=some_of(FULL),
-        default=list(FULL.values()),
         help="which, by their number of leaves: "
-        + "; ".join(f"{tree.name} ({tree})" for tree in FULL.values()),
+        + "; ".join(f"{tree.name} ({tree})" for tree in FULL.values())
+        + " (default: all for the members that every bar is about, 148 for others)",
     )
     made.add_argument(
         "--repeats",
@@ -87,11 +87,15 @@ def chosen(
     settings = dataclasses.replace(
         settings, **{k: v for k, v in given.items() if v is not None}
     )
-    trees = [QUICK[tree.name] for tree in options.trees] if options.quick else None
+    names = list(FULL) if options.trees is None else [t.name for t in options.trees]
+    trees = [(QUICK if options.quick else FULL)[name] for name in names]
+    members = options.members
+    if options.trees is not None:
+        members = [dataclasses.replace(m, trees=tuple(names)) for m in members]
     path = options.json
     if path is None and not options.quick:
         path = RESULTS / f"{name}.json"
-    return options.members, trees or options.trees, settings, path
+    return members, trees, settings, path
 
 
 def progress(text: str) -> None:

@@ -26,3 +26,10 @@ def built(name: str) -> Any:
     known = {"tx": adamx.adam(RATE), "learning_rate": RATE}
     wanted = inspect.signature(alias).parameters
     return alias(**{name: value for name, value in known.items() if name in wanted})
+
+
+def reach(tx: Any) -> str:
+    """How far the widest part looks."""
+    order = ("elementwise", "per tensor", "global")
+    rules = [part for part in tx.parts if isinstance(part, adamx.Rule)]
+    return max((rule.reach() for rule in rules), key=order.index, default=order[0])

@@ -19,7 +19,7 @@ import optax
 
 import adamx
 from adamx.spelling import instead_of
-from benchmarks import deviations, family, roster, share, step
+from benchmarks import deviations, failure_modes, family, roster, share, step
 from benchmarks.deviations import RATE
 from benchmarks.memory import report as memory
 from benchmarks.paper import report as paper
@@ -58,13 +58,6 @@ def size(tx: Any) -> str:
     return f"{large / params.size:g}"
 
 
-def reach(tx: Any) -> str:
-    """How far the widest part looks."""
-    order = ("elementwise", "per tensor", "global")
-    rules = [part for part in tx.parts if isinstance(part, adamx.Rule)]
-    return max((rule.reach() for rule in rules), key=order.index, default=order[0])
-
-
 def variants(name: str) -> str:
     """The keywords that choose another published form, not a number or some leaves."""
     found = []
@@ -88,7 +81,7 @@ def members() -> Iterator[tuple[str, ...]]:
         yield (
             f"`{name}`",
             size(tx),
-            reach(tx),
+            roster.reach(tx),
             deviations.from_optax(name),
             deviations.from_torch(name),
             reference(name),
@@ -156,6 +149,13 @@ def differences() -> str:
     return f"{keywords}\n\n{drift}"
 
 
+def passes() -> str:
+    """How many tasks each member passes, and how many members each task."""
+    members, tasks = map(iter, failure_modes.tallies())
+    first = table("tasks passed | by", members)
+    return f"{first}\n\n{table('members that pass | tasks', tasks)}"
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "members": lambda: table(
         "optimizer | bytes | reach | Optax | torch | paper and algorithm", members()
@@ -164,6 +164,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "differences": differences,
     "step": lambda: table(step.HEAD, step.table()),
     "family": lambda: table(family.HEAD, family.table()),
+    "failure_modes": passes,
     "peers": picture.markdown,
     "share": lambda: table(share.HEAD, share.table()),
     "paper_claims": lambda: table("claim | source | here | command", paper.claims()),

@@ -14,7 +14,17 @@ import optax
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import compare, device, measure, members, options, parity, step, trees
+from benchmarks import (
+    compare,
+    device,
+    measure,
+    members,
+    options,
+    parity,
+    roster,
+    step,
+    trees,
+)
 from benchmarks.ratio import Ratio, ratio
 
 TREE = trees.Tree("1000", 3, 64)
@@ -52,7 +62,7 @@ class Jumps:
 
 
 def member(ours, twin=lambda: optax.adam(1e-3), moments=2):
-    return members.Member("planted", moments, ours, twin)
+    return members.Member("planted", moments, ours, twin, trees=(TREE.name,))
 
 
 # ---- ratios --------------------------------------------------------------------------
@@ -208,6 +218,30 @@ def test_a_growing_temporary_misses_its_bar():
     assert not judged(program=grown)["temporaries"]
 
 
+@pytest.mark.parametrize(
+    ("reach", "low", "median", "high", "said"),
+    [
+        ("elementwise", 0.9, 1.0, 1.05, "yes"),
+        ("elementwise", 0.9, 1.05, 1.2, "by the median"),
+        ("elementwise", 1.0, 1.06, 1.2, "not by the median"),
+        ("elementwise", 1.06, 1.1, 1.2, "**no**"),
+        ("global", 1.9, 2.0, 2.1, "–"),
+    ],
+)
+def test_a_step_is_held_to_its_twin(reach, low, median, high, said):
+    assert step.verdict(reach, dataclasses.asdict(exactly(median, low, high))) == said
+
+
+def test_a_measured_row_becomes_a_row_of_the_document():
+    ratios = {
+        stage: dataclasses.asdict(exactly(2.0, 1.5, 3.0)) for stage in step.STAGES
+    }
+    row = {"member": "lamb", "tree": "148", "ratios": ratios}
+    (got,) = step.lines([row])
+    assert got == ("`lamb`", "148", *["2.00 (1.50–3.00)"] * 4, "–")
+    assert len(got) == len(step.HEAD.split(" | "))
+
+
 # ---- the same mathematics ------------------------------------------------------------
 
 
@@ -215,6 +249,17 @@ def test_a_growing_temporary_misses_its_bar():
 def test_both_sides_of_every_member_compute_the_same(name):
     found = parity.sameness(members.MEMBERS[name])
     assert found["float64"] <= parity.SAME
+
+
+def test_what_optax_has_too_is_timed_or_says_why_not():
+    theirs = {
+        name
+        for name in roster.ALL
+        if hasattr(optax, name) or hasattr(optax.contrib, name)
+    }
+    known = [*members.MEMBERS, *members.WITHOUT]
+    assert len(known) == len(set(known))
+    assert set(known) == theirs
 
 
 @pytest.mark.parametrize(
@@ -285,6 +330,23 @@ def test_device_measures_and_compares(still, monkeypatch, tmp_path, capsys):
     assert "against CPU, float32, 3 steps" in capsys.readouterr().out
     document = json.loads(path.read_text())
     assert document["parity"] == {"sgd": {"adamx": 0.0, "optax": 0.0}}
+
+
+def test_members_have_their_trees_unless_trees_are_asked_for(monkeypatch):
+    monkeypatch.setattr(
+        compare, "compare", lambda member, tree, *_: (member.name, tree)
+    )
+    monkeypatch.setattr(compare, "sameness", lambda member: SAME)
+
+    def measured(*argv):
+        given = options.parser("step", "").parse_args(["--members", "adam,dog", *argv])
+        chosen, on, settings, _ = options.chosen(given, "step")
+        rows = compare.run(chosen, on, settings, lambda text: None)
+        return [(name, tree.name) for name, tree in rows]
+
+    every = [("adam", "1"), ("adam", "148"), ("dog", "148"), ("adam", "1000")]
+    assert measured() == every
+    assert measured("--trees", "1000") == [("adam", "1000"), ("dog", "1000")]
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ import pytest
 
 from benchmarks import failure_modes
 from benchmarks.failure_modes import TASKS
-from benchmarks.failure_modes.picture import mark, table
-from benchmarks.failure_modes.search import RATES, search
+from benchmarks.failure_modes.members import members
+from benchmarks.failure_modes.picture import mark, table, tally
+from benchmarks.failure_modes.search import RATES, Cell, search
 from benchmarks.failure_modes.task import Member, losses, score
 
 SGD = Member("sgd", optax.sgd)
@@ -76,6 +77,22 @@ def test_the_median_and_the_mean_are_two_tasks():
         ("sgd", "heavy tails"): False,
         ("sgd", "rare but decisive"): True,
     }
+
+
+def test_a_sign_knows_enough_of_heavy_tails():
+    """P(|X| > x) = (1 + x)**-1.2, so the sign of s + X has the mean 1 - (1 + s)**-1.2,
+    1.2 s where s is small: a gradient with noise of 1 / 1.2, less than white noise has.
+    """
+    task, n = TASKS["heavy tails"], 60_000
+    keys = jax.random.split(jax.random.key(0), n)
+    noise = np.asarray(jax.vmap(task.draw)(keys)).ravel()
+    error = 5 / np.sqrt(noise.size)  # five standard errors of a mean of signs
+    for x in (0.1, 1.0, 30.0):
+        assert abs(np.mean(np.abs(noise) > x) - (1 + x) ** -1.2) < error
+        assert abs(np.mean(np.sign(x + noise)) - (1 - (1 + x) ** -1.2)) < error
+    curvature = np.logspace(-1, 0, 16)
+    limit = np.sum(1 / curvature) / 1.2**2 / (2 * task.steps)
+    assert 5 * limit < task.target <= TASKS["white noise"].target
 
 
 def test_gradient_descent_is_what_the_closed_form_says():
@@ -149,6 +166,32 @@ def test_a_run_resumes_where_it_was_stopped(tmp_path, capsys):
     cells = json.loads((tmp_path / "map.json").read_text())["cells"]
     assert [cell["member"] for cell in cells] == ["sgd", "sign"]
     assert cells[0]["scores"][-1] is None  # the rate 10 diverges, and stays infinite
+
+
+def test_passes_are_counted_by_members_and_by_tasks():
+    cells = [
+        {"member": member, "task": task, "passed": passed}
+        for member, task, passed in [
+            ("a", "easy", True),
+            ("a", "hard", True),
+            ("b", "easy", True),
+            ("b", "hard", False),
+            ("c", "easy", False),
+            ("c", "hard", False),
+        ]
+    ]
+    assert tally(cells, "member") == [("2", "a"), ("1", "b"), ("0", "c")]
+    assert tally(cells, "task") == [("2", "easy"), ("1", "hard")]
+
+
+def test_the_kept_map_is_of_these_tasks_and_of_every_member():
+    kept = json.loads((failure_modes.RESULTS / "failure_modes.json").read_text())
+    cells = [
+        Cell("none", name, t.target, (1.0,), (0.0,), 0.0) for name, t in TASKS.items()
+    ]
+    assert kept["tasks"] == failure_modes.record(cells)["tasks"]
+    found = [(cell["member"], cell["task"]) for cell in kept["cells"]]
+    assert found == [(member, task) for member in members() for task in TASKS]
 
 
 @pytest.mark.parametrize(

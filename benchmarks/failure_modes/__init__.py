@@ -24,7 +24,7 @@ from typing import Any
 import jax
 
 from . import curvature, learning, moving, noise, scales
-from .picture import draw, table
+from .picture import draw, table, tally
 from .search import RATES, Cell, search_all
 from .task import Member, Task
 
@@ -198,6 +198,12 @@ def stored(path: pathlib.Path | None, rates: Sequence[float]) -> list[Cell]:
         for cell in told["cells"]
         if not cell["refusal"]
     ]
+
+
+def tallies() -> list[list[tuple[str, str]]]:
+    """What the kept map comes to, by members and by tasks."""
+    cells = json.loads((RESULTS / "failure_modes.json").read_text())["cells"]
+    return [tally(cells, by) for by in ("member", "task")]
 
 
 def save(

@@ -2,7 +2,9 @@
 
 import math
 import pathlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from .search import Cell
 
@@ -50,6 +52,17 @@ def block(cells: Sequence[Cell]) -> str:
         for member in members
     ]
     return "\n".join([line("", members), *body, line("tasks passed", passed)])
+
+
+def tally(cells: Sequence[Mapping[str, Any]], by: str) -> list[tuple[str, str]]:
+    """Cells as the JSON has them: each number of passes and who, "member" or "task",
+    has it; the most first."""
+    passes = Counter({cell[by]: 0 for cell in cells})
+    passes.update(cell[by] for cell in cells if cell["passed"])
+    return [
+        (str(n), ", ".join(name for name, count in passes.items() if count == n))
+        for n in sorted(set(passes.values()), reverse=True)
+    ]
 
 
 def draw(cells: Sequence[Cell], path: pathlib.Path) -> None:
