@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.metadata
+import importlib.util
 import json
 import os
 import pathlib
@@ -30,6 +31,13 @@ def environment(device: jax.Device) -> dict[str, Any]:
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in packages},
     }
+
+
+def version(package: str) -> str:
+    """A package's version, or that it is missing."""
+    if importlib.util.find_spec(package) is None:
+        return "missing"
+    return importlib.metadata.version(package)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -4,14 +4,17 @@ The gradient alone and the gradient with each optimizer's update take turns; the
 is what the whole step needs beyond the gradient. Both are one compiled program that is
 waited for, its parameters and state donated. The paper's perceptron and the character
 transformer of a million parameters, on data that ships here: the time does not depend
-on it.
+on it. torch, if it is installed, takes its turns in a process of its own, its loss and
+gradient checked to be ours.
 """
 
 import argparse
+import contextlib
 import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -19,10 +22,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks import data, options, report, transformer
+from benchmarks import data, options, report, torch_side, transformer
 from benchmarks.clocks import Clocks, timed
 from benchmarks.data import shipped
-from benchmarks.measure import turns
+from benchmarks.measure import Sample, turns
 from benchmarks.paper import characters, perceptron
 from benchmarks.paper.entries import ENTRIES
 from benchmarks.paper.problem import Problem
@@ -35,8 +38,9 @@ QUICK = ("AdamW",)
 HEAD = "model and batch | parameters | optimizer | step, ms (quartiles) | its share"
 
 
-def problems(quick: bool) -> list[Problem]:
-    """The perceptron and the transformer, each with two batches (quick: with one)."""
+def problems(quick: bool) -> list[tuple[Problem, int]]:
+    """The perceptron and the transformer, each with two batches (quick: with one); and
+    the heads of the transformer."""
     text, alphabet = data.indexed("".join(shipped.plays()))
     size = (SMALL if quick else SIZE)._replace(alphabet=len(alphabet))
     hidden = 16 if quick else 1000
@@ -44,18 +48,26 @@ def problems(quick: bool) -> list[Problem]:
     pictures = shipped.fashion()
     many, few = ((32,), (4,)) if quick else ((32, 128), (4, 16))
     return [
-        *(perceptron.problem(pictures, name, hidden, 0, batch) for batch in many),
-        *(characters.problem(text, size, batch) for batch in few),
+        *((perceptron.problem(pictures, name, hidden, 0, batch), 0) for batch in many),
+        *((characters.problem(text, size, batch), size.heads) for batch in few),
     ]
 
 
-def seconds(
-    problem: Problem, optimizers: Mapping[str, Any], repeats: int, steps: int
-) -> dict[str, np.ndarray]:
-    """Seconds of a step by block, for each optimizer and for the gradient alone."""
-    params = problem.started(jax.random.key(0))
+def start(problem: Problem) -> tuple[Any, Any]:
+    """The parameters and the batch that everything is timed with."""
     rows = jnp.arange(problem.batch) * (problem.examples // problem.batch)
-    batch, key = problem.pick(problem.data, rows), jax.random.key(1)
+    return problem.started(jax.random.key(0)), problem.pick(problem.data, rows)
+
+
+def seconds(
+    problem: Problem,
+    optimizers: Mapping[str, Any],
+    repeats: int,
+    steps: int,
+    peers: Mapping[str, Sample] = MappingProxyType({}),
+) -> dict[str, np.ndarray]:
+    """Seconds of a step by block, for each optimizer, the gradient alone and peers."""
+    (params, batch), key = start(problem), jax.random.key(1)
     gradient = jax.jit(jax.grad(problem.loss))
 
     def whole(tx: Any) -> Callable[[], None]:
@@ -84,8 +96,16 @@ def seconds(
     def sampled(walk: Callable[[], None]) -> Callable[[], dict[str, float]]:
         return lambda: {"wall": timed(Clocks(), walk)[0].wall / steps}
 
-    blocks = turns({name: sampled(walk) for name, walk in walks.items()}, repeats)
-    return {name: np.array([b[name]["wall"] for b in blocks]) for name in walks}
+    for sample in peers.values():
+        sample()
+    samples = {name: sampled(walk) for name, walk in walks.items()} | dict(peers)
+    blocks = turns(samples, repeats)
+    return {name: np.array([b[name]["wall"] for b in blocks]) for name in samples}
+
+
+def alone(name: str) -> str:
+    """The gradient that an optimizer's step is beyond: of its own library."""
+    return torch_side.ALONE if name in torch_side.NAMES else ALONE
 
 
 def quartiles(values: np.ndarray) -> list[float]:
@@ -93,12 +113,16 @@ def quartiles(values: np.ndarray) -> list[float]:
 
 
 def measured(
-    problem: Problem, names: Sequence[str], repeats: int, steps: int
+    problem: Problem, heads: int, names: Sequence[str], repeats: int, steps: int
 ) -> list[dict[str, Any]]:
     """A row for each optimizer: seconds and share, lower quartile, median, upper."""
     ours = {name: ENTRIES[name].make(ENTRIES[name].usual) for name in names}
-    wall = seconds(problem, ours | {"optax.adamw": optax.adamw(1e-3)}, repeats, steps)
-    params = jax.eval_shape(problem.init, jax.random.key(0))
+    made = ours | {"optax.adamw": optax.adamw(1e-3)}
+    params, batch = start(problem)
+    there = torch_side.missing() is None
+    torch = torch_side.samples(problem, params, batch, heads, steps)
+    with torch if there else contextlib.nullcontext({}) as peers:
+        wall = seconds(problem, made, repeats, steps, peers)
     row = {
         "model": f"{problem.name}, {problem.batch}",
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),
@@ -108,7 +132,7 @@ def measured(
             **row,
             "optimizer": name,
             "seconds": quartiles(of),
-            "share": quartiles(1 - wall[ALONE] / of),
+            "share": quartiles(1 - wall[alone(name)] / of),
         }
         for name, of in wall.items()
     ]
@@ -119,7 +143,11 @@ def lines(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     for row in rows:
         low, median, high = (1e3 * x for x in row["seconds"])
         a, b, c = row["share"]
-        share = "–" if row["optimizer"] == ALONE else f"{b:.0%} ({a:.0%} to {c:.0%})"
+        share = (
+            "–"
+            if row["optimizer"] == alone(row["optimizer"])
+            else f"{b:.0%} ({a:.0%} to {c:.0%})"
+        )
         time = f"{median:.2f} ({low:.2f}–{high:.2f})"
         count = f"{row['parameters']:,}"
         found.append((row["model"], count, row["optimizer"], time, share))
@@ -142,13 +170,17 @@ def main(argv: Sequence[str]) -> int:
     given = parser.parse_args(argv)
     names = QUICK if given.quick else NAMES
     rows = []
-    for problem in problems(given.quick):
+    for problem, heads in problems(given.quick):
         options.progress(f"{problem.name}, batches of {problem.batch}")
-        rows += measured(problem, names, given.repeats, given.steps)
+        rows += measured(problem, heads, names, given.repeats, given.steps)
     print(report.aligned([HEAD.split(" | "), *lines(rows)]))
+    if torch_side.missing():
+        print(f"Not measured: {torch_side.missing()}.")
     path = given.json or (None if given.quick else options.RESULTS / "share.json")
     if path:
-        where = report.environment(jax.devices("cpu")[0])
+        where = report.environment(jax.devices("cpu")[0]) | {
+            "torch": report.version("torch")
+        }
         kept = {"environment": where, "rows": rows}
         path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
         print(f"Written to {path}.")

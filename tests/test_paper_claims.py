@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import data, family, share
+from benchmarks import data, family
 from benchmarks.paper import (
     bias,
     claim,
@@ -254,17 +254,6 @@ def test_bytes_are_those_of_the_arrays():
     assert held["SGD, Nesterov"] == pytest.approx(4, abs=1e-4)
     assert held["AdamW, 8 bits"] < 2.2
     assert state.claims(result)[0].verdict == claim.HOLDS
-
-
-def test_the_share_of_the_optimizer_is_beyond_the_gradient(capsys):
-    assert share.main(["--quick", "--repeats", "1", "--steps", "1"]) == 0
-    said = capsys.readouterr().out
-    for name in ("AdamW", "optax.adamw", share.ALONE):
-        assert said.count(f"  {name}  ") == 2
-    row = {"model": "m, 8", "parameters": 1000, "optimizer": "SGD"}
-    row |= {"seconds": [0.001, 0.002, 0.003], "share": [0.1, 0.25, 0.3]}
-    cells = ("m, 8", "1,000", "SGD", "2.00 (1.00–3.00)", "25% (10% to 30%)")
-    assert share.lines([row]) == [cells]
 
 
 def test_every_member_can_be_timed(tmp_path, capsys):

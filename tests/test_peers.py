@@ -10,7 +10,7 @@ import re
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import measure
+from benchmarks import conversation, measure
 from benchmarks.peers import case, jax_side, picture, worker
 from benchmarks.peers.process import Worker
 from benchmarks.trees import Tree
@@ -122,7 +122,7 @@ def test_a_process_of_its_own():
 def test_a_runtime_that_is_not_there_is_missing(monkeypatch, capfd):
     monkeypatch.setitem(worker.MODULES, "copy", "no_such_runtime")
     monkeypatch.setattr(worker.os, "sched_setaffinity", lambda pid, cores: None)
-    monkeypatch.setattr(worker.os, "dup2", lambda old, new: None)
+    monkeypatch.setattr(conversation.os, "dup2", lambda old, new: None)
     spec = dataclasses.asdict(dataclasses.replace(SPEC, side="copy"))
     assert worker.main([json.dumps(spec)]) == 0
     said = json.loads(capfd.readouterr().out)

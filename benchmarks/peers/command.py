@@ -15,8 +15,6 @@ little.
 
 import argparse
 import dataclasses
-import importlib.metadata
-import importlib.util
 import os
 import pathlib
 from collections.abc import Sequence
@@ -93,7 +91,7 @@ def main(argv: Sequence[str]) -> int:
     cores = tuple(allowed[: given.threads])
     known = {
         "environment": report.environment(jax.devices("cpu")[0])
-        | {"torch": version("torch")},
+        | {"torch": report.version("torch")},
         "cores": cores,
     }
     found = case.run(
@@ -104,10 +102,3 @@ def main(argv: Sequence[str]) -> int:
     if path:
         print(f"Written to {path}.")
     return 0
-
-
-def version(package: str) -> str:
-    """A package's version, or that it is missing."""
-    if importlib.util.find_spec(package) is None:
-        return "missing"
-    return importlib.metadata.version(package)

@@ -17,6 +17,7 @@ import numpy as np
 
 from benchmarks.arrays import normal
 from benchmarks.clocks import Clocks, timed
+from benchmarks.conversation import asked
 
 MODULES = {
     "adamx": "benchmarks.peers.jax_side",
@@ -125,16 +126,7 @@ def main(argv: list[str]) -> int:
     given = json.loads(argv[0])
     spec = Spec(**{**given, "cores": tuple(given["cores"])})
     os.sched_setaffinity(0, spec.cores)
-    with os.fdopen(os.dup(1), "w") as answers:
-        os.dup2(2, 1)  # what a library prints is no answer
-
-        def say(answer: Any) -> None:
-            print(json.dumps(answer), file=answers, flush=True)
-
-        def ask() -> Any:
-            line = sys.stdin.readline()
-            return json.loads(line) if line else None
-
+    with asked() as (ask, say):
         try:
             module = importlib.import_module(MODULES[spec.side])
         except ModuleNotFoundError as error:
