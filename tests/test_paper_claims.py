@@ -111,6 +111,16 @@ def test_the_steps_to_a_target_are_counted_at_the_end_of_fifty():
     assert noise.reached(losses, 1.0).tolist() == [60, np.inf, np.inf]
 
 
+def test_the_rate_under_noise_is_the_one_with_the_fewest_steps():
+    never = np.inf
+    steps = [
+        [[50, 70], [40, 60], [40, 60]],  # a tie: the lower rate
+        [[never, 60], [700, 790], [never, never]],  # never costs 1,600
+        [[never, never]] * 3,
+    ]
+    assert noise.chosen_rates(np.array(steps), 800).tolist() == [1, 1, 0]
+
+
 def test_noise_is_judged_at_the_last_level_at_which_anyone_arrives():
     def result(**steps):
         rows = [

@@ -32,7 +32,7 @@ B1, B2 = (0.0, 0.5, 0.9, 0.99), (0.9, 0.99, 0.999, 0.9999)
 class Scale(NamedTuple):
     seeds: int
     steps: tuple[int, int]  # of the perceptron, of the transformer
-    rates: int  # over three decades
+    rates: int  # over three decades; odd, so that the usual one is among them
     b1: tuple[float, ...] = B1
     b2: tuple[float, ...] = B2
     names: tuple[str, ...] = NAMES
@@ -40,7 +40,7 @@ class Scale(NamedTuple):
 
 SCALES = {
     "quick": Scale(1, (30, 10), 3, (0.0, 0.9), (0.9, 0.999), ("SGD, Nesterov", "Adam")),
-    "default": Scale(5, (500, 200), 10),
+    "default": Scale(5, (500, 200), 11),
     "full": Scale(5, (5000, 2000), 13, (0.0, 0.5, 0.8, 0.9, 0.95, 0.99)),
 }
 
