@@ -11,6 +11,7 @@ import pytest
 
 import adamx
 from adamx import Debiased, Ema, Identity, Precondition, Rectified, Root, square
+from adamx.numerics import arctan2
 from tests.members import SCHEDULES, STORY, cases, sample
 from tests.papers import exact
 from tests.trees import grads, params, stacked
@@ -241,3 +242,41 @@ def test_elementwise_clipping():
     g = jnp.asarray([-2.0, -0.5, 0.0, 0.3, 7.0])
     updates, _ = tx.update(g, tx.init(g))
     np.testing.assert_array_equal(updates, jnp.asarray([-0.5, -0.5, 0.0, 0.3, 0.5]))
+
+
+def plane(dtype):
+    """Points of the right half plane, of all sizes and of one; and its edges."""
+    rng = np.random.default_rng(0)
+    signs, n = rng.choice([-1.0, 1.0], 20_000), 20_000
+    wide = np.exp(rng.uniform(-80, 80, (2, n))) * [signs, np.ones(n)]
+    near = np.abs(rng.standard_normal((2, n))) * [signs, np.ones(n)]
+    edges = [[0.0, -0.0, 2.0, -2.0, 3.0, -3.0], [2.0, 2.0, 0.0, 0.0, 3.0, 3.0]]
+    return np.concatenate([wide, near, edges], 1).astype(dtype)
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [("float32", 3e-7), ("float64", 1e-15)])
+def test_the_angle_to_3e_7(dtype, bound, x64):
+    y, x = plane(dtype)
+    got = np.asarray(jax.jit(arctan2)(y, x))
+    assert got.dtype == dtype
+    want = np.arctan2(y.astype(np.longdouble), x.astype(np.longdouble))
+    off = np.abs(got - want)
+    assert np.all((off <= bound * np.abs(want)) | (off < np.finfo("float32").tiny))
+    assert np.array_equal(np.signbit(got), np.signbit(y))
+
+
+def test_the_angle_at_nothing_is_nothing_and_straight():
+    zero = jnp.zeros(())
+    assert arctan2(zero, zero) == 0
+    assert jax.grad(arctan2, argnums=(0, 1))(zero, zero) == (0, 0)
+    assert np.isnan(arctan2(jnp.nan * zero, zero + 1))
+
+
+def test_the_derivative_of_the_angle_at_any_size():
+    """x / (x² + y²) and -y / (x² + y²), whose squares may be beyond float32."""
+    y, x = (jnp.asarray(a) for a in plane("float32"))
+    slopes = jax.jit(jax.vmap(jax.grad(arctan2, argnums=(0, 1))))(y, x)
+    y, x = (np.asarray(a, np.float64) for a in (y, x))
+    for got, want in zip(slopes, (x / (x**2 + y**2), -y / (x**2 + y**2)), strict=True):
+        seen = (np.abs(want) > 1e-36) & (np.abs(want) < 1e38)
+        np.testing.assert_allclose(np.asarray(got)[seen], want[seen], rtol=1e-6)

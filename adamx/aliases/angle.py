@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import hyper
@@ -14,6 +13,7 @@ from ..hyper import Hyper
 from ..leaf import Leaf, Slots
 from ..learning_rate import LearningRate
 from ..moments import Ema, square
+from ..numerics import arctan2
 from ..rule import Part, Rule, part
 from ..spelling import alias
 
@@ -38,9 +38,7 @@ class Angle(Rule):
     ) -> tuple[Float[Array, "..."], Slots]:
         m, slots = self.moment.apply(update, slots, leaf)
         d, slots = self.by.apply(update, slots, leaf)
-        none = (m == 0) & (d == 0)  # atan2 has no derivative there
-        angle = jnp.arctan2(m, self.b * jnp.where(none, 1, d))
-        return self.a * angle, slots
+        return self.a * arctan2(m, self.b * d), slots
 
 
 @alias
