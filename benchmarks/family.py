@@ -20,7 +20,7 @@ import numpy as np
 import optax
 
 import adamx
-from benchmarks import options, report, roster
+from benchmarks import adding, options, report, roster
 from benchmarks.clocks import Clocks, timed
 from benchmarks.measure import turns
 
@@ -122,16 +122,21 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--quick", action="store_true", help="tiny leaves; writes nothing unless asked"
     )
+    parser.add_argument("--add", action="store_true", help=adding.HELP)
     parser.add_argument("--json", type=Path, metavar="PATH")
     given = parser.parse_args(argv)
     leaves, side = (1, 8) if given.quick else (LEAVES, SIDE)
     params, grads = (tree(seed, leaves, side) for seed in (0, 1))
     path = given.json or (None if given.quick else PATH)
+    before = adding.earlier(path) if given.add else {}
     kept = {"environment": report.environment(jax.devices("cpu")[0]), "rows": []}
+    adding.together(before, kept)
     for name in given.members:
         options.progress(name)
         kept["rows"].append(measured(name, params, grads, given.repeats))
         if path:
-            path.write_text(json.dumps(kept, indent=1) + "\n")
+            both = adding.together(before, kept)
+            both["rows"].sort(key=lambda row: roster.ALL.index(row["optimizer"]))
+            path.write_text(json.dumps(both, indent=1) + "\n")
     print(report.aligned([HEAD.split(" | "), *lines(kept["rows"])]))
     return 0

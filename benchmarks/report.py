@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import jax
 
+from benchmarks import adding
 from benchmarks.compare import Row
 from benchmarks.trees import Tree
 
@@ -135,16 +136,19 @@ def kept(
     path: pathlib.Path | None,
     trees: Sequence[Tree],
     settings: Any,
+    before: adding.Document | None = None,
     **more: Any,
 ) -> list[Kept]:
     """The rows as a list, written as data after each: a run cut short leaves those it
-    had."""
+    had. They are added to those of the document `before`."""
     known: list[Kept] = []
+    adding.together(before or {}, document(known, trees, settings, **more))
     for row in rows:
         known.append(row)
         if path is None:
             continue
         data = document(known, trees, settings, **more)
+        data = adding.together(before or {}, data)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
     return known

@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 
-from benchmarks import compare, options, report, roster
+from benchmarks import adding, compare, options, report, roster
 from benchmarks.members import MEMBERS
 
 STAGES = ("step", "trace", "compile", "eager")
@@ -56,6 +56,7 @@ def main(argv: Sequence[str]) -> int:
         action="store_true",
         help="Optax on both sides: the noise of the harness; no JSON unless asked",
     )
+    parser.add_argument("--add", action="store_true", help=adding.HELP)
     given = parser.parse_args(argv)
     members, trees, settings, path = options.chosen(given, "step")
     if given.null:
@@ -69,6 +70,7 @@ def main(argv: Sequence[str]) -> int:
             path,
             trees,
             settings,
+            adding.earlier(path) if given.add else None,
             null=given.null,
             environment=report.environment(device),
         )

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 import jax
 
-from benchmarks import options, report
+from benchmarks import adding, options, report
 from benchmarks.peers import case, picture
 from benchmarks.trees import FULL, QUICK
 
@@ -60,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="tiny trees, few repeats; shows that it runs; writes no JSON unless asked",
     )
+    made.add_argument("--add", action="store_true", help=adding.HELP)
     made.add_argument(
         "--json",
         type=pathlib.Path,
@@ -97,7 +98,8 @@ def main(argv: Sequence[str]) -> int:
     found = case.run(
         given.members, trees, given.storages, settings, cores, options.progress
     )
-    rows = report.kept(found, path, trees, settings, **known)
+    before = adding.earlier(path) if given.add else None
+    rows = report.kept(found, path, trees, settings, before, **known)
     print(picture.text(report.document(rows, trees, settings, **known)))
     if path:
         print(f"Written to {path}.")
