@@ -32,8 +32,8 @@ NAMES = ("Adam", "AdaGrad", "SGD, Nesterov")
 BATCH = 128
 DROPPED = 0.5
 QUICK = Budget(search=3, steps=6, seeds=3, rates=3, search_seeds=1)
-EPOCHS = {"default": 3, "full": 45}
-SEARCH = {"default": 80, "full": 391}
+EPOCHS = {"default": 1, "full": 45}
+SEARCH = {"default": 60, "full": 391}
 RATES = 8
 QUICK_CHANNELS = (8, 8, 16)
 
