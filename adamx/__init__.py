@@ -5,60 +5,25 @@ An Adam is a moment divided by a denominator, decayed and scaled.
 .. include:: ../docs/members.md
 """
 
-from . import aliases, storage, testing
-from .aliases import *  # noqa: F403  the members, listed there
-from .averaging import (
-    ParamEma,
-    PrimalAverage,
-    ScheduleFree,
-    SlowWeights,
-    eval_params,
-)
-from .bias_correction import (
-    Debiased,
-    Rectified,
-)
-from .blocks import (
-    BlockEma,
-    ByRole,
-    by_column,
-    by_row,
-    one_block,
-)
-from .chain import (
-    chain,
-)
-from .clipping import (
-    Clip,
-    ClipByGlobalNorm,
-    ClipByNorm,
-)
-from .covers import (
-    Cover,
-)
-from .decay import (
-    CautiousWeightDecay,
-    IndependentWeightDecay,
-    ProximalWeightDecay,
-    WeightDecay,
-)
-from .denominators import (
-    AddEps,
-    HatEps,
-    MaxEps,
-    Precondition,
-    Root,
-    RootEps,
-)
-from .diagnostics.memory import (
-    Plan,
-    plan,
-)
-from .directed import (
-    cautious,
-    grams,
-)
-from .directions import (
+from . import optimizers, storage, testing
+from .blocks import BlockEma, ByRole, by_column, by_row, one_block
+from .covers import Cover
+from .eigenbases import AsB2, AveragedInverseRoots, InEigenbasis, InverseRoots
+from .element_rates import BoundedRate, CorrectedByRate, MomentalRate
+from .engine.chain import chain
+from .engine.hyperparams import schedule
+from .engine.masks import Not
+from .engine.rule import Rule
+from .engine.state import Leaf, Slot, State
+from .estimates import gauss_newton_bartlett_estimate, hutchinson_estimate
+from .gradients import sharpness_aware
+from .largest import Largest
+from .layer_rules import LocalRate, NormEma, Projected, Stabilized
+from .optimizers import *  # noqa: F403
+from .parts.bias_correction import Debiased, Rectified
+from .parts.clipping import Clip, ClipByGlobalNorm, ClipByNorm
+from .parts.denominators import AddEps, HatEps, MaxEps, Precondition, Root, RootEps
+from .parts.directions import (
     AddedToMean,
     Cautious,
     Centralize,
@@ -67,63 +32,11 @@ from .directions import (
     Grams,
     Sign,
 )
-from .eigenbases import (
-    AsB2,
-    AveragedInverseRoots,
-    InEigenbasis,
-    InverseRoots,
-)
-from .element_rates import (
-    BoundedRate,
-    CorrectedByRate,
-    MomentalRate,
-)
-from .estimates import (
-    gauss_newton_bartlett_estimate,
-    hutchinson_estimate,
-)
-from .factored import (
-    Confidence,
-    Factored,
-    PowerDecay,
-)
-from .hyper import (
-    schedule,
-)
-from .landing import (
-    SplitMaster,
-    StochasticRounding,
-    master_params,
-    split_master,
-    stochastic_rounding,
-)
-from .largest import (
-    Largest,
-)
-from .layer_rules import (
-    LocalRate,
-    NormEma,
-    Projected,
-    Stabilized,
-)
-from .leaf import (
-    Leaf,
-    Slot,
-    State,
-)
-from .learning_rate import (
-    Descent,
-    LearningRate,
-    TimesRectifier,
-    WarmUp,
-)
-from .masking import (
-    Masked,
-)
-from .masks import (
-    Not,
-)
-from .moments import (
+from .parts.factored import Confidence, Factored, PowerDecay
+from .parts.gradient_noise import GradientNoise
+from .parts.learning_rate import Descent, LearningRate, TimesRectifier, WarmUp
+from .parts.masked import Masked
+from .parts.moments import (
     Centered,
     Ema,
     HeavyBall,
@@ -133,18 +46,22 @@ from .moments import (
     gradient,
     square,
 )
-from .nesterov import (
-    LookAhead,
-    Nesterov,
+from .parts.nesterov import LookAhead, Nesterov
+from .parts.orthogonal import NormalizeRms, Orthogonalize, ScaleByShape, hidden_matrix
+from .parts.parameter_averages import (
+    ParamEma,
+    PrimalAverage,
+    ScheduleFree,
+    SlowWeights,
+    eval_params,
 )
-from .noise import (
-    GradientNoise,
-)
-from .orthogonal import (
-    NormalizeRms,
-    Orthogonalize,
-    ScaleByShape,
-    hidden_matrix,
+from .parts.restarts import Restarted
+from .parts.trust_ratio import LimitRms, ScaleByParameterRms, TrustRatio, relative_step
+from .parts.weight_decay import (
+    CautiousWeightDecay,
+    IndependentWeightDecay,
+    ProximalWeightDecay,
+    WeightDecay,
 )
 from .rate_free import (
     DAdaptAdam,
@@ -152,61 +69,24 @@ from .rate_free import (
     DistanceOverWeightedGradients,
     Prodigy,
 )
-from .restarts import (
-    Restarted,
+from .spikes import AdaptiveClip, LimitNormGrowth, SpikeClip
+from .starts import FromFirst
+from .storage.low_precision_params import (
+    SplitMaster,
+    StochasticRounding,
+    master_params,
+    split_master,
+    stochastic_rounding,
 )
-from .restoring import (
-    restore,
-)
-from .rule import (
-    Rule,
-)
-from .scaling import (
-    LimitRms,
-    ScaleByParameterRms,
-    TrustRatio,
-    relative_step,
-)
-from .sharpness import (
-    sharpness_aware,
-)
-from .spikes import (
-    AdaptiveClip,
-    LimitNormGrowth,
-    SpikeClip,
-)
-from .stacking import (
-    Stacked,
-    stacked,
-)
-from .starts import (
-    FromFirst,
-)
-from .stepping import (
-    step,
-)
-from .storing import (
-    Stored,
-    store,
-)
-from .subspaces import (
-    InSubspace,
-    ScaledByChannel,
-    WithResidual,
-    random_projection,
-)
-from .tunable import (
-    Tunable,
-    Tuned,
-    hyperparams,
-    replace_hyperparams,
-    tunable,
-)
-from .variances import (
-    Additive,
-    Raised,
-    VarianceAdapted,
-)
+from .storage.plan import Plan, plan
+from .storage.store import Stored, store
+from .subspaces import InSubspace, ScaledByChannel, WithResidual, random_projection
+from .variances import Additive, Raised, VarianceAdapted
+from .wrappers.cautious import cautious, grams
+from .wrappers.restore import restore
+from .wrappers.stacked import Stacked, stacked
+from .wrappers.step import step
+from .wrappers.tunable import Tunable, Tuned, hyperparams, replace_hyperparams, tunable
 
 __all__ = [
     "AdaptiveClip",
@@ -330,4 +210,4 @@ __all__ = [
     "testing",
     "tunable",
 ]
-__all__ += aliases.__all__
+__all__ += optimizers.__all__

@@ -7,12 +7,13 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from . import _checks, hyper
-from .leaf import Leaf, Slot, Slots
-from .norms import across, shards
-from .numerics import lerp
-from .rule import Rule
-from .value import Value
+from . import errors as _checks
+from .engine import hyperparams as hyper
+from .engine.rule import Rule
+from .engine.state import Leaf, Slot, Slots
+from .engine.value import Value
+from .numerics.arithmetic import lerp
+from .numerics.norms import across, shards
 
 Grid = tuple[int, ...]
 
@@ -44,7 +45,11 @@ def _segment(*names: str) -> re.Pattern:
 
 
 _EMBEDDING = re.compile(r"embed|(^|/)(wte|wpe)(/|$)")
+
+
 _QUERY_KEY = _segment("q", "k", "query", "key", "q_proj", "k_proj", "wq", "wk")
+
+
 _VALUE = _segment("v", "value", "v_proj", "wv")
 
 

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from . import hyper
-from .leaf import Leaf, Slot, Slots
-from .rule import Rule
+from .engine import hyperparams as hyper
+from .engine.rule import Rule
+from .engine.state import Leaf, Slot, Slots
 
 
 class Cover(Rule):

@@ -11,15 +11,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from . import hyper
-from .denominators import AddEps, Eps
-from .leaf import Leaf, Slot, Slots
-from .masks import as_mask
-from .matrices import symmetric_power
-from .norms import own, shards, whole
-from .numerics import lerp, one_minus_power, safe_divide
-from .rule import Rule
-from .value import Value
+from .engine import hyperparams as hyper
+from .engine.masks import as_mask
+from .engine.rule import Rule
+from .engine.state import Leaf, Slot, Slots
+from .engine.value import Value
+from .numerics.arithmetic import lerp, one_minus_power, safe_divide
+from .numerics.matrices import symmetric_power
+from .numerics.norms import own, shards, whole
+from .parts.denominators import AddEps, Eps
 
 
 class _TwoSided(Rule):

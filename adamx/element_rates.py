@@ -8,11 +8,11 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from . import hyper
-from .hyper import Hyper
-from .leaf import Leaf, Slot, Slots
-from .numerics import lerp
-from .rule import Part, Rule, merge_slots, part
+from .engine import hyperparams as hyper
+from .engine.hyperparams import Hyper
+from .engine.rule import Part, Rule, merge_slots, part
+from .engine.state import Leaf, Slot, Slots
+from .numerics.arithmetic import lerp
 
 
 class CorrectedByRate(Rule):

@@ -5,8 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .leaf import Leaf, Slot, Slots
-from .rule import Part, Rule, merge_slots, part
+from .engine.rule import Part, Rule, merge_slots, part
+from .engine.state import Leaf, Slot, Slots
 
 
 class Largest(Rule):

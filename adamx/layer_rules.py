@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from . import hyper
-from .denominators import Eps
-from .leaf import Leaf, Slot, Slots
-from .masks import as_mask
-from .norms import across, norm, rms
-from .numerics import lerp, safe_divide, safe_sqrt
-from .rule import Part, Rule, part
+from .engine import hyperparams as hyper
+from .engine.masks import as_mask
+from .engine.rule import Part, Rule, part
+from .engine.state import Leaf, Slot, Slots
+from .numerics.arithmetic import lerp, safe_divide, safe_sqrt
+from .numerics.norms import across, norm, rms
+from .parts.denominators import Eps
 
 
 class _PerTensor(Rule):

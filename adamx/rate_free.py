@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from . import hyper
-from .leaf import Leaf, Slot, Slots, copied
-from .numerics import gathered_weight, lerp, safe_divide, safe_sqrt
-from .rule import Rule
+from .engine import hyperparams as hyper
+from .engine.rule import Rule
+from .engine.state import Leaf, Slot, Slots, copied
+from .numerics.arithmetic import gathered_weight, lerp, safe_divide, safe_sqrt
 
 
 def _reduced(totals: dict[str, Array], name: str, like: Array, axis_name: Any) -> Array:

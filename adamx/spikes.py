@@ -5,11 +5,12 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from . import _checks, hyper
-from .leaf import Leaf, Slot, Slots
-from .norms import across, norm, shrink
-from .numerics import lerp, safe_sqrt
-from .rule import Rule
+from . import errors as _checks
+from .engine import hyperparams as hyper
+from .engine.rule import Rule
+from .engine.state import Leaf, Slot, Slots
+from .numerics.arithmetic import lerp, safe_sqrt
+from .numerics.norms import across, norm, shrink
 
 
 def _one(param: Array) -> Array:

@@ -5,8 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .leaf import Leaf, Slots
-from .rule import Part, Rule, part
+from .engine.rule import Part, Rule, part
+from .engine.state import Leaf, Slots
 
 
 class FromFirst(Rule):

@@ -14,11 +14,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from . import hyper
-from .leaf import Leaf, Slot, Slots
-from .norms import norm, own, shards, whole
-from .numerics import safe_sqrt
-from .rule import Part, Rule, part
+from .engine import hyperparams as hyper
+from .engine.rule import Part, Rule, part
+from .engine.state import Leaf, Slot, Slots
+from .numerics.arithmetic import safe_sqrt
+from .numerics.norms import norm, own, shards, whole
 
 
 class _Low(Rule):

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from . import _checks, keeping
-from .counter import Uniform, key_of
-from .storage import Codec
+from . import errors as _checks
+from .engine import slots as keeping
+from .numerics.random_bits import Uniform, key_of
+from .storage.codec import Codec
 
 _SHAPES = ((), (512, 10), (2, 33, 129))
 

@@ -5,12 +5,12 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from . import hyper
-from .hyper import Hyper
-from .leaf import Leaf, Slot, Slots
-from .moments import SumOf
-from .numerics import lerp, one_minus_power, safe_divide
-from .rule import Part, Rule, part
+from .engine import hyperparams as hyper
+from .engine.hyperparams import Hyper
+from .engine.rule import Part, Rule, part
+from .engine.state import Leaf, Slot, Slots
+from .numerics.arithmetic import lerp, one_minus_power, safe_divide
+from .parts.moments import SumOf
 
 _ROOT = hyper.NON_NEGATIVE.but("It is added to the average at every step.")
 

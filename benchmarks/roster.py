@@ -4,7 +4,7 @@ import inspect
 from typing import Any
 
 import adamx
-from adamx import aliases
+from adamx import optimizers as aliases
 
 RATE = 1e-3
 

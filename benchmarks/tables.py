@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import optax
 
 import adamx
-from adamx.spelling import instead_of
+from adamx.engine.keywords import instead_of
 from benchmarks import deviations, failure_modes, family, roster, share, step
 from benchmarks.deviations import RATE
 from benchmarks.memory import report as memory

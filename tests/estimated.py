@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from adamx import chain
-from adamx.rule import Around
+from adamx.engine.rule import Around
 
 
 class Estimated(Around):

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import adamx
-from adamx import landing
+from adamx.storage import low_precision_params as landing
 from tests.papers import codecs as paper
 
 EVERY_EXPONENT = np.arange(0x0080_0000, 0x7F80_0000, 0x0001_2345, dtype=np.uint32)

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from adamx.leaf import is_nothing
+from adamx.engine.state import is_nothing
 from tests.members import ALIASES, PAIRS, cases, grid, law_cases
 from tests.trees import (
     GRAD_DTYPES,

@@ -7,14 +7,7 @@ import optax
 import pytest
 
 import adamx
-from adamx import (
-    Clip,
-    IndependentWeightDecay,
-    LearningRate,
-    Masked,
-    WeightDecay,
-    chain,
-)
+from adamx import Clip, IndependentWeightDecay, LearningRate, Masked, WeightDecay, chain
 from tests.trees import assert_close, assert_equal
 
 

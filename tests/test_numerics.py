@@ -11,7 +11,7 @@ import pytest
 
 import adamx
 from adamx import Debiased, Ema, Identity, Precondition, Rectified, Root, square
-from adamx.numerics import arctan2
+from adamx.numerics.arithmetic import arctan2
 from tests.members import SCHEDULES, STORY, cases, sample
 from tests.papers import exact
 from tests.trees import grads, params, stacked

@@ -15,7 +15,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import adamx
-from adamx.leaf import is_nothing
+from adamx.engine.state import is_nothing
 from tests.families import compact, eigenbasis, layerwise, low_rank, matrix
 
 STEPS = 4
@@ -264,7 +264,7 @@ def test_muon_leaves_embeddings_heads_and_vectors_to_adam():
 
 @pytest.mark.parametrize("exponent", [-0.5, -0.25, 0.5])
 def test_the_power_of_a_symmetric_matrix_and_its_derivative(exponent):
-    from adamx.matrices import symmetric_power
+    from adamx.numerics.matrices import symmetric_power
 
     a = np.random.default_rng(3).standard_normal((5, 5))
     s = jnp.asarray(a @ a.T + np.eye(5))

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from adamx.diagnostics import plots
+from adamx import plotting as plots
 
 
 @pytest.fixture

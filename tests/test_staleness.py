@@ -78,18 +78,18 @@ def test_with_one_number_a_block_whole_blocks_wander():
 
 def test_a_scale_in_float16_loses_what_it_follows(monkeypatch):
     """The mutant: scales of ten digits, rounded to nearest, stick as codes do."""
-    largest = adamx.storage.layout.Layout.largest
+    largest = adamx.storage.blocks.Layout.largest
 
     def short(self, x):
         return largest(self, x).astype(jnp.float16).astype(jnp.float32)
 
     codec = Blockwise(code=Minifloat(), signed=False)
     x = jnp.full((4096,), 1e-9)
-    draw = adamx.counter.Uniform(adamx.counter.key_of(0))
+    draw = adamx.numerics.random_bits.Uniform(adamx.numerics.random_bits.key_of(0))
     assert np.allclose(
         codec.decode(codec.encode(x, draw), x.shape), x, rtol=1e-6, atol=0
     )
-    monkeypatch.setattr(adamx.storage.layout.Layout, "largest", short)
+    monkeypatch.setattr(adamx.storage.blocks.Layout, "largest", short)
     assert not np.allclose(
         codec.decode(codec.encode(x, draw), x.shape), x, rtol=0.1, atol=0
     )

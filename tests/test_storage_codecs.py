@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adamx import testing
-from adamx.counter import Uniform, key_of
+from adamx.numerics.random_bits import Uniform, key_of
 from adamx.storage import (
     BlockMean,
     Blockwise,

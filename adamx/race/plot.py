@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from adamx.diagnostics import plots
+from adamx import plotting as plots
 
 from .optimizers import OPTIMIZERS
 from .table import diverged

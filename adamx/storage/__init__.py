@@ -1,10 +1,17 @@
-"""Codecs: how the memory of an optimizer is kept, for `adamx.store`."""
+"""How the memory of an optimizer is kept."""
 
 from .blockwise import Blockwise
+from .cast import Dense
 from .codec import Codec
-from .codes import Code, Companded, DynamicMap, Linear, Logarithmic, Minifloat
-from .dense import Dense
 from .means import BlockMean, Factored
+from .quantization_maps import (
+    Code,
+    Companded,
+    DynamicMap,
+    Linear,
+    Logarithmic,
+    Minifloat,
+)
 
 __all__ = [
     "Dense",

@@ -6,13 +6,14 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .. import _checks
-from ..leaf import nothing
+from .. import errors as _checks
+from ..engine.state import nothing
+from .blocks import Layout, layout
 from .codec import Codec, Draw, Kept
-from .codes import Code, Companded, Minifloat
-from .layout import Layout, layout
+from .quantization_maps import Code, Companded, Minifloat
 
 ROUNDINGS = ("nearest", "stochastic", "dither")
+
 
 # Numbers this near to a level, in units of its distance to the next, are at it: float32
 # cannot place them better, and what was decoded must be encoded as it was.

@@ -8,11 +8,12 @@ from typing import Any, ClassVar, TypeAlias
 
 from jaxtyping import Array, Float
 
-from .. import _checks
-from ..value import Value
+from .. import errors as _checks
+from ..engine.value import Value
 
 # the arrays kept for one slot of one leaf, by name; a lone array under the name ""
 Kept: TypeAlias = dict[str, Array]
+
 
 # `uniform(shape)`: numbers in (0, 1), the same for the same seed, step, leaf and place
 Draw: TypeAlias = Callable[[tuple[int, ...]], Any]

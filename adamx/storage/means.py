@@ -10,8 +10,8 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..leaf import nothing
-from ..numerics import safe_divide
+from ..engine.state import nothing
+from ..numerics.arithmetic import safe_divide
 from .codec import Codec, Draw, Kept, refuse_signed
 
 

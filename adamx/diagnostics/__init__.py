@@ -1,1 +1,0 @@
-"""Looking at optimizers: pictures of what they do. Needs the extra `plot`."""

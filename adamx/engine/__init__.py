@@ -1,0 +1,1 @@
+"""What a rule is, and how it runs on every leaf of a tree."""

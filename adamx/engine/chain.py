@@ -1,0 +1,213 @@
+"""Rules and foreign Optax transformations, one after another, with one state.
+
+Neighbouring rules run as one pass over each leaf. A transformation that is not a rule
+sees the whole tree, in the dtype of the arithmetic (float32, or float64): from the
+first part to the last nothing is rounded to the dtype of the gradients.
+"""
+
+import functools
+from typing import Any
+
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from .. import errors as _checks
+from . import hyperparams as hyper
+from . import tree as lift
+from .rule import Rule, Transformation
+from .state import Leaf, Slot, Slots, State
+from .value import Value
+
+
+class Pass(Rule):
+    """Rules that run one after another on each leaf."""
+
+    rules: tuple[Rule, ...]
+
+    def __repr__(self) -> str:
+        return f"chain({', '.join(map(repr, self.rules))})"
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        for rule in self.rules:
+            update, slots = rule.apply(update, slots, leaf)
+        return update, slots
+
+    def measure(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> dict[str, Array]:
+        return self.rules[0].measure(
+            update, slots, leaf
+        )  # only the first may be global
+
+    def total(
+        self, totals: dict[str, Array], known: dict[str, Array]
+    ) -> dict[str, Array]:
+        return self.rules[0].total(totals, known)
+
+
+class Foreign(Value):
+    """A transformation of whole trees, and the name its state has in the chain."""
+
+    name: str
+    tx: Any
+
+    def __repr__(self) -> str:
+        return f"({self.name!r}, {self.tx!r})"
+
+    @property
+    def wide(self) -> optax.GradientTransformationExtraArgs:
+        return optax.with_extra_args_support(self.tx)
+
+
+class Chain(Transformation):
+    """What `chain` returns: its parts in order, with one state and one count."""
+
+    parts: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        names = [part.name for part in self.parts if isinstance(part, Foreign)]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise _checks.AdamxError(
+                f"chain: the states of foreign transformations must have different "
+                f"names, got {twice[0]!r} twice. Name them: "
+                f"chain(({twice[0] + '_first'!r}, tx), ...)."
+            )
+        Pass(tuple(p for p in self.parts if isinstance(p, Rule))).slots()  # no clash
+        for part in self.parts[:-1]:
+            if isinstance(part, Rule) and part.lands():
+                raise _checks.AdamxError(
+                    f"chain: a part that says where the parameter lands must be last, "
+                    f"got {part!r} before {self.parts[-1]!r}. Put it at the end."
+                )
+
+    def __repr__(self) -> str:
+        return f"chain({', '.join(map(repr, self.parts))})"
+
+    @property
+    def rule(self) -> Rule:
+        """The chain as one rule, if it is made of elementwise rules only."""
+        whole = self.passes
+        if len(whole) == 1 and isinstance(whole[0], Pass):
+            rules = whole[0].rules
+            return rules[0] if len(rules) == 1 else whole[0]
+        raise _checks.refuse(
+            "chain",
+            "only a chain of rules, with a global one first at most, is itself a rule",
+            repr(self),
+            "Use optax.masked and the like for transformations of whole trees.",
+        )
+
+    @functools.cached_property
+    def passes(self) -> list[Pass | Foreign]:
+        """The parts, neighbouring rules together; a global rule begins a new pass."""
+        passes: list[Pass | Foreign] = []
+        for part in self.parts:
+            if isinstance(part, Foreign):
+                passes.append(part)
+            elif passes and isinstance(passes[-1], Pass) and part.reach() != "global":
+                passes[-1] = Pass((*passes[-1].rules, part))
+            else:
+                passes.append(Pass((part,)))
+        return passes
+
+    def slots(self) -> dict[str, Slot]:
+        """What all rules of the chain remember."""
+        slots: dict[str, Slot] = {}
+        for part in self.passes:
+            slots |= {} if isinstance(part, Foreign) else part.slots()
+        return slots
+
+    def _init(self, params: Any) -> State:
+        slots: dict[str, Any] = {}
+        inner: dict[str, Any] = {}
+        for part in self.passes:
+            if isinstance(part, Foreign):
+                inner[part.name] = part.tx.init(lift.widen(params))
+            else:
+                slots |= lift.start(part, params)
+        return State(jnp.zeros((), jnp.int32), slots, inner)
+
+    def _update(
+        self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
+    ) -> tuple[Any, State]:
+        slots, inner = lift.slots_of(state), dict(state.inner)
+        count = optax.safe_increment(state.count)
+        dtypes = lift.dtypes_of(updates)
+        last = len(self.passes) - 1
+        for i, part in enumerate(self.passes):
+            if isinstance(part, Foreign):
+                wide = lift.widen(params)
+                updates, inner[part.name] = part.wide.update(
+                    lift.widen(updates), inner[part.name], wide, **extra
+                )
+                updates = lift.narrow(updates, dtypes) if i == last else updates
+                continue
+            now = hyper.at(part, state.count)
+            step = lift.Step(params, count, extra, dtypes, i == last)
+            updates, slots = lift.sweep(now, updates, slots, step)
+        return updates, State(count, slots, inner)
+
+
+def chain(*parts: Any) -> Chain:
+    """One transformation of several parts, applied in order, with one state.
+
+    Takes rules, other chains, and any Optax transformation. Neighbouring rules run as
+    one pass over each leaf, in float32 from the first part to the last; a foreign
+    transformation sees the tree, in float32 too, and its state stands in
+    `state.inner` under its name: that of the function that made it, or the one given
+    with it.
+
+        chain(optax.add_noise(...), Ema(0.9), LearningRate(1e-3))
+        chain(("warm", optax.trace(0.9)), ("cold", optax.trace(0.5)))
+
+    Raises:
+        TypeError: a part is not a gradient transformation.
+        ValueError: two parts ask for one slot, or two foreign states have one name.
+    """
+    flat: list[Any] = []
+    for part in parts:
+        if isinstance(part, Chain):
+            flat.extend(part.parts)
+        elif isinstance(part, Pass):
+            flat.extend(part.rules)
+        elif isinstance(part, Rule):
+            flat.append(part)
+        elif _is_transformation(part):
+            flat.append(Foreign(_name_of(part), part))
+        elif _is_named(part):
+            flat.append(Foreign(*part))
+        else:
+            raise _checks.refuse(
+                "chain",
+                "every part must be a rule or a gradient transformation",
+                repr(part),
+                "For a function of the updates use optax.stateless.",
+            )
+    return Chain(tuple(flat))
+
+
+def _is_transformation(x: Any) -> bool:
+    return isinstance(x, Transformation) or (
+        callable(getattr(x, "init", None)) and callable(getattr(x, "update", None))
+    )
+
+
+def _is_named(x: Any) -> bool:
+    return (
+        type(x) is tuple
+        and len(x) == 2
+        and isinstance(x[0], str)
+        and _is_transformation(x[1])
+    )
+
+
+def _name_of(tx: Any) -> str:
+    """`scale_by_trust_ratio` of `scale_by_trust_ratio.<locals>.update_fn`."""
+    if isinstance(tx, Transformation):
+        return type(tx).__name__.lower()
+    made_by = getattr(tx.update, "__qualname__", type(tx).__name__).split(".")[0]
+    return made_by

@@ -1,0 +1,230 @@
+"""Hyperparameters: a Python number, an array, or a schedule of the steps taken.
+
+A number is a constant of the program. An array is data: traced, mapped and
+differentiated. A schedule is called once per update with the number of steps already
+taken (from 0, as in Optax). Which fields of a value are hyperparameters, and the range
+they may take, is said by the field's metadata.
+"""
+
+import dataclasses
+import numbers
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from .. import errors as _checks
+from .value import Value, is_array
+
+# float | array | schedule; `check_fields` refuses anything else with a sentence
+Hyper: TypeAlias = Any
+
+
+Interval = _checks.Interval
+
+
+FRACTION = _checks.Interval(0.0, 1.0, "[)")
+
+
+UNIT = _checks.Interval(0.0, 1.0, "[]")
+
+
+NON_NEGATIVE = _checks.Interval(0.0, float("inf"), "[)")
+
+
+POSITIVE = _checks.Interval(0.0, float("inf"), "()")
+
+
+REAL = _checks.Interval(float("-inf"), float("inf"), "()")
+
+
+def hyper(
+    default: Any = dataclasses.MISSING,
+    *,
+    allowed: _checks.Interval = REAL,
+    or_part: type | tuple[type, ...] = (),
+    kw_only: bool = False,
+) -> Any:
+    """A dataclass field that holds a hyperparameter (or, instead, an `or_part`)."""
+    metadata = {"hyper": allowed, "or_part": or_part}
+    return dataclasses.field(default=default, metadata=metadata, kw_only=kw_only)
+
+
+def option(default: Any) -> Any:
+    """A keyword-only dataclass field that is not a hyperparameter."""
+    return dataclasses.field(default=default, kw_only=True)
+
+
+class Schedule(Value):
+    """A schedule that is a value: `factory(**arguments)`, called when needed."""
+
+    factory: Callable[..., Any]
+    arguments: tuple[tuple[str, Any], ...]
+
+    def __call__(self, count: Any) -> Any:
+        return self.factory(**dict(self.arguments))(count)
+
+    def __repr__(self) -> str:
+        from_module = _short_module(self.factory)
+        given = (f"{name}={value!r}" for name, value in self.arguments)
+        return f"schedule({', '.join((from_module, *given))})"
+
+
+def _short_module(factory: Callable) -> str:
+    module = factory.__module__.split(".")[0]
+    return factory.__qualname__ if module == "adamx" else f"{module}.{factory.__name__}"
+
+
+def schedule(factory: Any, **arguments: Any) -> Schedule:
+    """A schedule that prints, compares, pickles and goes into a configuration.
+
+    `schedule(optax.cosine_decay_schedule, init_value=1e-3, decay_steps=100)` is
+    the function of the steps taken that `optax.cosine_decay_schedule(...)` returns,
+    as a value: two of them with equal arguments are equal.
+
+    Args:
+        factory: a function that returns a schedule, such as those of `optax.schedules`.
+        **arguments: its arguments, by keyword.
+
+    Raises:
+        TypeError: `factory` is not callable or does not take the arguments.
+    """
+    if not callable(factory):
+        raise _checks.refuse(
+            "schedule",
+            "`factory` must be a function that returns a schedule",
+            repr(factory),
+            "Pass for example optax.cosine_decay_schedule and its arguments.",
+        )
+    arguments = {name: _frozen(value) for name, value in arguments.items()}
+    made = Schedule(factory, tuple(arguments.items()))
+    try:
+        function: Any = factory(**arguments)
+    except TypeError as error:
+        raise _checks.AdamxTypeError(f"schedule: {made!r} fails: {error}.") from None
+    _checks.check_schedule("schedule", _checks.show_callable(factory), function)
+    return made
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+
+
+def check_fields(value: Value) -> None:
+    """Check and normalise the hyperparameters of a value that was just built."""
+    for field in dataclasses.fields(value):
+        if "hyper" not in field.metadata:
+            continue
+        given, where = getattr(value, field.name), type(value).__name__
+        if not isinstance(given, field.metadata["or_part"]):
+            kept = normalise(where, field.name, given, field.metadata["hyper"])
+            object.__setattr__(value, field.name, kept)
+
+
+def normalise(where: str, name: str, value: Any, allowed: _checks.Interval) -> Any:
+    """A hyperparameter as it is kept: float, array or schedule; else a refusal."""
+    if is_array(value):
+        if not jnp.issubdtype(value.dtype, jnp.floating):
+            raise _checks.refuse(
+                where,
+                f"`{name}` must be a real number, a floating array or a schedule",
+                f"an array of dtype {value.dtype}",
+                f"Pass {name}.astype(float).",
+            )
+        return value
+    if isinstance(value, numbers.Real | np.number) and not isinstance(value, bool):
+        number = float(value)
+        _checks.check_number(where, name, number, allowed)
+        return number
+    if callable(value):
+        _checks.check_schedule(where, name, value)
+        return value
+    raise _checks.refuse(
+        where,
+        f"`{name}` must be a real number, a floating array or a schedule",
+        repr(value),
+        "A schedule is a function of the steps already taken.",
+    )
+
+
+def public_name(owner: Value, field: str) -> str:
+    """The keyword by which users know a hyperparameter."""
+    return getattr(owner, "public_names", {}).get(field, field)
+
+
+def hyper_fields(value: Value) -> Iterator[str]:
+    """The names of a value's own hyperparameters."""
+    for field in dataclasses.fields(value):
+        if "hyper" in field.metadata:
+            yield field.name
+
+
+def is_constant(x: Any) -> bool:
+    """Whether a hyperparameter is a number known when the program is built."""
+    return isinstance(x, float)
+
+
+def is_zero(x: Any) -> bool:
+    """Whether a hyperparameter is the number 0: the part can be left out."""
+    return is_constant(x) and x == 0.0
+
+
+def rewrite(x: Any, change: Callable[[Value, str, Any], Any]) -> Any:
+    """`x` with every hyperparameter `h` of it and of its parts replaced.
+
+    `change(owner, field, h)` gives the new one. What does not change is shared, and
+    nothing is checked again.
+    """
+    if isinstance(x, Value):
+        own = set(hyper_fields(x))
+        new, changed = {}, False
+        for name in x._fields:
+            old = getattr(x, name)
+            is_part = isinstance(old, Value) and not callable(old)
+            if name in own and old is not None and not is_part:
+                new[name] = change(x, name, old)
+            else:
+                new[name] = rewrite(old, change)
+            changed = changed or new[name] is not old
+        if not changed:
+            return x
+        made = type(x).__new__(type(x))
+        for name, field in new.items():
+            object.__setattr__(made, name, field)
+        return made
+    if isinstance(x, tuple) and type(x) is tuple:
+        elements = tuple(rewrite(e, change) for e in x)
+        same = all(a is b for a, b in zip(elements, x, strict=True))
+        return x if same else elements
+    return x
+
+
+def at(x: Any, count: Array) -> Any:
+    """`x` with every schedule replaced by its value at `count` steps taken."""
+
+    def value(owner: Value, name: str, h: Any) -> Any:
+        if is_array(h) or is_constant(h):
+            return h
+        returned = h(count)
+        try:
+            scheduled = jnp.asarray(returned)
+        except (TypeError, ValueError):
+            scheduled = None
+        if scheduled is None or scheduled.shape or scheduled.dtype == bool:
+            raise _checks.refuse(
+                type(owner).__name__,
+                f"the schedule for `{name}` must return one number",
+                repr(returned),
+                "A hyperparameter is a scalar; use jax.vmap to run several.",
+            )
+        return scheduled
+
+    return rewrite(x, value)
+
+
+def cast(x: Any, dtype: Any) -> Any:
+    """`x` with its array hyperparameters in `dtype`."""
+    return jax.tree.map(lambda a: a.astype(dtype), x)

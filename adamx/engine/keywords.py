@@ -1,0 +1,89 @@
+"""Keywords that Optax has and adamx spells otherwise: an error that says how."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import jax
+
+from .. import errors as _checks
+
+P = ParamSpec("P")
+
+
+T = TypeVar("T")
+
+
+_DTYPE = (
+    "Moments are kept in float32, or float64 for float64 parameters, whatever the "
+    "dtype of the gradients"
+)
+
+
+_SPELLED = {
+    "mu_dtype": _DTYPE,
+    "nu_dtype": _DTYPE,
+    "accumulator_dtype": _DTYPE,
+    "eps_root": "Pass eps=RootEps(eps_root, eps)",
+    "eps_in_sqrt": "Pass eps=RootEps(eps) for an eps inside the root",
+    "initial_accumulator_value": "Pass initial_accumulator=",
+    "initial_scale": "Averages start at 0",
+    "bias_correction": "Wrap the moment in Debiased(...) to correct it",
+    "nesterov": "Nesterov's form of Adam is another member: nadam, nadamw",
+    "weight_decay_mask": "Pass mask=",
+    "weight_decay": "Put WeightDecay(...) into the chain, first for L2 regularisation, "
+    "or before LearningRate for decoupled decay",
+    "mask": "Only members with a weight decay have a mask; wrap a part in Masked(...)",
+    "lr": "Pass learning_rate=",
+    "betas": "Pass b1= and b2=",
+}
+
+
+# Where one member needs another sentence.
+_SPELLED_BY = {
+    ("rmsprop", "nesterov"): "Put HeavyBall(momentum, nesterov=True) between "
+    "scale_by_rmsprop() and LearningRate(...)",
+}
+
+
+def instead_of(keyword: str, member: str) -> str:
+    """What to do where `member` has no such keyword; empty where nothing is known."""
+    return _SPELLED_BY.get((member, keyword)) or _SPELLED.get(keyword, "")
+
+
+def _is_static(parameter: inspect.Parameter) -> bool:
+    """Whether an argument decides what is built, and cannot be an array."""
+    return parameter.annotation is int or "Callable" in str(parameter.annotation)
+
+
+def alias(function: Callable[P, T]) -> Callable[P, T]:
+    """Explain keywords of Optax and torch that the function does not have.
+
+    And arrays for what decides the program, as `optax.inject_hyperparams` makes them.
+    """
+    known = inspect.signature(function).parameters
+    static = [name for name, p in known.items() if _is_static(p)]
+    masks = [name for name in known if name.endswith("mask")]
+
+    @functools.wraps(function)
+    def explained(*args: P.args, **kwargs: P.kwargs) -> T:
+        for name in kwargs:
+            if name not in known:
+                how = instead_of(name, function.__name__)
+                how = how or _checks.suggest(name, known)
+                raise _checks.AdamxTypeError(
+                    f"{function.__name__}: its keywords must be {sorted(known)}, got "
+                    f"`{name}`. {how}{'' if how[-1] in '.?' else '.'}"
+                )
+        given = dict(zip(known, args, strict=False)) | kwargs
+        for name in static:
+            if isinstance(given.get(name), jax.Array):
+                raise _checks.AdamxTypeError(
+                    f"{function.__name__}: `{name}` must be known when the program is "
+                    f"built, got an array. Inside optax.inject_hyperparams say so: "
+                    f"static_args={(*static, *masks)}."
+                )
+        return function(*args, **kwargs)
+
+    return explained

@@ -1,0 +1,153 @@
+"""How one slot of one leaf is kept: its start, and the way through its codec."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+
+from ..numerics.arithmetic import compute_dtype
+from ..numerics.random_bits import Uniform, key_of
+from .state import Slot, is_nothing, nothing
+
+
+def full(like: Any, value: Any, dtype: Any) -> Any:
+    """An array of `value` with the shape and sharding of `like`."""
+    if isinstance(like, Tracer):
+        # plain zeros lose the sharding under jit: make them of the parameter, whatever
+        # it holds; tests/test_works_with_sharding.py has every mesh mode
+        filling = jnp.asarray(value, dtype)
+        return jnp.where(like == like, filling, filling)
+    placed = getattr(like, "sharding", None) if _is_placed(like) else None
+    return jnp.full(like.shape, value, dtype, device=placed)
+
+
+def _is_placed(x: Any) -> bool:
+    """Whether somebody chose where `x` lives."""
+    return isinstance(x, jax.ShapeDtypeStruct) or getattr(x, "committed", False)
+
+
+def split(slot: Slot, column: list) -> Any:
+    """The trees that stand in the state, as columns: one, or one for each part."""
+    if slot.codec is None:
+        return column
+    if slot.codec.parts == ("",):
+        return [kept[""] for kept in column]
+    return {part: [kept[part] for kept in column] for part in slot.codec.parts}
+
+
+def join(slot: Slot, trees: Any, column_of: Any) -> list:
+    """The inverse of `split`; `column_of(tree)` is the column of one tree."""
+    if slot.codec is None:
+        return column_of(trees)
+    if slot.codec.parts == ("",):
+        return [{"": kept} for kept in column_of(trees)]
+    columns = [column_of(trees[part]) for part in slot.codec.parts]
+    parts = zip(*columns, strict=True)
+    return [dict(zip(slot.codec.parts, kept, strict=True)) for kept in parts]
+
+
+def _of_param(slot: Slot, function: Any, p: Any, chosen: frozenset) -> Any:
+    """`function(p)` in the dtype of the arithmetic, of each layer of a stack."""
+    dtype = compute_dtype(p.dtype)
+    for _ in range(sum(mask in chosen for mask in slot.stacks)):
+        function = jax.vmap(function)
+    if isinstance(p, jax.ShapeDtypeStruct):
+        return jax.eval_shape(function, jax.ShapeDtypeStruct(p.shape, dtype))
+    return function(jnp.asarray(p, dtype))
+
+
+def _like(slot: Slot, path: str) -> Any:
+    return functools.partial(slot.like, path) if slot.by_path else slot.like  # pyright: ignore[reportArgumentType]
+
+
+def _start(slot: Slot, p: Any, chosen: frozenset, path: str) -> Any:
+    dtype = slot.dtype or compute_dtype(p.dtype)
+    if callable(slot.start):
+        start = _of_param(slot, slot.start, p, chosen)
+        abstract = isinstance(p, jax.ShapeDtypeStruct)
+        return jnp.zeros(start.shape, dtype) if abstract else jnp.array(start, dtype)
+    if slot.like is None:
+        return full(p, slot.start, dtype)
+    return full(_of_param(slot, _like(slot, path), p, chosen), slot.start, dtype)
+
+
+def of_state(slot: Slot, trees: Any, params: Any) -> Any:
+    """What is kept of a slot of the whole tree, as the rule sees it, in float32."""
+    if slot.codec is None:
+        return trees
+    leaves, treedef = jax.tree.flatten(params)
+    column = join(slot, trees, treedef.flatten_up_to)
+    shown = [
+        slot.codec.decode(kept, p.shape) for kept, p in zip(column, leaves, strict=True)
+    ]
+    return treedef.unflatten(shown)
+
+
+def is_kept(slot: Slot, chosen: frozenset) -> bool:
+    """Whether a leaf that these masks select keeps the slot."""
+    return chosen.issuperset(slot.masks)
+
+
+def begin(slot: Slot, p: Any, chosen: frozenset, path: str) -> Any:
+    """What is kept of one slot of one leaf before the first step.
+
+    An array, or with a codec its parts by name; `nothing()` for a leaf that is masked
+    out and for arrays of size 0.
+    """
+    if p is None or not is_kept(slot, chosen):
+        empty = None if p is None else nothing()
+        return empty if slot.codec is None else dict.fromkeys(slot.codec.parts, empty)
+    start = _start(slot, p, chosen, path)
+    if slot.codec is None:
+        return start if start.size else nothing()
+    # the first step is 1: the start has random numbers of its own
+    encode = functools.partial(_encode, slot.codec, 0)
+    key = key_of(slot.seed, key_of(0))
+    abstract = isinstance(p, jax.ShapeDtypeStruct)
+    return jax.eval_shape(encode, start, key) if abstract else encode(start, key)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _encode(codec: Any, draw: int, x: Any, key: Any) -> Any:
+    """Traced once for leaves of one shape."""
+    return codec.encode(x, Uniform(key, draw))
+
+
+@functools.lru_cache(maxsize=1024)
+def shapes_kept(slot: Slot, shape: tuple[int, ...]) -> Any:
+    """The shapes of what a codec keeps of a slot like a leaf of this shape."""
+    like = jax.ShapeDtypeStruct(shape, jnp.float32)
+    kept = begin(slot, like, frozenset(slot.masks), "")
+    return jax.tree.map(jnp.shape, kept)
+
+
+def shape_of(slot: Slot, g: Any, chosen: frozenset, path: str | None) -> Any:
+    """The shape of what a rule sees of a slot, for an update like `g`."""
+    if slot.like is None and not callable(slot.start):
+        return g.shape
+    p = jax.ShapeDtypeStruct(g.shape, g.dtype)
+    function = slot.start if callable(slot.start) else _like(slot, path or "")
+    return _of_param(slot, function, p, chosen).shape
+
+
+def decoded(slot: Slot, kept: Any, g: Any, form: Any) -> Any:
+    """What a rule sees of what is kept, in the dtype of the arithmetic."""
+    if slot.codec is None and not is_nothing(kept):
+        return kept.astype(g.dtype)
+    if not is_kept(slot, form.selected):
+        return jnp.zeros((0,), g.dtype)
+    shape = shape_of(slot, g, form.selected, form.path)
+    if slot.codec is None:
+        return jnp.zeros(shape, g.dtype)
+    return slot.codec.decode(kept, shape).astype(g.dtype)
+
+
+def encoded(slot: Slot, new: Any, kept: Any, form: Any, key: Any, draw: int) -> Any:
+    """What is kept of the new slot: the parts and dtypes of what was `kept`."""
+    if not is_kept(slot, form.selected):
+        return kept
+    if slot.codec is None:
+        return kept if is_nothing(kept) else new.astype(kept.dtype)
+    return _encode(slot.codec, draw, new, key_of(slot.seed, key))

@@ -1,0 +1,66 @@
+"""Sharpness-aware gradients: taken where the loss nearby is worst.
+
+SAM changes where the gradient is taken, not what is done with it, so it wraps the
+gradient function and goes with any optimizer.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from . import errors as _checks
+from .numerics.arithmetic import compute_dtype, safe_divide, safe_sqrt
+
+
+def sharpness_aware(
+    grad: Callable[..., Any],
+    rho: Any = 0.05,
+    *,
+    adaptive: bool = False,
+    axis_name: Any = None,
+) -> Callable[..., Any]:
+    """`grad`, taken at the worst point within ρ: SAM.
+
+        ε̂ = ρ g / ‖g‖,    returns ∇L(θ + ε̂)
+        adaptive:  ε̂ = ρ T² g / ‖T g‖ with T = |θ|        (ASAM)
+
+    Costs a second gradient. The norm runs over all leaves, in float32.
+
+    Args:
+        grad: a gradient function `grad(params, *args, **kwargs)`, such as
+            `jax.grad(loss)`, without auxiliary output.
+        rho: ρ ≥ 0, in units of the parameters.
+        adaptive: scale the neighbourhood by the size of each parameter.
+        axis_name: inside `shard_map`, the axes over which the leaves are split.
+
+    Raises:
+        ValueError: `rho` is negative.
+
+    Reference: Foret et al., "Sharpness-aware minimization for efficiently improving
+    generalization", ICLR 2021, Algorithm 1, arXiv:2010.01412; Kwon et al., ICML 2021,
+    arXiv:2102.11600.
+    """
+    if isinstance(rho, float | int):
+        allowed = _checks.Interval(0.0, float("inf"), "[)", "0.05 is usual.")
+        _checks.check_number("sharpness_aware", "rho", rho, allowed)
+
+    def sharp(params: Any, *args: Any, **kwargs: Any) -> Any:
+        def scaled(g: Any, p: Any) -> Any:
+            wide = compute_dtype(g.dtype, p.dtype)
+            return g.astype(wide) * (jnp.abs(p).astype(wide) if adaptive else 1)
+
+        tg = jax.tree.map(scaled, grad(params, *args, **kwargs), params)
+        square = sum(jnp.sum(x * x) for x in jax.tree.leaves(tg))
+        if axis_name is not None:
+            square = jax.lax.psum(square, axis_name)
+        norm = safe_sqrt(jnp.asarray(square))
+
+        def moved(p: Any, g: Any) -> Any:
+            step = rho * safe_divide(scaled(g, p), norm.astype(g.dtype))
+            return (p.astype(g.dtype) + step).astype(p.dtype)
+
+        return grad(jax.tree.map(moved, params, tg), *args, **kwargs)
+
+    return sharp

@@ -1,0 +1,64 @@
+"""Lengths of whole tensors, also where a tensor is split over the devices of a mesh.
+
+`axis_name` is the mesh axis (or axes) over which a leaf is split inside `shard_map`;
+None where every device, or `jit`, sees the whole of it.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from .arithmetic import safe_sqrt
+
+
+def across(x: Array, axis_name: Any) -> Array:
+    """The sum of what the shards have."""
+    return x if axis_name is None else jax.lax.psum(x, axis_name)
+
+
+def shards(axis_name: Any) -> int:
+    """The number of pieces a leaf is split into."""
+    return 1 if axis_name is None else jax.lax.psum(1, axis_name)
+
+
+def norm(x: Array, axis_name: Any = None) -> Array:
+    """`‖x‖₂` of the whole tensor, with derivative 0 at 0."""
+    return safe_sqrt(across(jnp.sum(x * x), axis_name))
+
+
+def rms(x: Array, axis_name: Any = None) -> Array:
+    """The root mean square of the whole tensor, with derivative 0 at 0."""
+    size = max(x.size, 1) * shards(axis_name)
+    return safe_sqrt(across(jnp.sum(x * x), axis_name) / size)
+
+
+def shrink(length: Any, limit: Any) -> Any:
+    """The factor, at most 1, that brings a vector of this length within the limit."""
+    over = length > limit
+    return jnp.where(over, limit / jnp.where(over, length, 1), 1)
+
+
+def whole(x: Array, axis_name: Any) -> Array:
+    """The tensor put together from its shards along the first axis.
+
+    By a sum of pieces and zeros: unlike `all_gather`, JAX then knows that all devices
+    have the same, and what is kept of it may leave `shard_map` as replicated.
+    """
+    if axis_name is None:
+        return x
+    length = x.shape[0]
+    full = jnp.zeros((length * shards(axis_name), *x.shape[1:]), x.dtype)
+    start = jax.lax.axis_index(axis_name) * length
+    placed = jax.lax.dynamic_update_slice_in_dim(full, x, start, 0)
+    return jax.lax.psum(placed, axis_name)
+
+
+def own(x: Array, axis_name: Any) -> Array:
+    """The shard along the first axis that belongs to this device."""
+    if axis_name is None:
+        return x
+    length = x.shape[0] // shards(axis_name)
+    start = jax.lax.axis_index(axis_name) * length
+    return jax.lax.dynamic_slice_in_dim(x, start, length, 0)

@@ -1,0 +1,227 @@
+"""Second moments from rows and columns: Adafactor, CAME.
+
+Inside `shard_map` pass `axis_name`, the mesh axes over which the leaves are split along
+their first axis. Stacked layers: `adamx.stacked`.
+"""
+
+from typing import Any
+
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper, is_zero
+from ..engine.keywords import alias
+from ..engine.rule import Rule
+from ..parts.denominators import Precondition, Root
+from ..parts.factored import Confidence, Factored, PowerDecay
+from ..parts.learning_rate import LearningRate
+from ..parts.moments import Ema, Identity
+from ..parts.trust_ratio import LimitRms, ScaleByParameterRms, relative_step
+from ..parts.weight_decay import IndependentWeightDecay, WeightDecay
+
+
+@alias
+def scale_by_adafactor(
+    min_dim_size_to_factor: int = 0,
+    decay_rate: Hyper = 0.8,
+    *,
+    multiply_by_parameter_scale: bool = True,
+    clipping_threshold: Hyper | None = 1.0,
+    momentum: Hyper | None = None,
+    eps: Hyper = 1e-30,
+    eps_scale: Hyper = 1e-3,
+    axis_name: Any = None,
+) -> Chain:
+    """Adafactor's direction: `adafactor` without rate and sign.
+
+    Args: as in `adafactor`; the momentum is an average of the direction.
+
+    State: `nu_row`, `nu_col`, `nu`; about 4 (1/m + 1/n) bytes per parameter.
+
+    Reference: Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear
+    memory cost", ICML 2018, Algorithms 4 to 6, arXiv:1804.04235.
+    """
+    second = Factored(
+        PowerDecay(decay_rate),
+        eps=eps,
+        min_dim_size_to_factor=min_dim_size_to_factor,
+        axis_name=axis_name,
+    )
+    parts: list[Rule] = [
+        Precondition(Identity(), by=Root(second, 0.0, public="eps_root"))
+    ]
+    if clipping_threshold is not None:
+        parts.append(LimitRms(clipping_threshold, axis_name=axis_name))
+    if multiply_by_parameter_scale:
+        parts.append(ScaleByParameterRms(eps_scale, axis_name=axis_name))
+    return chain(*parts, *_average(momentum))
+
+
+def _average(momentum: Hyper | None) -> tuple[Rule, ...]:
+    if momentum is None or is_zero(momentum):
+        return ()
+    return (Ema(momentum, public="momentum"),)
+
+
+@alias
+def adafactor(
+    learning_rate: Hyper | None = None,
+    min_dim_size_to_factor: int = 0,
+    decay_rate: Hyper = 0.8,
+    *,
+    multiply_by_parameter_scale: bool = True,
+    clipping_threshold: Hyper | None = 1.0,
+    momentum: Hyper | None = None,
+    weight_decay_rate: Hyper | None = None,
+    eps: Hyper = 1e-30,
+    eps_scale: Hyper = 1e-3,
+    mask: Any = None,
+    axis_name: Any = None,
+) -> Chain:
+    """Adafactor: Adam's second moment from its rows and columns, and no first moment.
+
+        β_t = 1 - t^-c
+        r ← β_t r + (1 - β_t) mean over columns of (g² + ε₁)      (c likewise)
+        u = g / sqrt(r cᵀ / mean(r)),    u ← u / max(1, RMS(u) / d)
+        θ ← θ - ρ_t max(ε₂, RMS(θ)) u,    ρ_t = min(0.01, 1 / sqrt(t))
+
+    Args:
+        learning_rate: takes the place of ρ_t; None is the relative step of the paper.
+        min_dim_size_to_factor: matrices with a shorter axis keep v whole; Optax has
+            128, the paper factors all.
+        decay_rate: c > 0.
+        multiply_by_parameter_scale: whether a step is in units of the parameter.
+        clipping_threshold: d > 0, or None for no clipping.
+        momentum: in [0, 1), of an average of the steps, after the rate; None for none.
+        weight_decay_rate: λ ≥ 0, θ ← θ - λ θ in each step, not scaled by the rate.
+        eps: ε₁ ≥ 0, in units of g².
+        eps_scale: ε₂ ≥ 0, the least scale of a parameter.
+        mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
+            the parameters, a predicate of path and leaf, or a path regex.
+        axis_name: inside `shard_map`, the mesh axes over which the first axis is split.
+
+    State: `nu_row` (r), `nu_col` (c), from 0, 4 / n + 4 / m bytes per parameter of an
+    (m, n) matrix; `nu`, 4 bytes per parameter, for vectors; with momentum also `mu`.
+
+    Departs from the paper: nothing; from `optax.adafactor`: a rate of None is the
+    relative step (there, none), small matrices are factored, and of a tensor of more
+    axes the last two (there, the two largest).
+
+    Raises:
+        ValueError: an argument out of its range, or parameters missing in `update`.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear
+    memory cost", ICML 2018, Algorithms 4 to 6, arXiv:1804.04235.
+    """
+    direction = scale_by_adafactor(
+        min_dim_size_to_factor,
+        decay_rate,
+        multiply_by_parameter_scale=multiply_by_parameter_scale,
+        clipping_threshold=clipping_threshold,
+        eps=eps,
+        eps_scale=eps_scale,
+        axis_name=axis_name,
+    )
+    rate = LearningRate(relative_step if learning_rate is None else learning_rate)
+    decay: tuple[Rule, ...] = ()
+    if weight_decay_rate is not None:
+        decay = (IndependentWeightDecay(weight_decay_rate, mask),)
+    return chain(direction, rate, *_average(momentum), *decay)
+
+
+@alias
+def scale_by_came(
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    b3: Hyper = 0.9999,
+    eps: Hyper = 1e-30,
+    *,
+    eps_instability: Hyper = 1e-16,
+    clipping_threshold: Hyper = 1.0,
+    axis_name: Any = None,
+) -> Chain:
+    """CAME's direction: `came` without rate, sign and decay.
+
+    Args: as in `came`.
+
+    State: `mu`, and factors; a little over 4 bytes per parameter.
+
+    Reference: Luo et al., "CAME: confidence-guided adaptive memory efficient
+    optimization", ACL 2023, Algorithm 2, arXiv:2307.02047.
+    """
+    second = Factored(b2, eps=eps, axis_name=axis_name)
+    instability = Factored(
+        b3,
+        name="instability",
+        eps=eps_instability,
+        public="b3",
+        public_eps="eps_instability",
+        keep_whole=False,
+        axis_name=axis_name,
+    )
+    return chain(
+        Precondition(Identity(), by=Root(second, 0.0, public="eps_root")),
+        LimitRms(clipping_threshold, axis_name=axis_name),
+        Confidence(Ema(b1), instability),
+    )
+
+
+@alias
+def came(
+    learning_rate: Hyper,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    b3: Hyper = 0.9999,
+    eps: Hyper = 1e-30,
+    *,
+    eps_instability: Hyper = 1e-16,
+    clipping_threshold: Hyper = 1.0,
+    weight_decay: Hyper = 0.0,
+    mask: Any = None,
+    axis_name: Any = None,
+) -> Chain:
+    """CAME: Adafactor with a momentum that trusts itself where it foresees the update.
+
+        r, c ← averages of the rows and columns of g² + ε₁ (β₂)
+        u = g / sqrt(r cᵀ / mean(r)),    u ← u / max(1, RMS(u) / d)
+        m ← β₁ m + (1 - β₁) u
+        R, C ← averages of the rows and columns of (u - m)² + ε₂ (β₃)
+        θ ← θ - α (m / sqrt(R Cᵀ / mean(R)) + λ θ)
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter.
+        b1: β₁ in [0, 1), the decay of m.
+        b2: β₂ in [0, 1), the decay of the mean of g².
+        b3: β₃ in [0, 1), the decay of the instability.
+        eps: ε₁ ≥ 0, in units of g².
+        eps_instability: ε₂ ≥ 0, in units of u².
+        clipping_threshold: d > 0, the greatest RMS of u.
+        weight_decay: λ ≥ 0.
+        mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
+            the parameters, a predicate of path and leaf, or a path regex.
+        axis_name: inside `shard_map`, the mesh axes over which the first axis is split.
+
+    State: `mu` (m), 4 bytes per parameter; `nu_row`, `nu_col`, `instability_row`,
+    `instability_col`, one number for a row or column; `nu`, 4 bytes per parameter, for
+    vectors; all from 0.
+
+    Departs from the paper: the decay, and vectors, which keep v whole and step along m,
+    are the authors' code; the algorithm has matrices only.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Luo et al., "CAME: confidence-guided adaptive memory efficient
+    optimization", ACL 2023, Algorithm 2, arXiv:2307.02047.
+    """
+    direction = scale_by_came(
+        b1,
+        b2,
+        b3,
+        eps,
+        eps_instability=eps_instability,
+        clipping_threshold=clipping_threshold,
+        axis_name=axis_name,
+    )
+    decay = WeightDecay(weight_decay, mask)
+    return chain(direction, decay, LearningRate(learning_rate))

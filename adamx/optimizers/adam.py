@@ -1,0 +1,184 @@
+"""Adam and those that change nothing but its decay or its correction."""
+
+from typing import Any
+
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper
+from ..engine.keywords import alias
+from ..engine.rule import Rule
+from ..parts.bias_correction import Debiased, Rectified
+from ..parts.denominators import Eps, Precondition, Root
+from ..parts.learning_rate import LearningRate
+from ..parts.moments import Ema, square
+from ..parts.weight_decay import WeightDecay
+
+
+@alias
+def scale_by_adam(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) -> Rule:
+    """Adam's direction, `m̂ / (sqrt(v̂) + ε)`: `adam` without rate and sign.
+
+    Args:
+        b1: β₁ in [0, 1), the decay of the mean of the gradient.
+        b2: β₂ in [0, 1), the decay of the mean of its square.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind such as `HatEps(1e-8)`.
+
+    State: `mu`, `nu`; 8 bytes per parameter.
+
+    Reference: Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015,
+    Algorithm 1, arXiv:1412.6980.
+    """
+    moment = Debiased(Ema(b1))
+    return Precondition(moment, by=Root(Debiased(Ema(b2, square, "nu")), eps))
+
+
+@alias
+def adam(
+    learning_rate: Hyper = 1e-3,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    eps: Hyper | Eps = 1e-8,
+) -> Chain:
+    """Adam: a moving average of the gradient over the root of one of its square.
+
+        m ← β₁ m + (1 - β₁) g            m̂ = m / (1 - β₁ᵗ)
+        v ← β₂ v + (1 - β₂) g²           v̂ = v / (1 - β₂ᵗ)
+        θ ← θ - α m̂ / (sqrt(v̂) + ε)
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter: about the size of a step.
+        b1: β₁ in [0, 1), the decay of m, which gives the direction.
+        b2: β₂ in [0, 1), the decay of v, which gives the speed.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind: `HatEps(1e-8)` is the
+            efficient form of the paper's section 2, `RootEps` TensorFlow's.
+
+    State: `mu` (m), `nu` (v), from 0; 8 bytes per parameter, and the count.
+
+    Departs from the paper: nothing; 0 / 0 is 0 where ε is 0.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015,
+    Algorithm 1, arXiv:1412.6980.
+    """
+    return chain(scale_by_adam(b1, b2, eps), LearningRate(learning_rate))
+
+
+@alias
+def scale_by_adamw(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) -> Rule:
+    """AdamW's direction before decay and rate, which is Adam's: see `scale_by_adam`.
+
+    Reference: Loshchilov & Hutter, "Decoupled weight decay regularization", ICLR 2019,
+    Algorithm 2, arXiv:1711.05101.
+    """
+    return scale_by_adam(b1, b2, eps)
+
+
+@alias
+def adamw(
+    learning_rate: Hyper,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    eps: Hyper | Eps = 1e-8,
+    *,
+    weight_decay: Hyper = 1e-2,
+    mask: Any = None,
+) -> Chain:
+    """AdamW: Adam whose weight decay does not pass through the moments.
+
+        u = m̂ / (sqrt(v̂) + ε)            (m̂ and v̂ as in `adam`)
+        θ ← θ - α (u + λ θ)
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter.
+        b1: β₁ in [0, 1), the decay of the mean of the gradient.
+        b2: β₂ in [0, 1), the decay of the mean of its square.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind.
+        weight_decay: λ ≥ 0; a step removes the share α λ of a parameter.
+        mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
+            the parameters, a predicate of path and leaf, or a path regex.
+
+    State: `mu` (m), `nu` (v), from 0; 8 bytes per parameter, and the count.
+
+    Departs from the paper: its listing scales λθ by the schedule multiplier only, not
+    by α; here, as in torch and Optax, the decay per step is α λ. The paper's form is
+    `chain(scale_by_adamw(), LearningRate(α), IndependentWeightDecay(λ))`.
+
+    Raises:
+        ValueError: an argument out of its range, or parameters missing in `update`.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Loshchilov & Hutter, "Decoupled weight decay regularization", ICLR 2019,
+    Algorithm 2, arXiv:1711.05101.
+    """
+    direction = scale_by_adamw(b1, b2, eps)
+    return chain(
+        direction, WeightDecay(weight_decay, mask), LearningRate(learning_rate)
+    )
+
+
+@alias
+def scale_by_radam(
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    eps: Hyper | Eps = 1e-8,
+    *,
+    threshold: Hyper = 5.0,
+) -> Rule:
+    """RAdam's direction: `radam` without rate and sign.
+
+    Args:
+        b1: β₁ in [0, 1), the decay of the mean of the gradient.
+        b2: β₂ in [0, 1), the decay of the mean of its square.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind; `HatEps(1e-8)` is torch's.
+        threshold: see `radam`.
+
+    State: `mu`, `nu`; 8 bytes per parameter.
+
+    Reference: Liu et al., "On the variance of the adaptive learning rate and beyond",
+    ICLR 2020, Algorithm 2, arXiv:1908.03265.
+    """
+    root = Root(Debiased(Ema(b2, square, "nu")), eps)
+    return Precondition(Debiased(Ema(b1)), by=Rectified(root, threshold))
+
+
+@alias
+def radam(
+    learning_rate: Hyper,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    eps: Hyper | Eps = 1e-8,
+    *,
+    threshold: Hyper = 5.0,
+) -> Chain:
+    """RAdam: Adam that waits until the variance of its speed can be trusted.
+
+        ρ_∞ = 2 / (1 - β₂) - 1,    ρ_t = ρ_∞ - 2 t β₂ᵗ / (1 - β₂ᵗ)
+        ρ_t > threshold:  θ ← θ - α r_t m̂ / (sqrt(v̂) + ε),
+            r_t² = (ρ_t - 4)(ρ_t - 2) ρ_∞ / ((ρ_∞ - 4)(ρ_∞ - 2) ρ_t)
+        otherwise:        θ ← θ - α m̂
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter.
+        b1: β₁ in [0, 1), the decay of the mean of the gradient.
+        b2: β₂ in [0, 1), the decay of the mean of its square.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind; `HatEps(1e-8)` is torch's.
+        threshold: the length ρ_t from which the variance is trusted, at least 4. The
+            paper's listing says 4; the authors' code, torch and Optax say 5, the
+            default. At β₂ = .999 the two differ in step 5 only.
+
+    State: `mu` (m), `nu` (v), from 0; 8 bytes per parameter, and the count.
+
+    Departs from the paper: ε, which the listing leaves out; the default threshold. ρ_t
+    is computed in a form that does not cancel (`adamx.numerics.rho`).
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Liu et al., "On the variance of the adaptive learning rate and beyond",
+    ICLR 2020, Algorithm 2, arXiv:1908.03265.
+    """
+    direction = scale_by_radam(b1, b2, eps, threshold=threshold)
+    return chain(direction, LearningRate(learning_rate))

@@ -1,0 +1,103 @@
+"""Adam without ε: the angle of a moment and a root instead of their quotient."""
+
+from typing import Any
+
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper
+from ..engine.keywords import alias
+from ..engine.rule import Part, Rule, part
+from ..engine.state import Leaf, Slots
+from ..numerics.arithmetic import arctan2
+from ..parts.bias_correction import Debiased
+from ..parts.denominators import Root
+from ..parts.learning_rate import LearningRate
+from ..parts.moments import Ema, square
+from ..parts.weight_decay import decoupled
+
+
+class Angle(Rule):
+    """`a atan2(moment(g), b by(g))`: bounded by a π/2 and finite at 0, without ε.
+
+    Args:
+        moment: the rule above the line.
+        by: the denominator.
+        a: a > 0, which sets the length of a step.
+        b: b > 0, in which part of the quotient the arc tangent is straight.
+    """
+
+    moment: Part = part()
+    by: Part = part(kw_only=True)
+    a: Hyper = hyper.hyper(1.27, allowed=hyper.POSITIVE, kw_only=True)
+    b: Hyper = hyper.hyper(1.0, allowed=hyper.POSITIVE, kw_only=True)
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        m, slots = self.moment.apply(update, slots, leaf)
+        d, slots = self.by.apply(update, slots, leaf)
+        return self.a * arctan2(m, self.b * d), slots
+
+
+@alias
+def scale_by_adam_atan2(
+    b1: Hyper = 0.9, b2: Hyper = 0.99, *, a: Hyper = 1.27, b: Hyper = 1.0
+) -> Rule:
+    """The direction of Adam-atan2: `adam_atan2` without decay, rate and sign.
+
+    Args:
+        b1: β₁ in [0, 1), the decay of the mean of the gradient.
+        b2: β₂ in [0, 1), the decay of the mean of its square.
+        a: a > 0, the length of a step over that of Adam.
+        b: b > 0, the scale of the quotient in the arc tangent.
+
+    State: `mu`, `nu`; 8 bytes per parameter.
+
+    Reference: Everett et al., "Scaling exponents across parameterizations and
+    optimizers", ICML 2024, arXiv:2407.05872.
+    """
+    root = Root(Debiased(Ema(b2, square, "nu")), 0.0)
+    return Angle(Debiased(Ema(b1)), by=root, a=a, b=b)
+
+
+@alias
+def adam_atan2(
+    learning_rate: Hyper = 1e-3,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.99,
+    *,
+    a: Hyper = 1.27,
+    b: Hyper = 1.0,
+    weight_decay: Hyper = 0.0,
+    mask: Any = None,
+) -> Chain:
+    """Adam-atan2: Adam whose step does not depend on the scale of the gradient at all.
+
+        u = a atan2(m̂, b sqrt(v̂))            (m̂ and v̂ as in `adam`)
+        θ ← θ - α (u + λ θ)
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter.
+        b1: β₁ in [0, 1), the decay of the mean of the gradient.
+        b2: β₂ in [0, 1), the decay of the mean of its square.
+        a: a > 0; 1.27 = 4/π gives the step 1 where m̂ is sqrt(v̂).
+        b: b > 0, the scale of the quotient in the arc tangent.
+        weight_decay: λ ≥ 0; the number 0 adds no part.
+        mask: the leaves that decay, as in `adamw`.
+
+    State: `mu` (m, from 0), `nu` (v, from 0); 8 bytes per parameter, and the count.
+
+    Departs from the paper: the weight decay, as in AdamW; the defaults of β₂, a and b,
+    which are those of the code in use. atan2(0, 0) is 0.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Everett et al., "Scaling exponents across parameterizations and
+    optimizers", ICML 2024, arXiv:2407.05872.
+    """
+    direction = scale_by_adam_atan2(b1, b2, a=a, b=b)
+    return chain(direction, *decoupled(weight_decay, mask), LearningRate(learning_rate))

@@ -1,0 +1,169 @@
+"""AdaMax: the largest recent gradient in place of the root of its mean square."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper
+from ..engine.keywords import alias
+from ..engine.rule import Rule
+from ..engine.state import Leaf, Slot, Slots
+from ..numerics.arithmetic import lerp
+from ..parts.bias_correction import Debiased
+from ..parts.denominators import Eps, Precondition
+from ..parts.learning_rate import LearningRate
+from ..parts.moments import Ema
+from ..parts.weight_decay import WeightDecay
+
+
+class LargestRecent(Rule):
+    """The largest size of the gradient, fading: a denominator.
+
+        u ← max(β u, |g| + ε)
+
+    Args:
+        decay: β in [0, 1), what a step leaves of the past.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind, whose root is then |g|.
+        name: the slot that holds u, from zero.
+
+    Reference: Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015,
+    Algorithm 2, arXiv:1412.6980.
+    """
+
+    decay: Hyper = hyper.hyper(
+        allowed=hyper.FRACTION.but("It is what a step leaves of the largest gradient.")
+    )
+    eps: Hyper | Eps = hyper.hyper(
+        1e-8,
+        allowed=hyper.NON_NEGATIVE.but("It keeps the division finite; 1e-8 is usual."),
+        or_part=Eps,
+    )
+    name: str = hyper.option("nu")
+
+    @property
+    def public_names(self) -> dict[str, str]:
+        return {"decay": "b2"}
+
+    def slots(self) -> dict[str, Slot]:
+        return {self.name: Slot(signed=False)}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        if isinstance(self.eps, Eps):
+            size = self.eps.denominator(update * update, 1.0)
+        else:
+            size = jnp.abs(update) + self.eps
+        past = slots[self.name]
+        u = jnp.maximum(lerp(past, jnp.zeros_like(past), self.decay), size)
+        return u, slots | {self.name: u}
+
+
+@alias
+def scale_by_adamax(
+    b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8
+) -> Rule:
+    """AdaMax's direction, `m̂ / u`: `adamax` without rate and sign.
+
+    Args:
+        b1: β₁ in [0, 1), the decay of the mean of the gradient.
+        b2: β₂ in [0, 1), the decay of its largest size.
+        eps: ε ≥ 0 in units of the gradient, inside the maximum, or an eps kind.
+
+    State: `mu`, `nu`; 8 bytes per parameter.
+
+    Reference: Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015,
+    Algorithm 2, arXiv:1412.6980.
+    """
+    return Precondition(Debiased(Ema(b1)), by=LargestRecent(b2, eps))
+
+
+@alias
+def adamax(
+    learning_rate: Hyper,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    eps: Hyper | Eps = 1e-8,
+) -> Chain:
+    """AdaMax: Adam with the largest recent gradient below the line.
+
+        m ← β₁ m + (1 - β₁) g            m̂ = m / (1 - β₁ᵗ)
+        u ← max(β₂ u, |g| + ε)
+        θ ← θ - α m̂ / u
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter; the paper suggests 0.002.
+        b1: β₁ in [0, 1), the decay of m.
+        b2: β₂ in [0, 1), the decay of u, which needs no correction.
+        eps: ε ≥ 0 in units of the gradient, inside the maximum as in torch and Optax;
+            or an eps kind, such as `MaxEps(1e-8)` for max(|g|, ε).
+
+    State: `mu` (m), `nu` (u), both from zero; 8 bytes per parameter, and the count.
+
+    Departs from the paper: ε, which the paper does not have; `eps=0` is the paper's,
+    with 0 / 0 = 0.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015,
+    Algorithm 2, arXiv:1412.6980.
+    """
+    return chain(scale_by_adamax(b1, b2, eps), LearningRate(learning_rate))
+
+
+@alias
+def scale_by_adamaxw(
+    b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8
+) -> Rule:
+    """AdaMaxW's direction before decay and rate, AdaMax's: see `scale_by_adamax`.
+
+    Reference: Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015,
+    Algorithm 2, arXiv:1412.6980.
+    """
+    return scale_by_adamax(b1, b2, eps)
+
+
+@alias
+def adamaxw(
+    learning_rate: Hyper,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    eps: Hyper | Eps = 1e-8,
+    *,
+    weight_decay: Hyper = 1e-4,
+    mask: Any = None,
+) -> Chain:
+    """AdaMaxW: AdaMax with the decoupled weight decay of AdamW.
+
+        θ ← θ - α (m̂ / u + λ θ)            (m̂ and u as in `adamax`)
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter.
+        b1: β₁ in [0, 1), the decay of the mean of the gradient.
+        b2: β₂ in [0, 1), the decay of its largest size.
+        eps: ε ≥ 0 in units of the gradient, inside the maximum, or an eps kind.
+        weight_decay: λ ≥ 0; a step removes the share α λ of a parameter.
+        mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
+            the parameters, a predicate of path and leaf, or a path regex.
+
+    State: `mu` (m), `nu` (u), both from zero; 8 bytes per parameter, and the count.
+
+    Departs from the paper: ε and the decay, which the paper of AdaMax does not have.
+
+    Raises:
+        ValueError: an argument out of its range, or parameters missing in `update`.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Kingma & Ba, ICLR 2015, Algorithm 2, arXiv:1412.6980; the decay:
+    Loshchilov & Hutter, "Decoupled weight decay regularization", ICLR 2019, Algorithm
+    2, arXiv:1711.05101.
+    """
+    direction = scale_by_adamaxw(b1, b2, eps)
+    return chain(
+        direction, WeightDecay(weight_decay, mask), LearningRate(learning_rate)
+    )

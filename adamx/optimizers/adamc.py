@@ -1,0 +1,191 @@
+"""Adam with one correction changed: of the first moment (AdamD), of decay (AdamC)."""
+
+from typing import Any
+
+from jaxtyping import Array, Float
+
+from .. import errors as _checks
+from ..engine import hyperparams as hyper
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper
+from ..engine.keywords import alias
+from ..engine.masks import as_mask
+from ..engine.rule import Rule
+from ..engine.state import Leaf, Slots
+from ..parts.bias_correction import Debiased
+from ..parts.denominators import Eps, Precondition, Root
+from ..parts.learning_rate import LearningRate
+from ..parts.moments import Ema, square
+from ..parts.weight_decay import WeightDecay
+
+
+@alias
+def scale_by_adamd(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) -> Rule:
+    """AdamD's direction, `m / (sqrt(v̂) + ε)`: `adamd` without rate and sign.
+
+    Args:
+        b1: β₁ in [0, 1), the decay of the mean of the gradient, not corrected.
+        b2: β₂ in [0, 1), the decay of the mean of its square.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind.
+
+    State: `mu`, `nu`; 8 bytes per parameter.
+
+    Reference: St John, "AdamD: improved bias-correction in Adam", 2021,
+    arXiv:2110.10828.
+    """
+    return Precondition(Ema(b1), by=Root(Debiased(Ema(b2, square, "nu")), eps))
+
+
+@alias
+def adamd(
+    learning_rate: Hyper = 1e-3,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    eps: Hyper | Eps = 1e-8,
+) -> Chain:
+    """AdamD: Adam without the correction of the mean, a warm-up of its own.
+
+        m ← β₁ m + (1 - β₁) g
+        v ← β₂ v + (1 - β₂) g²            v̂ = v / (1 - β₂ᵗ)
+        θ ← θ - α m / (sqrt(v̂) + ε)
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter: the first step is (1 - β₁) α.
+        b1: β₁ in [0, 1), the decay of m.
+        b2: β₂ in [0, 1), the decay of v.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind: with `HatEps(1e-8)` it is
+            the paper's efficient form, the rate times sqrt(1 - β₂ᵗ).
+
+    State: `mu` (m), `nu` (v), both from zero; 8 bytes per parameter, and the count.
+
+    Departs from the paper: nothing.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: St John, "AdamD: improved bias-correction in Adam", 2021,
+    arXiv:2110.10828.
+    """
+    return chain(scale_by_adamd(b1, b2, eps), LearningRate(learning_rate))
+
+
+class CorrectedDecay(Rule):
+    """`u ← -γ (u + (γ / γ_max) λ θ)`: the rate with AdamC's decay.
+
+    Args:
+        learning_rate: γ ≥ 0.
+        weight_decay: λ ≥ 0.
+        max_learning_rate: γ_max > 0, the largest that γ will be.
+        mask: the leaves that decay, as in `WeightDecay`.
+        normalized: of these, the leaves whose decay is corrected; the others have
+            AdamW's, `-γ (u + λ θ)`. None for all.
+
+    Reference: Defazio, "Why gradients rapidly increase near the end of training", 2025,
+    the AdamC algorithm, arXiv:2506.02285.
+    """
+
+    learning_rate: Hyper = hyper.hyper(
+        allowed=hyper.NON_NEGATIVE.but("It is the length of a step.")
+    )
+    weight_decay: Hyper = hyper.hyper(
+        allowed=hyper.NON_NEGATIVE.but("It pulls the parameters towards zero.")
+    )
+    max_learning_rate: Hyper = hyper.hyper(
+        allowed=hyper.POSITIVE.but("It is the largest rate of the schedule.")
+    )
+    mask: Any = None
+    normalized: Any = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("mask", "normalized"):
+            mask = as_mask("CorrectedDecay", getattr(self, name))
+            object.__setattr__(self, name, mask)
+
+    def reads_param(self) -> bool:
+        return True
+
+    def descends(self) -> bool:
+        return True
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        rate, decay = self.learning_rate, self.weight_decay
+        if leaf.selects(self.normalized):
+            decay = decay * (rate / self.max_learning_rate)
+        if leaf.selects(self.mask):
+            update = update + decay * leaf.param
+        return -rate * update, slots
+
+
+@alias
+def scale_by_adamc(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) -> Rule:
+    """AdamC's direction before decay and rate, Adam's: see `scale_by_adam`.
+
+    Reference: Defazio, "Why gradients rapidly increase near the end of training", 2025,
+    the AdamC algorithm, arXiv:2506.02285.
+    """
+    moment = Debiased(Ema(b1))
+    return Precondition(moment, by=Root(Debiased(Ema(b2, square, "nu")), eps))
+
+
+@alias
+def adamc(
+    learning_rate: Hyper,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    eps: Hyper | Eps = 1e-8,
+    *,
+    weight_decay: Hyper = 1e-2,
+    mask: Any = None,
+    max_learning_rate: Hyper | None = None,
+    normalized: Any = None,
+) -> Chain:
+    """AdamC: AdamW whose decay falls with the square of a falling rate.
+
+        u = m̂ / (sqrt(v̂) + ε)                (m̂ and v̂ as in `adam`)
+        θ ← θ - γ u - (γ² / γ_max) λ θ        normalised layers
+        θ ← θ - γ u - γ λ θ                   the others, as `adamw`
+
+    Args:
+        learning_rate: γ ≥ 0, in units of the parameter.
+        b1: β₁ in [0, 1), the decay of the mean of the gradient.
+        b2: β₂ in [0, 1), the decay of the mean of its square.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind.
+        weight_decay: λ ≥ 0.
+        mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
+            the parameters, a predicate of path and leaf, or a path regex.
+        max_learning_rate: γ_max > 0, the largest rate of the schedule. None for a rate
+            that stays, which is its own largest: AdamC is then AdamW.
+        normalized: the leaves that a normalisation follows, whose decay is corrected,
+            given like `mask`; None for all.
+
+    State: `mu` (m), `nu` (v), both from zero; 8 bytes per parameter, and the count.
+
+    Departs from the paper: nothing.
+
+    Raises:
+        ValueError: an argument out of its range, a scheduled rate without
+            `max_learning_rate`, or parameters missing in `update`.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Defazio, "Why gradients rapidly increase near the end of training", 2025,
+    the AdamC algorithm, arXiv:2506.02285.
+    """
+    direction = scale_by_adamc(b1, b2, eps)
+    if max_learning_rate is not None:
+        rate = CorrectedDecay(
+            learning_rate, weight_decay, max_learning_rate, mask, normalized
+        )
+        return chain(direction, rate)
+    if callable(learning_rate):
+        raise _checks.AdamxError(
+            "adamc: a scheduled learning rate must come with `max_learning_rate`, got "
+            "None. It is the largest rate of the schedule, by which the decay is "
+            "measured; pass for example the peak value."
+        )
+    return chain(
+        direction, WeightDecay(weight_decay, mask), LearningRate(learning_rate)
+    )

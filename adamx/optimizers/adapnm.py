@@ -1,0 +1,124 @@
+"""AdaPNM: the noise of the gradient made larger by two averages of opposite sign."""
+
+from typing import Any
+
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper
+from ..engine.keywords import alias
+from ..engine.rule import Rule
+from ..engine.state import Leaf, Slot, Slots
+from ..largest import Largest
+from ..numerics.arithmetic import lerp
+from ..parts.bias_correction import Debiased
+from ..parts.denominators import Eps, Precondition, Root
+from ..parts.learning_rate import LearningRate
+from ..parts.moments import Ema, square
+from ..parts.weight_decay import decoupled
+
+
+class PositiveNegative(Rule):
+    """Two averages in turn, one added and one taken away: AdaPNM's first moment.
+
+        m_t = β² m_{t-2} + (1 - β²) g_t
+        returns ((1 + β₃) m_t - β₃ m_{t-1}) / sqrt((1 + β₃)² + β₃²)
+
+    Args:
+        decay: β in [0, 1).
+        balance: β₃ ≥ 0, how much the older average is taken away; 0 leaves it out.
+        name: the slot of m_t; m_{t-1} is in `<name>_before`. Both start at zero.
+    """
+
+    decay: Hyper = hyper.hyper(
+        allowed=hyper.FRACTION.but("Its square is the weight of the past.")
+    )
+    balance: Hyper = hyper.hyper(
+        1.0, allowed=hyper.NON_NEGATIVE.but("It weighs the older average.")
+    )
+    name: str = hyper.option("mu")
+
+    @property
+    def public_names(self) -> dict[str, str]:
+        return {"decay": "b1", "balance": "b3"}
+
+    def slots(self) -> dict[str, Slot]:
+        return {self.name: Slot(), f"{self.name}_before": Slot()}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        before, b3 = slots[self.name], self.balance
+        m = lerp(slots[f"{self.name}_before"], update, self.decay * self.decay)
+        size = ((1 + b3) ** 2 + b3**2) ** 0.5
+        u = ((1 + b3) * m - b3 * before) / size
+        return u, slots | {self.name: m, f"{self.name}_before": before}
+
+
+@alias
+def scale_by_adapnm(
+    b1: Hyper = 0.9, b2: Hyper = 0.999, b3: Hyper = 1.0, eps: Hyper | Eps = 1e-8
+) -> Rule:
+    """AdaPNM's direction: `adapnm` without decay, rate and sign.
+
+    Args:
+        b1: β₁ in [0, 1); its square is the decay of the two averages.
+        b2: β₂ in [0, 1), the decay of the mean of the square.
+        b3: β₃ ≥ 0, how much the older average is taken away.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind.
+
+    State: `mu`, `mu_before`, `nu`, `nu_max`; 16 bytes per parameter.
+
+    Reference: Xie et al., "Positive-negative momentum: manipulating stochastic gradient
+    noise to improve generalization", ICML 2021, AdaPNM, arXiv:2103.17182.
+    """
+    root = Root(Debiased(Largest(Ema(b2, square, "nu"))), eps)
+    return Precondition(Debiased(PositiveNegative(b1, b3)), by=root)
+
+
+@alias
+def adapnm(
+    learning_rate: Hyper = 1e-3,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    b3: Hyper = 1.0,
+    eps: Hyper | Eps = 1e-8,
+    *,
+    weight_decay: Hyper = 0.0,
+    mask: Any = None,
+) -> Chain:
+    """AdaPNM: AMSGrad with more of the gradient's noise, at the same mean.
+
+        m_t = β₁² m_{t-2} + (1 - β₁²) g_t
+        m̂ = ((1 + β₃) m_t - β₃ m_{t-1}) / (1 - β₁ᵗ)
+        v̂ = max(v_1, …, v_t) / (1 - β₂ᵗ)            (v as in `adam`)
+        θ ← θ - α m̂ / sqrt((1 + β₃)² + β₃²) / (sqrt(v̂) + ε) - α λ θ
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter.
+        b1: β₁ in [0, 1); its square is the decay of the two averages, each of every
+            other gradient.
+        b2: β₂ in [0, 1), the decay of v.
+        b3: β₃ ≥ 0, the paper's β₀: how much the older average is taken away.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind.
+        weight_decay: λ ≥ 0, decoupled.
+        mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
+            the parameters, a predicate of path and leaf, or a path regex.
+
+    State: `mu` (m_t), `mu_before` (m_{t-1}), `nu` (v), `nu_max`, all from zero; 16
+    bytes per parameter, and the count.
+
+    Departs from the paper: it is the authors' code. 1 - β₁ᵗ is exact for neither of the
+    two averages; it is what both are divided by.
+
+    Raises:
+        ValueError: an argument out of its range, or parameters missing in `update`.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Xie et al., "Positive-negative momentum: manipulating stochastic gradient
+    noise to improve generalization", ICML 2021, AdaPNM, arXiv:2103.17182.
+    """
+    direction = scale_by_adapnm(b1, b2, b3, eps)
+    decay = decoupled(weight_decay, mask)
+    return chain(direction, *decay, LearningRate(learning_rate))

@@ -1,0 +1,257 @@
+"""Adam with a fast and a slow memory of the gradient: AdEMAMix, and simplified."""
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper
+from ..engine.keywords import alias
+from ..engine.rule import Part, Rule, part
+from ..engine.state import Leaf, Slot, Slots
+from ..numerics.arithmetic import one_minus_power
+from ..parts.bias_correction import Debiased
+from ..parts.denominators import Eps, Precondition, Root
+from ..parts.learning_rate import LearningRate
+from ..parts.moments import Ema, square
+from ..parts.weight_decay import decoupled
+
+_SHARE = hyper.NON_NEGATIVE.but("It weighs one memory against the other.")
+
+
+def alpha_warmup(alpha: float, warmup: int) -> Any:
+    """AdEMAMix's α: from 0 to `alpha` in a straight line over `warmup` steps.
+
+    As a value: `adamx.schedule(adamx.alpha_warmup, alpha=5.0, warmup=10_000)`.
+    """
+    return lambda count: jnp.minimum((count + 1.0) * (alpha / warmup), alpha)
+
+
+def b3_warmup(b3: float, warmup: int, b_start: float = 0.9) -> Any:
+    """AdEMAMix's β₃: the half-life of the average grows in a straight line.
+
+        log β(t) = log β_start log β₃ / ((1 - t/T) log β₃ + (t/T) log β_start)
+
+    As a value: `adamx.schedule(adamx.b3_warmup, b3=0.9999, warmup=10_000)`. Also the
+    warm-up of β₁ in Simplified-AdEMAMix.
+    """
+    start, end = math.log(b_start), math.log(b3)
+
+    def schedule(count: Any) -> Any:
+        share = jnp.minimum((count + 1.0) / warmup, 1)
+        log_b = start * end / ((1 - share) * end + share * start)
+        return jnp.minimum(jnp.exp(log_b), b3)
+
+    return schedule
+
+
+class Mixed(Rule):
+    """`fast(g) + α slow(g)`: two memories of one gradient.
+
+    Args:
+        fast: a moment, such as `Debiased(Ema(0.9))`.
+        slow: a longer one, such as `Ema(0.9999, name="mu_slow")`.
+        alpha: α ≥ 0, the weight of the slow one.
+    """
+
+    fast: Part = part()
+    slow: Part = part()
+    alpha: Hyper = hyper.hyper(allowed=_SHARE)
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        m1, slots = self.fast.apply(update, slots, leaf)
+        m2, slots = self.slow.apply(update, slots, leaf)
+        return m1 + self.alpha * m2, slots
+
+
+class Accumulated(Rule):
+    """`m + α g` with a sum that forgets, `m ← β m + g`.
+
+    Args:
+        b1: β in [0, 1), the weight of the past.
+        alpha: α ≥ 0, the weight of the present gradient besides its place in m.
+        bias_correction1: divide by the weights in m, 1 + β + β² + …
+    """
+
+    b1: Hyper = hyper.hyper(allowed=hyper.FRACTION)
+    alpha: Hyper = hyper.hyper(0.0, allowed=_SHARE)
+    bias_correction1: bool = False
+
+    def _weight_after(self, count: Array) -> Array:
+        b1: Any = self.b1(count) if callable(self.b1) else self.b1
+        return one_minus_power(b1, count) / (1 - b1)
+
+    def slots(self) -> dict[str, Slot]:
+        slots = {"mu": Slot()}
+        if self.bias_correction1:
+            slots["mu_weight"] = Slot(
+                shared=True, signed=False, from_count=self._weight_after
+            )
+        return slots
+
+    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+        if not self.bias_correction1:
+            return {}
+        return {"mu_weight": self.b1 * kept["mu_weight"] + 1}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        m = self.b1 * slots["mu"] + update
+        mixed = m + self.alpha * update
+        if self.bias_correction1:
+            mixed = mixed / leaf.shared["mu_weight"]
+        return mixed, slots | {"mu": m}
+
+
+@alias
+def scale_by_ademamix(
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    b3: Hyper = 0.9999,
+    alpha: Hyper = 5.0,
+    eps: Hyper | Eps = 1e-8,
+) -> Rule:
+    """AdEMAMix's direction: `ademamix` without decay, rate and sign.
+
+    Args:
+        b1: β₁ in [0, 1), the decay of the fast mean of the gradient.
+        b2: β₂ in [0, 1), the decay of the mean of its square.
+        b3: β₃ in [0, 1), the decay of the slow mean of the gradient.
+        alpha: α ≥ 0, the weight of the slow mean.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind.
+
+    State: `mu`, `mu_slow`, `nu`; 12 bytes per parameter.
+
+    Reference: Pagliardini, Ablin & Grangier, "The AdEMAMix optimizer: better, faster,
+    older", ICLR 2025, Algorithm 1, arXiv:2409.03137.
+    """
+    slow = Ema(b3, name="mu_slow", public="b3")
+    mixed = Mixed(Debiased(Ema(b1)), slow, alpha)
+    return Precondition(mixed, by=Root(Debiased(Ema(b2, square, "nu")), eps))
+
+
+@alias
+def ademamix(
+    learning_rate: Hyper,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    b3: Hyper = 0.9999,
+    alpha: Hyper = 5.0,
+    eps: Hyper | Eps = 1e-8,
+    *,
+    weight_decay: Hyper = 0.0,
+    mask: Any = None,
+) -> Chain:
+    """AdEMAMix: Adam with a second, much slower average of the gradient beside it.
+
+        m₁ ← β₁ m₁ + (1 - β₁) g                 m̂₁ = m₁ / (1 - β₁ᵗ)
+        m₂ ← β₃ m₂ + (1 - β₃) g                 (not corrected)
+        v ← β₂ v + (1 - β₂) g²                  v̂ = v / (1 - β₂ᵗ)
+        θ ← θ - η ((m̂₁ + α m₂) / (sqrt(v̂) + ε) + λ θ)
+
+    Args:
+        learning_rate: η ≥ 0, in units of the parameter.
+        b1: β₁ in [0, 1), the decay of the fast mean of the gradient.
+        b2: β₂ in [0, 1), the decay of the mean of its square.
+        b3: β₃ in [0, 1), the decay of the slow mean; the paper warms it up:
+            `schedule(b3_warmup, b3=0.9999, warmup=steps)`.
+        alpha: α ≥ 0, the weight of the slow mean; the paper warms it up:
+            `schedule(alpha_warmup, alpha=5.0, warmup=steps)`.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind.
+        weight_decay: λ ≥ 0; the number 0 adds no part.
+        mask: the leaves that decay, as in `adamw`.
+
+    State: `mu` (m₁), `mu_slow` (m₂), `nu` (v), all from 0; 12 bytes per parameter, and
+    the count.
+
+    Departs from the paper: nothing; constants are the default, as in Optax.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Pagliardini, Ablin & Grangier, "The AdEMAMix optimizer: better, faster,
+    older", ICLR 2025, Algorithm 1, arXiv:2409.03137.
+    """
+    direction = scale_by_ademamix(b1, b2, b3, alpha, eps)
+    return chain(direction, *decoupled(weight_decay, mask), LearningRate(learning_rate))
+
+
+@alias
+def scale_by_simplified_ademamix(
+    b1: Hyper = 0.99,
+    b2: Hyper = 0.95,
+    alpha: Hyper = 0.0,
+    eps: Hyper | Eps = 1e-8,
+    *,
+    bias_correction1: bool = False,
+) -> Rule:
+    """The direction of Simplified-AdEMAMix, without decay, rate and sign.
+
+    Args:
+        b1: β₁ in [0, 1), the weight of the past in the sum of gradients.
+        b2: β₂ in [0, 1), the decay of the mean of the square.
+        alpha: α ≥ 0, the weight of the present gradient.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind.
+        bias_correction1: see `simplified_ademamix`.
+
+    State: `mu`, `nu`; 8 bytes per parameter.
+
+    Reference: Morwani et al., "Connections between schedule-free optimizers, AdEMAMix,
+    and accelerated SGD variants", 2025, arXiv:2502.02431.
+    """
+    mixed = Accumulated(b1, alpha, bias_correction1)
+    return Precondition(mixed, by=Root(Debiased(Ema(b2, square, "nu")), eps))
+
+
+@alias
+def simplified_ademamix(
+    learning_rate: Hyper,
+    b1: Hyper = 0.99,
+    b2: Hyper = 0.95,
+    alpha: Hyper = 0.0,
+    eps: Hyper | Eps = 1e-8,
+    *,
+    bias_correction1: bool = False,
+    weight_decay: Hyper = 0.0,
+    mask: Any = None,
+) -> Chain:
+    """Simplified AdEMAMix: one memory, and the present gradient counted extra.
+
+        m ← β₁ m + g                            (a sum, not a mean)
+        v ← β₂ v + (1 - β₂) g²                  v̂ = v / (1 - β₂ᵗ)
+        θ ← θ - η ((m + α g) / (sqrt(v̂) + ε) + λ θ)
+
+    Args:
+        learning_rate: η ≥ 0, in units of the parameter: 1 - β₁ times Adam's.
+        b1: β₁ in [0, 1), the weight of the past; the authors' code warms it up:
+            `schedule(b3_warmup, b3=0.99, warmup=steps)`.
+        b2: β₂ in [0, 1), the decay of the mean of the square.
+        alpha: α ≥ 0, the weight of the present gradient.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind.
+        bias_correction1: divide m + α g by the sum of the weights in m (an option of
+            the authors' code).
+        weight_decay: λ ≥ 0; the number 0 adds no part.
+        mask: the leaves that decay, as in `adamw`.
+
+    State: `mu` (m, from 0), `nu` (v, from 0); 8 bytes per parameter, and the count.
+
+    Departs from the paper: nothing.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Morwani et al., "Connections between schedule-free optimizers, AdEMAMix,
+    and accelerated SGD variants", 2025, arXiv:2502.02431.
+    """
+    direction = scale_by_simplified_ademamix(
+        b1, b2, alpha, eps, bias_correction1=bias_correction1
+    )
+    return chain(direction, *decoupled(weight_decay, mask), LearningRate(learning_rate))

@@ -1,0 +1,206 @@
+"""Adam in another order: divided before it is averaged, or by what came before."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper
+from ..engine.keywords import alias
+from ..engine.rule import Part, Rule, part
+from ..engine.state import Leaf, Slots
+from ..numerics.arithmetic import safe_divide
+from ..parts.bias_correction import Debiased
+from ..parts.clipping import Clip
+from ..parts.denominators import Eps, MaxEps, Precondition, Root
+from ..parts.learning_rate import LearningRate
+from ..parts.moments import Ema, Identity, square
+from ..parts.weight_decay import decoupled
+from ..starts import FromFirst
+
+
+class ByPast(Rule):
+    """The gradient divided by the root of the squares of the steps before.
+
+        first step:  0
+        then:        g / max(sqrt(v), ε),    and only then  v takes in g²
+
+    Args:
+        moment: the rule that keeps v, such as `FromFirst(Ema(0.9999, square, "nu"))`.
+        eps: ε ≥ 0 in units of the gradient, the least denominator, or an eps kind.
+    """
+
+    moment: Part = part()
+    eps: Hyper | Eps = hyper.hyper(1e-6, allowed=hyper.NON_NEGATIVE, or_part=Eps)
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        eps = self.eps if isinstance(self.eps, Eps) else MaxEps(self.eps)
+        first = leaf.count == 1
+        # at the first step there is no v yet: 1 keeps the branch not taken finite
+        v = jnp.where(first, 1, slots[self.moment.name])
+        normed = safe_divide(update, eps.denominator(v, 1.0))
+        _, slots = self.moment.apply(update, slots, leaf)
+        return jnp.where(first, 0, normed), slots
+
+
+def fourth_root(steps: Any) -> Any:
+    """`t ** 0.25`: ADOPT's bound after t steps, the authors' default."""
+    return steps**0.25
+
+
+class AfterTheFirst(Rule):
+    """`part` from the second step on.
+
+    Args:
+        part: a rule without memory.
+    """
+
+    part: Part = part()
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        changed, slots = self.part.apply(update, slots, leaf)
+        return jnp.where(leaf.count == 1, update, changed), slots
+
+
+@alias
+def scale_by_adopt(
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.9999,
+    eps: Hyper | Eps = 1e-6,
+    *,
+    use_clipping: bool = True,
+    clip_value_fn: Hyper = fourth_root,
+) -> Chain:
+    """ADOPT's direction: `adopt` without decay, rate and sign.
+
+    Args:
+        b1: β₁ in [0, 1), the decay of the mean of the normalised gradient.
+        b2: β₂ in [0, 1), the decay of the mean of the square.
+        eps: ε ≥ 0 in units of the gradient, the least denominator, or an eps kind.
+        use_clipping: bound the normalised gradient.
+        clip_value_fn: the bound, most often a function of the steps taken.
+
+    State: `nu`, `mu`; 8 bytes per parameter.
+
+    Reference: Taniguchi et al., "ADOPT: modified Adam can converge with any β₂ with the
+    optimal rate", NeurIPS 2024, Algorithm 2, arXiv:2411.02853.
+    """
+    normalised = ByPast(FromFirst(Ema(b2, square, "nu")), eps)
+    clip = (Clip(clip_value_fn),) if use_clipping else ()
+    return chain(normalised, *clip, Ema(b1))
+
+
+@alias
+def adopt(
+    learning_rate: Hyper,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.9999,
+    eps: Hyper | Eps = 1e-6,
+    *,
+    use_clipping: bool = True,
+    clip_value_fn: Hyper = fourth_root,
+    weight_decay: Hyper = 0.0,
+    mask: Any = None,
+) -> Chain:
+    """ADOPT: each gradient is divided by the squares of the steps before it.
+
+        first step:  v ← g², and nothing moves
+        then:        m ← β₁ m + (1 - β₁) clip(g / max(sqrt(v), ε), ±t^¼)
+                     θ ← θ - α (m + λ θ)
+                     v ← β₂ v + (1 - β₂) g²
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter.
+        b1: β₁ in [0, 1), the decay of the mean of the normalised gradient.
+        b2: β₂ in [0, 1), the decay of the mean of the square.
+        eps: ε ≥ 0 in units of the gradient, the least denominator, or an eps kind.
+        use_clipping: bound the normalised gradient; without it the algorithm is the
+            paper's first, unclipped one.
+        clip_value_fn: the bound, a schedule of the steps taken t (from 0).
+        weight_decay: λ ≥ 0, from the second step on; the number 0 adds no part.
+        mask: the leaves that decay, as in `adamw`.
+
+    State: `nu` (v, which the first step sets to g²), `mu` (m, from 0); 8 bytes per
+    parameter, and the count.
+
+    Departs from the paper: the weight decay, decoupled as in the authors' code. The
+    first version of the paper has m start at the first normalised gradient.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Taniguchi et al., "ADOPT: modified Adam can converge with any β₂ with the
+    optimal rate", NeurIPS 2024, Algorithm 2, arXiv:2411.02853.
+    """
+    direction = scale_by_adopt(
+        b1, b2, eps, use_clipping=use_clipping, clip_value_fn=clip_value_fn
+    )
+    decay = map(AfterTheFirst, decoupled(weight_decay, mask))
+    return chain(direction, *decay, LearningRate(learning_rate))
+
+
+@alias
+def scale_by_laprop(
+    b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-15
+) -> Chain:
+    """LaProp's direction: `laprop` without decay, rate and sign.
+
+    Args:
+        b1: μ in [0, 1), the decay of the mean of the normalised gradient.
+        b2: ν in [0, 1), the decay of the mean of the square.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind.
+
+    State: `nu`, `mu`; 8 bytes per parameter.
+
+    Reference: Ziyin, Wang & Ueda, "LaProp: separating momentum and adaptivity in Adam",
+    2020, Algorithm 1, arXiv:2002.04839.
+    """
+    root = Root(Debiased(Ema(b2, square, "nu")), eps)
+    return chain(Precondition(Identity(), by=root), Debiased(Ema(b1)))
+
+
+@alias
+def laprop(
+    learning_rate: Hyper = 4e-4,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    eps: Hyper | Eps = 1e-15,
+    *,
+    weight_decay: Hyper = 0.0,
+    mask: Any = None,
+) -> Chain:
+    """LaProp: first divided, then averaged, so that β₁ may be larger than β₂.
+
+        v ← ν v + (1 - ν) g²                              v̂ = v / (1 - νᵗ)
+        m ← μ m + (1 - μ) g / (sqrt(v̂) + ε)               m̂ = m / (1 - μᵗ)
+        θ ← θ - α (m̂ + λ θ)
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter.
+        b1: μ in [0, 1), the decay of the mean of the normalised gradient.
+        b2: ν in [0, 1), the decay of the mean of the square.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind.
+        weight_decay: λ ≥ 0; the number 0 adds no part.
+        mask: the leaves that decay, as in `adamw`.
+
+    State: `nu` (v, from 0), `mu` (m, from 0); 8 bytes per parameter, and the count.
+
+    Departs from the paper: the weight decay, as in AdamW. The authors' code has the
+    rate inside the average, which differs while the rate changes.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Ziyin, Wang & Ueda, "LaProp: separating momentum and adaptivity in Adam",
+    2020, Algorithm 1, arXiv:2002.04839.
+    """
+    decay = decoupled(weight_decay, mask)
+    return chain(scale_by_laprop(b1, b2, eps), *decay, LearningRate(learning_rate))

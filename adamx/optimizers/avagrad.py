@@ -1,0 +1,149 @@
+"""AvaGrad: rates from the steps before, normalised over the whole model."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper
+from ..engine.keywords import alias
+from ..engine.rule import Part, Rule, part
+from ..engine.state import Leaf, Slots
+from ..numerics.arithmetic import safe_divide, safe_sqrt
+from ..parts.denominators import AddEps, Eps
+from ..parts.learning_rate import LearningRate
+from ..parts.moments import Ema, square
+
+
+class PastRates(Rule):
+    """`η / |η|_rms · m`: rates from the squares of the steps before, of mean size 1.
+
+        η = 1 / (sqrt(v) + ε),    and only then  v takes in g²
+        |η|_rms² = the mean of η² over all parameters
+
+    Args:
+        moment: m, such as `Ema(0.9)`.
+        square: the rule that keeps v, such as `Ema(0.999, square, "nu")`.
+        eps: ε > 0 in units of the gradient, or an eps kind. With 0, an element that has
+            seen no gradient has the rate 0.
+        axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
+
+    Reference: Savarese et al., "Domain-independent dominance of adaptive methods", CVPR
+    2021, Algorithm 2, arXiv:1912.01823.
+    """
+
+    moment: Part = part()
+    square: Part = part()
+    eps: Hyper | Eps = hyper.hyper(
+        0.1,
+        allowed=hyper.NON_NEGATIVE.but("It bounds the rates; 0.1 is usual."),
+        or_part=Eps,
+    )
+    axis_name: Any = hyper.option(None)
+
+    def reach(self) -> str:
+        return "global"
+
+    def _rates(self, slots: Slots) -> Float[Array, "..."]:
+        eps = self.eps if isinstance(self.eps, Eps) else AddEps(self.eps)
+        d = eps.denominator(slots[self.square.name], 1.0)
+        none = d == 0
+        return jnp.where(none, 0, 1 / jnp.where(none, 1, d))
+
+    def measure(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> dict[str, Array]:
+        eta = self._rates(slots)
+        return {
+            "rate_squares": jnp.sum(eta * eta),
+            "rate_count": jnp.asarray(eta.size, eta.dtype),
+        }
+
+    def total(
+        self, totals: dict[str, Array], known: dict[str, Array]
+    ) -> dict[str, Array]:
+        nothing = jnp.zeros(())
+        squares = totals.get("rate_squares", nothing)
+        count = totals.get("rate_count", nothing)
+        if self.axis_name is not None:
+            squares, count = jax.lax.psum((squares, count), self.axis_name)
+        return {"rate_rms": safe_sqrt(safe_divide(squares, count))}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        eta = safe_divide(self._rates(slots), leaf.shared["rate_rms"])
+        m, slots = self.moment.apply(update, slots, leaf)
+        _, slots = self.square.apply(update, slots, leaf)
+        return eta * m, slots
+
+
+@alias
+def scale_by_avagrad(
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    eps: Hyper | Eps = 0.1,
+    *,
+    axis_name: Any = None,
+) -> Rule:
+    """AvaGrad's direction: `avagrad` without rate and sign.
+
+    Args:
+        b1: β₁ in [0, 1), the decay of the mean of the gradient.
+        b2: β₂ in [0, 1), the decay of the mean of its square.
+        eps: ε > 0 in units of the gradient, or an eps kind.
+        axis_name: see `avagrad`.
+
+    State: `mu`, `nu`; 8 bytes per parameter.
+
+    Reference: Savarese et al., "Domain-independent dominance of adaptive methods", CVPR
+    2021, Algorithm 2, arXiv:1912.01823.
+    """
+    return PastRates(Ema(b1), Ema(b2, square, "nu"), eps, axis_name=axis_name)
+
+
+@alias
+def avagrad(
+    learning_rate: Hyper = 0.1,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    eps: Hyper | Eps = 0.1,
+    *,
+    axis_name: Any = None,
+) -> Chain:
+    """AvaGrad: Adam's rates of the step before, normalised over the whole model.
+
+        m ← β₁ m + (1 - β₁) g
+        η = 1 / (sqrt(v) + ε)
+        θ ← θ - α η / |η|_rms m,    |η|_rms² = the mean of η² over all parameters
+        v ← β₂ v + (1 - β₂) g²
+
+    Args:
+        learning_rate: α ≥ 0, in units of parameter per gradient: the rates have a mean
+            size of 1, so that it is of the size of that of SGD, whatever ε is.
+        b1: β₁ in [0, 1), the decay of m.
+        b2: β₂ in [0, 1), the decay of v.
+        eps: ε > 0 in units of the gradient, or an eps kind: a large one is SGD with
+            momentum, a small one adapts as Adam.
+        axis_name: inside `shard_map`, the mesh axes over which the leaves are split, so
+            that the mean is that of the whole model.
+
+    State: `mu` (m), `nu` (v), both from zero; 8 bytes per parameter, and the count. It
+    needs the whole tree: the mean is over all of its leaves.
+
+    Departs from the paper: nothing; the first step is α m. The authors' code, which
+    corrects both averages, skips the first step and normalises by the η of one step
+    before, is not offered.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Savarese et al., "Domain-independent dominance of adaptive methods", CVPR
+    2021, Algorithm 2, arXiv:1912.01823.
+    """
+    direction = scale_by_avagrad(b1, b2, eps, axis_name=axis_name)
+    return chain(direction, LearningRate(learning_rate))

@@ -1,0 +1,147 @@
+"""Steps of one size: the sign of an average."""
+
+from typing import Any
+
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper
+from ..engine.keywords import alias
+from ..engine.rule import Rule
+from ..engine.state import Leaf, Slot, Slots
+from ..numerics.arithmetic import lerp
+from ..parts.directions import Sign
+from ..parts.learning_rate import LearningRate
+from ..parts.moments import Ema
+from ..parts.weight_decay import WeightDecay, decoupled
+
+
+class TwoSpeeds(Rule):
+    """A slow average that is read with the present gradient weighted more.
+
+        returns  β₁ m + (1 - β₁) g,    then  m ← β₂ m + (1 - β₂) g
+
+    Args:
+        b1: β₁ in [0, 1), the weight of the past in what is returned.
+        b2: β₂ in [0, 1), the weight of the past in what is kept.
+        name: the slot that holds m, started at 0.
+    """
+
+    b1: Hyper = hyper.hyper(allowed=hyper.FRACTION)
+    b2: Hyper = hyper.hyper(allowed=hyper.FRACTION)
+    name: str = hyper.option("mu")
+
+    def slots(self) -> dict[str, Slot]:
+        return {self.name: Slot()}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        m = slots[self.name]
+        kept = lerp(m, update, self.b2)
+        return lerp(m, update, self.b1), slots | {self.name: kept}
+
+
+@alias
+def scale_by_lion(b1: Hyper = 0.9, b2: Hyper = 0.99) -> Chain:
+    """Lion's direction: `lion` without decay, rate and sign.
+
+    Args:
+        b1: β₁ in [0, 1), the weight of the past in the step.
+        b2: β₂ in [0, 1), the weight of the past in the memory.
+
+    State: `mu`; 4 bytes per parameter.
+
+    Reference: Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS
+    2023, Algorithm 2, arXiv:2302.06675.
+    """
+    return chain(TwoSpeeds(b1, b2), Sign())
+
+
+@alias
+def lion(
+    learning_rate: Hyper,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.99,
+    *,
+    weight_decay: Hyper = 1e-3,
+    mask: Any = None,
+) -> Chain:
+    """Lion: the sign of a gradient that is mixed with its average.
+
+        θ ← θ - α (sign(β₁ m + (1 - β₁) g) + λ θ)
+        m ← β₂ m + (1 - β₂) g
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter: the size of every step. A third
+            to a tenth of Adam's.
+        b1: β₁ in [0, 1), the weight of the past in the step.
+        b2: β₂ in [0, 1), the weight of the past in the memory.
+        weight_decay: λ ≥ 0; a step removes the share α λ of a parameter. Three to ten
+            times AdamW's, as the rate is that much smaller.
+        mask: the leaves that decay, as in `adamw`.
+
+    State: `mu` (m, from 0); 4 bytes per parameter, and the count.
+
+    Departs from the paper: nothing; the sign of 0 is 0.
+
+    Raises:
+        ValueError: an argument out of its range, or parameters missing in `update`.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS
+    2023, Algorithm 2, arXiv:2302.06675.
+    """
+    decay = WeightDecay(weight_decay, mask)
+    return chain(scale_by_lion(b1, b2), decay, LearningRate(learning_rate))
+
+
+@alias
+def scale_by_signum(beta: Hyper = 0.9) -> Chain:
+    """Signum's direction: `signum` without decay, rate and sign.
+
+    Args:
+        beta: β in [0, 1), the decay of the mean of the gradient.
+
+    State: `mu`; 4 bytes per parameter.
+
+    Reference: Bernstein et al., "signSGD: compressed optimisation for non-convex
+    problems", ICML 2018, Algorithm 2, arXiv:1802.04434.
+    """
+    return chain(Ema(beta, public="beta"), Sign())
+
+
+@alias
+def signum(
+    learning_rate: Hyper,
+    beta: Hyper = 0.9,
+    *,
+    weight_decay: Hyper = 0.0,
+    mask: Any = None,
+) -> Chain:
+    """Signum: the sign of the averaged gradient.
+
+        m ← β m + (1 - β) g
+        θ ← θ - α (sign(m) + λ θ)
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter: the size of every step.
+        beta: β in [0, 1), the decay of m; at 0 it is signSGD (Algorithm 1).
+        weight_decay: λ ≥ 0; the number 0 adds no part.
+        mask: the leaves that decay, as in `adamw`.
+
+    State: `mu` (m, from 0); 4 bytes per parameter, and the count.
+
+    Departs from the paper: the weight decay, which it does not have. A correction of m
+    would change nothing.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Bernstein et al., "signSGD: compressed optimisation for non-convex
+    problems", ICML 2018, Algorithm 2, arXiv:1802.04434.
+    """
+    decay = decoupled(weight_decay, mask)
+    return chain(scale_by_signum(beta), *decay, LearningRate(learning_rate))

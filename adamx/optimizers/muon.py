@@ -1,0 +1,299 @@
+"""Matrices as one thing, and Adam for what is none: Muon, AdaMuon.
+
+Matrices are gathered over `axis_name` inside `shard_map`. Stacked layers: give
+`adamx.stacked` the (layers, m, n) leaves, and `muon_mask` a predicate for them.
+"""
+
+from typing import Any
+
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper, is_zero
+from ..engine.keywords import alias
+from ..engine.masks import Not
+from ..engine.rule import Rule
+from ..numerics.matrices import QUINTIC
+from ..parts.bias_correction import Debiased
+from ..parts.denominators import Eps, Precondition, Root
+from ..parts.directions import Sign
+from ..parts.learning_rate import LearningRate
+from ..parts.masked import Masked
+from ..parts.moments import Ema, Identity, square
+from ..parts.nesterov import LookAhead
+from ..parts.orthogonal import HIDDEN, NormalizeRms, Orthogonalize, ScaleByShape
+from ..parts.weight_decay import WeightDecay
+
+
+def _momentum(beta: Hyper, nesterov: bool) -> Rule:
+    average = Ema(beta, name="momentum", public="beta")
+    return LookAhead(average) if nesterov else average
+
+
+def _rest(muon_mask: Any, b1: Hyper, b2: Hyper, eps: Hyper | Eps) -> Rule:
+    """Adam for the leaves that are not Muon's."""
+    root = Root(
+        Debiased(Ema(b2, square, "nu", public="adam_b2")), eps, public="adam_eps"
+    )
+    adam = Precondition(Debiased(Ema(b1, public="adam_b1")), by=root)
+    return Masked(adam, Not(muon_mask))
+
+
+def _finish(
+    direction: Chain,
+    muon_mask: Any,
+    learning_rate: Hyper,
+    weight_decay: Hyper,
+    mask: Any,
+    adam_learning_rate: Hyper | None,
+    adam_weight_decay: Hyper,
+) -> Chain:
+    """Decay and rate, for each of the two kinds of leaves."""
+    parts: list = [direction, Masked(WeightDecay(weight_decay, mask), muon_mask)]
+    if not is_zero(adam_weight_decay):
+        parts.append(Masked(WeightDecay(adam_weight_decay, mask), Not(muon_mask)))
+    if adam_learning_rate is None:
+        return chain(*parts, LearningRate(learning_rate))
+    return chain(
+        *parts,
+        Masked(LearningRate(learning_rate), muon_mask),
+        Masked(LearningRate(adam_learning_rate), Not(muon_mask)),
+    )
+
+
+@alias
+def scale_by_muon(
+    coefficients: tuple = QUINTIC,
+    ns_steps: int = 5,
+    beta: Hyper = 0.95,
+    eps: Hyper = 1e-7,
+    *,
+    nesterov: bool = True,
+    consistent_rms: Hyper | None = None,
+    out_axis: int = -1,
+    muon_mask: Any = HIDDEN,
+    adam_b1: Hyper = 0.9,
+    adam_b2: Hyper = 0.999,
+    adam_eps: Hyper | Eps = 1e-8,
+    axis_name: Any = None,
+) -> Chain:
+    """Muon's direction, and Adam's for the other leaves: `muon` without rate and decay.
+
+    Args: as in `muon`.
+
+    State: `momentum` for Muon's leaves, 4 bytes a parameter; `mu`, `nu` for the others.
+
+    Reference: Jordan et al., "Muon: an optimizer for hidden layers in neural networks",
+    2024, kellerjordan.github.io/posts/muon.
+    """
+    hidden = chain(
+        _momentum(beta, nesterov),
+        Orthogonalize(ns_steps, coefficients, eps, axis_name=axis_name),
+        ScaleByShape(consistent_rms, out_axis=out_axis, axis_name=axis_name),
+    )
+    rest = _rest(muon_mask, adam_b1, adam_b2, adam_eps)
+    return chain(Masked(hidden, muon_mask), rest)
+
+
+@alias
+def muon(
+    learning_rate: Hyper = 0.02,
+    coefficients: tuple = QUINTIC,
+    ns_steps: int = 5,
+    beta: Hyper = 0.95,
+    eps: Hyper = 1e-7,
+    weight_decay: Hyper = 0.0,
+    mask: Any = None,
+    *,
+    nesterov: bool = True,
+    consistent_rms: Hyper | None = None,
+    out_axis: int = -1,
+    muon_mask: Any = HIDDEN,
+    adam_learning_rate: Hyper | None = None,
+    adam_b1: Hyper = 0.9,
+    adam_b2: Hyper = 0.999,
+    adam_eps: Hyper | Eps = 1e-8,
+    adam_weight_decay: Hyper = 0.0,
+    axis_name: Any = None,
+) -> Chain:
+    """Muon: momentum made orthogonal for hidden matrices, Adam for the other leaves.
+
+        B ← β B + (1 - β) G,    M = β B + (1 - β) G
+        O = NewtonSchulz(M)                  (about U Vᵀ of M = U S Vᵀ)
+        θ ← θ - α (sqrt(max(1, out / in)) O + λ θ)
+
+    Args:
+        learning_rate: α ≥ 0, the spectral norm of a step.
+        coefficients: (a, b, c) of the iteration X ← a X + (b A + c A²) X, A = X Xᵀ.
+        ns_steps: the number of iterations.
+        beta: β in [0, 1), the decay of the momentum.
+        eps: ε ≥ 0, added to ‖M‖.
+        weight_decay: λ ≥ 0, for Muon's leaves.
+        mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
+            the parameters, a predicate of path and leaf, or a path regex.
+        nesterov: M = B without it.
+        consistent_rms: 0.2 scales by 0.2 sqrt(max(out, in)) instead (Liu et al.).
+        out_axis: the axis of the outputs: -1 for (in, out), 0 for torch's (out, in).
+        muon_mask: Muon's leaves, as `mask`; `hidden_matrix` selects two axes, and no
+            `embed` or `head` in the path, nor a segment wte, wpe, logits, output.
+        adam_learning_rate: the rate of the others; None for the same.
+        adam_b1: β₁ of Adam.
+        adam_b2: β₂ of Adam.
+        adam_eps: ε of Adam, or an eps kind.
+        adam_weight_decay: λ ≥ 0 of the others.
+        axis_name: inside `shard_map`, the mesh axis over which the rows are split.
+
+    State: `momentum` (B), from 0, for Muon's leaves, 4 bytes per parameter; `mu`, `nu`
+    for the others, 8 bytes per parameter; nothing stale: elsewhere one byte.
+
+    Departs from the paper: the iteration runs in float32. From `optax.contrib.muon`,
+    which corrects the two terms of Nesterov's sum by different weights and so turns the
+    first directions: here there is no correction, as in the authors' code.
+
+    Raises:
+        ValueError: an argument out of its range, or a Muon leaf that is no matrix.
+
+    Reference: Jordan et al., "Muon: an optimizer for hidden layers in neural networks",
+    2024, kellerjordan.github.io/posts/muon; Liu et al., "Muon is scalable for LLM
+    training", 2025, arXiv:2502.16982.
+    """
+    direction = scale_by_muon(
+        coefficients,
+        ns_steps,
+        beta,
+        eps,
+        nesterov=nesterov,
+        consistent_rms=consistent_rms,
+        out_axis=out_axis,
+        muon_mask=muon_mask,
+        adam_b1=adam_b1,
+        adam_b2=adam_b2,
+        adam_eps=adam_eps,
+        axis_name=axis_name,
+    )
+    return _finish(
+        direction,
+        muon_mask,
+        learning_rate,
+        weight_decay,
+        mask,
+        adam_learning_rate,
+        adam_weight_decay,
+    )
+
+
+@alias
+def scale_by_adamuon(
+    beta: Hyper = 0.95,
+    eps: Hyper | Eps = 1e-8,
+    *,
+    nesterov: bool = False,
+    sign: bool = True,
+    coefficients: tuple = QUINTIC,
+    ns_steps: int = 5,
+    eps_rms: Hyper = 0.0,
+    muon_mask: Any = HIDDEN,
+    adam_b1: Hyper = 0.9,
+    adam_b2: Hyper = 0.999,
+    adam_eps: Hyper | Eps = 1e-8,
+    axis_name: Any = None,
+) -> Chain:
+    """AdaMuon's direction, and Adam's for the other leaves: without rate and decay.
+
+    Args: as in `adamuon`.
+
+    State: `momentum`, `orthogonal_nu` for matrices, `mu`, `nu` for the others; 8 bytes.
+
+    Reference: Si, Zhang & Shen, "AdaMuon: adaptive Muon optimizer", 2025, Algorithm 1,
+    arXiv:2507.11005.
+    """
+    second = Ema(beta, square, "orthogonal_nu", public="beta")
+    hidden = chain(
+        _momentum(beta, nesterov),
+        *((Sign(),) if sign else ()),
+        Orthogonalize(ns_steps, coefficients, public="eps_newton", axis_name=axis_name),
+        Precondition(Identity(), by=Root(second, eps)),
+        NormalizeRms(0.2, eps_rms, axis_name=axis_name),
+    )
+    rest = _rest(muon_mask, adam_b1, adam_b2, adam_eps)
+    return chain(Masked(hidden, muon_mask), rest)
+
+
+@alias
+def adamuon(
+    learning_rate: Hyper = 0.02,
+    beta: Hyper = 0.95,
+    eps: Hyper | Eps = 1e-8,
+    *,
+    weight_decay: Hyper = 0.0,
+    mask: Any = None,
+    nesterov: bool = False,
+    sign: bool = True,
+    coefficients: tuple = QUINTIC,
+    ns_steps: int = 5,
+    eps_rms: Hyper = 0.0,
+    muon_mask: Any = HIDDEN,
+    adam_learning_rate: Hyper | None = None,
+    adam_b1: Hyper = 0.9,
+    adam_b2: Hyper = 0.999,
+    adam_eps: Hyper | Eps = 1e-8,
+    adam_weight_decay: Hyper = 0.0,
+    axis_name: Any = None,
+) -> Chain:
+    """AdaMuon: Adam's second moment of Muon's direction, for hidden matrices.
+
+        M ← β M + (1 - β) G,    O = NewtonSchulz(sign(M))
+        V ← β V + (1 - β) O²,   Ô = O / (sqrt(V) + ε)
+        θ ← θ - α (0.2 Ô / RMS(Ô) + λ θ)
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter, as AdamW's.
+        beta: β in [0, 1), the decay of both averages.
+        eps: ε ≥ 0 in units of O, or an eps kind.
+        weight_decay: λ ≥ 0, for the matrices.
+        mask: the leaves that decay, as in `muon`.
+        nesterov: (1 - β) G + β M inside the sign, as the authors' code.
+        sign: without it, version 1 of the paper.
+        coefficients: of the iteration, as in `muon`.
+        ns_steps: the number of iterations.
+        eps_rms: added to ‖Ô‖; the authors' code has 1e-8.
+        muon_mask: the matrices, as in `muon`.
+        adam_learning_rate: the rate of the others; None for the same.
+        adam_b1: β₁ of Adam.
+        adam_b2: β₂ of Adam.
+        adam_eps: ε of Adam, or an eps kind.
+        adam_weight_decay: λ ≥ 0 of the others.
+        axis_name: inside `shard_map`, the mesh axis over which the rows are split.
+
+    State: `momentum` (M), `orthogonal_nu` (V), from 0, for matrices; `mu`, `nu` for the
+    other leaves; 8 bytes per parameter.
+
+    Departs from the paper: M is an average, which has the same sign.
+
+    Raises:
+        ValueError: an argument out of its range, or a Muon leaf that is no matrix.
+
+    Reference: Si, Zhang & Shen, "AdaMuon: adaptive Muon optimizer", 2025, Algorithm 1,
+    arXiv:2507.11005.
+    """
+    direction = scale_by_adamuon(
+        beta,
+        eps,
+        nesterov=nesterov,
+        sign=sign,
+        coefficients=coefficients,
+        ns_steps=ns_steps,
+        eps_rms=eps_rms,
+        muon_mask=muon_mask,
+        adam_b1=adam_b1,
+        adam_b2=adam_b2,
+        adam_eps=adam_eps,
+        axis_name=axis_name,
+    )
+    return _finish(
+        direction,
+        muon_mask,
+        learning_rate,
+        weight_decay,
+        mask,
+        adam_learning_rate,
+        adam_weight_decay,
+    )

@@ -1,0 +1,131 @@
+"""A rate for each parameter, without a first moment: AdaGrad and RMSProp."""
+
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper, is_zero
+from ..engine.keywords import alias
+from ..engine.rule import Rule
+from ..parts.denominators import Eps, Precondition, Root
+from ..parts.learning_rate import LearningRate
+from ..parts.moments import Centered, Ema, HeavyBall, Identity, SumOf, square
+
+
+@alias
+def scale_by_adagrad(
+    eps: Hyper | Eps = 1e-10, *, initial_accumulator: Hyper = 0.0
+) -> Rule:
+    """AdaGrad's direction, `g / (sqrt(s) + ε)`: `adagrad` without rate and sign.
+
+    Args:
+        eps: ε ≥ 0 in units of the gradient, or an eps kind.
+        initial_accumulator: s before the first step, at least 0.
+
+    State: `sum_of_squares`; 4 bytes per parameter.
+
+    Reference: Duchi, Hazan & Singer, "Adaptive subgradient methods for online learning
+    and stochastic optimization", JMLR 12, 2011, Figure 1 (diagonal).
+    """
+    total = SumOf(square, start=initial_accumulator)
+    return Precondition(Identity(), by=Root(total, eps))
+
+
+@alias
+def adagrad(
+    learning_rate: Hyper,
+    eps: Hyper | Eps = 1e-10,
+    *,
+    initial_accumulator: Hyper = 0.0,
+) -> Chain:
+    """AdaGrad: a rate for each parameter, from all the gradients it has seen.
+
+        s ← s + g²
+        θ ← θ - α g / (sqrt(s) + ε)
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter.
+        eps: ε ≥ 0 in units of the gradient, added to the root (torch), or an eps kind:
+            `RootEps(1e-7)` with `initial_accumulator=0.1` is Optax's and TensorFlow's.
+        initial_accumulator: s before the first step, at least 0.
+
+    State: `sum_of_squares` (s, from `initial_accumulator`); 4 bytes per parameter, and
+    the count.
+
+    Departs from the paper: ε stands outside the root, where the paper has δ too.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Duchi, Hazan & Singer, "Adaptive subgradient methods for online learning
+    and stochastic optimization", JMLR 12, 2011, Figure 1 (diagonal).
+    """
+    direction = scale_by_adagrad(eps, initial_accumulator=initial_accumulator)
+    return chain(direction, LearningRate(learning_rate))
+
+
+@alias
+def scale_by_rmsprop(
+    decay: Hyper = 0.9,
+    eps: Hyper | Eps = 1e-8,
+    *,
+    centered: bool = False,
+    momentum: Hyper = 0.0,
+) -> Chain:
+    """RMSProp's direction: `rmsprop` without rate and sign.
+
+    Args:
+        decay: β in [0, 1), the weight of the past.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind.
+        centered: divide by the standard deviation instead of the root mean square.
+        momentum: μ in [0, 1) of a heavy ball on the direction.
+
+    State: `nu`; centered also `mu`; with momentum also `momentum`; 4 bytes each.
+
+    Reference: Tieleman & Hinton, "Lecture 6.5: RMSProp", Coursera, 2012.
+    """
+    moment = Ema(decay, square, "nu", public="decay")
+    if centered:
+        moment = Centered(moment, Ema(decay, public="decay"))
+    direction = Precondition(Identity(), by=Root(moment, eps))
+    ball = () if is_zero(momentum) else (HeavyBall(momentum),)
+    return chain(direction, *ball)
+
+
+@alias
+def rmsprop(
+    learning_rate: Hyper,
+    decay: Hyper = 0.9,
+    eps: Hyper | Eps = 1e-8,
+    *,
+    centered: bool = False,
+    momentum: Hyper = 0.0,
+) -> Chain:
+    """RMSProp: AdaGrad that forgets.
+
+        v ← β v + (1 - β) g²
+        d = g / (sqrt(v) + ε)            centered: sqrt(v - m²), m ← β m + (1 - β) g
+        θ ← θ - α d,    with momentum  b ← μ b + d,  θ ← θ - α b
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter.
+        decay: β in [0, 1), the weight of the past.
+        eps: ε ≥ 0 in units of the gradient, added to the root (torch), or an eps kind:
+            `RootEps(1e-8)` is Optax's and TensorFlow's.
+        centered: divide by the standard deviation instead of the root mean square.
+        momentum: μ in [0, 1) of a heavy ball before the rate (torch); TensorFlow's,
+            after the rate, is `chain(scale_by_rmsprop(...), LearningRate(α),
+            HeavyBall(μ))`.
+
+    State: `nu` (v), 4 bytes per parameter, and the count; centered also `mu` (m), with
+    momentum also `momentum` (b), 4 bytes each; all from 0.
+
+    Departs from the paper: the lecture has neither ε nor momentum nor centering.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Tieleman & Hinton, "Lecture 6.5: RMSProp", Coursera, 2012; centered:
+    Graves, 2013, arXiv:1308.0850, eq. 38-45.
+    """
+    direction = scale_by_rmsprop(decay, eps, centered=centered, momentum=momentum)
+    return chain(direction, LearningRate(learning_rate))

@@ -1,0 +1,258 @@
+"""Each element finds the size of its own steps: AdaDelta and Rprop."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .. import errors as _checks
+from ..engine import hyperparams as hyper
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper
+from ..engine.keywords import alias
+from ..engine.rule import Part, Rule, part
+from ..engine.state import Leaf, Slot, Slots
+from ..numerics.arithmetic import lerp, safe_divide
+from ..parts.denominators import Eps, RootEps
+from ..parts.learning_rate import LearningRate
+from ..parts.moments import Identity
+from ..parts.weight_decay import decoupled
+
+
+class InUnitsOfSteps(Rule):
+    """`g RMS(steps before) / RMS(g)`: a step in the units of the parameter.
+
+        v ← ρ v + (1 - ρ) g²,    u = g RMS(s) / RMS(v),    s ← ρ s + (1 - ρ) u²
+
+    Args:
+        rho: ρ in [0, 1), the weight of the past in both averages.
+        eps: ε ≥ 0, under both roots (RMS(x) = sqrt(x + ε)), or an eps kind.
+    """
+
+    rho: Hyper = hyper.hyper(0.9, allowed=hyper.FRACTION)
+    eps: Hyper | Eps = hyper.hyper(1e-6, allowed=hyper.NON_NEGATIVE, or_part=Eps)
+
+    def slots(self) -> dict[str, Slot]:
+        return {"nu": Slot(signed=False), "squared_steps": Slot(signed=False)}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        rms = (self.eps if isinstance(self.eps, Eps) else RootEps(self.eps)).denominator
+        v = lerp(slots["nu"], update * update, self.rho)
+        s = slots["squared_steps"]
+        u = safe_divide(rms(s, 1.0) * update, rms(v, 1.0))
+        s = lerp(s, u * u, self.rho)
+        return u, slots | {"nu": v, "squared_steps": s}
+
+
+@alias
+def scale_by_adadelta(rho: Hyper = 0.9, eps: Hyper | Eps = 1e-6) -> Rule:
+    """AdaDelta's direction: `adadelta` without decay, rate and sign.
+
+    Args:
+        rho: ρ in [0, 1), the weight of the past in both averages.
+        eps: ε ≥ 0, under both roots, or an eps kind.
+
+    State: `nu`, `squared_steps`; 8 bytes per parameter.
+
+    Reference: Zeiler, "ADADELTA: an adaptive learning rate method", 2012, Algorithm 1,
+    arXiv:1212.5701.
+    """
+    return InUnitsOfSteps(rho, eps)
+
+
+@alias
+def adadelta(
+    learning_rate: Hyper = 1.0,
+    rho: Hyper = 0.9,
+    eps: Hyper | Eps = 1e-6,
+    *,
+    weight_decay: Hyper = 0.0,
+    mask: Any = None,
+) -> Chain:
+    """AdaDelta: as far as the steps before, over as much as the gradients before.
+
+        g ← g + λ θ
+        v ← ρ v + (1 - ρ) g²
+        u = g sqrt(s + ε) / sqrt(v + ε)
+        s ← ρ s + (1 - ρ) u²
+        θ ← θ - α u
+
+    Args:
+        learning_rate: α ≥ 0, without a unit; 1 is the paper's method, which has none.
+        rho: ρ in [0, 1), the weight of the past in both averages.
+        eps: ε ≥ 0, under both roots: it starts the motion, so it sets the length of
+            the first steps; or an eps kind.
+        weight_decay: λ ≥ 0, coupled (in the gradient), as in torch and Optax; the
+            number 0 adds no part.
+        mask: the leaves that decay, as in `adamw`.
+
+    State: `nu` (v, from 0), `squared_steps` (s, from 0); 8 bytes per parameter, and
+    the count.
+
+    Departs from the paper: the rate, which never enters s, and the decay.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Zeiler, "ADADELTA: an adaptive learning rate method", 2012, Algorithm 1,
+    arXiv:1212.5701.
+    """
+    decay = decoupled(weight_decay, mask)
+    return chain(*decay, scale_by_adadelta(rho, eps), LearningRate(learning_rate))
+
+
+class Resilient(Rule):
+    """The sign of the gradient, with a step size for each element that learns.
+
+    Args:
+        eta_minus: η₋ in (0, 1), the shrinking where the sign turned.
+        eta_plus: η₊ > 1, the growth where it stayed.
+        min_step_size: the least step.
+        max_step_size: the largest step.
+        pause: nothing moves where the sign turned, and the step after neither grows nor
+            shrinks (iRprop-); otherwise the smaller step is taken (Rprop-).
+        backtrack: the last step is taken back where the sign turned (Rprop+); with
+            `pause`.
+        rate: what gives the unit of the step sizes, a `LearningRate`.
+    """
+
+    eta_minus: Hyper = hyper.hyper(0.5, allowed=hyper.POSITIVE)
+    eta_plus: Hyper = hyper.hyper(1.2, allowed=hyper.POSITIVE)
+    min_step_size: Hyper = hyper.hyper(1e-6, allowed=hyper.NON_NEGATIVE)
+    max_step_size: Hyper = hyper.hyper(50.0, allowed=hyper.POSITIVE)
+    pause: bool = hyper.option(True)
+    backtrack: bool = hyper.option(False)
+    rate: Part = part(kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.backtrack and not self.pause:
+            raise _checks.AdamxError(
+                f"rprop: `backtrack` must go with `pause`, got pause={self.pause!r}. A "
+                f"step that was taken back is not taken again, smaller."
+            )
+
+    def slots(self) -> dict[str, Slot]:
+        own = {
+            "step_size": Slot(start=1.0, signed=False),
+            "gradient_before": Slot(),
+        }
+        taken = {"step_before": Slot()} if self.backtrack else {}
+        return own | taken | super().slots()
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        g, size = update, slots["step_size"]
+        turned = jnp.sign(g) * jnp.sign(slots["gradient_before"])
+        unit = jnp.asarray(getattr(self.rate, "learning_rate", 1.0), g.dtype)
+        known = unit > 0  # at a rate of 0 the bounds have no meaning
+        unit = jnp.where(known, unit, 1)
+        least = jnp.where(known, self.min_step_size / unit, 0)
+        most = jnp.where(known, self.max_step_size / unit, jnp.inf)
+        grown = jnp.minimum(size * self.eta_plus, most)
+        shrunk = jnp.maximum(size * self.eta_minus, least)
+        size = jnp.where(turned > 0, grown, jnp.where(turned < 0, shrunk, size))
+        if self.pause:
+            g = jnp.where(turned < 0, 0, g)
+        u = jnp.sign(g) * size
+        slots = slots | {"step_size": size, "gradient_before": g}
+        if self.backtrack:  # in units of the parameter, whatever the rate is by now
+            u = jnp.where(turned < 0, -slots["step_before"] / unit, u)
+            slots = slots | {"step_before": u * unit}
+        return self.rate.apply(u, slots, leaf)
+
+
+@alias
+def scale_by_rprop(
+    eta_minus: Hyper = 0.5,
+    eta_plus: Hyper = 1.2,
+    min_step_size: Hyper = 1e-6,
+    max_step_size: Hyper = 50.0,
+    *,
+    pause: bool = True,
+    backtrack: bool = False,
+) -> Rule:
+    """Rprop's direction in units of its first step: `rprop` without rate and sign.
+
+    Args:
+        eta_minus: η₋ in (0, 1), the shrinking where the sign turned.
+        eta_plus: η₊ > 1, the growth where it stayed.
+        min_step_size: the least step, in units of the first.
+        max_step_size: the largest step, in units of the first.
+        pause: see `rprop`.
+        backtrack: see `rprop`.
+
+    State: `step_size` (from 1), `gradient_before`; 8 bytes per parameter.
+
+    Reference: Igel & Hüsken, "Improving the Rprop learning algorithm", NC 2000.
+    """
+    return Resilient(
+        eta_minus,
+        eta_plus,
+        min_step_size,
+        max_step_size,
+        pause=pause,
+        backtrack=backtrack,
+        rate=Identity(),
+    )
+
+
+@alias
+def rprop(
+    learning_rate: Hyper,
+    eta_minus: Hyper = 0.5,
+    eta_plus: Hyper = 1.2,
+    min_step_size: Hyper = 1e-6,
+    max_step_size: Hyper = 50.0,
+    *,
+    pause: bool = True,
+    backtrack: bool = False,
+) -> Chain:
+    """Rprop: steps that grow while the sign of the gradient stays, for full batches.
+
+        g g' > 0:  Δ ← min(η₊ Δ, Δ_max)
+        g g' < 0:  Δ ← max(η₋ Δ, Δ_min),  g ← 0
+        θ ← θ - sign(g) Δ,    g' ← g
+
+    Args:
+        learning_rate: the first Δ, in units of the parameter. Δ is kept in units of it,
+            so that a schedule scales all steps.
+        eta_minus: η₋ in (0, 1), the shrinking where the sign turned.
+        eta_plus: η₊ > 1, the growth where it stayed.
+        min_step_size: Δ_min ≥ 0, in units of the parameter.
+        max_step_size: Δ_max > 0, in units of the parameter.
+        pause: set g to 0 where the sign turned: iRprop-, the form of torch and Optax.
+            Without it Rprop-: the smaller step is taken there.
+        backtrack: take the last step back where the sign turned: Rprop+, the original
+            of 1993. The default is iRprop-, with which users of torch come.
+
+    State: `step_size` (Δ over the rate, from 1), `gradient_before` (g', from 0); 8
+    bytes per parameter, and the count. To take steps back, `step_before` (from 0), 4
+    bytes more.
+
+    Departs from the paper: nothing at a constant rate. Optax's rprop returns the step
+    of the step before.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Igel & Hüsken, "Improving the Rprop learning algorithm", NC 2000; Rprop:
+    Riedmiller & Braun, "A direct adaptive method for faster backpropagation learning",
+    ICNN 1993.
+    """
+    return chain(
+        Resilient(
+            eta_minus,
+            eta_plus,
+            min_step_size,
+            max_step_size,
+            pause=pause,
+            backtrack=backtrack,
+            rate=LearningRate(learning_rate),
+        )
+    )

@@ -1,0 +1,67 @@
+"""One rate for all parameters: where the story begins."""
+
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper, is_zero
+from ..engine.keywords import alias
+from ..engine.rule import Rule
+from ..parts.learning_rate import LearningRate
+from ..parts.moments import HeavyBall, Identity
+
+
+@alias
+def scale_by_sgd(
+    momentum: Hyper = 0.0, *, nesterov: bool = False, dampening: Hyper = 0.0
+) -> Rule:
+    """SGD's direction, the momentum: `sgd` without rate and sign.
+
+    Args:
+        momentum: μ in [0, 1); the number 0 keeps nothing.
+        nesterov: look ahead, g + μ m.
+        dampening: d in [0, 1], the share of the gradient left out after the first step.
+
+    State: `momentum`, 4 bytes per parameter, unless the momentum is the number 0.
+
+    Reference: Sutskever et al., "On the importance of initialization and momentum in
+    deep learning", ICML 2013, eq. 1-4.
+    """
+    if is_zero(momentum) and not nesterov and is_zero(dampening):
+        return Identity()
+    return HeavyBall(momentum, nesterov, dampening)
+
+
+@alias
+def sgd(
+    learning_rate: Hyper,
+    momentum: Hyper = 0.0,
+    *,
+    nesterov: bool = False,
+    dampening: Hyper = 0.0,
+) -> Chain:
+    """Stochastic gradient descent, with momentum on request.
+
+        first step:  m ← g
+        then:        m ← μ m + (1 - d) g
+        θ ← θ - α m,    or with Nesterov  θ ← θ - α (g + μ m)
+
+    Args:
+        learning_rate: α ≥ 0, in units of parameter per gradient.
+        momentum: μ in [0, 1); the number 0 keeps nothing.
+        nesterov: look ahead, g + μ m.
+        dampening: d in [0, 1], the share of the gradient left out after the first step.
+
+    State: `momentum` (m, from 0), 4 bytes per parameter, and the count; without
+    momentum the count alone.
+
+    Departs from the paper: m does not contain the rate (torch, Optax), so that a
+    scheduled rate acts at once.
+
+    Raises:
+        ValueError: an argument out of its range; Nesterov without momentum or dampened.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Robbins & Monro, "A stochastic approximation method", 1951; Sutskever et
+    al., "On the importance of initialization and momentum in deep learning", ICML 2013,
+    eq. 1-4.
+    """
+    direction = scale_by_sgd(momentum, nesterov=nesterov, dampening=dampening)
+    return chain(direction, LearningRate(learning_rate))

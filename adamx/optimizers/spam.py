@@ -1,0 +1,121 @@
+"""Adam against spikes of the gradient: clipped, and forgotten in time (SPAM)."""
+
+from typing import Any
+
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper
+from ..engine.keywords import alias
+from ..parts.bias_correction import Debiased
+from ..parts.denominators import Eps, Precondition, Root, before_correction
+from ..parts.learning_rate import LearningRate
+from ..parts.moments import Ema, square
+from ..parts.restarts import Restarted
+from ..parts.weight_decay import decoupled
+from ..spikes import SpikeClip
+
+
+@alias
+def scale_by_spam(
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    eps: Hyper | Eps = 1e-6,
+    *,
+    spike_threshold: Hyper = 5000.0,
+    interval: int = 500,
+    warmup_steps: int = 150,
+    clip_warmup: int = 20,
+    recount: bool = False,
+) -> Chain:
+    """SPAM's direction: `spam` without decay, rate and sign.
+
+    Args:
+        b1: β₁ in [0, 1), the decay of the mean of the gradient.
+        b2: β₂ in [0, 1), the decay of the mean of its square.
+        eps: ε ≥ 0 in units of the gradient, added to the uncorrected root, or an eps
+            kind.
+        spike_threshold: see `spam`.
+        interval: see `spam`.
+        warmup_steps: see `spam`.
+        clip_warmup: see `spam`.
+        recount: see `spam`.
+
+    State: `mu`, `nu`; 8 bytes per parameter.
+
+    Reference: Huang et al., "SPAM: spike-aware Adam with momentum reset for stable LLM
+    training", ICLR 2025, Algorithm 1, arXiv:2501.06842.
+    """
+    second = Debiased(Ema(b2, square, "nu"))
+    adam = Precondition(Debiased(Ema(b1)), by=Root(second, before_correction(eps)))
+    return chain(
+        SpikeClip(spike_threshold, clip_warmup, interval),
+        Restarted(adam, interval, warmup_steps, recount),
+    )
+
+
+@alias
+def spam(
+    learning_rate: Hyper = 1e-3,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    eps: Hyper | Eps = 1e-6,
+    weight_decay: Hyper = 0.0,
+    mask: Any = None,
+    *,
+    spike_threshold: Hyper = 5000.0,
+    interval: int = 500,
+    warmup_steps: int = 150,
+    clip_warmup: int = 20,
+    recount: bool = False,
+) -> Chain:
+    """SPAM: Adam whose gradient spikes are clipped and whose moments begin anew.
+
+        t mod ΔT = 0:  m ← 0,  v ← 0
+        g² > θ v:      g ← sign(g) sqrt(θ v)          (j = t mod ΔT is at least k)
+        m ← β₁ m + (1 - β₁) g                          m̂ = m / (1 - β₁ᵗ)
+        v ← β₂ v + (1 - β₂) g²                         v̂ = v / (1 - β₂ᵗ)
+        θ ← θ - α (w_j m̂ / (sqrt(v̂) + ε / sqrt(1 - β₂ᵗ)) + λ θ)
+
+    w_j is 1 until the first restart, and 1 - 0.99 (1 + cos(π j / (N + 1))) / 2 in the
+    N steps from each.
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter.
+        b1: β₁ in [0, 1), the decay of m.
+        b2: β₂ in [0, 1), the decay of v.
+        eps: ε ≥ 0 in units of the gradient, added to the uncorrected root, or an eps
+            kind.
+        weight_decay: λ ≥ 0; the number 0 adds no part.
+        mask: the leaves that decay, as in `adamw`.
+        spike_threshold: θ > 0, in units of v.
+        interval: ΔT, the steps from one restart to the next.
+        warmup_steps: N, the steps that are shortened after a restart.
+        clip_warmup: k, the steps after the start and after each restart that are not
+            clipped: from v = 0 everything would be clipped to 0.
+        recount: correct as if the step of a restart were the first, as the authors do
+            in Stable-SPAM.
+
+    State: `mu` (m), `nu` (v), both from zero, and again so at each restart; 8 bytes per
+    parameter, the count, and `since_restart` (j).
+
+    Departs from the paper: every parameter has its moments (density 1). The warm-up of
+    the clip, the place of ε and that the start has no warm-up are of the authors' code,
+    which decays after the step.
+
+    Raises:
+        ValueError: an argument out of its range; decay without parameters.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Huang et al., "SPAM: spike-aware Adam with momentum reset for stable LLM
+    training", ICLR 2025, Algorithm 1, arXiv:2501.06842.
+    """
+    direction = scale_by_spam(
+        b1,
+        b2,
+        eps,
+        spike_threshold=spike_threshold,
+        interval=interval,
+        warmup_steps=warmup_steps,
+        clip_warmup=clip_warmup,
+        recount=recount,
+    )
+    return chain(direction, *decoupled(weight_decay, mask), LearningRate(learning_rate))

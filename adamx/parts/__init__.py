@@ -1,0 +1,1 @@
+"""The building blocks that several optimizers share; every one is a rule."""

@@ -1,0 +1,141 @@
+"""Bias correction: what an average that started at zero still lacks.
+
+Both corrections depend on the step alone, so they are computed once per update (`tick`)
+and shared by all leaves.
+"""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .. import errors as _checks
+from ..engine import hyperparams as hyper
+from ..engine.rule import Part, Rule, part
+from ..engine.state import Leaf, Slot, Slots
+from ..numerics.arithmetic import gathered_weight, one_minus_power, rectifier, rho
+
+
+def _require_average(where: str, name: str, part: Any) -> None:
+    if not (hasattr(part, "decay") and hasattr(part, "name")):
+        raise _checks.refuse(
+            where,
+            f"`{name}` must be an average with a decay, such as Ema(0.9)",
+            repr(part),
+            "Only a weighted average has a zero start to correct.",
+        )
+
+
+class Debiased(Rule):
+    """A moment divided by the weight it has gathered since its zero start.
+
+        m̂ = m / (1 - β**t)                      (Kingma & Ba 2014, Algorithm 1)
+
+    With a constant decay the weight is computed from the count, to 5e-7. With a decay
+    that is an array or a schedule it is the running sum of the weights, kept as the
+    shared slot `<name>_weight`:
+
+        w ← w + (1 - β_t)(1 - w),    which is 1 - β_1 β_2 … β_t
+
+    Args:
+        moment: an average such as `Ema(0.9)`.
+    """
+
+    moment: Part = part()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_average("Debiased", "moment", self.moment)
+
+    @property
+    def name(self) -> str:
+        return self.moment.name
+
+    @property
+    def decay(self) -> Any:
+        return self.moment.decay
+
+    @property
+    def _weight(self) -> str:
+        return f"{self.name}_weight"
+
+    @property
+    def _correction(self) -> str:
+        return f"{self.name}_correction"
+
+    def slots(self) -> dict[str, Slot]:
+        slots = self.moment.slots()
+        if not hyper.is_constant(self.decay):
+            slots[self._weight] = Slot(
+                shared=True, signed=False, from_count=self._from_count
+            )
+        return slots
+
+    def _from_count(self, count: Array) -> Array:
+        decay = self.decay(count) if callable(self.decay) else self.decay
+        dtype = count.dtype
+        return one_minus_power(jnp.asarray(decay, dtype), count)
+
+    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+        weight = gathered_weight(self.decay, kept.get(self._weight), count)
+        known = {self._weight: weight, self._correction: 1 / weight}
+        return self.moment.tick(kept, count) | known
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        m, slots = self.moment.apply(update, slots, leaf)
+        # a product: XLA divides every element by a scalar that several leaves share
+        return m * leaf.shared[self._correction], slots
+
+
+class Rectified(Rule):
+    """RAdam's denominator: divided by r_t while it is trusted, else 1.
+
+        ρ_t > threshold:  D / r_t,
+            r_t² = (ρ_t - 4)(ρ_t - 2) ρ_∞ / ((ρ_∞ - 4)(ρ_∞ - 2) ρ_t)
+        otherwise:        1, which leaves the moment above the line as it is
+
+    Args:
+        denominator: a denominator over an average with a decay b2, such as
+            `Root(Debiased(Ema(0.999, square, "nu")))`.
+        threshold: the length ρ_t of the average from which its variance is trusted, at
+            least 4. The paper's listing says 4; the authors' code and torch say 5.
+
+    With a scheduled b2, ρ_t is that of the b2 of the step (heuristic: the paper has
+    constants only).
+
+    Reference: Liu et al., "On the variance of the adaptive learning rate and beyond",
+    ICLR 2020, Algorithm 2, arXiv:1908.03265.
+    """
+
+    denominator: Part = part()
+    threshold: hyper.Hyper = hyper.hyper(
+        5.0,
+        allowed=hyper.Interval(
+            4.0, float("inf"), "[)", "Below 4 the variance is not defined; 5 is usual."
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        moment = getattr(self.denominator, "moment", None)
+        _require_average("Rectified", "denominator.moment", moment)
+
+    @property
+    def _factor(self) -> str:
+        return f"{self.denominator.moment.name}_rectifier"
+
+    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+        decay = self.denominator.moment.decay
+        rho_t, rho_inf = rho(decay, count)
+        trusted = rectifier(rho_t, rho_inf, self.threshold)  # 0: not trusted
+        return self.denominator.tick(kept, count) | {self._factor: trusted}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        d, slots = self.denominator.apply(update, slots, leaf)
+        r = leaf.shared[self._factor]
+        trusted = r > 0
+        return jnp.where(trusted, d / jnp.where(trusted, r, 1), 1), slots

@@ -1,0 +1,125 @@
+"""Denominators: what an update is divided by, and where ε stands in it.
+
+A denominator is a rule that returns a positive array; `Precondition` divides by it. ε
+is a number (added to the root) or one of the kinds below: published algorithms differ
+in nothing but this place, by up to a factor 31 at the first step.
+"""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
+from ..engine.rule import Part, Rule, part
+from ..engine.state import Leaf, Slots
+from ..engine.value import Value
+from ..numerics.arithmetic import safe_divide, safe_sqrt
+
+_EPS = hyper.NON_NEGATIVE.but("It keeps the division finite; 1e-8 is usual.")
+
+
+class Eps(Value):
+    """Where ε stands: `denominator(v, weight)` of a second moment v.
+
+    `weight` is the bias correction that v was divided by (1 if it was not).
+    """
+
+    def __post_init__(self) -> None:
+        hyper.check_fields(self)
+
+    def denominator(self, v: Float[Array, "..."], weight: Any) -> Float[Array, "..."]:
+        raise NotImplementedError
+
+
+class AddEps(Eps):
+    """`sqrt(v) + ε`: Adam's Algorithm 1, torch, Optax."""
+
+    eps: hyper.Hyper = hyper.hyper(1e-8, allowed=_EPS)
+
+    def denominator(self, v: Float[Array, "..."], weight: Any) -> Float[Array, "..."]:
+        return safe_sqrt(v) + self.eps
+
+
+class HatEps(Eps):
+    """`(sqrt(v_raw) + ε) / sqrt(weight)`: ε joins before the correction.
+
+    The efficient form at the end of section 2 of the Adam paper; TensorFlow, Keras,
+    torch's SparseAdam and RAdam. At b2 = .999 its ε counts 31 times more at step one.
+    """
+
+    eps: hyper.Hyper = hyper.hyper(1e-8, allowed=_EPS)
+
+    def denominator(self, v: Float[Array, "..."], weight: Any) -> Float[Array, "..."]:
+        return safe_sqrt(v) + self.eps / weight**0.5
+
+
+def before_correction(eps: hyper.Hyper | Eps) -> Eps:
+    """A number added to the uncorrected root, as many authors' codes have it."""
+    return eps if isinstance(eps, Eps) else HatEps(eps)
+
+
+class RootEps(Eps):
+    """`sqrt(v + ε_root) + ε`: inside the root (TensorFlow, Optax), or in both."""
+
+    eps_root: hyper.Hyper = hyper.hyper(1e-8, allowed=_EPS)
+    eps: hyper.Hyper = hyper.hyper(0.0, allowed=_EPS)
+
+    def denominator(self, v: Float[Array, "..."], weight: Any) -> Float[Array, "..."]:
+        root = safe_sqrt(v + self.eps_root)
+        return root if hyper.is_zero(self.eps) else root + self.eps
+
+
+class MaxEps(Eps):
+    """`max(sqrt(v), ε)`: no bias where v is large (ADOPT)."""
+
+    eps: hyper.Hyper = hyper.hyper(1e-8, allowed=_EPS)
+
+    def denominator(self, v: Float[Array, "..."], weight: Any) -> Float[Array, "..."]:
+        return jnp.maximum(safe_sqrt(v), self.eps)
+
+
+class Root(Rule):
+    """`sqrt(v) + ε` of a second moment v.
+
+    Args:
+        moment: the rule that gives v, such as `Debiased(Ema(0.999, square, "nu"))`.
+        eps: ε ≥ 0, in units of the gradient, added to the root; or a kind: `AddEps`,
+            `HatEps`, `RootEps`, `MaxEps`.
+        public: the public name of a number `eps`, if it is not "eps".
+    """
+
+    moment: Part = part()
+    eps: hyper.Hyper | Eps = hyper.hyper(1e-8, allowed=_EPS, or_part=Eps)
+    public: str | None = hyper.option(None)
+
+    @property
+    def public_names(self) -> dict[str, str]:
+        return {"eps": self.public or "eps"}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        v, slots = self.moment.apply(update, slots, leaf)
+        weight = leaf.shared.get(f"{getattr(self.moment, 'name', '')}_weight", 1.0)
+        eps = self.eps if isinstance(self.eps, Eps) else AddEps(self.eps)
+        return eps.denominator(v, weight), slots
+
+
+class Precondition(Rule):
+    """`moment(g) / by(g)`: both read the same gradient, the moment first; 0 / 0 is 0.
+
+    Args:
+        moment: the rule above the line, such as `Debiased(Ema(0.9))` or `Identity()`.
+        by: the denominator, such as `Root(Debiased(Ema(0.999, square, "nu")))`.
+    """
+
+    moment: Part = part()
+    by: Part = part(kw_only=True)
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        m, slots = self.moment.apply(update, slots, leaf)
+        d, slots = self.by.apply(update, slots, leaf)
+        return safe_divide(m, d), slots

@@ -1,0 +1,136 @@
+"""Directions: what is done to an update once its length and its history are known.
+
+`Sign` looks at the update alone. `Cautious` and `Grams` stand around a part and compare
+what it returns with the gradient that it was given.
+"""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
+from ..engine.rule import Around, Rule
+from ..engine.state import Leaf, Slots
+from ..engine.value import Value
+from ..numerics import norms
+from ..numerics.arithmetic import safe_divide
+
+
+class Sign(Rule):
+    """`u ← sign(u)`; the sign of 0 is 0."""
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        return jnp.sign(update), slots
+
+
+class Clamped(Value):
+    """`1 / max(mean(φ), smallest)`: the authors' later code, and timm."""
+
+    smallest: hyper.Hyper = hyper.hyper(1e-3, allowed=hyper.POSITIVE)
+
+    def __call__(self, kept: Array, size: float) -> Array:
+        return 1 / jnp.maximum(kept / size, self.smallest)
+
+
+class AddedToMean(Value):
+    """`1 / (mean(φ) + ε)`: the one line of Algorithm 1, which gives ε no value."""
+
+    eps: hyper.Hyper = hyper.hyper(1e-8, allowed=hyper.NON_NEGATIVE)
+
+    def __call__(self, kept: Array, size: float) -> Array:
+        return safe_divide(jnp.sign(kept), kept / size + self.eps)
+
+
+class Counted(Value):
+    """`d / (|φ|₀ + 1)`: Algorithm 2, and the authors' first code."""
+
+    def __call__(self, kept: Array, size: float) -> Array:
+        return size / (kept + 1)
+
+
+class Cautious(Around):
+    """Only the elements of a part's update that go where the gradient goes, longer.
+
+        u = part(g),    φ = 1(u g > 0),    u ← u φ / max(mean(φ), 10⁻³)
+
+    The mean is over the whole tensor. `cautious(tx)` puts it around the direction of a
+    member, before its decay and rate.
+
+    Args:
+        part: a rule, such as `scale_by_adam()`.
+        longer: by how much, of the published forms: `Clamped(1e-3)` (the default: the
+            authors' later code), `AddedToMean(eps)` (Algorithm 1), `Counted()`
+            (Algorithm 2).
+        axis_name: inside `shard_map`, the mesh axes over which the leaf is split.
+
+    Reference: Liang et al., "Cautious optimizers: improving training with one line of
+    code", 2024, Algorithms 1 and 2, arXiv:2411.16085.
+    """
+
+    longer: Any = Clamped()
+    axis_name: Any = hyper.option(None)
+
+    def reach(self) -> str:
+        return "global" if self.part.reach() == "global" else "per tensor"
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        u, slots = self.part.apply(update, slots, leaf)
+        agreed = u * update > 0
+        kept = norms.across(jnp.sum(agreed, dtype=u.dtype), self.axis_name)
+        size = float(u.size * norms.shards(self.axis_name))
+        return jnp.where(agreed, u, 0) * self.longer(kept, size), slots
+
+
+class Grams(Around):
+    """The length of a part's update in the direction of the gradient.
+
+        u ← sign(g) |part(g)|
+
+    `grams(tx)` puts it around the direction of a member, before its decay and rate.
+
+    Args:
+        part: a rule, such as `scale_by_adam()`.
+
+    Reference: Cao, Li & Song, "Grams: gradient descent with adaptive momentum scaling",
+    2024, arXiv:2412.17107.
+    """
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        u, slots = self.part.apply(update, slots, leaf)
+        return jnp.sign(update) * jnp.abs(u), slots
+
+
+class Centralize(Rule):
+    """`g ← g - mean(g)` over the inputs of each output; vectors are left alone.
+
+    Args:
+        axes: over which the mean is taken; without them all but the last, which is the
+            output in JAX (in torch it is the first).
+        axis_name: inside `shard_map`, the mesh axes over which those are split.
+
+    Reference: Yong et al., "Gradient centralization: a new optimization technique for
+    deep neural networks", ECCV 2020, eq. 1, arXiv:2004.01461.
+    """
+
+    axes: tuple[int, ...] | None = None
+    axis_name: Any = hyper.option(None)
+
+    def reach(self) -> str:
+        return "per tensor"
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        if update.ndim < 2:
+            return update, slots
+        axes = tuple(range(update.ndim - 1)) if self.axes is None else self.axes
+        mean = jnp.mean(update, axis=axes, keepdims=True)
+        mean = norms.across(mean, self.axis_name) / norms.shards(self.axis_name)
+        return update - mean, slots

@@ -1,0 +1,141 @@
+"""An average of squares kept as the means of its rows and columns.
+
+A tensor of two axes or more is factored over its last two; axes before them are
+stacks of matrices. Inside `shard_map` the leaves are split along their first axis.
+"""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
+from ..engine.rule import Part, Rule, part
+from ..engine.state import Leaf, Slot, Slots
+from ..engine.value import Value
+from ..numerics.arithmetic import lerp, safe_divide, safe_sqrt
+from ..numerics.norms import across, shards
+from .moments import Reading, square
+
+
+class PowerDecay(Value):
+    """The decay `1 - t**-c`, 0 in the first step: no bias, a longer memory with time.
+
+    Reference: Shazeer & Stern, "Adafactor", ICML 2018, section 7.2, arXiv:1804.04235.
+    """
+
+    decay_rate: hyper.Hyper = hyper.hyper(
+        0.8, allowed=hyper.POSITIVE.but("0.8 is the paper's.")
+    )
+
+    def __post_init__(self) -> None:
+        hyper.check_fields(self)
+
+
+class Factored(Rule):
+    """`v ← β v + (1 - β)(f(g) + ε)`, kept as row means r and column means c.
+
+        v = r cᵀ / mean(r)
+
+    Args:
+        decay: β in [0, 1), or `PowerDecay()`.
+        of: the reading f.
+        name: the slots are `<name>_row`, `<name>_col`, and `<name>` for the leaves that
+            are not factored.
+        eps: ε ≥ 0, in units of f(g).
+        public: the public name of the decay.
+        keep_whole: leaves that are not factored keep their average whole; without it
+            they keep nothing, and v is 1.
+        min_dim_size_to_factor: the least length of the two axes.
+        axis_name: inside `shard_map`, the mesh axes over which the first axis is split.
+
+    Reference: Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear
+    memory cost", ICML 2018, Algorithm 2, arXiv:1804.04235.
+    """
+
+    decay: Any = hyper.hyper(allowed=hyper.FRACTION, or_part=PowerDecay)
+    of: Reading = square
+    name: str = "nu"
+    eps: hyper.Hyper = hyper.hyper(1e-30, allowed=hyper.NON_NEGATIVE)
+    public: str = hyper.option("b2")
+    public_eps: str = hyper.option("eps")
+    keep_whole: bool = hyper.option(True)
+    min_dim_size_to_factor: int = hyper.option(0)
+    axis_name: Any = hyper.option(None)
+
+    @property
+    def public_names(self) -> dict[str, str]:
+        return {"decay": self.public, "eps": self.public_eps}
+
+    def reach(self) -> str:
+        return "per tensor"
+
+    def factors(self, shape: tuple[int, ...]) -> bool:
+        """Whether a leaf of this shape is factored."""
+        if len(shape) < 2:
+            return False
+        rows = shape[-2] * (shards(self.axis_name) if len(shape) == 2 else 1)
+        return min(rows, shape[-1]) >= self.min_dim_size_to_factor
+
+    def slots(self) -> dict[str, Slot]:
+        def like(reduce: Any, factored: bool) -> Any:
+            nothing = jnp.zeros((0,))
+            return lambda p: reduce(p) if self.factors(p.shape) == factored else nothing
+
+        def sum_of(axis: int) -> Any:
+            return lambda p: p.sum(axis)
+
+        whole = {self.name: Slot(like=like(lambda p: p, False), signed=False)}
+        return {
+            f"{self.name}_row": Slot(like=like(sum_of(-1), True), signed=False),
+            f"{self.name}_col": Slot(like=like(sum_of(-2), True), signed=False),
+        } | (whole if self.keep_whole else {})
+
+    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+        if not isinstance(self.decay, PowerDecay):
+            return {}
+        return {f"{self.name}_decay": 1 - count**-self.decay.decay_rate}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        power = isinstance(self.decay, PowerDecay)
+        decay = leaf.shared[f"{self.name}_decay"] if power else self.decay
+        x = self.of(update, slots) + self.eps
+        if not self.factors(x.shape):
+            if not self.keep_whole:
+                return jnp.ones_like(x), slots
+            v = lerp(slots[self.name], x, decay)
+            return v, slots | {self.name: v}
+        split = self.axis_name if x.ndim == 2 else None
+
+        def mean_of_rows(x: Any, axis: int) -> Any:
+            return across(x.mean(axis), split) / shards(split)
+
+        row, col = f"{self.name}_row", f"{self.name}_col"
+        r = lerp(slots[row], x.mean(-1), decay)
+        c = lerp(slots[col], mean_of_rows(x, -2), decay)
+        share = safe_divide(r, mean_of_rows(r, -1)[..., None])
+        return share[..., None] * c[..., None, :], slots | {row: r, col: c}
+
+
+class Confidence(Rule):
+    """CAME: `m / sqrt(S)`, where S is the factored average of `(u - m)²`.
+
+    Args:
+        moment: m, an average of the update, such as `Ema(0.9)`.
+        instability: S, a `Factored` average; where it does not factor, the result is m.
+
+    Reference: Luo et al., "CAME: confidence-guided adaptive memory efficient
+    optimization", ACL 2023, Algorithm 2, arXiv:2307.02047.
+    """
+
+    moment: Part = part()
+    instability: Part = part()
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        m, slots = self.moment.apply(update, slots, leaf)
+        s, slots = self.instability.apply(update - m, slots, leaf)
+        return safe_divide(m, safe_sqrt(s)), slots

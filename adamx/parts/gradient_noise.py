@@ -1,0 +1,57 @@
+"""Noise on the gradient, from a counter: no state, the same at every replay."""
+
+import zlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
+from ..engine.rule import Rule
+from ..engine.state import Leaf, Slots
+
+
+class GradientNoise(Rule):
+    """`g ← g + σ_t N(0, 1)`,    `σ_t² = η / t^γ` with t = 1 at the first step.
+
+    First in a chain. The bits follow from the seed, the step, the leaf's path and the
+    place in the leaf alone: nothing is kept, a restored run draws the same noise, and
+    under `jit` so does a run on any number of devices. Inside `shard_map` each shard
+    draws by its own index: give `axis_name`.
+
+    Args:
+        noise_variance: η ≥ 0, the variance at the first step.
+        gamma: γ, how fast it falls.
+        seed: an integer.
+        axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
+
+    Reference: Neelakantan et al., "Adding gradient noise improves learning for very
+    deep networks", 2015, arXiv:1511.06807.
+    """
+
+    noise_variance: hyper.Hyper = hyper.hyper(0.01, allowed=hyper.NON_NEGATIVE)
+    gamma: hyper.Hyper = hyper.hyper(0.55)
+    seed: int = 0
+    axis_name: Any = hyper.option(None)
+
+    @property
+    def public_names(self) -> dict[str, str]:
+        return {"gamma": "noise_gamma"}
+
+    def reads_path(self) -> bool:
+        return True
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        key = jax.random.key(self.seed)
+        key = jax.random.fold_in(key, zlib.crc32((leaf.path or "").encode()))
+        key = jax.random.fold_in(key, leaf.count)
+        if self.axis_name is not None:
+            key = jax.random.fold_in(key, jax.lax.axis_index(self.axis_name))
+        t = leaf.count.astype(update.dtype)
+        deviation = jnp.sqrt(self.noise_variance / t**self.gamma)
+        return update + deviation * jax.random.normal(
+            key, update.shape, update.dtype
+        ), slots

@@ -1,0 +1,55 @@
+"""Any rule on some of the leaves only."""
+
+import dataclasses
+from typing import Any
+
+from jaxtyping import Array, Float
+
+from .. import errors as _checks
+from ..engine.masks import as_mask
+from ..engine.rule import Around
+from ..engine.state import Leaf, Slot, Slots
+
+
+class Masked(Around):
+    """`part` on the leaves that `mask` selects; the others pass as they are.
+
+    A leaf that is not selected remembers nothing: one byte stands for each slot.
+
+    Args:
+        part: a rule.
+        mask: a tree of bools (or a prefix of one), a callable on the parameters, a
+            predicate of path and leaf, or a path regex (`re.search` on `a/b/c`).
+    """
+
+    mask: Any = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "mask", as_mask("Masked", self.mask))
+        if self.mask is None:
+            raise _checks.AdamxError(
+                "Masked: `mask` must say which leaves, got None. Use the part itself "
+                "to act on all of them."
+            )
+
+    def slots(self) -> dict[str, Slot]:
+        def guarded(slot: Slot) -> Slot:
+            masks = () if slot.shared else (self.mask,)
+            return dataclasses.replace(slot, masks=slot.masks + masks)
+
+        return {name: guarded(slot) for name, slot in self.part.slots().items()}
+
+    def measure(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> dict[str, Array]:
+        if not leaf.selects(self.mask):
+            return {}
+        return self.part.measure(update, slots, leaf)
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        if not leaf.selects(self.mask):
+            return update, slots
+        return self.part.apply(update, slots, leaf)

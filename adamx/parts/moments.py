@@ -1,0 +1,233 @@
+"""Moments: running summaries of a reading of the gradient, one slot each.
+
+A reading is a function `reading(g, slots) -> array` of the gradient and of what other
+parts remember: `gradient`, `square`, or the `Surprise` of a slot.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .. import errors as _checks
+from ..engine import hyperparams as hyper
+from ..engine.rule import Part, Rule, part
+from ..engine.state import Leaf, Slot, Slots
+from ..engine.value import Value
+from ..numerics.arithmetic import lerp
+
+
+def gradient(g: Float[Array, "..."], slots: Slots) -> Float[Array, "..."]:
+    """The reading `g`."""
+    return g
+
+
+def square(g: Float[Array, "..."], slots: Slots) -> Float[Array, "..."]:
+    """The reading `g²`."""
+    return g * g
+
+
+class Surprise(Value):
+    """The reading `(g - m)²`, where `m` is what the named slot now holds (AdaBelief).
+
+    The part that keeps the slot must come first: `Precondition(Ema(b1), by=...)`.
+    """
+
+    slot: str = "mu"
+
+    def __call__(self, g: Float[Array, "..."], slots: Slots) -> Float[Array, "..."]:
+        if self.slot not in slots:
+            raise _checks.AdamxError(
+                f"Surprise: `slot` must be kept by a part of the same chain, got "
+                f"{self.slot!r}. {_checks.suggest(self.slot, slots)}"
+            )
+        return (g - slots[self.slot]) ** 2
+
+
+Reading = Callable[[Any, Any], Any]
+
+
+def is_signed(reading: Reading) -> bool:
+    """Whether a reading may be negative."""
+    return reading is not square and not isinstance(reading, Surprise)
+
+
+_PUBLIC = {"mu": "b1", "nu": "b2"}
+
+
+class Identity(Rule):
+    """The update as it is: no memory."""
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        return update, slots
+
+
+class Ema(Rule):
+    """Exponential moving average of a reading, started at zero.
+
+        m ← β m + (1 - β) f(g)
+
+    Args:
+        decay: β in [0, 1), the weight of the past; 1 / (1 - β) is its memory in steps.
+        of: the reading f: `gradient`, `square`, `Surprise(slot)` or a function
+            `f(g, slots)`.
+        name: the slot that holds m.
+        public: the public name of `decay`; without it `b1` for the slot `mu`, `b2` for
+            `nu`, else `<name>_decay`.
+
+    Started at zero, m is too small by the factor 1 - β**t until `Debiased` divides it
+    out.
+    """
+
+    decay: hyper.Hyper = hyper.hyper(
+        allowed=hyper.FRACTION.but(
+            "It is the weight of the past; to average over about n steps pass 1 - 1/n."
+        )
+    )
+    of: Reading = gradient
+    name: str = "mu"
+    public: str | None = hyper.option(None)
+
+    @property
+    def public_names(self) -> dict[str, str]:
+        standard = _PUBLIC.get(self.name, f"{self.name}_decay")
+        return {"decay": self.public or standard}
+
+    def slots(self) -> dict[str, Slot]:
+        return {self.name: Slot(signed=is_signed(self.of))}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        m = lerp(slots[self.name], self.of(update, slots), self.decay)
+        return m, slots | {self.name: m}
+
+
+class HeavyBall(Rule):
+    """Polyak's momentum, with Nesterov's look-ahead on request.
+
+        first step:  m ← g
+        then:        m ← μ m + (1 - d) g
+        returns m, or with Nesterov g + μ m
+
+    Args:
+        momentum: μ in [0, 1).
+        nesterov: return the look-ahead g + μ m.
+        dampening: d in [0, 1], the share of the gradient that is left out (torch).
+        name: the slot that holds m.
+        public: the public name of `momentum`, where it is another one.
+
+    Raises:
+        ValueError: Nesterov with a momentum of zero or with dampening.
+
+    Reference: Polyak, "Some methods of speeding up the convergence of iteration
+    methods", 1964; Sutskever et al., "On the importance of initialization and momentum
+    in deep learning", ICML 2013; the form is that of torch.optim.SGD.
+    """
+
+    momentum: hyper.Hyper = hyper.hyper(
+        allowed=hyper.FRACTION.but("It is the share of the last step that is kept.")
+    )
+    nesterov: bool = False
+    dampening: hyper.Hyper = hyper.hyper(
+        0.0,
+        allowed=hyper.UNIT.but("It is the share of the gradient that is left out."),
+    )
+    name: str = hyper.option("momentum")
+    public: str | None = hyper.option(None)
+
+    @property
+    def public_names(self) -> dict[str, str]:
+        return {"momentum": self.public or "momentum"}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        dampened = not hyper.is_zero(self.dampening)
+        if self.nesterov and (dampened or hyper.is_zero(self.momentum)):
+            raise _checks.AdamxError(
+                f"HeavyBall: Nesterov's momentum must have a momentum above 0 and no "
+                f"dampening, got momentum={self.momentum!r}, "
+                f"dampening={self.dampening!r}. Its look-ahead is g + momentum * m; "
+                f"set momentum=0.9, dampening=0, or nesterov=False."
+            )
+
+    def slots(self) -> dict[str, Slot]:
+        return {self.name: Slot()}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        g = update
+        m = self.momentum * slots[self.name] + (1 - self.dampening) * g
+        if not hyper.is_zero(self.dampening):
+            m = jnp.where(leaf.count == 1, g, m)
+        u = g + self.momentum * m if self.nesterov else m
+        return u, slots | {self.name: m}
+
+
+class SumOf(Rule):
+    """The sum of a reading over all steps: AdaGrad's accumulator.
+
+        s ← s + f(g)
+
+    Args:
+        of: the reading f.
+        name: the slot that holds s.
+        start: its value before the first step, at least 0; a number or an array.
+    """
+
+    of: Reading = square
+    name: str = "sum_of_squares"
+    start: hyper.Hyper = hyper.hyper(
+        0.0, allowed=hyper.NON_NEGATIVE.but("It is a sum of squares.")
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if callable(self.start):
+            raise _checks.refuse(
+                "SumOf",
+                "`start` must be a number or an array",
+                _checks.show_callable(self.start),
+                "It is used once, before the first step.",
+            )
+
+    @property
+    def public_names(self) -> dict[str, str]:
+        return {"start": "initial_accumulator"}
+
+    def slots(self) -> dict[str, Slot]:
+        return {self.name: Slot(start=self.start, signed=is_signed(self.of))}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        s = slots[self.name] + self.of(update, slots)
+        return s, slots | {self.name: s}
+
+
+class Centered(Rule):
+    """The variance `v - m²` from a mean square and a mean of the same gradient.
+
+    Args:
+        square: the moment v, such as `Ema(decay, square, "nu")`.
+        mean: the moment m, such as `Ema(decay)`.
+
+    Rounding may take v - m² below zero; it is held at 0.
+
+    Reference: Graves, "Generating sequences with recurrent neural networks", 2013,
+    eq. 38-45, arXiv:1308.0850.
+    """
+
+    square: Part = part()
+    mean: Part = part()
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        v, slots = self.square.apply(update, slots, leaf)
+        m, slots = self.mean.apply(update, slots, leaf)
+        return jnp.maximum(v - m * m, 0), slots

@@ -1,0 +1,118 @@
+"""Nesterov's look-ahead for averages of the gradient.
+
+The average that the next step would have if it met the same gradient again: with the
+correction of the paper that brought it to Adam (`Nesterov`), or without (`LookAhead`).
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from .. import errors as _checks
+from ..engine import hyperparams as hyper
+from ..engine.rule import Part, Rule, part
+from ..engine.state import Leaf, Slots
+from ..engine.value import Value
+from ..numerics.arithmetic import lerp, one_minus_power
+
+
+class LookAhead(Rule):
+    """`β m + (1 - β) g`: the average after the same gradient once more.
+
+    `Debiased(LookAhead(Ema(b1)))` has one correction for both terms: the form of Choi
+    et al. and of AlgoPerf.
+
+    Args:
+        moment: an average of the gradient such as `Ema(0.9)`.
+
+    Reference: Choi et al., "On empirical comparisons of optimizers for deep learning",
+    2019, Table 1, arXiv:1910.05446.
+    """
+
+    moment: Part = part()
+
+    @property
+    def name(self) -> str:
+        return self.moment.name
+
+    @property
+    def decay(self) -> Any:
+        return self.moment.decay
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        m, slots = self.moment.apply(update, slots, leaf)
+        return lerp(m, update, self.decay), slots
+
+
+def one_step_ahead(schedule: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A schedule that is at every step where another one will be at the next."""
+    return lambda count: schedule(optax.safe_increment(count))
+
+
+class Ahead(Value):
+    """The decay of the next step, where a schedule makes it another one."""
+
+    decay: hyper.Hyper = hyper.hyper(allowed=hyper.FRACTION)
+
+    @property
+    def public_names(self) -> dict[str, str]:
+        return {"decay": "decay_ahead"}
+
+
+class Nesterov(Rule):
+    """Dozat's look-ahead, each of its two terms corrected by its own weight.
+
+        m̂ = μ' m / w' + (1 - μ) g / w
+        w = 1 - μ_1 … μ_t,    w' = 1 - μ_1 … μ_t μ',    μ' the decay of the next step
+
+    Args:
+        moment: a corrected average of the gradient such as `Debiased(Ema(0.9))`. Its
+            decay, if it is a schedule, is also asked for one step ahead.
+
+    Reference: Dozat, "Incorporating Nesterov momentum into Adam", ICLR 2016 workshop,
+    Algorithm 2.
+    """
+
+    moment: Part = part()
+    ahead: Any = dataclasses.field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not hasattr(self.moment, "moment") or not hasattr(self.moment, "decay"):
+            raise _checks.refuse(
+                "Nesterov",
+                "`moment` must be a corrected average, such as Debiased(Ema(0.9))",
+                repr(self.moment),
+                "For one without correction use LookAhead.",
+            )
+        if callable(self.moment.decay):
+            ahead = Ahead(hyper.schedule(one_step_ahead, schedule=self.moment.decay))
+            object.__setattr__(self, "ahead", ahead)
+
+    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+        known = self.moment.tick(kept, count)
+        name, now = self.moment.name, self.moment.decay
+        after = now if self.ahead is None else self.ahead.decay
+        w = known[f"{name}_weight"]
+        if hyper.is_constant(now):
+            w_after = one_minus_power(now, count + 1)
+        else:
+            w_after = lerp(w, jnp.ones_like(w), after)
+        return known | {
+            f"{name}_share": after * w / w_after,
+            f"{name}_fresh": (1 - now) / w,
+        }
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        m_hat, slots = self.moment.apply(update, slots, leaf)
+        name, known = self.moment.name, leaf.shared
+        m_hat = known[f"{name}_share"] * m_hat + known[f"{name}_fresh"] * update
+        return m_hat, slots

@@ -1,0 +1,140 @@
+"""Directions for matrices: every singular value made about the same (Muon)."""
+
+import re
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .. import errors as _checks
+from ..engine import hyperparams as hyper
+from ..engine.masks import as_mask
+from ..engine.rule import Rule
+from ..engine.state import Leaf, Slots
+from ..numerics.arithmetic import safe_divide
+from ..numerics.matrices import QUINTIC, newton_schulz
+from ..numerics.norms import norm, own, shards, whole
+
+_ENDS = re.compile(r"embed|unembed|head|(^|/)(wte|wpe|logits|output)(/|$)", re.I)
+
+
+def hidden_matrix(path: str, leaf: Any) -> bool:
+    """Two axes, and neither an embedding nor a head by its path.
+
+    Not: a path with `embed` or `head` in it, or with a segment wte, wpe, logits,
+    output.
+    """
+    return leaf.ndim == 2 and _ENDS.search(path) is None
+
+
+# not a callable, which optax.inject_hyperparams would take for a schedule
+HIDDEN = as_mask("hidden_matrix", hidden_matrix)
+
+
+class Orthogonalize(Rule):
+    """`u ← NewtonSchulz(u)`, about U Vᵀ of u = U S Vᵀ, in float32 throughout.
+
+    Args:
+        ns_steps: the number of iterations.
+        coefficients: (a, b, c) of the quintic.
+        eps: ε ≥ 0, added to ‖u‖.
+        axis_name: inside `shard_map`, the mesh axis over which the rows are split: they
+            are gathered, and every device does the whole.
+        public: the public name of `eps`, if it is not "eps".
+
+    Reference: Jordan et al., "Muon: an optimizer for hidden layers in neural networks",
+    2024, kellerjordan.github.io/posts/muon.
+    """
+
+    ns_steps: int = 5
+    coefficients: tuple[float, float, float] = QUINTIC
+    eps: hyper.Hyper = hyper.hyper(1e-7, allowed=hyper.NON_NEGATIVE)
+    axis_name: Any = hyper.option(None)
+    public: str | None = hyper.option(None)
+
+    @property
+    def public_names(self) -> dict[str, str]:
+        return {"eps": self.public or "eps"}
+
+    def reach(self) -> str:
+        return "per tensor"
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        _check_matrix("Orthogonalize", update)
+        u = whole(update, self.axis_name)
+        o = newton_schulz(u, self.ns_steps, self.coefficients, self.eps)
+        return own(o, self.axis_name), slots
+
+
+class ScaleByShape(Rule):
+    """`u ← sqrt(max(1, out / in)) u`, or `consistent_rms sqrt(max(out, in)) u`.
+
+    Args:
+        consistent_rms: None for the first; 0.2 for the second gives updates the root
+            mean square of AdamW's.
+        out_axis: which axis is the outputs: -1 for kernels stored as (in, out), 0 for
+            torch's (out, in).
+        axis_name: inside `shard_map`, the mesh axis over which the rows are split.
+
+    Reference: Jordan et al., 2024, kellerjordan.github.io/posts/muon; Liu et al., "Muon
+    is scalable for LLM training", 2025, eq. 4, arXiv:2502.16982.
+    """
+
+    consistent_rms: hyper.Hyper | None = None
+    out_axis: int = hyper.option(-1)
+    axis_name: Any = hyper.option(None)
+
+    def reach(self) -> str:
+        return "per tensor"
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        _check_matrix("ScaleByShape", update)
+        shape = (update.shape[0] * shards(self.axis_name), update.shape[1])
+        out, into = shape[self.out_axis], shape[self.out_axis - 1]
+        if self.consistent_rms is None:
+            return max(1.0, out / into) ** 0.5 * update, slots
+        return self.consistent_rms * max(out, into) ** 0.5 * update, slots
+
+
+class NormalizeRms(Rule):
+    """`u ← r u / RMS(u)`: every tensor moves by the same root mean square; 0 stays 0.
+
+    Args:
+        rms: r ≥ 0; 0.2 is AdamW's in practice.
+        eps: ε ≥ 0, added to ‖u‖.
+        axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
+
+    Reference: Si, Zhang & Shen, "AdaMuon: adaptive Muon optimizer", 2025, Algorithm 1,
+    arXiv:2507.11005.
+    """
+
+    rms: hyper.Hyper = hyper.hyper(0.2, allowed=hyper.NON_NEGATIVE)
+    eps: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
+    axis_name: Any = hyper.option(None)
+
+    @property
+    def public_names(self) -> dict[str, str]:
+        return {"eps": "eps_rms"}
+
+    def reach(self) -> str:
+        return "per tensor"
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        size = update.size * shards(self.axis_name)
+        length = norm(update, self.axis_name) + self.eps
+        return safe_divide(self.rms * size**0.5 * update, length), slots
+
+
+def _check_matrix(where: str, update: Any) -> None:
+    if update.ndim != 2:
+        raise _checks.AdamxError(
+            f"{where}: every leaf it acts on must have two axes, got shape "
+            f"{jnp.shape(update)}. Give muon a mask that selects matrices only, or "
+            f"adamx.stacked the leaves (layers, m, n) that are stacks of them."
+        )

@@ -1,0 +1,285 @@
+"""Averages of the parameters: where one trains is not where one evaluates.
+
+Each rule stands last in a chain, reads the step that the parts before it would take,
+and keeps a second point beside the parameters. Its slot `<name>_share` says how the two
+make the point to evaluate with, so that `eval_params` needs the state alone:
+
+    evaluate at  θ + share (point - θ)
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from .. import errors as _checks
+from ..engine import hyperparams as hyper
+from ..engine.rule import Rule
+from ..engine.state import Leaf, Slot, Slots, State, copied, is_nothing
+from ..numerics.arithmetic import compute_dtype, gathered_weight
+
+_SHARE = "_share"
+
+
+def _point(name: str) -> dict[str, Slot]:
+    point = Slot(start=copied, alone="eval_params reads it, from the state alone.")
+    return {name: point, name + _SHARE: Slot(shared=True)}
+
+
+class _Averaging(Rule):
+    """A rule that reads the parameter; what all averages have in common."""
+
+    def reads_param(self) -> bool:
+        return True
+
+
+class PrimalAverage(_Averaging):
+    """Steps at z, gradients at y, evaluation at their average x.
+
+        z ← z + u,    x ← x + c (z - x),    y ← β x + (1 - β) z
+
+    The parameters are y. x is not kept: y and z imply it.
+
+    Args:
+        inner: β in (0, 1], how much of x is in y; 1 evaluates where it trains.
+        decay: 1 - c in [0, 1), the weight of the past in x.
+        name: the slot that holds z.
+
+    Reference: Defazio et al., "Smoothing DiLoCo with primal averaging for faster
+    training of LLMs", 2025, arXiv:2512.17131 (μ_y = `inner`, μ_x = `decay`).
+    """
+
+    inner: hyper.Hyper = hyper.hyper(
+        allowed=hyper.Interval(0.0, 1.0, "(]", "It is how much of x is in y.")
+    )
+    decay: hyper.Hyper = hyper.hyper(
+        allowed=hyper.FRACTION.but("It is the weight of the past in the average.")
+    )
+    name: str = hyper.option("z")
+
+    @property
+    def public_names(self) -> dict[str, str]:
+        return {"inner": "mu_y", "decay": "mu_x"}
+
+    def slots(self) -> dict[str, Slot]:
+        return _point(self.name)
+
+    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+        before = kept[self.name + _SHARE]
+        c = jnp.full_like(count, 1) * (1 - self.decay)
+        return _shares(self.name, before, self.inner, c)
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        return _average(self.name, self.inner, update, slots, leaf)
+
+
+class ScheduleFree(_Averaging):
+    """`PrimalAverage` whose average weighs the steps by their rates.
+
+        w_k = k^r (max rate so far)^p,    c = w_k / Σ w_i        (k = 1, 2, …)
+
+    Args:
+        learning_rate: the rate of the steps that come in, for the weights only.
+        b1: β in (0, 1], how much of x is in y; the place of Adam's momentum.
+        weight_lr_power: p.
+        r: the power of the step.
+        name: the slot that holds z.
+
+    Reference: Defazio et al., "The road less scheduled", NeurIPS 2024, eq. 3-5,
+    arXiv:2405.15682, with the weights of the authors' code.
+    """
+
+    learning_rate: hyper.Hyper = hyper.hyper(allowed=hyper.NON_NEGATIVE)
+    b1: hyper.Hyper = hyper.hyper(
+        0.9, allowed=hyper.Interval(0.0, 1.0, "(]", "It is how much of x is in y.")
+    )
+    weight_lr_power: hyper.Hyper = hyper.hyper(2.0, allowed=hyper.NON_NEGATIVE)
+    r: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
+    name: str = hyper.option("z")
+
+    def slots(self) -> dict[str, Slot]:
+        sums = {"learning_rate_max": Slot(shared=True), "weight_sum": Slot(shared=True)}
+        return _point(self.name) | sums
+
+    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+        largest = jnp.maximum(kept["learning_rate_max"], self.learning_rate)
+        weight = count**self.r * largest**self.weight_lr_power
+        total = kept["weight_sum"] + weight
+        c = jnp.where(total > 0, weight / jnp.where(total > 0, total, 1), 0)
+        before = kept[self.name + _SHARE]
+        sums = {"learning_rate_max": largest, "weight_sum": total}
+        return sums | _shares(self.name, before, self.b1, c)
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        return _average(self.name, self.b1, update, slots, leaf)
+
+
+def _shares(name: str, before: Array, inner: Any, c: Array) -> dict[str, Array]:
+    """y = β x + (1 - β) z, so x = y + (1 - 1 / β)(z - y): before and after a step."""
+    after = jnp.full_like(before, 1) * (1 - 1 / inner)
+    return {f"{name}_before": before, f"{name}_c": c, name + _SHARE: after}
+
+
+def _average(
+    name: str, inner: Any, update: Array, slots: Slots, leaf: Leaf
+) -> tuple[Array, Slots]:
+    y, z = leaf.param, slots[name]
+    x = leaf.shared[f"{name}_before"] * (z - y)  # as seen from y, so that 0 stays 0
+    z = z + update
+    x = x + leaf.shared[f"{name}_c"] * (z - y - x)
+    return inner * x + (1 - inner) * (z - y), slots | {name: z}
+
+
+class SlowWeights(_Averaging):
+    """Every k steps the slow weights go a part of the way, and the fast ones return.
+
+        fast ← fast + u;    each k steps:  slow ← slow + α (fast - slow),  fast ← slow
+
+    Args:
+        sync_period: k ≥ 1.
+        slow_step_size: α in [0, 1].
+        name: the slot that holds the slow weights.
+
+    The moments of the parts before it are kept at a synchronisation ("maintaining").
+
+    Reference: Zhang et al., "Lookahead optimizer: k steps forward, 1 step back",
+    NeurIPS 2019, Algorithm 1, arXiv:1907.08610.
+    """
+
+    sync_period: int = 5
+    slow_step_size: hyper.Hyper = hyper.hyper(
+        0.5, allowed=hyper.UNIT.but("It is the part of the way the slow weights go.")
+    )
+    name: str = hyper.option("slow")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.sync_period, int) or self.sync_period < 1:
+            raise _checks.AdamxError(
+                f"SlowWeights: `sync_period` must be a whole number of steps, at least "
+                f"1, got {self.sync_period!r}. 5 is usual."
+            )
+
+    def slots(self) -> dict[str, Slot]:
+        return _point(self.name)
+
+    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+        return {self.name + _SHARE: jnp.ones_like(count)}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        slow, now = slots[self.name], leaf.count % self.sync_period == 0
+        fast = leaf.param + update
+        moved = jnp.where(now, slow + self.slow_step_size * (fast - slow), slow)
+        update = jnp.where(now, moved - leaf.param, update)
+        return update, slots | {self.name: moved}
+
+
+class ParamEma(_Averaging):
+    """An exponential moving average of the parameters, without the zero start.
+
+        θ̄ ← β θ̄ + (1 - β) θ from θ̄ = 0,    evaluate at θ̄ / (1 - βᵗ)
+
+    What is kept is the corrected average; the first θ is not in it. The update passes
+    as it is.
+
+    Args:
+        decay: β in [0, 1), a number or an array.
+        name: the slot that holds the average.
+
+    Reference: Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015,
+    section 7.2, arXiv:1412.6980.
+    """
+
+    decay: hyper.Hyper = hyper.hyper(
+        0.999, allowed=hyper.FRACTION.but("It is the weight of the past.")
+    )
+    name: str = hyper.option("average")
+
+    @property
+    def public_names(self) -> dict[str, str]:
+        return {"decay": "ema_decay"}
+
+    def slots(self) -> dict[str, Slot]:
+        return _point(self.name) | {f"{self.name}_weight": Slot(shared=True)}
+
+    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+        weight = gathered_weight(self.decay, kept[f"{self.name}_weight"], count)
+        return {
+            f"{self.name}_weight": weight,
+            f"{self.name}_c": (1 - self.decay) / weight,
+            self.name + _SHARE: jnp.ones_like(count),
+        }
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        mean = slots[self.name]
+        mean = mean + leaf.shared[f"{self.name}_c"] * (leaf.param + update - mean)
+        return update, slots | {self.name: mean}
+
+
+# ---- where to evaluate ---------------------------------------------------------
+
+
+def _is_state(x: Any) -> bool:
+    return isinstance(x, State)
+
+
+def _points(state: Any) -> list[tuple[Any, Any]]:
+    """Every (point, share) in any nesting of states."""
+    found = []
+    for one in jax.tree.leaves(state, is_leaf=_is_state):
+        if not _is_state(one):
+            continue
+        shares = [name for name in one.slots if name.endswith(_SHARE)]
+        names = [name.removesuffix(_SHARE) for name in shares]
+        found += [(one.slots[name], one.slots[name + _SHARE]) for name in names]
+        found += _points(one.inner)
+    return found
+
+
+def _is_hidden(x: Any) -> bool:
+    return x is None or isinstance(x, optax.MaskedNode)
+
+
+def eval_params(state: Any, params: Any) -> Any:
+    """The parameters to evaluate with: the average where there is one, else `params`.
+
+    Pure, through any chain, mask or partition. The dtypes are those of `params`.
+
+    Args:
+        state: the state of any transformation with averaging parts (`ScheduleFree`,
+            `PrimalAverage`, `SlowWeights`, `ParamEma`), or without.
+        params: the parameters that go with it.
+
+    Raises:
+        ValueError: two parts of one chain average the same leaf.
+    """
+    taken: set[int] = set()
+    for point, share in _points(state):
+
+        def one(kept: Any, p: Any, share: Any = share) -> Any:
+            if _is_hidden(kept) or is_nothing(kept):
+                return p
+            dtype = compute_dtype(p.dtype, kept.dtype)
+            wide, there = p.astype(dtype), kept.astype(dtype)
+            return (wide + share.astype(dtype) * (there - wide)).astype(p.dtype)
+
+        kept = jax.tree.leaves(point, is_leaf=_is_hidden)
+        live = {i for i, x in enumerate(kept) if not (_is_hidden(x) or is_nothing(x))}
+        if live & taken:
+            raise _checks.AdamxError(
+                "eval_params: one part must average a leaf, got two. Pass the part of "
+                "the state that is meant."
+            )
+        taken |= live
+        params = jax.tree.map(one, point, params, is_leaf=_is_hidden)
+    return params

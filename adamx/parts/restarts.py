@@ -1,0 +1,124 @@
+"""A part that forgets: every so many steps its memory begins anew."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .. import errors as _checks
+from ..engine import hyperparams as hyper
+from ..engine.rule import Around
+from ..engine.state import Leaf, Slot, Slots, is_nothing
+
+
+class Restarted(Around):
+    """`part` with its slots back at their start at every ΔT-th step.
+
+        j = t mod ΔT steps since a restart, while j < N:
+        u ← (1 - 0.99 (1 + cos(π j / (N + 1))) / 2) u
+
+    There is no such warm-up before the first restart. What the whole tree shares, such
+    as the weight of an average, goes on, and so do the corrections: the first step
+    after a restart is (1 - b1) / sqrt(1 - b2) long, times the warm-up's 0.01.
+
+    Args:
+        part: a rule whose slots start at numbers.
+        every: ΔT, the steps from one restart to the next.
+        warmup: N, the steps that are shortened after one; 0 for none.
+        recount: correct as if the step of a restart were the first (Stable-SPAM).
+        name: the shared slot that counts the steps since a restart.
+
+    Reference: Huang et al., "SPAM: spike-aware Adam with momentum reset for stable LLM
+    training", ICLR 2025, Algorithm 1, arXiv:2501.06842; `recount`: Huang et al.,
+    "Stable-SPAM: how to train in 4-bit more stably than 16-bit Adam", 2025,
+    arXiv:2502.17055.
+    """
+
+    every: int = 500
+    warmup: int = 150
+    recount: bool = False
+    name: str = hyper.option("since_restart")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, least in (("every", 1), ("warmup", 0)):
+            steps = getattr(self, name)
+            if isinstance(steps, bool) or not isinstance(steps, int) or steps < least:
+                raise _checks.AdamxError(
+                    f"Restarted: `{name}` must be a whole number of steps, at least "
+                    f"{least}, got {steps!r}. The paper has every=500, warmup=150."
+                )
+        for name, slot in self.part.slots().items():
+            if callable(slot.start):
+                raise _checks.AdamxError(
+                    f"Restarted: the slots of `part` must start at numbers, got "
+                    f"`{name}` of {self.part!r}, which starts at the parameter. Put "
+                    f"what keeps it outside."
+                )
+
+    def slots(self) -> dict[str, Slot]:
+        slots = {name: self._recounting(s) for name, s in self.part.slots().items()}
+        since = Slot(shared=True, signed=False, from_count=self._since)
+        return slots | {self.name: since}
+
+    def _recounting(self, slot: Slot) -> Slot:
+        if not self.recount or slot.from_count is None:
+            return slot
+        return dataclasses.replace(slot, from_count=self._after(slot.from_count))
+
+    def _after(self, from_count: Callable[[Array], Array]) -> Callable[[Array], Array]:
+        return lambda count: from_count(self._recounted(count, self._since(count)))
+
+    def _since(self, count: Array) -> Array:
+        return count % self.every
+
+    def _recounted(self, count: Array, since: Array) -> Array:
+        """The steps that the memory has seen."""
+        return jnp.where(count < self.every, count, since.astype(count.dtype) + 1)
+
+    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+        # kept, since float32 cannot tell step 2**24 from the next
+        since = (kept[self.name] + 1) % self.every
+        if self.recount:
+            count_of_part = self._recounted(count, since)
+            kept = kept | {
+                name: jnp.where(since == 0, slot.start, kept[name])
+                for name, slot in self.part.slots().items()
+                if slot.shared
+            }
+        else:
+            count_of_part = count
+        angle = jnp.pi * since / (self.warmup + 1)
+        warming = (count >= self.every) & (since < self.warmup)
+        scale = jnp.where(warming, 1 - 0.99 * (1 + jnp.cos(angle)) / 2, 1)
+        own = {self.name: since, self._scale: scale.astype(count.dtype)}
+        return self.part.tick(kept, count_of_part) | own
+
+    @property
+    def _scale(self) -> str:
+        return f"{self.name}_scale"
+
+    def _seen(self, slots: Slots, leaf: Leaf) -> tuple[Slots, Leaf]:
+        """What the part sees of its slots and of the step."""
+        since: Any = leaf.shared[self.name]
+        begun = {
+            name: jnp.where(since == 0, jnp.asarray(slot.start, x.dtype), x)
+            for name, slot in self.part.slots().items()
+            if not slot.shared and not is_nothing(x := slots[name])
+        }
+        if self.recount:
+            leaf = leaf._replace(count=self._recounted(leaf.count, since))
+        return slots | begun, leaf
+
+    def measure(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> dict[str, Array]:
+        return self.part.measure(update, *self._seen(slots, leaf))
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        u, slots = self.part.apply(update, *self._seen(slots, leaf))
+        return leaf.shared[self._scale] * u, slots

@@ -1,0 +1,110 @@
+"""Scalings by one number for each tensor: the length of its update, its parameter."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
+from ..engine.rule import Rule
+from ..engine.state import Leaf, Slots
+from ..numerics.norms import norm, rms
+
+
+class TrustRatio(Rule):
+    """`u ← η φ(‖θ‖) / (‖u‖ + ε) u`, one ratio for each tensor; 1 where a norm is 0.
+
+    Args:
+        trust_coefficient: η ≥ 0, the share of ‖θ‖ that a step of rate 1 has.
+        eps: ε ≥ 0, added to ‖u‖.
+        phi: φ, a function of ‖θ‖ such as `lambda z: jnp.clip(z, 0.01, 10)`; None for
+            ‖θ‖ itself.
+        axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
+
+    Reference: You, Gitman & Ginsburg, "Large batch training of convolutional networks",
+    2017, arXiv:1708.03888; You et al., "Large batch optimization for deep learning",
+    ICLR 2020, arXiv:1904.00962.
+    """
+
+    trust_coefficient: hyper.Hyper = hyper.hyper(1.0, allowed=hyper.NON_NEGATIVE)
+    eps: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
+    phi: Callable[[Any], Any] | None = hyper.option(None)
+    axis_name: Any = hyper.option(None)
+
+    @property
+    def public_names(self) -> dict[str, str]:
+        return {"eps": "trust_eps"}
+
+    def reach(self) -> str:
+        return "per tensor"
+
+    def reads_param(self) -> bool:
+        return True
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        above = norm(leaf.param, self.axis_name)  # pyright: ignore[reportArgumentType]
+        above = above if self.phi is None else self.phi(above)
+        below = norm(update, self.axis_name)
+        trusted = (above != 0) & (below != 0)
+        below = jnp.where(trusted, below, 1) + self.eps
+        ratio = jnp.where(trusted, self.trust_coefficient * above / below, 1)
+        return ratio * update, slots
+
+
+class ScaleByParameterRms(Rule):
+    """`u ← max(ε, RMS(θ)) u`: a step in units of the parameter (Adafactor).
+
+    Args:
+        eps_scale: ε ≥ 0, the least scale, so that parameters can leave 0.
+        axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
+
+    Reference: Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear
+    memory cost", ICML 2018, Algorithm 4, arXiv:1804.04235.
+    """
+
+    eps_scale: hyper.Hyper = hyper.hyper(1e-3, allowed=hyper.NON_NEGATIVE)
+    axis_name: Any = hyper.option(None)
+
+    def reach(self) -> str:
+        return "per tensor"
+
+    def reads_param(self) -> bool:
+        return True
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        size = rms(leaf.param, self.axis_name)  # pyright: ignore[reportArgumentType]
+        return jnp.maximum(size, self.eps_scale) * update, slots
+
+
+class LimitRms(Rule):
+    """`u ← u / max(1, RMS(u) / d)`: no update longer than d a parameter.
+
+    Args:
+        clipping_threshold: d > 0, in units of the update.
+        axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
+
+    Reference: Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear
+    memory cost", ICML 2018, section 6, arXiv:1804.04235.
+    """
+
+    clipping_threshold: hyper.Hyper = hyper.hyper(1.0, allowed=hyper.POSITIVE)
+    axis_name: Any = hyper.option(None)
+
+    def reach(self) -> str:
+        return "per tensor"
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        over = rms(update, self.axis_name) / self.clipping_threshold
+        return update / jnp.maximum(over, 1), slots
+
+
+def relative_step(count: Any) -> Array:
+    """Adafactor's rate: `min(0.01, 1 / sqrt(t))`, t counted from 1."""
+    return jnp.minimum(1e-2, 1 / jnp.sqrt(jnp.asarray(count) + 1.0))

@@ -1,0 +1,140 @@
+"""One number an element, of another dtype."""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .. import errors as _checks
+from .blocks import layout
+from .blockwise import check_rounding, scaled_down
+from .codec import Codec, Draw, Kept
+
+_WIDE = ("float32", "bfloat16", "float16")
+
+
+_FP8 = ("float8_e4m3fn", "float8_e5m2")
+
+
+_BLOCK = 128
+
+
+def as_dtype(where: str, dtype: Any, known: tuple[str, ...]) -> Any:
+    try:
+        dtype = jnp.dtype(dtype)
+    except TypeError:
+        dtype = None
+    if dtype is None or dtype.name not in known:
+        raise _checks.refuse(
+            where,
+            f"`dtype` must be one of {', '.join(known)}",
+            dtype,
+            "For integers there is Blockwise.",
+        )
+    return dtype
+
+
+def rounded(x: Array, dtype: Any, uniform: Draw | None) -> Array:
+    """`x`, float32, in `dtype`: to nearest, or to either neighbour at random.
+
+    At random means up with probability (x - below) / (above - below): right on average.
+    Infinities and NaN stay what they are.
+    """
+    if uniform is None or dtype == jnp.float32:
+        return x.astype(dtype)
+    if dtype == jnp.bfloat16:
+        draw = jnp.floor(uniform(x.shape) * 2.0**16).astype(jnp.uint32)
+        bits = jax.lax.bitcast_convert_type(x, jnp.uint32)
+        up = jnp.where(jnp.isfinite(x), bits + draw, bits) & jnp.uint32(0xFFFF0000)
+        return jax.lax.bitcast_convert_type(up, jnp.float32).astype(dtype)
+    info = jnp.finfo(dtype)
+    below = jnp.finfo(jnp.float32).nmant
+    exponent = jax.lax.bitcast_convert_type(x, jnp.uint32) >> below & 0xFF
+    exponent = jnp.maximum(exponent, jnp.uint32(info.minexp + 127))
+    spacing = jax.lax.bitcast_convert_type(
+        (exponent - info.nmant) << below, jnp.float32
+    )
+    steps = x / spacing  # exact: a power of two
+    down = jnp.floor(steps)
+    landed = (down + (steps - down > uniform(x.shape))) * spacing
+    top = jnp.float32(info.max)
+    landed = jnp.clip(landed, -top, top)
+    return jnp.where(jnp.isfinite(x), landed, x).astype(dtype)
+
+
+class Dense(Codec):
+    """Each number in another dtype.
+
+    The range of the 8-bit floats does not hold a second moment: they are kept with a
+    float32 scale for each block of 128, which takes its largest to the highest power of
+    two in the range. In a slot that is never negative, what is not zero stays so.
+
+    Args:
+        dtype: float32, bfloat16, float16, float8_e4m3fn or float8_e5m2.
+        rounding: "nearest" or "stochastic": right on average. To nearest, a second
+            moment in bfloat16 stays where it is once a step moves it by less than half
+            a unit of its last place.
+
+    Kept: the slot itself as a tree like the parameters; `codes` and `scale` for the
+    8-bit floats.
+    """
+
+    dtype: Any
+    rounding: str = "nearest"
+    signed: bool | None = dataclasses.field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        dtype = as_dtype("Dense", self.dtype, _WIDE + _FP8)
+        object.__setattr__(self, "dtype", dtype)
+        check_rounding("Dense", self.rounding, ("nearest", "stochastic"))
+
+    def __repr__(self) -> str:
+        rounding = f", {self.rounding!r}" if self.rounding != "nearest" else ""
+        return f"Dense(jnp.{self.dtype.name}{rounding})"
+
+    @property
+    def parts(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return ("codes", "scale") if self._scaled else ("",)
+
+    @property
+    def _scaled(self) -> bool:
+        return self.dtype.name in _FP8
+
+    def bind(self, slot: str, signed: bool) -> "Dense":
+        return dataclasses.replace(self, signed=signed)
+
+    def encode(self, x: Float[Array, "..."], uniform: Draw) -> Kept:
+        x = x.astype(jnp.float32)
+        draw = uniform if self.rounding == "stochastic" else None
+        if not self._scaled:
+            return {"": self._kept_off_zero(x, rounded(x, self.dtype, draw))}
+        lay = layout(x.shape, _BLOCK)
+        scale = self._scale(lay.largest(x))
+        shares = lay.join(scaled_down(lay.split(x), scale), x.shape)
+        codes = self._kept_off_zero(x, rounded(shares, self.dtype, draw))
+        return {"codes": codes, "scale": scale.reshape(lay.ranked(lay.blocks))}
+
+    def _scale(self, largest: Array) -> Array:
+        """`largest` over a power of two, so that it comes back as it was.
+
+        Of a block so small that this would be no float32, the least that is one.
+        """
+        power = math.floor(math.log2(jnp.finfo(self.dtype).max))
+        least = jnp.finfo(jnp.float32).tiny
+        return jnp.where(largest > 0, jnp.maximum(largest * 2.0**-power, least), 0)
+
+    def _kept_off_zero(self, x: Array, kept: Array) -> Array:
+        if self.signed is not False or self.dtype in (jnp.float32, jnp.bfloat16):
+            return kept  # they reach as far down as float32 does
+        least = jnp.finfo(self.dtype).smallest_subnormal
+        return jnp.where((x > 0) & (kept == 0), least.astype(self.dtype), kept)
+
+    def decode(self, kept: Kept, shape: tuple[int, ...]) -> Float[Array, "..."]:
+        if not self._scaled:
+            return kept[""].astype(jnp.float32)
+        lay = layout(shape, _BLOCK)
+        codes = lay.split(kept["codes"].astype(jnp.float32))
+        return lay.join(codes * kept["scale"].reshape(*lay.lead, lay.blocks, 1), shape)

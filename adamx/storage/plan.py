@@ -1,0 +1,175 @@
+"""What an optimizer keeps of each leaf, counted before anything is allocated."""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ..engine.chain import Chain, Foreign
+from ..engine.rule import Rule, Transformation
+from ..engine.state import Slot, State, is_nothing
+from ..engine.tree_checks import places
+from ..wrappers.tunable import Tunable, Tuned
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One slot of one leaf.
+
+    Attributes:
+        leaf: its path.
+        shape: the shape of the parameter.
+        part: the part of the chain that keeps the slot.
+        slot: the slot.
+        kept: the codec, or the dtype; why, where a codec leaves a leaf in float32.
+        bytes: the bytes of all arrays that are kept.
+    """
+
+    leaf: str
+    shape: tuple[int, ...]
+    part: str
+    slot: str
+    kept: str
+    bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What `plan` returns; prints as a table.
+
+    Attributes:
+        rows: one for each slot of each leaf.
+        parameters: the number of parameters.
+        shared: the bytes that do not belong to a leaf: counts and other scalars.
+    """
+
+    rows: tuple[Row, ...]
+    parameters: int
+    shared: int
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of the whole state."""
+        return self.shared + sum(row.bytes for row in self.rows)
+
+    @property
+    def bytes_per_parameter(self) -> float:
+        return self.bytes / max(self.parameters, 1)
+
+    def __str__(self) -> str:
+        head = ("leaf", "shape", "part", "slot", "kept as", "bytes")
+        lines = [head] + [
+            (r.leaf, str(r.shape), r.part, r.slot, r.kept, f"{r.bytes:,}")
+            for r in self.rows
+        ]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        text = [
+            "  ".join(
+                cell.rjust(w) if i == 5 else cell.ljust(w)
+                for i, (cell, w) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
+            for line in lines
+        ]
+        total = (
+            f"{self.bytes:,} bytes for {self.parameters:,} parameters: "
+            f"{self.bytes_per_parameter:.4g} a parameter, {self.shared:,} shared."
+        )
+        return "\n".join([*text, total])
+
+
+def _bytes(tree: Any) -> int:
+    leaves = jax.tree.leaves(tree)
+    return sum(math.prod(x.shape) * jnp.dtype(x.dtype).itemsize for x in leaves)
+
+
+def _parts(tx: Any) -> list[Any]:
+    parts = tx.parts if isinstance(tx, Chain) else (tx,)
+    return [part for part in parts if isinstance(part, Rule)]
+
+
+def _trees(slot: Slot, kept: Any) -> list[Any]:
+    return list(kept.values()) if slot.codec and len(slot.codec.parts) > 1 else [kept]
+
+
+def _rows(tx: Any, state: Any, params: Any) -> list[Row]:
+    """The rows of one transformation and its state."""
+    if isinstance(tx, Tunable) and isinstance(state, Tuned):
+        return _rows(tx.inner, state.inner, params)
+    if not isinstance(state, State):
+        return _foreign(repr(tx), state)
+    rows = []
+    for part in _parts(tx):
+        for name, slot in part.slots().items():
+            if not slot.shared:
+                rows += _of_slot(_name(part), name, slot, state.slots[name], params)
+    for part in tx.parts if isinstance(tx, Chain) else ():
+        if isinstance(part, Foreign):
+            inner = state.inner[part.name]
+            known = isinstance(part.tx, Transformation)
+            rows += (
+                _rows(part.tx, inner, params) if known else _foreign(part.name, inner)
+            )
+    return rows
+
+
+def _name(part: Any) -> str:
+    while type(part).__name__ in ("Stored", "Stacked", "Masked"):
+        part = part.part
+    return type(part).__name__
+
+
+def _of_slot(part: str, name: str, slot: Slot, kept: Any, params: Any) -> list[Row]:
+    leaves, treedef = jax.tree.flatten(params, is_leaf=lambda x: x is None)
+    columns = [treedef.flatten_up_to(tree) for tree in _trees(slot, kept)]
+    rows = []
+    for path, p, *arrays in zip(places(params), leaves, *columns, strict=True):
+        if p is None:
+            continue
+        size = _bytes(arrays)
+        if all(map(is_nothing, arrays)):
+            how = "nothing"
+        elif slot.codec is not None and slot.like is None:
+            how = slot.codec.note(p.shape)
+        else:
+            how = repr(slot.codec) if slot.codec else str(arrays[0].dtype)
+        rows.append(Row(path, tuple(p.shape), part, name, how, size))
+    return rows
+
+
+def _foreign(name: str, state: Any) -> list[Row]:
+    """A state that is not ours, leaf by leaf."""
+    found = jax.tree_util.tree_leaves_with_path(state)
+    return [
+        Row(
+            jax.tree_util.keystr(keys),
+            tuple(x.shape),
+            name,
+            "",
+            str(x.dtype),
+            _bytes(x),
+        )
+        for keys, x in found
+        if x.shape
+    ]
+
+
+def plan(tx: Any, params: Any) -> Plan:
+    """What `tx` will keep of each leaf of `params`, and in how many bytes.
+
+        print(plan(store(adamw(1e-3), nu=Blockwise(bits=8)), params))
+
+    Nothing is allocated: `params` may be arrays or `jax.ShapeDtypeStruct`s. A leaf that
+    a codec keeps in float32, because it is small, says so.
+
+    Args:
+        tx: a transformation; of one that is not adamx's, only shapes and bytes are
+            known.
+        params: the parameters.
+    """
+    state = jax.eval_shape(tx.init, params)
+    rows = tuple(_rows(tx, state, params))
+    parameters = sum(math.prod(p.shape) for p in jax.tree.leaves(params))
+    shared = _bytes(state) - sum(row.bytes for row in rows)
+    return Plan(rows, parameters, shared)

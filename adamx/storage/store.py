@@ -1,0 +1,162 @@
+"""The same algorithm with its memory in another form."""
+
+import dataclasses
+from typing import Any
+
+from jaxtyping import Array, Float
+
+from .. import errors as _checks
+from ..engine.chain import Chain, Foreign, Pass
+from ..engine.rule import Around, Rule, Transformation
+from ..engine.state import Leaf, Slot, Slots
+from ..wrappers.tunable import Tunable
+from .codec import Codec
+
+
+class Stored(Around):
+    """`part`, some of whose slots are kept by codecs.
+
+    The part sees and returns arrays in the dtype of the arithmetic; the update is made
+    of what it returned, before that is encoded.
+
+    Args:
+        part: a rule.
+        codecs: pairs of a slot's name and its codec.
+        seed: the integer that random rounding follows from.
+    """
+
+    codecs: tuple[tuple[str, Any], ...] = ()
+    seed: Any = 0
+
+    def __repr__(self) -> str:
+        return _expression(self.part, dict(self.codecs), self.seed)
+
+    def slots(self) -> dict[str, Slot]:
+        kept = self.part.slots()
+        for name, codec in self.codecs:
+            codec = codec.bind(name, kept[name].signed)
+            kept[name] = dataclasses.replace(kept[name], codec=codec, seed=self.seed)
+        return kept
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        return self.part.apply(update, slots, leaf)
+
+
+def _expression(tx: Any, codecs: dict[str, Any], seed: Any) -> str:
+    given = [repr(tx), *(f"{name}={codec!r}" for name, codec in codecs.items())]
+    if not (isinstance(seed, int) and seed == 0):
+        given.append(f"seed={seed!r}")
+    return f"store({', '.join(given)})"
+
+
+def store(tx: Any, *, seed: Any = 0, **codecs: Any) -> Any:
+    """The same algorithm with the named slots kept by codecs.
+
+        store(adamw(1e-3), mu=Dense(jnp.bfloat16), nu=Blockwise(bits=8))
+
+    The update of a step is computed from the new moments in float32, before they are
+    stored. A slot stored twice is kept as the outer `store` says. `adamx.plan(tx,
+    params)` lists what is kept of every leaf.
+
+    Args:
+        tx: an adamx transformation, in any nesting of chains, masks and `tunable`.
+        seed: the integer that random rounding follows from, with the step, the leaf's
+            path and the element's place: nothing else is kept, and a restored run
+            rounds alike. Under `jit` so does a run on any number of devices; inside
+            `shard_map` the place is that in the shard.
+        **codecs: a codec of `adamx.storage`, or your own, for each slot.
+
+    Raises:
+        ValueError: no slot of that name, or one that the codec cannot hold.
+        TypeError: `tx` is no adamx transformation, or a codec is none.
+    """
+    if not isinstance(tx, Transformation):
+        raise _checks.refuse(
+            "store",
+            "`tx` must be an adamx transformation",
+            repr(tx),
+            "Store the inner transformation of a foreign wrapper before it is wrapped.",
+        )
+    known = _slots(tx)
+    if not codecs:
+        raise _checks.AdamxError(
+            f"store: at least one slot must be named, got none. "
+            f"{_checks.suggest('', known)}"
+        )
+    for name, codec in codecs.items():
+        _check(name, codec, known, tx)
+    return _stored(tx, codecs, seed)
+
+
+def _check(name: str, codec: Any, known: dict[str, Slot], tx: Any) -> None:
+    if name not in known:
+        raise _checks.AdamxError(
+            f"store: every name must be a slot of {tx!r}, got {name!r}. "
+            f"{_checks.suggest(name, known)}"
+        )
+    if not isinstance(codec, Codec):
+        raise _checks.refuse(
+            "store",
+            f"`{name}` must be kept by a codec",
+            repr(codec),
+            "Pass for example storage.Blockwise(bits=8).",
+        )
+    slot = known[name]
+    if slot.shared:
+        raise _checks.AdamxError(
+            f"store: a stored slot must be one array per leaf, got {name!r}, which is "
+            f"one number for the whole tree. Leave it as it is."
+        )
+    if slot.dtype is not None:
+        raise _checks.AdamxError(
+            f"store: a stored slot must hold real numbers, got {name!r}, which holds "
+            f"{slot.dtype.name} exactly. Leave it as it is."
+        )
+    bound = codec.bind(name, slot.signed)
+    if slot.alone and bound.parts != ("",):
+        raise _checks.AdamxError(
+            f"store: {name!r} must be kept by a codec of one array, got {codec!r}. "
+            f"{slot.alone} Pass Dense(jnp.bfloat16, 'stochastic')."
+        )
+
+
+def _inner(tx: Any) -> list[Any]:
+    """The adamx transformations that one which is not a rule is made of."""
+    if isinstance(tx, Chain):
+        own = [p.tx if isinstance(p, Foreign) else p for p in tx.parts]
+        return [p for p in own if isinstance(p, Transformation)]
+    return [tx.inner] if isinstance(tx, Tunable) else []
+
+
+def _slots(tx: Any) -> dict[str, Slot]:
+    if isinstance(tx, Rule):
+        return tx.slots()
+    slots: dict[str, Slot] = {}
+    for inner in _inner(tx):
+        slots |= _slots(inner)
+    return slots
+
+
+def _stored(tx: Any, codecs: dict[str, Any], seed: Any) -> Any:
+    here = {n: c for n, c in codecs.items() if n in _slots(tx)}
+    if not here:
+        return tx
+    if isinstance(tx, Pass):
+        return Pass(tuple(_stored(rule, here, seed) for rule in tx.rules))
+    if isinstance(tx, Stored) and tx.seed is seed:
+        return Stored(tx.part, tuple((dict(tx.codecs) | here).items()), seed)
+    if isinstance(tx, Rule):
+        return Stored(tx, tuple(here.items()), seed)
+    if isinstance(tx, Tunable):
+        return Tunable(_stored(tx.inner, here, seed), tx.names)
+    parts = []
+    for one in tx.parts:
+        if not isinstance(one, Foreign):
+            parts.append(_stored(one, here, seed))
+        elif isinstance(one.tx, Transformation):
+            parts.append(Foreign(one.name, _stored(one.tx, here, seed)))
+        else:
+            parts.append(one)
+    return Chain(tuple(parts))

@@ -1,0 +1,93 @@
+"""A member with another direction: its own, compared with the gradient."""
+
+from typing import Any
+
+from .. import errors as _checks
+from ..engine.chain import Chain, Foreign, chain
+from ..engine.rule import Rule
+from ..parts.directions import Cautious, Grams
+from ..parts.masked import Masked
+from ..parts.weight_decay import (
+    CautiousWeightDecay,
+    IndependentWeightDecay,
+    WeightDecay,
+)
+
+_DECAYS = (WeightDecay, CautiousWeightDecay, IndependentWeightDecay)
+
+
+def _is_after(part: Any) -> bool:
+    """Whether a part comes after the direction: a decay, or the rate."""
+    if isinstance(part, Masked):
+        return _is_after(part.part)
+    return isinstance(part, _DECAYS) or (isinstance(part, Rule) and part.descends())
+
+
+def _around(where: str, tx: Any, wrap: Any) -> Chain:
+    """`tx` with its direction, all before the last decays and rate, wrapped."""
+    parts = tx.parts if isinstance(tx, Chain) else (tx,)
+    if not isinstance(tx, Chain | Rule):
+        raise _checks.refuse(
+            where,
+            "`tx` must be a rule or a chain of rules",
+            repr(tx),
+            "Change the inner transformation of a wrapper before it is wrapped.",
+        )
+    end = len(parts)
+    while end and _is_after(parts[end - 1]):
+        end -= 1
+    foreign = [p for p in parts[:end] if isinstance(p, Foreign)]
+    if foreign or not end:
+        raise _checks.refuse(
+            where,
+            "`tx` must have a direction made of rules before its decay and rate",
+            repr(foreign[0] if foreign else tx),
+            "Pass for example adamw(1e-3).",
+        )
+    turned = [p for p in parts[:end] if p.descends()]
+    if turned:
+        raise _checks.refuse(
+            where,
+            "nothing but a decay may come after the rate in `tx`",
+            f"{parts[end - 1]!r} after {turned[0]!r}",
+            f"Change the direction inside, as in lookahead({where}(adam(1e-3))).",
+        )
+    return chain(wrap(chain(*parts[:end])), *parts[end:])
+
+
+def cautious(tx: Any, *, axis_name: Any = None) -> Chain:
+    """The cautious form of a member: only what goes where the gradient goes.
+
+    `cautious(adamw(1e-3))` puts `Cautious` around AdamW's direction, before the decay
+    and the rate. Another published form of its scale is made of parts, such as
+    `chain(Cautious(scale_by_adam(), Counted()), LearningRate(1e-3))`.
+
+    Args:
+        tx: a rule, or a chain of rules with at most decays and a rate at its end.
+        axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
+
+    Raises:
+        TypeError: `tx` is no such chain.
+
+    Reference: Liang et al., "Cautious optimizers: improving training with one line of
+    code", 2024, arXiv:2411.16085.
+    """
+    return _around("cautious", tx, lambda part: Cautious(part, axis_name=axis_name))
+
+
+def grams(tx: Any) -> Chain:
+    """The Grams form of a member: its lengths, the signs of the gradient.
+
+    `grams(adamw(1e-3))` puts `Grams` around AdamW's direction, before the decay and the
+    rate; Grams' own algorithm decays after the step.
+
+    Args:
+        tx: a rule, or a chain of rules with at most decays and a rate at its end.
+
+    Raises:
+        TypeError: `tx` is no such chain.
+
+    Reference: Cao, Li & Song, "Grams: gradient descent with adaptive momentum scaling",
+    2024, arXiv:2412.17107.
+    """
+    return _around("grams", tx, Grams)

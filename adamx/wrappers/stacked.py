@@ -1,0 +1,122 @@
+"""Stacked (scanned) layers: one leaf that holds many tensors, each treated by itself.
+
+A leaf `(L, m, n)` of L layers is not one tensor. A rule that needs the whole tensor
+(norms, factors, orthogonalisation) is mapped over the first axis, never averaged across
+layers; elementwise rules need nothing.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+from jaxtyping import Array, Float
+
+from .. import errors as _checks
+from ..engine.chain import Chain, Foreign, chain
+from ..engine.masks import as_mask
+from ..engine.rule import Around, Rule, as_rule
+from ..engine.state import Leaf, Slot, Slots
+from ..parts.masked import Masked
+
+
+class Stacked(Around):
+    """`part` on each slice along the first axis of the leaves that `mask` selects.
+
+    Optimizing a leaf `(L, m, n)` equals L runs on `(m, n)`; every slot has the axis.
+
+    Args:
+        part: a rule; what it reads of other parts' slots must be inside it.
+        mask: the leaves that are stacks: a tree of bools (or a prefix of one), a
+            callable on the parameters, a predicate of path and leaf, or a path regex.
+    """
+
+    mask: Any = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "mask", as_mask("Stacked", self.mask))
+        if self.mask is None:
+            raise _checks.AdamxError(
+                "Stacked: `mask` must say which leaves are stacks, got None. Pass for "
+                "example mask=r'layers/'."
+            )
+
+    def slots(self) -> dict[str, Slot]:
+        def stacked(slot: Slot) -> Slot:
+            stacks = () if slot.shared else (self.mask,)
+            return dataclasses.replace(slot, stacks=slot.stacks + stacks)
+
+        return {name: stacked(slot) for name, slot in self.part.slots().items()}
+
+    def measure(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> dict[str, Array]:
+        if not leaf.selects(self.mask):
+            return self.part.measure(update, slots, leaf)
+        each = self._mapped(self.part.measure, update, slots, leaf)
+        return jax.tree.map(lambda x: x.sum(0), each)
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        if not leaf.selects(self.mask):
+            return self.part.apply(update, slots, leaf)
+        update, new = self._mapped(self.part.apply, update, slots, leaf)
+        return update, slots | new
+
+    def _mapped(self, function: Any, update: Any, slots: Slots, leaf: Leaf) -> Any:
+        """`function(update, slots, leaf)` of each slice."""
+        if update.ndim == 0:
+            raise _checks.AdamxError(
+                "Stacked: a stack must have an axis of layers, got a scalar leaf. "
+                "Let the mask select leaves of shape (layers, ...)."
+            )
+        kept = self.part.slots().items()
+        own = {name: slots[name] for name, slot in kept if not slot.shared}
+
+        def one(update: Any, own: Slots, param: Any, extra: Any) -> Any:
+            return function(update, own, leaf._replace(param=param, extra=extra))
+
+        extra = {name: _extra_axis(x, update) for name, x in leaf.extra.items()}
+        param = None if leaf.param is None else 0
+        mapped = jax.vmap(one, in_axes=(0, 0, param, extra))
+        return mapped(update, own, leaf.param, dict(leaf.extra))
+
+
+def _extra_axis(x: Any, update: Any) -> int | None:
+    """Extra arguments like the leaf are stacked with it, the others are shared."""
+    return 0 if getattr(x, "shape", None) == update.shape else None
+
+
+def stacked(tx: Any, mask: Any) -> Any:
+    """The same algorithm for parameters in which some leaves are stacks of layers.
+
+    Its rules that need whole tensors are mapped over the first axis of those leaves.
+
+    Args:
+        tx: a rule or a chain.
+        mask: the leaves that are stacks, as in `Stacked`.
+
+    Raises:
+        TypeError: `tx` is neither a rule nor a chain.
+    """
+    if isinstance(tx, Masked):  # outside: a leaf it leaves out keeps no stack either
+        return Masked(as_rule("stacked", "tx", stacked(tx.part, mask)), tx.mask)
+    if isinstance(tx, Rule):
+        return Stacked(tx, mask) if tx.reach() != "elementwise" else tx
+    if not isinstance(tx, Chain):
+        raise _checks.refuse(
+            "stacked",
+            "`tx` must be a rule or a chain of rules",
+            repr(tx),
+            "Stack the inner transformation of a wrapper before it is wrapped.",
+        )
+    foreign = [p for p in tx.parts if isinstance(p, Foreign)]
+    if foreign:
+        raise _checks.refuse(
+            "stacked",
+            "every part must be a rule",
+            repr(foreign[0]),
+            "A transformation of whole trees cannot be mapped over layers.",
+        )
+    return chain(*(stacked(part, mask) for part in tx.parts))

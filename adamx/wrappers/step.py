@@ -1,0 +1,71 @@
+"""Update and application in one: the state is written after the parameters.
+
+`update` alone leaves XLA free to write the new moments before the parameters have read
+the old ones, so that it copies what is donated. Here each random rounding waits for the
+new parameters, and the moments are kept in place.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int
+
+from .. import errors as _checks
+
+
+def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[Any, Any]:
+    """One step: the new parameters and the new state, bit for bit those of Optax's way.
+
+        updates, state = tx.update(grads, state, params)
+        params = optax.apply_updates(params, updates)
+
+    Call it inside `jax.jit` with params and state donated. A state that rounds at
+    random (`adamx.store`) then needs no temporary copy of its moments. Elsewhere it
+    gains nothing, and takes longer to trace; with `split_master` it is slower. Of each
+    sharded parameter one element is exchanged.
+
+    Args:
+        tx: any gradient transformation.
+        params: the parameters.
+        grads: their gradients.
+        state: the state that goes with them.
+        **extra: extra arguments of `tx.update`.
+
+    Returns:
+        The new parameters and the new state.
+
+    Raises:
+        TypeError: `tx` is no gradient transformation.
+    """
+    if not all(callable(getattr(tx, name, None)) for name in ("init", "update")):
+        raise _checks.refuse(
+            "step",
+            "`tx` must be a gradient transformation",
+            repr(tx),
+            "Pass for example adamw(1e-3) first, then params, grads and state.",
+        )
+    updates, _ = tx.update(grads, state, params, **extra)
+    stepped = optax.apply_updates(params, updates)
+    _, state = tx.update(grads, _after(stepped, state), params, **extra)
+    return stepped, state
+
+
+def _after(params: Any, state: Any) -> Any:
+    """The same state, whose counts cannot be known before the parameters are."""
+    zero = sum((_zero(p) for p in jax.tree.leaves(params)), jnp.int32(0))
+
+    def one(x: Any) -> Any:
+        is_count = jnp.shape(x) == () and jnp.issubdtype(x.dtype, jnp.integer)
+        return x + zero.astype(x.dtype) if is_count else x
+
+    return jax.tree.map(one, state)
+
+
+def _zero(p: Array) -> Int[Array, ""]:
+    """0, computed from a parameter that is there: XLA does not know that x · 0 is 0."""
+    if not p.size or not jnp.issubdtype(p.dtype, jnp.floating):
+        return jnp.int32(0)
+    first = jax.lax.optimization_barrier(p)[(0,) * p.ndim].astype(jnp.float32)
+    return jax.lax.bitcast_convert_type(first * 0, jnp.int32) & 1
