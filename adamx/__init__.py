@@ -6,22 +6,50 @@ An Adam is a moment divided by a denominator, decayed and scaled.
 """
 
 from . import optimizers, storage, testing
-from .blocks import BlockEma, ByRole, by_column, by_row, one_block
-from .covers import Cover
-from .eigenbases import AsB2, AveragedInverseRoots, InEigenbasis, InverseRoots
-from .element_rates import BoundedRate, CorrectedByRate, MomentalRate
 from .engine.chain import chain
 from .engine.hyperparams import schedule
 from .engine.masks import Not
 from .engine.rule import Rule
 from .engine.state import Leaf, Slot, State
-from .estimates import gauss_newton_bartlett_estimate, hutchinson_estimate
-from .gradients import sharpness_aware
-from .largest import Largest
-from .layer_rules import LocalRate, NormEma, Projected, Stabilized
+from .gradients import (
+    gauss_newton_bartlett_estimate,
+    hutchinson_estimate,
+    sharpness_aware,
+)
 from .optimizers import *  # noqa: F403
+from .optimizers.adabelief import Raised
+from .optimizers.adabound import BoundedRate, CorrectedByRate
+from .optimizers.adafactor import ScaleByParameterRms, relative_step
+from .optimizers.adam_mini import BlockEma, ByRole, by_column, by_row, one_block
+from .optimizers.adamod import MomentalRate
+from .optimizers.adamp import Projected
+from .optimizers.apollo import ScaledByChannel, random_projection
+from .optimizers.came import Confidence
+from .optimizers.dadapt_adamw import DAdaptAdam
+from .optimizers.dog import DistanceOverGradients
+from .optimizers.dowg import DistanceOverWeightedGradients
+from .optimizers.fira import WithResidual
+from .optimizers.galore import InSubspace
+from .optimizers.lars import LocalRate
+from .optimizers.msvag import VarianceAdapted
+from .optimizers.novograd import NormEma
+from .optimizers.prodigy import Prodigy
+from .optimizers.schedule_free import TimesRectifier, WarmUp
+from .optimizers.shampoo import AveragedInverseRoots, InverseRoots
+from .optimizers.sm3 import Cover
+from .optimizers.soap import AsB2, InEigenbasis
+from .optimizers.spam import SpikeClip
+from .optimizers.stable_adamw import Stabilized
+from .optimizers.yogi import Additive
 from .parts.bias_correction import Debiased, Rectified
-from .parts.clipping import Clip, ClipByGlobalNorm, ClipByNorm
+from .parts.clipping import (
+    AdaptiveClip,
+    Clip,
+    ClipByGlobalNorm,
+    ClipByNorm,
+    LimitNormGrowth,
+    LimitRms,
+)
 from .parts.denominators import AddEps, HatEps, MaxEps, Precondition, Root, RootEps
 from .parts.directions import (
     AddedToMean,
@@ -32,15 +60,17 @@ from .parts.directions import (
     Grams,
     Sign,
 )
-from .parts.factored import Confidence, Factored, PowerDecay
+from .parts.factored import Factored, PowerDecay
 from .parts.gradient_noise import GradientNoise
-from .parts.learning_rate import Descent, LearningRate, TimesRectifier, WarmUp
+from .parts.learning_rate import Descent, LearningRate
 from .parts.masked import Masked
 from .parts.moments import (
     Centered,
     Ema,
+    FromFirst,
     HeavyBall,
     Identity,
+    Largest,
     SumOf,
     Surprise,
     gradient,
@@ -56,21 +86,13 @@ from .parts.parameter_averages import (
     eval_params,
 )
 from .parts.restarts import Restarted
-from .parts.trust_ratio import LimitRms, ScaleByParameterRms, TrustRatio, relative_step
+from .parts.trust_ratio import TrustRatio
 from .parts.weight_decay import (
     CautiousWeightDecay,
     IndependentWeightDecay,
     ProximalWeightDecay,
     WeightDecay,
 )
-from .rate_free import (
-    DAdaptAdam,
-    DistanceOverGradients,
-    DistanceOverWeightedGradients,
-    Prodigy,
-)
-from .spikes import AdaptiveClip, LimitNormGrowth, SpikeClip
-from .starts import FromFirst
 from .storage.low_precision_params import (
     SplitMaster,
     StochasticRounding,
@@ -80,8 +102,6 @@ from .storage.low_precision_params import (
 )
 from .storage.plan import Plan, plan
 from .storage.store import Stored, store
-from .subspaces import InSubspace, ScaledByChannel, WithResidual, random_projection
-from .variances import Additive, Raised, VarianceAdapted
 from .wrappers.cautious import cautious, grams
 from .wrappers.restore import restore
 from .wrappers.stacked import Stacked, stacked

@@ -15,8 +15,9 @@ from jaxtyping import Array, Float
 from .. import errors as _checks
 from . import hyperparams as hyper
 from . import tree as lift
-from .rule import Rule, Transformation
+from .rule import Rule
 from .state import Leaf, Slot, Slots, State
+from .transformation import Transformation
 from .value import Value
 
 

@@ -62,3 +62,8 @@ def own(x: Array, axis_name: Any) -> Array:
     length = x.shape[0] // shards(axis_name)
     start = jax.lax.axis_index(axis_name) * length
     return jax.lax.dynamic_slice_in_dim(x, start, length, 0)
+
+
+def _reduced(totals: dict[str, Array], name: str, like: Array, axis_name: Any) -> Array:
+    total = totals.get(name, jnp.zeros_like(like)).astype(like.dtype)
+    return total if axis_name is None else jax.lax.psum(total, axis_name)

@@ -1,38 +1,21 @@
 """The optimizers: one file for each, under its name."""
 
-from .adabelief import (
-    adabelief,
-    msvag,
-    scale_by_adabelief,
-    scale_by_msvag,
-    scale_by_yogi,
-    yogi,
-)
-from .adabound import adabound, adamod, scale_by_adabound, scale_by_adamod
-from .adafactor import adafactor, came, scale_by_adafactor, scale_by_came
-from .adahessian import (
-    OverCurvature,
-    RootCurvature,
-    adahessian,
-    over_inputs,
-    scale_by_adahessian,
-    scale_by_sophia,
-    sophia,
-)
-from .adam import adam, adamw, radam, scale_by_adam, scale_by_adamw, scale_by_radam
+from .adabelief import adabelief, scale_by_adabelief
+from .adabound import adabound, scale_by_adabound
+from .adadelta import InUnitsOfSteps, adadelta, scale_by_adadelta
+from .adafactor import adafactor, scale_by_adafactor
+from .adagrad import adagrad, scale_by_adagrad
+from .adahessian import RootCurvature, adahessian, over_inputs, scale_by_adahessian
+from .adam import adam, adamw, scale_by_adam, scale_by_adamw
 from .adam_atan2 import Angle, adam_atan2, scale_by_adam_atan2
-from .adam_mini import adam_mini, scale_by_adam_mini, scale_by_sm3, sm3
+from .adam_mini import adam_mini, scale_by_adam_mini
 from .adamax import LargestRecent, adamax, adamaxw, scale_by_adamax, scale_by_adamaxw
-from .adamc import CorrectedDecay, adamc, adamd, scale_by_adamc, scale_by_adamd
-from .adamp import adamp, scale_by_adamp, scale_by_stable_adamw, stable_adamw
-from .adan import (
-    VarianceReduced,
-    WithDifference,
-    adan,
-    mars,
-    scale_by_adan,
-    scale_by_mars,
-)
+from .adamc import CorrectedDecay, adamc, scale_by_adamc
+from .adamd import adamd, scale_by_adamd
+from .adamod import adamod, scale_by_adamod
+from .adamp import adamp, scale_by_adamp
+from .adamuon import adamuon, scale_by_adamuon
+from .adan import WithDifference, adan, scale_by_adan
 from .adapnm import PositiveNegative, adapnm, scale_by_adapnm
 from .adashift import Shifted, adashift, scale_by_adashift
 from .ademamix import (
@@ -45,53 +28,50 @@ from .ademamix import (
     scale_by_simplified_ademamix,
     simplified_ademamix,
 )
-from .adopt import (
-    AfterTheFirst,
-    ByPast,
-    adopt,
-    fourth_root,
-    laprop,
-    scale_by_adopt,
-    scale_by_laprop,
-)
-from .amsgrad import Power, amsgrad, padam, scale_by_amsgrad, scale_by_padam
+from .adopt import AfterTheFirst, ByPast, adopt, fourth_root, scale_by_adopt
+from .amsgrad import amsgrad, scale_by_amsgrad
 from .apollo import apollo, apollo_mini, scale_by_apollo, scale_by_apollo_mini
 from .avagrad import PastRates, avagrad, scale_by_avagrad
-from .galore import fira, galore, scale_by_fira, scale_by_galore
-from .lamb import lamb, lars, novograd, scale_by_lamb, scale_by_lars, scale_by_novograd
-from .lion import TwoSpeeds, lion, scale_by_lion, scale_by_signum, signum
-from .muon import adamuon, muon, scale_by_adamuon, scale_by_muon
+from .came import came, scale_by_came
+from .dadapt_adamw import dadapt_adamw
+from .diffgrad import Friction, diffgrad, scale_by_diffgrad
+from .dog import dog
+from .dowg import dowg
+from .fira import fira, scale_by_fira
+from .galore import galore, scale_by_galore
+from .gpa import gpa
+from .lamb import lamb, scale_by_lamb
+from .laprop import laprop, scale_by_laprop
+from .lars import lars, scale_by_lars
+from .lion import TwoSpeeds, lion, scale_by_lion
+from .lookahead import lookahead
+from .mars import VarianceReduced, mars, scale_by_mars
+from .msvag import msvag, scale_by_msvag
+from .muon import muon, scale_by_muon
 from .nadam import WarmNesterov, nadam, nadamw, scale_by_nadam, scale_by_nadamw
-from .prodigy import dadapt_adamw, dog, dowg, prodigy
-from .qhadam import (
-    Blend,
-    Friction,
-    diffgrad,
-    qhadam,
-    scale_by_diffgrad,
-    scale_by_qhadam,
-)
-from .rmsprop import adagrad, rmsprop, scale_by_adagrad, scale_by_rmsprop
-from .rprop import (
-    InUnitsOfSteps,
-    Resilient,
-    adadelta,
-    rprop,
-    scale_by_adadelta,
-    scale_by_rprop,
-)
+from .novograd import novograd, scale_by_novograd
+from .padam import Power, padam, scale_by_padam
+from .param_ema import param_ema
+from .prodigy import prodigy
+from .qhadam import Blend, qhadam, scale_by_qhadam
+from .radam import radam, scale_by_radam
+from .rmsprop import rmsprop, scale_by_rmsprop
+from .rprop import Resilient, rprop, scale_by_rprop
 from .schedule_free import (
-    gpa,
-    lookahead,
-    param_ema,
     schedule_free,
     schedule_free_adamw,
     schedule_free_radam,
     schedule_free_sgd,
 )
 from .sgd import scale_by_sgd, sgd
-from .soap import scale_by_shampoo, scale_by_soap, shampoo, soap
+from .shampoo import scale_by_shampoo, shampoo
+from .signum import scale_by_signum, signum
+from .sm3 import scale_by_sm3, sm3
+from .soap import scale_by_soap, soap
+from .sophia import OverCurvature, scale_by_sophia, sophia
 from .spam import scale_by_spam, spam
+from .stable_adamw import scale_by_stable_adamw, stable_adamw
+from .yogi import scale_by_yogi, yogi
 
 # One name a line would be most of the file.
 # fmt: off

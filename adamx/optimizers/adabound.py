@@ -1,10 +1,16 @@
 """Adam whose rates are bounded element by element: AdaBound and AdaMod."""
 
-from ..element_rates import BoundedRate, CorrectedByRate, MomentalRate
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
-from ..engine.rule import Rule
+from ..engine.rule import Part, Rule, part
+from ..engine.state import Leaf, Slots
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Root, before_correction
 from ..parts.learning_rate import Descent
@@ -96,83 +102,93 @@ def adabound(
     return chain(direction, Descent())
 
 
-@alias
-def scale_by_adamod(
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    b3: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
-    *,
-    corrected_rate: bool = False,
-    learning_rate: Hyper = 1.0,
-) -> Rule:
-    """AdaMod's direction, with the rate inside: `adamod` without sign.
+class CorrectedByRate(Rule):
+    """A raw average whose correction is left to the rate that multiplies it.
 
-    Left at 1, a constant `LearningRate` that follows comes to the same; a changing one
-    is then not averaged.
+        returns m and not m / w;    the rate is α / w
 
     Args:
-        b1: β₁ in [0, 1), the decay of the mean of the gradient.
-        b2: β₂ in [0, 1), the decay of the mean of its square.
-        b3: β₃ in [0, 1), the decay of the mean of the rates.
-        eps: ε ≥ 0 in units of the gradient, or an eps kind.
-        corrected_rate: see `adamod`.
-        learning_rate: α ≥ 0, what is averaged and bounded.
-
-    State: `mu`, `nu`, `rate`; 12 bytes per parameter.
-
-    Reference: Ding et al., "An adaptive and momental bound method for stochastic
-    learning", 2019, Algorithm 1, arXiv:1910.12249.
+        moment: a corrected average such as `Debiased(Ema(0.9))`.
     """
-    moment = Debiased(Ema(b1))
-    return MomentalRate(
-        CorrectedByRate(moment) if corrected_rate else moment,
-        by=Root(Debiased(Ema(b2, square, "nu")), eps),
-        learning_rate=learning_rate,
-        decay=b3,
+
+    moment: Part = part()
+
+    @property
+    def name(self) -> str:
+        return self.moment.name
+
+    def rate_weight(self, leaf: Leaf) -> Any:
+        """What the rate is divided by."""
+        return leaf.shared[f"{self.name}_weight"]
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        _, slots = self.moment.apply(update, slots, leaf)
+        return slots[self.name], slots
+
+
+class _ElementRate(Rule):
+    """What both bounds share: a moment, and the rate α / D of each of its elements."""
+
+    moment: Part = part()
+    by: Part = part(kw_only=True)
+    learning_rate: Hyper = hyper.hyper(
+        1.0,
+        allowed=hyper.NON_NEGATIVE.but("It is what is divided and bounded."),
+        kw_only=True,
     )
 
+    def _rate(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf, undivided: float
+    ) -> tuple[Float[Array, "..."], Float[Array, "..."], Slots]:
+        """The moment and its rate; where the denominator is 0 it is `undivided`."""
+        m, slots = self.moment.apply(update, slots, leaf)
+        d, slots = self.by.apply(update, slots, leaf)
+        alpha = self.learning_rate
+        if isinstance(self.moment, CorrectedByRate):
+            alpha = alpha / self.moment.rate_weight(leaf)
+        none = d == 0
+        return m, jnp.where(none, undivided, alpha / jnp.where(none, 1, d)), slots
 
-@alias
-def adamod(
-    learning_rate: Hyper = 1e-3,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    b3: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
-    *,
-    corrected_rate: bool = False,
-) -> Chain:
-    """AdaMod: Adam whose rates are at most the average of the rates before.
 
-        η = α / (sqrt(v̂) + ε)            (m̂ and v̂ as in `adam`)
-        s ← β₃ s + (1 - β₃) η
-        θ ← θ - min(η, s) m̂
+class BoundedRate(_ElementRate):
+    """`min(max(α / D, η_l), η_u) m`: AdaBound's, whose bounds close on a rate η*.
+
+        η_l = η* (1 - 1 / (γ t + 1)),    η_u = η* (1 + 1 / (γ t))
 
     Args:
-        learning_rate: α ≥ 0, in units of the parameter. s starts at zero and is not
-            corrected, which warms the rate up over 1 / (1 - β₃) steps.
-        b1: β₁ in [0, 1), the decay of the mean of the gradient.
-        b2: β₂ in [0, 1), the decay of the mean of its square.
-        b3: β₃ in [0, 1), the decay of s, the memory of the rates.
-        eps: ε ≥ 0 in units of the gradient, or an eps kind.
-        corrected_rate: let the rate carry the correction of the mean, η / (1 - β₁ᵗ), so
-            that it is averaged and bounded too; with `eps=HatEps(1e-8)` this is the
-            authors' code. The default is the paper's listing.
+        moment: m, such as `CorrectedByRate(Debiased(Ema(0.9)))`.
+        by: the denominator D.
+        learning_rate: α ≥ 0.
+        final_lr: η* > 0, the rate that is left when the bounds have closed.
+        gamma: γ > 0, the speed at which they close; they are halfway after 1 / γ steps.
 
-    State: `mu`, `nu`, `rate` (s), all from zero; 12 bytes per parameter, and the count.
-
-    Departs from the paper: nothing; with ε = 0 the rate of an element that has seen no
-    gradient is 0, where the paper's is infinite.
-
-    Raises:
-        ValueError: an argument out of its range.
-        TypeError: an argument that is no number, array or schedule.
-
-    Reference: Ding et al., "An adaptive and momental bound method for stochastic
-    learning", 2019, Algorithm 1, arXiv:1910.12249.
+    Reference: Luo et al., "Adaptive gradient methods with dynamic bound of learning
+    rate", ICLR 2019, Algorithm 2, arXiv:1902.09843.
     """
-    direction = scale_by_adamod(
-        b1, b2, b3, eps, corrected_rate=corrected_rate, learning_rate=learning_rate
+
+    final_lr: Hyper = hyper.hyper(
+        0.1,
+        allowed=hyper.POSITIVE.but("It is the rate that is left in the end."),
+        kw_only=True,
     )
-    return chain(direction, Descent())
+    gamma: Hyper = hyper.hyper(
+        1e-3,
+        allowed=hyper.POSITIVE.but("It is the speed at which the bounds close."),
+        kw_only=True,
+    )
+
+    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+        closed = self.gamma * count
+        return super().tick(kept, count) | {
+            "rate_lower": self.final_lr * closed / (closed + 1),
+            "rate_upper": self.final_lr * (1 + 1 / closed),
+        }
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        m, rate, slots = self._rate(update, slots, leaf, jnp.inf)
+        known = leaf.shared
+        return jnp.clip(rate, known["rate_lower"], known["rate_upper"]) * m, slots

@@ -6,16 +6,22 @@ their first axis. Stacked layers: `adamx.stacked`.
 
 from typing import Any
 
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper, is_zero
 from ..engine.keywords import alias
 from ..engine.rule import Rule
+from ..engine.state import Leaf, Slots
+from ..numerics.norms import rms
+from ..parts.clipping import LimitRms
 from ..parts.denominators import Precondition, Root
-from ..parts.factored import Confidence, Factored, PowerDecay
+from ..parts.factored import Factored, PowerDecay
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, Identity
-from ..parts.trust_ratio import LimitRms, ScaleByParameterRms, relative_step
-from ..parts.weight_decay import IndependentWeightDecay, WeightDecay
+from ..parts.weight_decay import IndependentWeightDecay
 
 
 @alias
@@ -128,100 +134,33 @@ def adafactor(
     return chain(direction, rate, *_average(momentum), *decay)
 
 
-@alias
-def scale_by_came(
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    b3: Hyper = 0.9999,
-    eps: Hyper = 1e-30,
-    *,
-    eps_instability: Hyper = 1e-16,
-    clipping_threshold: Hyper = 1.0,
-    axis_name: Any = None,
-) -> Chain:
-    """CAME's direction: `came` without rate, sign and decay.
-
-    Args: as in `came`.
-
-    State: `mu`, and factors; a little over 4 bytes per parameter.
-
-    Reference: Luo et al., "CAME: confidence-guided adaptive memory efficient
-    optimization", ACL 2023, Algorithm 2, arXiv:2307.02047.
-    """
-    second = Factored(b2, eps=eps, axis_name=axis_name)
-    instability = Factored(
-        b3,
-        name="instability",
-        eps=eps_instability,
-        public="b3",
-        public_eps="eps_instability",
-        keep_whole=False,
-        axis_name=axis_name,
-    )
-    return chain(
-        Precondition(Identity(), by=Root(second, 0.0, public="eps_root")),
-        LimitRms(clipping_threshold, axis_name=axis_name),
-        Confidence(Ema(b1), instability),
-    )
-
-
-@alias
-def came(
-    learning_rate: Hyper,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    b3: Hyper = 0.9999,
-    eps: Hyper = 1e-30,
-    *,
-    eps_instability: Hyper = 1e-16,
-    clipping_threshold: Hyper = 1.0,
-    weight_decay: Hyper = 0.0,
-    mask: Any = None,
-    axis_name: Any = None,
-) -> Chain:
-    """CAME: Adafactor with a momentum that trusts itself where it foresees the update.
-
-        r, c ← averages of the rows and columns of g² + ε₁ (β₂)
-        u = g / sqrt(r cᵀ / mean(r)),    u ← u / max(1, RMS(u) / d)
-        m ← β₁ m + (1 - β₁) u
-        R, C ← averages of the rows and columns of (u - m)² + ε₂ (β₃)
-        θ ← θ - α (m / sqrt(R Cᵀ / mean(R)) + λ θ)
+class ScaleByParameterRms(Rule):
+    """`u ← max(ε, RMS(θ)) u`: a step in units of the parameter (Adafactor).
 
     Args:
-        learning_rate: α ≥ 0, in units of the parameter.
-        b1: β₁ in [0, 1), the decay of m.
-        b2: β₂ in [0, 1), the decay of the mean of g².
-        b3: β₃ in [0, 1), the decay of the instability.
-        eps: ε₁ ≥ 0, in units of g².
-        eps_instability: ε₂ ≥ 0, in units of u².
-        clipping_threshold: d > 0, the greatest RMS of u.
-        weight_decay: λ ≥ 0.
-        mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
-            the parameters, a predicate of path and leaf, or a path regex.
-        axis_name: inside `shard_map`, the mesh axes over which the first axis is split.
+        eps_scale: ε ≥ 0, the least scale, so that parameters can leave 0.
+        axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
 
-    State: `mu` (m), 4 bytes per parameter; `nu_row`, `nu_col`, `instability_row`,
-    `instability_col`, one number for a row or column; `nu`, 4 bytes per parameter, for
-    vectors; all from 0.
-
-    Departs from the paper: the decay, and vectors, which keep v whole and step along m,
-    are the authors' code; the algorithm has matrices only.
-
-    Raises:
-        ValueError: an argument out of its range.
-        TypeError: an argument that is no number, array or schedule.
-
-    Reference: Luo et al., "CAME: confidence-guided adaptive memory efficient
-    optimization", ACL 2023, Algorithm 2, arXiv:2307.02047.
+    Reference: Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear
+    memory cost", ICML 2018, Algorithm 4, arXiv:1804.04235.
     """
-    direction = scale_by_came(
-        b1,
-        b2,
-        b3,
-        eps,
-        eps_instability=eps_instability,
-        clipping_threshold=clipping_threshold,
-        axis_name=axis_name,
-    )
-    decay = WeightDecay(weight_decay, mask)
-    return chain(direction, decay, LearningRate(learning_rate))
+
+    eps_scale: hyper.Hyper = hyper.hyper(1e-3, allowed=hyper.NON_NEGATIVE)
+    axis_name: Any = hyper.option(None)
+
+    def reach(self) -> str:
+        return "per tensor"
+
+    def reads_param(self) -> bool:
+        return True
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        size = rms(leaf.param, self.axis_name)  # pyright: ignore[reportArgumentType]
+        return jnp.maximum(size, self.eps_scale) * update, slots
+
+
+def relative_step(count: Any) -> Array:
+    """Adafactor's rate: `min(0.01, 1 / sqrt(t))`, t counted from 1."""
+    return jnp.minimum(1e-2, 1 / jnp.sqrt(jnp.asarray(count) + 1.0))

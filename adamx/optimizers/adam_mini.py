@@ -4,78 +4,28 @@ Inside `shard_map` pass `axis_name`, the mesh axes over which the leaves are spl
 their first axis. Stacked layers: `adamx.stacked`.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
-from ..blocks import BlockEma, ByRole
-from ..covers import Cover
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .. import errors as _checks
+from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper, is_zero
+from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Rule
+from ..engine.state import Leaf, Slot, Slots
+from ..engine.value import Value
+from ..numerics.arithmetic import lerp
+from ..numerics.norms import across, shards
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, Root, RootEps
+from ..parts.denominators import Eps, Precondition, Root
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, Identity
+from ..parts.moments import Ema
 from ..parts.weight_decay import WeightDecay
-
-
-@alias
-def scale_by_sm3(
-    momentum: Hyper = 0.9, *, eps: Hyper | Eps = 0.0, axis_name: Any = None
-) -> Chain:
-    """SM3's direction: `sm3` without rate and sign.
-
-    Args: as in `sm3`.
-
-    State: `cover`, and with momentum `mu`.
-
-    Reference: Anil et al., "Memory-efficient adaptive optimization", NeurIPS 2019,
-    Algorithm SM3-II, arXiv:1901.11150.
-    """
-    kind = eps if isinstance(eps, Eps) else RootEps(eps)
-    direction = Precondition(Identity(), by=Root(Cover(axis_name=axis_name), kind))
-    average = () if is_zero(momentum) else (Ema(momentum, public="momentum"),)
-    return chain(direction, *average)
-
-
-@alias
-def sm3(
-    learning_rate: Hyper,
-    momentum: Hyper = 0.9,
-    *,
-    eps: Hyper | Eps = 0.0,
-    axis_name: Any = None,
-) -> Chain:
-    """SM3: AdaGrad whose sums are known for rows and columns only.
-
-        ν_i = min over the slices r ∋ i of μ(r) + g_i²
-        u = g / sqrt(ν + ε)
-        θ ← θ - α u,    with momentum  m ← μ m + (1 - μ) u,  θ ← θ - α m
-        μ(r) = max over i in r of ν_i
-
-    Args:
-        learning_rate: α ≥ 0, in units of the parameter.
-        momentum: μ in [0, 1); the number 0 keeps nothing.
-        eps: ε ≥ 0 in units of g², inside the root, or an eps kind; Optax has 1e-8.
-        axis_name: inside `shard_map`, the mesh axes over which the first axis is split.
-
-    State: `cover` (μ), from 0, one number for every slice across an axis: n + m for an
-    (n, m) matrix, n for a vector; with momentum `mu` (m), from 0, 4 bytes per
-    parameter.
-
-    Departs from the paper: the momentum is that of its experiments, not of the
-    algorithm; from `optax.sm3`: no ε.
-
-    Raises:
-        ValueError: an argument out of its range.
-        TypeError: an argument that is no number, array or schedule.
-
-    Reference: Anil et al., "Memory-efficient adaptive optimization", NeurIPS 2019,
-    Algorithm SM3-II, arXiv:1901.11150.
-    """
-    direction = scale_by_sm3(momentum, eps=eps, axis_name=axis_name)
-    return chain(direction, LearningRate(learning_rate))
 
 
 @alias
@@ -147,3 +97,154 @@ def adam_mini(
     direction = scale_by_adam_mini(b1, b2, eps, blocks=blocks, axis_name=axis_name)
     decay = WeightDecay(weight_decay, mask)
     return chain(direction, decay, LearningRate(learning_rate))
+
+
+Grid = tuple[int, ...]
+
+
+def one_block(path: str, shape: Grid) -> Grid:
+    """The whole tensor is one block."""
+    return (1,) * len(shape)
+
+
+def by_row(path: str, shape: Grid) -> Grid:
+    """Each entry of the first axis is a block; tensors of one axis are one block."""
+    if len(shape) < 2:
+        return one_block(path, shape)
+    return (shape[0],) + (1,) * (len(shape) - 1)
+
+
+def by_column(path: str, shape: Grid) -> Grid:
+    """Each entry of the last axis is a block: an output neuron of an (in, out) kernel.
+
+    Tensors of one axis are one block.
+    """
+    if len(shape) < 2:
+        return one_block(path, shape)
+    return (1,) * (len(shape) - 1) + (shape[-1],)
+
+
+def _segment(*names: str) -> re.Pattern:
+    return re.compile(rf"(^|/)({'|'.join(names)})(/|$)")
+
+
+_EMBEDDING = re.compile(r"embed|(^|/)(wte|wpe)(/|$)")
+
+
+_QUERY_KEY = _segment("q", "k", "query", "key", "q_proj", "k_proj", "wq", "wk")
+
+
+_VALUE = _segment("v", "value", "v_proj", "wv")
+
+
+class ByRole(Value):
+    """Adam-mini's partition, by what a path and a shape tell of a tensor's role.
+
+    - one axis or none (biases, norms): one block;
+    - a path with `embed`, or a segment `wte`, `wpe`: a block for each token, axis 0;
+    - a segment q, k, query, key, q_proj, k_proj, wq, wk: a block for each head: the
+      second-to-last axis of a (d, heads, size) kernel, or `heads` blocks along the last
+      axis of a (d, heads · size) one, one for each column if `heads` is not given;
+    - a (d, heads, size) kernel under v, value, v_proj, wv: one for each output neuron,
+      (heads, size);
+    - everything else: a block for each output neuron, the last axis.
+
+    Args:
+        heads: the number of heads where the kernels do not show it.
+
+    Reference: Zhang et al., "Adam-mini: use fewer learning rates to gain more", ICLR
+    2025, Algorithm 3, arXiv:2406.16793.
+    """
+
+    heads: int | None = None
+
+    def __call__(self, path: str, shape: Grid) -> Grid:
+        if len(shape) < 2:
+            return one_block(path, shape)
+        if _EMBEDDING.search(path):
+            return by_row(path, shape)
+        if _QUERY_KEY.search(path):
+            if len(shape) == 3:
+                return (1, shape[1], 1)
+            if self.heads is not None:
+                return (1,) * (len(shape) - 1) + (self.heads,)
+        if _VALUE.search(path) and len(shape) == 3:
+            return (1, *shape[1:])
+        return by_column(path, shape)
+
+
+class BlockEma(Rule):
+    """The average of the mean of g² over each block: one number for a block.
+
+        v_b ← β v_b + (1 - β) mean over b of g²
+
+    Args:
+        decay: β in [0, 1), the weight of the past.
+        blocks: a function of a leaf's path and shape that returns the number of blocks
+            along each axis: `ByRole()`, `by_row`, `by_column`, `one_block`, your own.
+        name: the slot that holds v.
+        axis_name: inside `shard_map`, the mesh axes over which the first axis is split.
+
+    Reference: Zhang et al., "Adam-mini: use fewer learning rates to gain more", ICLR
+    2025, Algorithm 1, arXiv:2406.16793.
+    """
+
+    decay: hyper.Hyper = hyper.hyper(allowed=hyper.FRACTION)
+    blocks: Callable[[str, Grid], Grid] = ByRole()
+    name: str = hyper.option("nu")
+    axis_name: Any = hyper.option(None)
+
+    @property
+    def public_names(self) -> dict[str, str]:
+        return {"decay": "b2"}
+
+    def reach(self) -> str:
+        return "per tensor"
+
+    def reads_path(self) -> bool:
+        return True
+
+    def slots(self) -> dict[str, Slot]:
+        def like(path: str, p: Any) -> Any:
+            grid, _ = self._grid(path, p.shape)
+            return _cells(p, grid).mean(range(1, 2 * p.ndim, 2)) if p.ndim else p
+
+        return {self.name: Slot(like=like, by_path=True, signed=False)}
+
+    def _grid(self, path: str, shape: Grid) -> tuple[Grid, bool]:
+        """The blocks that this device sees, and whether others see parts of them."""
+        pieces = shards(self.axis_name) if shape else 1
+        whole = (shape[0] * pieces, *shape[1:]) if shape else ()
+        grid = tuple(self.blocks(path, whole))
+        fits = len(grid) == len(whole) and all(
+            b > 0 and n % b == 0 for n, b in zip(whole, grid, strict=True)
+        )
+        shared = pieces > 1 and grid[0] == 1
+        if not fits or (pieces > 1 and not shared and grid[0] % pieces):
+            raise _checks.AdamxError(
+                f"BlockEma: `blocks` must divide every axis (and its shards), got "
+                f"{grid} for `{path}` of shape {whole}. Return the number of blocks "
+                f"along each axis, 1 for an axis that is not divided."
+            )
+        return (
+            grid if shared or pieces == 1 else (grid[0] // pieces, *grid[1:])
+        ), shared
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        grid, shared = self._grid(leaf.path or "", update.shape)
+        cells = _cells(update * update, grid)
+        inside = tuple(range(1, cells.ndim, 2))
+        mean = cells.mean(inside, keepdims=True)
+        if shared:
+            mean = across(mean, self.axis_name) / shards(self.axis_name)
+        v = lerp(slots[self.name], mean.reshape(grid), self.decay)
+        spread = jnp.broadcast_to(v.reshape(mean.shape), cells.shape)
+        return spread.reshape(update.shape), slots | {self.name: v}
+
+
+def _cells(x: Any, grid: Grid) -> Any:
+    """Each axis of n split into (blocks, n / blocks)."""
+    pairs = ((b, n // b) for n, b in zip(x.shape, grid, strict=True))
+    return x.reshape([length for pair in pairs for length in pair])

@@ -2,85 +2,24 @@
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
-from ..engine.rule import Rule
-from ..layer_rules import Projected, Stabilized
+from ..engine.masks import as_mask
+from ..engine.rule import Part, Rule, _PerTensor, part
+from ..engine.state import Leaf, Slots
+from ..numerics.arithmetic import safe_divide, safe_sqrt
+from ..numerics.norms import across
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, Root
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
 from ..parts.nesterov import LookAhead
-
-
-def _stable(
-    b1: Hyper, b2: Hyper, eps: Hyper | Eps, decay: Hyper, mask: Any, axis_name: Any
-) -> Rule:
-    root = Root(Debiased(Ema(b2, square, "nu")), eps)
-    return Stabilized(Debiased(Ema(b1)), root, decay, mask, axis_name=axis_name)
-
-
-@alias
-def scale_by_stable_adamw(
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.99,
-    eps: Hyper | Eps = 1e-6,
-    *,
-    axis_name: Any = None,
-) -> Rule:
-    """StableAdamW's direction without decay: `stable_adamw` without rate and sign.
-
-    Args: as in `stable_adamw`.
-
-    State: `mu`, `nu`; 8 bytes per parameter.
-
-    Reference: Wortsman et al., "Stable and low-precision training for large-scale
-    vision-language models", NeurIPS 2023, Algorithm 2, arXiv:2304.13013.
-    """
-    return _stable(b1, b2, eps, 0.0, None, axis_name)
-
-
-@alias
-def stable_adamw(
-    learning_rate: Hyper,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.99,
-    eps: Hyper | Eps = 1e-6,
-    *,
-    weight_decay: Hyper = 0.2,
-    mask: Any = None,
-    axis_name: Any = None,
-) -> Chain:
-    """StableAdamW: AdamW that shortens its step where the second moment lags behind.
-
-        ρ = RMS(g / max(sqrt(v̂), ε))       (m̂ and v̂ as in `adam`)
-        η = α / max(1, ρ)                    (one for each tensor)
-        θ ← θ - η (m̂ / (sqrt(v̂) + ε) + λ θ)
-
-    Args:
-        learning_rate: α ≥ 0, in units of the parameter.
-        b1: β₁ in [0, 1), the decay of the mean of the gradient.
-        b2: β₂ in [0, 1), the decay of the mean of its square.
-        eps: ε ≥ 0 in units of the gradient, or an eps kind, whose `eps` bounds ρ.
-        weight_decay: λ ≥ 0; 0.2 is that of the paper's experiments.
-        mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
-            the parameters, a predicate of path and leaf, or a path regex.
-        axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
-
-    State: `mu` (m), `nu` (v), from 0; 8 bytes per parameter, and the count.
-
-    Departs from the paper: nothing; its corrected decays β̂ are Adam's correction.
-
-    Raises:
-        ValueError: an argument out of its range.
-        TypeError: an argument that is no number, array or schedule.
-
-    Reference: Wortsman et al., "Stable and low-precision training for large-scale
-    vision-language models", NeurIPS 2023, Algorithm 2, arXiv:2304.13013.
-    """
-    direction = _stable(b1, b2, eps, weight_decay, mask, axis_name)
-    return chain(direction, LearningRate(learning_rate))
 
 
 def _projected(
@@ -215,3 +154,78 @@ def adamp(
         axis_name,
     )
     return chain(direction, LearningRate(learning_rate))
+
+
+class Projected(_PerTensor):
+    """AdamP: drop the part of a step that only lengthens a scale-invariant weight.
+
+        cos(θ, g) < δ / sqrt(dim):  u = Π_θ(p) + λ r θ,  Π_θ(p) = p - (θ̂·p) θ̂
+        otherwise:                  u = p + λ θ
+
+    for the channels (all of which must pass), else for the tensor; tensors of fewer
+    than two axes are never projected.
+
+    Args:
+        part: the rule that gives p.
+        weight_decay: λ ≥ 0; mask: the leaves that decay.
+        delta: δ in [0, 1], the least cosine that is not taken for scale invariance.
+        wd_ratio: r, the share of the decay that is left to what is projected.
+        eps_norm: added to ‖θ‖ in θ̂.
+        channel_axis: the axis whose entries are the channels: 0, as in torch, or -1 for
+            kernels stored as (in, out).
+        axis_name: inside `shard_map`, the mesh axes over which the leaves are split
+            along `channel_axis` (or, for other leaves, anyhow).
+
+    Reference: Heo et al., "AdamP: slowing down the slowdown for momentum optimizers on
+    scale-invariant weights", ICLR 2021, Algorithm 2, arXiv:2006.08217.
+    """
+
+    part: Part = part()
+    weight_decay: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
+    mask: Any = None
+    delta: hyper.Hyper = hyper.hyper(0.1, allowed=hyper.UNIT)
+    wd_ratio: hyper.Hyper = hyper.hyper(0.1, allowed=hyper.UNIT)
+    eps_norm: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
+    channel_axis: int = hyper.option(0)
+    axis_name: Any = hyper.option(None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "mask", as_mask("Projected", self.mask))
+
+    def reads_param(self) -> bool:
+        return True
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        p, slots = self.part.apply(update, slots, leaf)
+        theta: Any = leaf.param
+        decay = self.weight_decay if leaf.selects(self.mask) else 0.0
+        if theta.ndim < 2:
+            return p + decay * theta, slots
+        axes = tuple(
+            i for i in range(theta.ndim) if i != self.channel_axis % theta.ndim
+        )
+        by_channel, one = self._view(theta, update, p, axes, None)
+        by_tensor, other = self._view(theta, update, p, None, self.axis_name)
+        q = jnp.where(one, by_channel, jnp.where(other, by_tensor, p))
+        share = jnp.where(one | other, self.wd_ratio, 1)
+        return q + decay * share * theta, slots
+
+    def _view(
+        self, theta: Any, g: Any, p: Any, axes: Any, axis_name: Any
+    ) -> tuple[Any, Any]:
+        """The projection over `axes`, and whether the test passes."""
+
+        def dot(a: Any, b: Any) -> Any:
+            return across(jnp.sum(a * b, axes, keepdims=True), axis_name)
+
+        length, steepness = (safe_sqrt(dot(x, x)) for x in (theta, g))
+        cosine = safe_divide(jnp.abs(dot(theta, g)), length * steepness)
+        unit = safe_divide(theta, length + self.eps_norm)
+        dimension = across(jnp.asarray(theta.size // length.size), axis_name)
+        passes = jnp.max(cosine) < self.delta / dimension.astype(theta.dtype) ** 0.5
+        if self.axis_name is not None:
+            passes = jax.lax.pmin(passes.astype(jnp.int32), self.axis_name) == 1
+        return p - dot(unit, p) * unit, passes

@@ -10,12 +10,11 @@ from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Rule
 from ..engine.state import Leaf, Slot, Slots
-from ..largest import Largest
 from ..numerics.arithmetic import lerp
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, Root
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, square
+from ..parts.moments import Ema, Largest, square
 from ..parts.weight_decay import decoupled
 
 

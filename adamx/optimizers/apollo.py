@@ -5,18 +5,25 @@ Leaves that are no matrices, or not larger than the rank, are plain Adam's. Insi
 the gradients are gathered. Stacked layers: `adamx.stacked`.
 """
 
+import zlib
 from typing import Any
 
+import jax
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Rule
+from ..engine.state import Leaf, Slot, Slots
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, Root
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
 from ..parts.weight_decay import WeightDecay
-from ..subspaces import ScaledByChannel
+from .fira import _columns, _Limited
+from .galore import _Low, _nothing
 
 MINI = 128**0.5
 
@@ -230,3 +237,63 @@ def apollo_mini(
     )
     decay = WeightDecay(weight_decay, mask)
     return chain(direction, decay, LearningRate(learning_rate))
+
+
+def random_projection(
+    seed: int, path: str, draw: Any, shape: tuple[int, int], dtype: Any
+) -> Array:
+    """P of `shape` (m, r) from N(0, 1/r): a function of seed, path and draw alone."""
+    key = jax.random.fold_in(jax.random.key(seed), zlib.crc32(path.encode()))
+    normal = jax.random.normal(jax.random.fold_in(key, draw), shape, dtype)
+    return normal / shape[1] ** 0.5
+
+
+class ScaledByChannel(_Low, _Limited):
+    """APOLLO: the gradient, each column scaled as the part scales it in a subspace.
+
+        R = Pᵀ G, P ~ N(0, 1/r);    N = part(R)
+        u = α G diag(‖N_i‖ / (‖R_i‖ + ε)),  i the columns, or one factor for the tensor
+
+    and Fira's limiter. P is drawn anew every `update_proj_gap` steps, from the seed,
+    the leaf's path and the number of the draw: nothing of it is kept.
+
+    Args:
+        part: a rule, such as Adam's direction.
+        rank: r; update_proj_gap: T; scale: α ≥ 0.
+        eps_norm: ε ≥ 0, added to ‖R_i‖ and to the last length.
+        growth: γ ≥ 1 of the limiter, or None for none.
+        by_tensor: one factor for the tensor (APOLLO-Mini).
+        seed: of the projections.
+        axis_name: inside `shard_map`, the mesh axis over which the rows are split.
+
+    Reference: Zhu et al., "APOLLO: SGD-like memory, AdamW-level performance", MLSys
+    2025, Algorithm 1, arXiv:2412.05270.
+    """
+
+    eps_norm: hyper.Hyper = hyper.hyper(1e-8, allowed=hyper.NON_NEGATIVE)
+    growth: float | None = 1.01
+    by_tensor: bool = hyper.option(False)
+    seed: int = hyper.option(0)
+
+    def reads_path(self) -> bool:
+        return True
+
+    def slots(self) -> dict[str, Slot]:
+        length = Slot(like=self._like(lambda m, n: (), _nothing), signed=False)
+        return {**super().slots(), "length": length}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        size = self._size(update.shape)
+        if size is None:
+            return self.part.apply(update, slots, leaf)
+        g = self._wide(update)
+        draw = (leaf.count - 1) // self.update_proj_gap
+        shape = (size[0], self.rank)
+        p = random_projection(self.seed, leaf.path or "", draw, shape, g.dtype)
+        r = p.T @ g
+        n, slots = self.part.apply(r, slots, leaf)
+        s = g * _columns(n, r, self.eps_norm, self.by_tensor)
+        s, length = self._limit(s, slots["length"], leaf)
+        return self._back(self.scale * s, update), slots | {"length": length}

@@ -5,18 +5,25 @@ Leaves that are no matrices, or not larger than the rank, are plain Adam's. Insi
 the gradients are gathered. Stacked layers: `adamx.stacked`.
 """
 
+import dataclasses
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
-from ..engine.rule import Rule
+from ..engine.rule import Part, Rule, part
+from ..engine.state import Leaf, Slot, Slots
+from ..numerics.norms import own, shards, whole
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, HatEps, Precondition, Root
+from ..parts.denominators import Eps, Precondition, Root
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
 from ..parts.weight_decay import WeightDecay
-from ..subspaces import InSubspace, WithResidual
 
 
 def _adam(b1: Hyper, b2: Hyper, eps: Hyper | Eps) -> Rule:
@@ -104,96 +111,95 @@ def galore(
     return chain(direction, decay, LearningRate(learning_rate))
 
 
-@alias
-def scale_by_fira(
-    rank: int = 128,
-    update_proj_gap: int = 200,
-    scale: Hyper = 1.0,
-    *,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper = 1e-8,
-    growth: float | None = 1.01,
-    axis_name: Any = None,
-) -> Rule:
-    """Fira's direction: `fira` without rate, sign and decay.
+class _Low(Rule):
+    """What the three share: a part whose slots have the shape of R."""
 
-    Args: as in `fira`.
+    part: Part = part()
+    rank: int = 128
+    update_proj_gap: int = 200
+    scale: hyper.Hyper = hyper.hyper(1.0, allowed=hyper.NON_NEGATIVE)
+    axis_name: Any = hyper.option(None)
 
-    State: `mu`, `nu`, `projection`, `length`.
+    def reach(self) -> str:
+        return "per tensor"
 
-    Reference: Chen et al., "Fira: can we achieve full-rank training of LLMs under
-    low-rank constraint?", NeurIPS 2025, Algorithm 1, arXiv:2410.01623.
-    """
-    return WithResidual(
-        _adam(b1, b2, HatEps(eps)),
-        rank,
-        update_proj_gap,
-        scale,
-        eps_norm=eps,
-        growth=growth,
-        axis_name=axis_name,
-    )
+    def _size(self, shape: tuple[int, ...]) -> tuple[int, int] | None:
+        """(m, n) with m ≤ n of a leaf that is projected."""
+        if len(shape) != 2:
+            return None
+        rows = shape[0] * shards(self.axis_name)
+        m, n = sorted((rows, shape[1]))
+        return (m, n) if self.rank < m else None
+
+    def _like(self, shape_of: Any, otherwise: Any) -> Any:
+        """A shape that follows from (m, n), for the leaves that are projected."""
+
+        def like(p: Any) -> Any:
+            size = self._size(p.shape)
+            return otherwise(p) if size is None else jnp.zeros(shape_of(*size), p.dtype)
+
+        return like
+
+    def slots(self) -> dict[str, Slot]:
+        low = self._like(lambda m, n: (self.rank, n), lambda p: p)
+        return {
+            name: slot if slot.shared else dataclasses.replace(slot, like=low)
+            for name, slot in self.part.slots().items()
+        }
+
+    def _wide(self, x: Any) -> Any:
+        x = whole(x, self.axis_name)
+        return x.T if x.shape[0] > x.shape[1] else x
+
+    def _back(self, x: Any, like: Any) -> Any:
+        rows = like.shape[0] * shards(self.axis_name)
+        return own(x.T if rows > like.shape[1] else x, self.axis_name)
+
+    def _due(self, leaf: Leaf) -> Any:
+        return (leaf.count - 1) % self.update_proj_gap == 0
 
 
-@alias
-def fira(
-    learning_rate: Hyper,
-    rank: int = 128,
-    update_proj_gap: int = 200,
-    scale: Hyper = 1.0,
-    *,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper = 1e-8,
-    growth: float | None = 1.01,
-    weight_decay: Hyper = 0.0,
-    mask: Any = None,
-    axis_name: Any = None,
-) -> Chain:
-    """Fira: GaLore, and the rest of the gradient scaled as Adam scales the subspace.
+def _nothing(p: Any) -> Array:
+    return jnp.zeros((0,), p.dtype)
 
-        R = Pᵀ G,  N = M̂ / (sqrt(V̂) + ε̂)  of R     (P as in `galore`)
-        S = (G - P R) diag(‖N_i‖ / (‖R_i‖ + ε)),  i the columns
-        S ← S γ / max(‖S‖ / (‖S of the last step‖ + ε), γ)
-        θ ← θ - α (s (P N + S) + λ θ)
+
+class InSubspace(_Low):
+    """GaLore: `u = α P part(Pᵀ G)`, P the first r left singular vectors of G.
+
+    P is found anew every `update_proj_gap` steps; the slots of the part stay as they
+    are. The entry of a vector that is largest in size is positive. In derivatives P is
+    constant.
 
     Args:
-        learning_rate: α ≥ 0, in units of the parameter.
-        rank: r; leaves with an axis of at most r are plain Adam's.
-        update_proj_gap: T, the steps between two projections.
-        scale: s ≥ 0.
-        b1: β₁ in [0, 1).
-        b2: β₂ in [0, 1).
-        eps: ε ≥ 0, before the correction (`HatEps`) and added to the lengths.
-        growth: γ ≥ 1 of the limiter, or None for none. After a step of zero gradient S
-            grows again from γ ε by a factor γ a step.
-        weight_decay: λ ≥ 0.
-        mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
-            the parameters, a predicate of path and leaf, or a path regex.
+        part: a rule, such as Adam's direction.
+        rank: r; update_proj_gap: T; scale: α ≥ 0.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
-    State: those of `galore`, and `length` (‖S‖, which the first step sets), one number
-    for a matrix.
-
-    Departs from the paper: a sign convention for singular vectors; decay.
-
-    Raises:
-        ValueError: an argument out of its range.
-        TypeError: an argument that is no number, array or schedule.
-
-    Reference: Chen et al., "Fira: can we achieve full-rank training of LLMs under
-    low-rank constraint?", NeurIPS 2025, Algorithm 1, arXiv:2410.01623.
+    Reference: Zhao et al., "GaLore: memory-efficient LLM training by gradient low-rank
+    projection", ICML 2024, Algorithm 2, arXiv:2403.03507.
     """
-    direction = scale_by_fira(
-        rank,
-        update_proj_gap,
-        scale,
-        b1=b1,
-        b2=b2,
-        eps=eps,
-        growth=growth,
-        axis_name=axis_name,
-    )
-    decay = WeightDecay(weight_decay, mask)
-    return chain(direction, decay, LearningRate(learning_rate))
+
+    def slots(self) -> dict[str, Slot]:
+        projection = Slot(like=self._like(lambda m, n: (m, self.rank), _nothing))
+        return {**super().slots(), "projection": projection}
+
+    def _projection(self, g: Any, slots: Slots, leaf: Leaf) -> Any:
+        def leading(g: Any) -> Any:
+            u = jnp.linalg.svd(g, full_matrices=False)[0][:, : self.rank]
+            largest = jnp.take_along_axis(u, jnp.argmax(jnp.abs(u), 0)[None], 0)
+            return u * jnp.where(largest < 0, -1, 1).astype(u.dtype)
+
+        fixed = jax.lax.stop_gradient((g, slots["projection"]))
+        due = self._due(leaf)
+        return jax.lax.cond(due, lambda g, p: leading(g), lambda g, p: p, *fixed)
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        if self._size(update.shape) is None:
+            return self.part.apply(update, slots, leaf)
+        g = self._wide(update)
+        p = self._projection(g, slots, leaf)
+        n, slots = self.part.apply(p.T @ g, slots, leaf)
+        u = self.scale * (p @ n)
+        return self._back(u, update), slots | {"projection": p}

@@ -13,8 +13,7 @@ from ..engine.state import Leaf, Slot, Slots
 from ..numerics.arithmetic import lerp
 from ..parts.directions import Sign
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema
-from ..parts.weight_decay import WeightDecay, decoupled
+from ..parts.weight_decay import WeightDecay
 
 
 class TwoSpeeds(Rule):
@@ -95,53 +94,3 @@ def lion(
     """
     decay = WeightDecay(weight_decay, mask)
     return chain(scale_by_lion(b1, b2), decay, LearningRate(learning_rate))
-
-
-@alias
-def scale_by_signum(beta: Hyper = 0.9) -> Chain:
-    """Signum's direction: `signum` without decay, rate and sign.
-
-    Args:
-        beta: β in [0, 1), the decay of the mean of the gradient.
-
-    State: `mu`; 4 bytes per parameter.
-
-    Reference: Bernstein et al., "signSGD: compressed optimisation for non-convex
-    problems", ICML 2018, Algorithm 2, arXiv:1802.04434.
-    """
-    return chain(Ema(beta, public="beta"), Sign())
-
-
-@alias
-def signum(
-    learning_rate: Hyper,
-    beta: Hyper = 0.9,
-    *,
-    weight_decay: Hyper = 0.0,
-    mask: Any = None,
-) -> Chain:
-    """Signum: the sign of the averaged gradient.
-
-        m ← β m + (1 - β) g
-        θ ← θ - α (sign(m) + λ θ)
-
-    Args:
-        learning_rate: α ≥ 0, in units of the parameter: the size of every step.
-        beta: β in [0, 1), the decay of m; at 0 it is signSGD (Algorithm 1).
-        weight_decay: λ ≥ 0; the number 0 adds no part.
-        mask: the leaves that decay, as in `adamw`.
-
-    State: `mu` (m, from 0); 4 bytes per parameter, and the count.
-
-    Departs from the paper: the weight decay, which it does not have. A correction of m
-    would change nothing.
-
-    Raises:
-        ValueError: an argument out of its range.
-        TypeError: an argument that is no number, array or schedule.
-
-    Reference: Bernstein et al., "signSGD: compressed optimisation for non-convex
-    problems", ICML 2018, Algorithm 2, arXiv:1802.04434.
-    """
-    decay = decoupled(weight_decay, mask)
-    return chain(scale_by_signum(beta), *decay, LearningRate(learning_rate))

@@ -14,12 +14,11 @@ from ..engine.rule import Rule
 from ..numerics.matrices import QUINTIC
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, Root
-from ..parts.directions import Sign
 from ..parts.learning_rate import LearningRate
 from ..parts.masked import Masked
-from ..parts.moments import Ema, Identity, square
+from ..parts.moments import Ema, square
 from ..parts.nesterov import LookAhead
-from ..parts.orthogonal import HIDDEN, NormalizeRms, Orthogonalize, ScaleByShape
+from ..parts.orthogonal import HIDDEN, Orthogonalize, ScaleByShape
 from ..parts.weight_decay import WeightDecay
 
 
@@ -163,125 +162,6 @@ def muon(
         nesterov=nesterov,
         consistent_rms=consistent_rms,
         out_axis=out_axis,
-        muon_mask=muon_mask,
-        adam_b1=adam_b1,
-        adam_b2=adam_b2,
-        adam_eps=adam_eps,
-        axis_name=axis_name,
-    )
-    return _finish(
-        direction,
-        muon_mask,
-        learning_rate,
-        weight_decay,
-        mask,
-        adam_learning_rate,
-        adam_weight_decay,
-    )
-
-
-@alias
-def scale_by_adamuon(
-    beta: Hyper = 0.95,
-    eps: Hyper | Eps = 1e-8,
-    *,
-    nesterov: bool = False,
-    sign: bool = True,
-    coefficients: tuple = QUINTIC,
-    ns_steps: int = 5,
-    eps_rms: Hyper = 0.0,
-    muon_mask: Any = HIDDEN,
-    adam_b1: Hyper = 0.9,
-    adam_b2: Hyper = 0.999,
-    adam_eps: Hyper | Eps = 1e-8,
-    axis_name: Any = None,
-) -> Chain:
-    """AdaMuon's direction, and Adam's for the other leaves: without rate and decay.
-
-    Args: as in `adamuon`.
-
-    State: `momentum`, `orthogonal_nu` for matrices, `mu`, `nu` for the others; 8 bytes.
-
-    Reference: Si, Zhang & Shen, "AdaMuon: adaptive Muon optimizer", 2025, Algorithm 1,
-    arXiv:2507.11005.
-    """
-    second = Ema(beta, square, "orthogonal_nu", public="beta")
-    hidden = chain(
-        _momentum(beta, nesterov),
-        *((Sign(),) if sign else ()),
-        Orthogonalize(ns_steps, coefficients, public="eps_newton", axis_name=axis_name),
-        Precondition(Identity(), by=Root(second, eps)),
-        NormalizeRms(0.2, eps_rms, axis_name=axis_name),
-    )
-    rest = _rest(muon_mask, adam_b1, adam_b2, adam_eps)
-    return chain(Masked(hidden, muon_mask), rest)
-
-
-@alias
-def adamuon(
-    learning_rate: Hyper = 0.02,
-    beta: Hyper = 0.95,
-    eps: Hyper | Eps = 1e-8,
-    *,
-    weight_decay: Hyper = 0.0,
-    mask: Any = None,
-    nesterov: bool = False,
-    sign: bool = True,
-    coefficients: tuple = QUINTIC,
-    ns_steps: int = 5,
-    eps_rms: Hyper = 0.0,
-    muon_mask: Any = HIDDEN,
-    adam_learning_rate: Hyper | None = None,
-    adam_b1: Hyper = 0.9,
-    adam_b2: Hyper = 0.999,
-    adam_eps: Hyper | Eps = 1e-8,
-    adam_weight_decay: Hyper = 0.0,
-    axis_name: Any = None,
-) -> Chain:
-    """AdaMuon: Adam's second moment of Muon's direction, for hidden matrices.
-
-        M ← β M + (1 - β) G,    O = NewtonSchulz(sign(M))
-        V ← β V + (1 - β) O²,   Ô = O / (sqrt(V) + ε)
-        θ ← θ - α (0.2 Ô / RMS(Ô) + λ θ)
-
-    Args:
-        learning_rate: α ≥ 0, in units of the parameter, as AdamW's.
-        beta: β in [0, 1), the decay of both averages.
-        eps: ε ≥ 0 in units of O, or an eps kind.
-        weight_decay: λ ≥ 0, for the matrices.
-        mask: the leaves that decay, as in `muon`.
-        nesterov: (1 - β) G + β M inside the sign, as the authors' code.
-        sign: without it, version 1 of the paper.
-        coefficients: of the iteration, as in `muon`.
-        ns_steps: the number of iterations.
-        eps_rms: added to ‖Ô‖; the authors' code has 1e-8.
-        muon_mask: the matrices, as in `muon`.
-        adam_learning_rate: the rate of the others; None for the same.
-        adam_b1: β₁ of Adam.
-        adam_b2: β₂ of Adam.
-        adam_eps: ε of Adam, or an eps kind.
-        adam_weight_decay: λ ≥ 0 of the others.
-        axis_name: inside `shard_map`, the mesh axis over which the rows are split.
-
-    State: `momentum` (M), `orthogonal_nu` (V), from 0, for matrices; `mu`, `nu` for the
-    other leaves; 8 bytes per parameter.
-
-    Departs from the paper: M is an average, which has the same sign.
-
-    Raises:
-        ValueError: an argument out of its range, or a Muon leaf that is no matrix.
-
-    Reference: Si, Zhang & Shen, "AdaMuon: adaptive Muon optimizer", 2025, Algorithm 1,
-    arXiv:2507.11005.
-    """
-    direction = scale_by_adamuon(
-        beta,
-        eps,
-        nesterov=nesterov,
-        sign=sign,
-        coefficients=coefficients,
-        ns_steps=ns_steps,
-        eps_rms=eps_rms,
         muon_mask=muon_mask,
         adam_b1=adam_b1,
         adam_b2=adam_b2,

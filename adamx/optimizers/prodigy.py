@@ -2,17 +2,19 @@
 
 from typing import Any
 
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper, is_zero
+from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
-from ..parts.learning_rate import Descent, LearningRate
-from ..parts.weight_decay import WeightDecay
-from ..rate_free import (
-    DAdaptAdam,
-    DistanceOverGradients,
-    DistanceOverWeightedGradients,
-    Prodigy,
-)
+from ..engine.rule import _RateFree
+from ..engine.state import Leaf, Slot, Slots, copied
+from ..numerics.arithmetic import lerp, safe_divide, safe_sqrt
+from ..numerics.norms import _reduced
+from ..parts.learning_rate import Descent
+from .dadapt_adamw import _corrected_rate
 
 
 @alias
@@ -80,139 +82,91 @@ def prodigy(
     return chain(direction, Descent())
 
 
-@alias
-def dadapt_adamw(
-    learning_rate: Hyper = 1.0,
-    betas: tuple[Any, Any] = (0.9, 0.999),
-    eps: Hyper = 1e-8,
-    estim_lr0: Hyper = 1e-6,
-    weight_decay: Hyper = 0.0,
-    *,
-    bias_correction: bool = True,
-    axis_name: Any = None,
-) -> Chain:
-    """D-Adapted AdamW: Adam whose rate is a lower bound of the distance to go.
+class Prodigy(_RateFree):
+    """Prodigy's Adam: moments of d g, and an estimate d of the distance to go.
 
-        r ← β r + (1 - β) d η ⟨g, s / (sqrt(v) + ε)⟩         β = sqrt(β₂), v before
-        m ← β₁ m + (1 - β₁) d η g,    v ← β₂ v + (1 - β₂) g²
-        s ← β s + (1 - β) d η g,      d' = max(d, r / ((1 - β) ‖s‖₁))
-        θ ← θ - d η λ θ - m / (sqrt(v) + ε)
+        m ← β₁ m + (1 - β₁) d g,    v ← β₂ v + (1 - β₂) d² g²
+        r ← β₃ r + d (d η) ⟨g, θ_0 - θ⟩,    s ← β₃ s + d (d η) g
+        d ← max(d, c r / ‖s‖₁);    u = d η m / (sqrt(v) + d ε)
 
-    with η the rate times sqrt(1 - β₂ᵗ) / (1 - β₁ᵗ).
+    where η is the rate with Adam's correction, sqrt(1 - β₂ᵗ) / (1 - β₁ᵗ), the d of the
+    rate is the one before and that of ε the one after.
 
     Args:
-        learning_rate: a factor of the rate found: 1, or a schedule from 1 down.
-        betas: (β₁, β₂), each in [0, 1).
+        learning_rate: the schedule of the rate, 1 without one; part of η.
+        b1: β₁ in [0, 1).
+        b2: β₂ in [0, 1).
+        b3: β₃ in [0, 1), of r and s; None for sqrt(β₂).
         eps: ε ≥ 0.
-        estim_lr0: d before the first step, above 0.
-        weight_decay: λ ≥ 0, decoupled.
-        bias_correction: whether η carries Adam's correction, as Optax has it.
+        estim_lr0: d before the first step.
+        estim_lr_coef: c.
+        weight_decay: λ ≥ 0, decoupled, by the same rate as the step.
+        safeguard_warmup: leave η out of s.
+        bias_correction: whether η carries Adam's correction.
         axis_name: inside `shard_map`, the axes over which the leaves are split.
 
-    State: `mu` (m), `nu` (v), `s`, from 0; 12 bytes per parameter, and four scalars:
-    `d` from `estim_lr0`, `r` and two weights from 0.
+    State: `mu`, `nu`, `s`, `start`, 16 bytes per parameter, and two scalars.
 
-    Departs from the paper: its listing weighs ⟨g, s⟩ by the root that already holds g;
-    this is the authors' code, with the correction on by default, as Optax. That code
-    skips the steps before the first gradient that is not zero, uncounted; here they
-    count.
-
-    Raises:
-        ValueError: an argument out of its range.
-
-    Reference: Defazio & Mishchenko, "Learning-rate-free learning by D-Adaptation",
-    ICML 2023, arXiv:2301.07733.
+    Reference: Mishchenko & Defazio, "Prodigy: an expeditiously adaptive
+    parameter-free learner", ICML 2024, Algorithm 4, arXiv:2306.06101, as in the
+    authors' code.
     """
-    b1, b2 = betas
-    direction = DAdaptAdam(
-        learning_rate,
-        b1,
-        b2,
-        eps,
-        estim_lr0,
-        weight_decay,
-        bias_correction=bias_correction,
-        axis_name=axis_name,
-    )
-    return chain(direction, Descent())
 
+    learning_rate: hyper.Hyper = hyper.hyper(1.0, allowed=hyper.NON_NEGATIVE)
+    b1: hyper.Hyper = hyper.hyper(0.9, allowed=hyper.FRACTION)
+    b2: hyper.Hyper = hyper.hyper(0.999, allowed=hyper.FRACTION)
+    b3: hyper.Hyper = hyper.hyper(None, allowed=hyper.FRACTION, or_part=type(None))
+    eps: hyper.Hyper = hyper.hyper(1e-8, allowed=hyper.NON_NEGATIVE)
+    estim_lr0: hyper.Hyper = hyper.hyper(1e-6, allowed=hyper.POSITIVE)
+    estim_lr_coef: hyper.Hyper = hyper.hyper(1.0, allowed=hyper.POSITIVE)
+    weight_decay: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
+    safeguard_warmup: bool = hyper.option(False)
+    bias_correction: bool = hyper.option(True)
+    axis_name: Any = hyper.option(None)
 
-@alias
-def dog(
-    learning_rate: Hyper = 1.0,
-    init_distance: Hyper = 1e-6,
-    eps: Hyper = 1e-8,
-    weight_decay: Hyper = 0.0,
-    mask: Any = None,
-    *,
-    axis_name: Any = None,
-) -> Chain:
-    """DoG: SGD whose rate is distance over gradients.
+    def slots(self) -> dict[str, Slot]:
+        leaves = {n: Slot(signed=n != "nu") for n in ("mu", "nu", "s")}
+        scalars = {n: Slot(shared=True) for n in ("r", "b1_weight", "b2_weight")}
+        distance = {"d": Slot(start=self.estim_lr0, shared=True)}
+        return leaves | scalars | distance | {"start": Slot(start=copied)}
 
-        r̄ = max over the steps of ‖θ - θ_0‖,  at least ρ (1 + ‖θ_0‖)
-        θ ← θ - c g r̄ / sqrt(ε + Σ ‖g‖²)
+    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+        return _corrected_rate(self, kept, count)
 
-    Args:
-        learning_rate: c, 1 in the paper.
-        init_distance: ρ, in units of 1 + ‖θ_0‖; Optax's `init_step=("heuristic", ρ)`.
-        eps: ε ≥ 0.
-        weight_decay: λ ≥ 0, coupled: g + λ θ.
-        mask: the leaves that decay.
-        axis_name: inside `shard_map`, the axes over which the leaves are split.
+    def _s(self, update: Array, slots: Slots, leaf: Leaf) -> Array:
+        d = leaf.shared["d_before"]
+        weight = d * (d if self.safeguard_warmup else leaf.shared["rate"])
+        return self._b3() * slots["s"] + weight * update
 
-    State: `start` (θ_0); 4 bytes per parameter, and two scalars, from 0.
+    def _b3(self) -> Any:
+        return self.b2**0.5 if self.b3 is None else self.b3
 
-    Departs from the paper: ε and the decay, as the authors' code. The paper evaluates
-    an average: `param_ema(dog())`.
+    def measure(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> dict[str, Array]:
+        progress = jnp.sum(update * (slots["start"] - leaf.param))
+        return {
+            "progress": progress,
+            "size": jnp.abs(self._s(update, slots, leaf)).sum(),
+        }
 
-    Raises:
-        ValueError: an argument out of its range, or parameters missing in `update`.
+    def total(
+        self, totals: dict[str, Array], known: dict[str, Array]
+    ) -> dict[str, Array]:
+        d, rate = known["d"], known["rate"]
+        progress = _reduced(totals, "progress", d, self.axis_name)
+        size = _reduced(totals, "size", d, self.axis_name)
+        r = self._b3() * known["r"] + d * rate * progress
+        found = self.estim_lr_coef * safe_divide(r, size)
+        return {"r": r, "d": jnp.where(size > 0, jnp.maximum(d, found), d)}
 
-    Reference: Ivgi, Hinder & Carmon, "DoG is SGD's best friend: a parameter-free
-    dynamic step size schedule", ICML 2023, arXiv:2302.12022.
-    """
-    decay = () if is_zero(weight_decay) else (WeightDecay(weight_decay, mask),)
-    direction = DistanceOverGradients(init_distance, eps, axis_name=axis_name)
-    return chain(*decay, direction, LearningRate(learning_rate))
-
-
-@alias
-def dowg(
-    learning_rate: Hyper = 1.0,
-    init_estim_sq_dist: Hyper = 1e-4,
-    eps: Hyper = 1e-4,
-    weight_decay: Hyper = 0.0,
-    mask: Any = None,
-    *,
-    axis_name: Any = None,
-) -> Chain:
-    """DoWG: DoG whose gradients are weighted by the distance too.
-
-        r̄² = max(r̄², ‖θ - θ_0‖²),    s ← s + r̄² ‖g‖²
-        θ ← θ - c g r̄² / (sqrt(s) + ε)
-
-    Args:
-        learning_rate: c, 1 in the paper.
-        init_estim_sq_dist: r̄² before the first step, above 0.
-        eps: ε ≥ 0, added to the root.
-        weight_decay: λ ≥ 0, coupled: g + λ θ.
-        mask: the leaves that decay.
-        axis_name: inside `shard_map`, the axes over which the leaves are split.
-
-    State: `start` (θ_0); 4 bytes per parameter, and two scalars, from 0.
-
-    Departs from the paper: ε = 1e-4 and the start 1e-4, as Optax and the authors'
-    code; the paper has no ε.
-
-    Raises:
-        ValueError: an argument out of its range, or parameters missing in `update`.
-
-    Reference: Khaled, Mishchenko & Jin, "DoWG unleashed: an efficient universal
-    parameter-free gradient descent method", NeurIPS 2023, Algorithm 1,
-    arXiv:2305.16284.
-    """
-    decay = () if is_zero(weight_decay) else (WeightDecay(weight_decay, mask),)
-    direction = DistanceOverWeightedGradients(
-        init_estim_sq_dist, eps, axis_name=axis_name
-    )
-    return chain(*decay, direction, LearningRate(learning_rate))
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        g = leaf.shared["d_before"] * update
+        m, v = lerp(slots["mu"], g, self.b1), lerp(slots["nu"], g * g, self.b2)
+        u = safe_divide(m, safe_sqrt(v) + leaf.shared["d"] * self.eps)
+        if not hyper.is_zero(self.weight_decay):
+            u = u + self.weight_decay * leaf.param
+        s = self._s(update, slots, leaf)
+        return leaf.shared["rate"] * u, slots | {"mu": m, "nu": v, "s": s}

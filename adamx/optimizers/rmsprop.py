@@ -3,63 +3,9 @@
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper, is_zero
 from ..engine.keywords import alias
-from ..engine.rule import Rule
 from ..parts.denominators import Eps, Precondition, Root
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Centered, Ema, HeavyBall, Identity, SumOf, square
-
-
-@alias
-def scale_by_adagrad(
-    eps: Hyper | Eps = 1e-10, *, initial_accumulator: Hyper = 0.0
-) -> Rule:
-    """AdaGrad's direction, `g / (sqrt(s) + ε)`: `adagrad` without rate and sign.
-
-    Args:
-        eps: ε ≥ 0 in units of the gradient, or an eps kind.
-        initial_accumulator: s before the first step, at least 0.
-
-    State: `sum_of_squares`; 4 bytes per parameter.
-
-    Reference: Duchi, Hazan & Singer, "Adaptive subgradient methods for online learning
-    and stochastic optimization", JMLR 12, 2011, Figure 1 (diagonal).
-    """
-    total = SumOf(square, start=initial_accumulator)
-    return Precondition(Identity(), by=Root(total, eps))
-
-
-@alias
-def adagrad(
-    learning_rate: Hyper,
-    eps: Hyper | Eps = 1e-10,
-    *,
-    initial_accumulator: Hyper = 0.0,
-) -> Chain:
-    """AdaGrad: a rate for each parameter, from all the gradients it has seen.
-
-        s ← s + g²
-        θ ← θ - α g / (sqrt(s) + ε)
-
-    Args:
-        learning_rate: α ≥ 0, in units of the parameter.
-        eps: ε ≥ 0 in units of the gradient, added to the root (torch), or an eps kind:
-            `RootEps(1e-7)` with `initial_accumulator=0.1` is Optax's and TensorFlow's.
-        initial_accumulator: s before the first step, at least 0.
-
-    State: `sum_of_squares` (s, from `initial_accumulator`); 4 bytes per parameter, and
-    the count.
-
-    Departs from the paper: ε stands outside the root, where the paper has δ too.
-
-    Raises:
-        ValueError: an argument out of its range.
-        TypeError: an argument that is no number, array or schedule.
-
-    Reference: Duchi, Hazan & Singer, "Adaptive subgradient methods for online learning
-    and stochastic optimization", JMLR 12, 2011, Figure 1 (diagonal).
-    """
-    direction = scale_by_adagrad(eps, initial_accumulator=initial_accumulator)
-    return chain(direction, LearningRate(learning_rate))
+from ..parts.moments import Centered, Ema, HeavyBall, Identity, square
 
 
 @alias

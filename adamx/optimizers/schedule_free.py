@@ -7,19 +7,20 @@ from its parameters.
 import functools
 from typing import Any
 
+import jax.numpy as jnp
+
+from .. import errors as _checks
+from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper, is_zero
 from ..engine.keywords import alias
+from ..engine.value import Value
+from ..numerics.arithmetic import rectifier, rho
 from ..parts.bias_correction import Debiased, Rectified
 from ..parts.denominators import Eps, Precondition, Root
-from ..parts.learning_rate import LearningRate, TimesRectifier, warmed_up
+from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, Identity, square
-from ..parts.parameter_averages import (
-    ParamEma,
-    PrimalAverage,
-    ScheduleFree,
-    SlowWeights,
-)
+from ..parts.parameter_averages import ScheduleFree
 from ..parts.weight_decay import WeightDecay
 
 
@@ -215,84 +216,60 @@ def schedule_free_sgd(
     return schedule_free(steps, rate, b1, weight_lr_power, r=r)
 
 
-@alias
-def gpa(tx: Any, mu_y: Hyper = 0.7, mu_x: Hyper = 0.9967) -> Chain:
-    """Generalized primal averaging of any member's steps.
-
-        z ← z + u(∇L(y)),    x ← μ_x x + (1 - μ_x) z,    y = μ_y x + (1 - μ_y) z
-
-    The parameters are y; `eval_params(state, params)` gives x.
+class WarmUp(Value):
+    """A linear warm-up of another rate: `min(k / W, 1) η` at step k, from 1.
 
     Args:
-        tx: the transformation whose steps u move z, with its rate.
-        mu_y: μ_y in (0, 1], how much of x is in y.
-        mu_x: μ_x in [0, 1), the weight of the past in x.
-
-    State: that of `tx`, and `z`, from the parameters as is x, 4 bytes per parameter,
-    and one scalar.
-
-    Departs from the paper: a decay inside `tx` acts at y, where its listing has z.
-
-    Raises:
-        ValueError: an argument out of its range.
-        TypeError: `tx` is no gradient transformation.
-
-    Reference: Defazio et al., "Smoothing DiLoCo with primal averaging for faster
-    training of LLMs", 2025, arXiv:2512.17131.
+        learning_rate: η ≥ 0, a number, an array or a schedule.
+        steps: W.
     """
-    return chain(tx, PrimalAverage(mu_y, mu_x))
+
+    learning_rate: hyper.Hyper = hyper.hyper(allowed=hyper.NON_NEGATIVE)
+    steps: int = 1
+
+    def __call__(self, count: Any) -> Any:
+        rate: Any = self.learning_rate
+        rate = rate(count) if callable(rate) else rate
+        return rate * jnp.minimum((jnp.asarray(count, float) + 1) / self.steps, 1)
 
 
-@alias
-def lookahead(tx: Any, sync_period: int = 5, slow_step_size: Hyper = 0.5) -> Chain:
-    """Lookahead: k steps forward, one step back, with any member inside.
+def warmed_up(learning_rate: Any, steps: int) -> Any:
+    """The rate with a warm-up over `steps` steps; without steps the rate itself."""
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
+        raise _checks.AdamxError(
+            f"warm-up: `warmup_steps` must be a whole number of steps, at least 0, got "
+            f"{steps!r}. 0 is none."
+        )
+    return WarmUp(learning_rate, steps) if steps else learning_rate
 
-        each k steps:  slow ← slow + α (fast - slow),  fast ← slow
 
-    The parameters are the fast weights; `eval_params(state, params)` gives the slow.
+class TimesRectifier(Value):
+    """Another schedule times RAdam's r_t, or times `before` while ρ_t ≤ threshold.
 
     Args:
-        tx: the transformation that moves the fast weights, with its rate.
-        sync_period: k ≥ 1.
-        slow_step_size: α in [0, 1].
+        value: a number, an array or a schedule.
+        b2: β₂ of the second moment, a number.
+        threshold: the length ρ_t of the average from which its variance is trusted.
+        before: the factor until then.
 
-    State: that of `tx`, and `slow`, from the parameters, 4 bytes per parameter, and one
-    scalar.
-
-    Departs from the paper: nothing; the inner state is kept at a synchronisation
-    ("maintaining"). `optax.lookahead` can reset it, but asks for pairs of parameters
-    and does not go into a chain.
-
-    Raises:
-        ValueError: an argument out of its range.
-        TypeError: `tx` is no gradient transformation.
-
-    Reference: Zhang et al., "Lookahead optimizer: k steps forward, 1 step back",
-    NeurIPS 2019, Algorithm 1, arXiv:1907.08610.
+    Reference: Liu et al., "On the variance of the adaptive learning rate and beyond",
+    ICLR 2020, Algorithm 2, arXiv:1908.03265.
     """
-    return chain(tx, SlowWeights(sync_period, slow_step_size))
 
+    value: hyper.Hyper = hyper.hyper()
+    b2: Any = 0.999
+    threshold: Any = 4.0
+    before: float = 0.0
 
-@alias
-def param_ema(tx: Any, decay: Hyper = 0.999) -> Chain:
-    """Any member, evaluated at the bias-corrected moving average of its parameters.
+    def __post_init__(self) -> None:
+        if not (isinstance(self.b2, float) and isinstance(self.threshold, float)):
+            raise _checks.AdamxError(
+                f"TimesRectifier: `b2` and `threshold` must be numbers, got "
+                f"{self.b2!r} and {self.threshold!r}. r_t is known for constants only."
+            )
 
-        θ̄ ← β θ̄ + (1 - β) θ,    evaluate at θ̄ / (1 - βᵗ)
-
-    Args:
-        tx: the transformation that moves the parameters, with its rate.
-        decay: β in [0, 1).
-
-    State: that of `tx`, and `average`, 4 bytes per parameter, and two scalars. What
-    stands in `average` before the first step, the parameters, has no weight.
-
-    Departs from the paper: nothing.
-
-    Raises:
-        ValueError: an argument out of its range.
-        TypeError: `tx` is no gradient transformation.
-
-    Reference: Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015,
-    section 7.2, arXiv:1412.6980.
-    """
-    return chain(tx, ParamEma(decay))
+    def __call__(self, count: Any) -> Any:
+        value: Any = self.value
+        value = value(count) if callable(value) else value
+        r = rectifier(*rho(self.b2, jnp.asarray(count, float) + 1), self.threshold)
+        return value * jnp.where(r > 0, r, self.before)

@@ -6,83 +6,22 @@ leaves is split; the gradients are gathered. Stacked layers: `adamx.stacked`.
 
 from typing import Any
 
-from ..eigenbases import AsB2, AveragedInverseRoots, InEigenbasis, InverseRoots
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
+from ..engine.masks import as_mask
 from ..engine.rule import Rule
-from ..parts.denominators import Eps
+from ..engine.state import Leaf, Slot, Slots
+from ..engine.value import Value
+from ..numerics.arithmetic import lerp, one_minus_power, safe_divide
+from ..parts.denominators import AddEps, Eps
 from ..parts.learning_rate import LearningRate
-
-
-@alias
-def scale_by_shampoo(
-    eps: Hyper = 1e-4,
-    *,
-    b2: Hyper | None = None,
-    exponent: float | None = None,
-    max_dim: int = 10_000,
-    axis_name: Any = None,
-) -> Rule:
-    """Shampoo's direction: `shampoo` without rate and sign.
-
-    Args: as in `shampoo`.
-
-    State: `left`, `right`; 4 (m² + n²) bytes for an (m, n) matrix.
-
-    Reference: Gupta, Koren & Singer, "Shampoo: preconditioned stochastic tensor
-    optimization", ICML 2018, Algorithm 1, arXiv:1802.09568.
-    """
-    if b2 is None:
-        return InverseRoots(eps, exponent, max_dim=max_dim, axis_name=axis_name)
-    return AveragedInverseRoots(
-        eps, exponent, b2=b2, max_dim=max_dim, axis_name=axis_name
-    )
-
-
-@alias
-def shampoo(
-    learning_rate: Hyper,
-    eps: Hyper = 1e-4,
-    *,
-    b2: Hyper | None = None,
-    exponent: float | None = None,
-    max_dim: int = 10_000,
-    axis_name: Any = None,
-) -> Chain:
-    """Shampoo: AdaGrad with a full matrix for each side of a matrix.
-
-        L ← L + G Gᵀ,  R ← R + Gᵀ G          (from ε I)
-        θ ← θ - α L^(-1/4) G R^(-1/4)         (vectors: H^(-1/2) g, H ← H + g gᵀ)
-
-    Args:
-        learning_rate: α ≥ 0.
-        eps: ε ≥ 0 in units of the gradient squared.
-        b2: β₂ in [0, 1) of averages in place of the sums (Anil et al.); None for sums.
-        exponent: in place of -1/4 for matrices and -1/2 for vectors.
-        max_dim: a side longer than this has no statistic.
-        axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
-
-    State: `left` (L), `right` (R), from ε I, which the first step puts there:
-    4 (m² + n²) bytes for an (m, n) matrix, 4 n² for a vector.
-
-    Departs from the paper: a tensor of more than two axes is the matrix of its last
-    axis against the others (Algorithm 2 has a statistic for each axis); a scalar is a
-    vector; the powers are by eigenvalues on every step. No momentum, decay or grafting:
-    `chain(scale_by_shampoo(), Ema(0.9), WeightDecay(λ), LearningRate(α))`.
-
-    Raises:
-        ValueError: an argument out of its range.
-        TypeError: an argument that is no number, array or schedule.
-
-    Reference: Gupta, Koren & Singer, "Shampoo: preconditioned stochastic tensor
-    optimization", ICML 2018, Algorithm 1, arXiv:1802.09568; averages: Anil et al.,
-    2020, arXiv:2002.09018.
-    """
-    direction = scale_by_shampoo(
-        eps, b2=b2, exponent=exponent, max_dim=max_dim, axis_name=axis_name
-    )
-    return chain(direction, LearningRate(learning_rate))
+from .shampoo import _TwoSided
 
 
 @alias
@@ -186,3 +125,155 @@ def soap(
         axis_name=axis_name,
     )
     return chain(direction, LearningRate(learning_rate))
+
+
+class AsB2(Value):
+    """Stands for the decay β₂ where another one could be given."""
+
+
+class InEigenbasis(_TwoSided):
+    """SOAP: Adam in the eigenbasis of Shampoo's statistics.
+
+    Leaves of fewer than two axes have no basis: they are Adam's, from the second
+    gradient on.
+
+    Args:
+        b1: β₁ in [0, 1); b2: β₂ in [0, 1).
+        shampoo_beta: the decay of L and R; `AsB2()` for β₂.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind.
+        weight_decay: λ ≥ 0, λ θ is added from the second gradient on; mask: the leaves
+            that decay.
+        precondition_frequency: the bases are refreshed every so many steps.
+        sort: sort the columns by their share before each refresh (the authors' code).
+        max_dim: a longer side keeps the basis it has.
+        axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
+
+    In derivatives the bases are constants.
+
+    Reference: Vyas et al., "SOAP: improving and stabilizing Shampoo using Adam", ICLR
+    2025, Algorithms 3 and 4, arXiv:2409.11321.
+    """
+
+    b1: hyper.Hyper = hyper.hyper(0.95, allowed=hyper.FRACTION)
+    b2: hyper.Hyper = hyper.hyper(0.95, allowed=hyper.FRACTION)
+    shampoo_beta: Any = hyper.hyper(AsB2(), allowed=hyper.FRACTION, or_part=AsB2)
+    eps: hyper.Hyper | Eps = hyper.hyper(1e-8, allowed=hyper.NON_NEGATIVE, or_part=Eps)
+    weight_decay: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
+    mask: Any = None
+    precondition_frequency: int = hyper.option(10)
+    sort: bool = hyper.option(False)
+    max_dim: int = hyper.option(10_000)
+    axis_name: Any = hyper.option(None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "mask", as_mask("InEigenbasis", self.mask))
+
+    def reads_param(self) -> bool:
+        return not hyper.is_zero(self.weight_decay)
+
+    def slots(self) -> dict[str, Slot]:
+        slots = {"mu": Slot(), "nu": Slot(signed=False)}
+        for side, name in enumerate(("left", "right")):
+            slots[name] = Slot(like=self._square(side))
+            slots[f"{name}_basis"] = Slot(
+                like=self._square(side), alone="Its columns must stay orthogonal."
+            )
+        for name, decay in (("mu", self.b1), ("nu", self.b2)):
+            if not hyper.is_constant(decay):
+                slots[f"{name}_weight"] = Slot(
+                    shared=True, signed=False, from_count=_weight_of(decay)
+                )
+        return slots
+
+    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+        weights = {}
+        for name, decay in (("mu_weight", self.b1), ("nu_weight", self.b2)):
+            if name in kept:
+                more = lerp(kept[name], jnp.ones_like(count), decay)
+                weights[name] = jnp.where(count > 1, more, kept[name])
+            else:
+                weights[name] = one_minus_power(decay, count - 1)
+        return weights
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        first = leaf.count == 1
+        matrix = update.ndim >= 2
+        sides = self._sides(update.shape)
+        bases = [slots["left_basis"], slots["right_basis"]]
+
+        def rotate(x: Any, back: bool = False) -> Any:
+            left, right = (q.T if back and matrix else q for q in bases)
+            x = left.T @ x if matrix and sides[0] else x
+            return x @ right if matrix and sides[1] else x
+
+        g, m, v = update, slots["mu"], slots["nu"]
+        if matrix:
+            g, m, v = (self._matrix(x) for x in (g, m, v))
+        m = jnp.where(first, m, lerp(m, g, self.b1))
+        v = jnp.where(first, v, lerp(v, rotate(g) ** 2, self.b2))
+        w1, w2 = (
+            jnp.where(first, 1, leaf.shared[n]) for n in ("mu_weight", "nu_weight")
+        )
+        eps = self.eps if isinstance(self.eps, Eps) else AddEps(self.eps)
+        u = rotate(safe_divide(rotate(m) / w1, eps.denominator(v / w2, w2)), back=True)
+        u = jnp.where(first, 0, u)
+        new = {"mu": m, "nu": v}
+        if matrix:
+            same = isinstance(self.shampoo_beta, AsB2)
+            beta = self.b2 if same else self.shampoo_beta
+            statistics = [
+                lerp(slots[name], x @ x.T, beta) if n else slots[name]
+                for name, n, x in (("left", sides[0], g), ("right", sides[1], g.T))
+            ]
+            bases, v = self._refreshed(leaf.count, statistics, bases, v, sides)
+            new = {"mu": self._own(m, update), "nu": self._own(v, update)}
+            new |= {"left": statistics[0], "right": statistics[1]}
+            u = self._own(u, update)
+        if self.reads_param() and leaf.selects(self.mask):
+            u = u + jnp.where(first, 0, self.weight_decay) * leaf.param
+        new |= {"left_basis": bases[0], "right_basis": bases[1]}
+        return u, slots | new
+
+    def _refreshed(
+        self, count: Any, statistics: list, bases: list, v: Any, sides: Any
+    ) -> tuple[list, Any]:
+        """The bases for the next step, and v in their order."""
+        live = [side for side in (0, 1) if sides[side]]
+        fixed = [jax.lax.stop_gradient(h) for h in statistics]
+
+        def keep(bases: list, v: Any) -> tuple[list, Any]:
+            return bases, v
+
+        def begin(bases: list, v: Any) -> tuple[list, Any]:
+            new = list(bases)
+            for side in live:
+                new[side] = jnp.linalg.eigh(fixed[side])[1][:, ::-1]
+            return new, v
+
+        def iterate(bases: list, v: Any) -> tuple[list, Any]:
+            new = list(bases)
+            for side in live:
+                h, q = fixed[side], bases[side]
+                if self.sort:
+                    order = jnp.argsort(-jnp.sum(q * (h @ q), 0))
+                    q, v = q[:, order], jnp.take(v, order, side)
+                new[side] = jnp.linalg.qr(h @ q)[0]
+            return new, v
+
+        due = (count - 1) % self.precondition_frequency == 0
+        index = jnp.where(count == 1, 1, jnp.where(due, 2, 0))
+        held = [jax.lax.stop_gradient(q) for q in bases]
+        return jax.lax.switch(index, [keep, begin, iterate], held, v)
+
+
+def _weight_of(decay: Any) -> Any:
+    """The weight of an average after `count` steps, the first of which it skips."""
+
+    def weight(count: Array) -> Array:
+        now = decay(count) if callable(decay) else decay
+        return one_minus_power(jnp.asarray(now, count.dtype), jnp.maximum(count - 1, 0))
+
+    return weight

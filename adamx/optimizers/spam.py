@@ -2,16 +2,23 @@
 
 from typing import Any
 
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .. import errors as _checks
+from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
+from ..engine.rule import Rule
+from ..engine.state import Leaf, Slots
+from ..numerics.arithmetic import safe_sqrt
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, Root, before_correction
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
 from ..parts.restarts import Restarted
 from ..parts.weight_decay import decoupled
-from ..spikes import SpikeClip
 
 
 @alias
@@ -119,3 +126,47 @@ def spam(
         recount=recount,
     )
     return chain(direction, *decoupled(weight_decay, mask), LearningRate(learning_rate))
+
+
+class SpikeClip(Rule):
+    """SPAM's clip: an element whose square is far above its usual square.
+
+        g² > θ v:  g ← sign(g) sqrt(θ v)
+
+    First in a chain, before the part that keeps v, which it reads as it was after the
+    step before: `chain(SpikeClip(), adam(1e-3))`. From v = 0 everything would be
+    clipped to 0, so the first steps are left alone.
+
+    Args:
+        threshold: θ > 0.
+        warmup: the first step that is clipped.
+        every: where v begins anew at every so many steps (`Restarted`), as many steps
+            are left alone after each of them too; None where it does not.
+        slot: the slot that holds v.
+
+    Reference: Huang et al., "SPAM: spike-aware Adam with momentum reset for stable LLM
+    training", ICLR 2025, Algorithm 1, arXiv:2501.06842.
+    """
+
+    threshold: hyper.Hyper = hyper.hyper(5000.0, allowed=hyper.POSITIVE)
+    warmup: int = 20
+    every: int | None = None
+    slot: str = hyper.option("nu")
+
+    @property
+    def public_names(self) -> dict[str, str]:
+        return {"threshold": "spike_threshold"}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        if self.slot not in slots:
+            raise _checks.AdamxError(
+                f"SpikeClip: `slot` must be kept by a later part of the same chain, "
+                f"got {self.slot!r}. {_checks.suggest(self.slot, slots)}"
+            )
+        most = safe_sqrt(self.threshold * slots[self.slot])
+        clipped = jnp.clip(update, -most, most)
+        since = leaf.count if self.every is None else leaf.count % self.every
+        early = (leaf.count < self.warmup) | (since < self.warmup)
+        return jnp.where(early, update, clipped), slots

@@ -8,9 +8,9 @@ from jaxtyping import Array, Float
 
 from ..engine import hyperparams as hyper
 from ..engine.rule import Rule
-from ..engine.state import Leaf, Slots
-from ..numerics.arithmetic import safe_sqrt
-from ..numerics.norms import norm, shrink
+from ..engine.state import Leaf, Slot, Slots
+from ..numerics.arithmetic import lerp, safe_sqrt
+from ..numerics.norms import across, norm, rms, shrink
 
 
 class Clip(Rule):
@@ -98,3 +98,137 @@ class ClipByGlobalNorm(Rule):
         self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
     ) -> tuple[Float[Array, "..."], Slots]:
         return update * shrink(leaf.shared["global_norm"], self.max_norm), slots
+
+
+class LimitRms(Rule):
+    """`u ← u / max(1, RMS(u) / d)`: no update longer than d a parameter.
+
+    Args:
+        clipping_threshold: d > 0, in units of the update.
+        axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
+
+    Reference: Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear
+    memory cost", ICML 2018, section 6, arXiv:1804.04235.
+    """
+
+    clipping_threshold: hyper.Hyper = hyper.hyper(1.0, allowed=hyper.POSITIVE)
+    axis_name: Any = hyper.option(None)
+
+    def reach(self) -> str:
+        return "per tensor"
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        over = rms(update, self.axis_name) / self.clipping_threshold
+        return update / jnp.maximum(over, 1), slots
+
+
+def _one(param: Array) -> Array:
+    """One number for a whole tensor."""
+    return jnp.sum(param)
+
+
+class AdaptiveClip(Rule):
+    """AdaGC: each tensor's gradient, at most a little longer than usual for it.
+
+        t < warmup:  g ← g min(1, λ_abs / ‖all g‖),    γ ← min(γ, ‖g‖)
+        then:        g ← g min(1, λ_rel γ / ‖g‖),      γ ← β γ + (1 - β) ‖g‖
+
+    First in a chain. A tensor whose gradient is zero once during the warm-up is clipped
+    to zero for ever: that is the algorithm.
+
+    Args:
+        decay: β in [0, 1), of the usual length γ.
+        lambda_abs: λ_abs > 0, the global norm during the warm-up.
+        lambda_rel: λ_rel > 0, the growth that is allowed afterwards.
+        warmup: the first step that is clipped by γ.
+        axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
+        name: the slot that holds γ, one number a tensor; the first step sets it.
+
+    Reference: Wang et al., "AdaGC: enhancing LLM pretraining stability via adaptive
+    gradient clipping", 2025, Algorithm 1, arXiv:2502.11034.
+    """
+
+    decay: hyper.Hyper = hyper.hyper(0.98, allowed=hyper.FRACTION)
+    lambda_abs: hyper.Hyper = hyper.hyper(1.0, allowed=hyper.POSITIVE)
+    lambda_rel: hyper.Hyper = hyper.hyper(1.05, allowed=hyper.POSITIVE)
+    warmup: int = 100
+    axis_name: Any = hyper.option(None)
+    name: str = hyper.option("usual_norm")
+
+    @property
+    def public_names(self) -> dict[str, str]:
+        return {"decay": f"{self.name}_decay"}
+
+    def reach(self) -> str:
+        return "global"
+
+    def slots(self) -> dict[str, Slot]:
+        return {self.name: Slot(like=_one, signed=False)}
+
+    def measure(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> dict[str, Array]:
+        return {"clip_squares": jnp.sum(update * update)}
+
+    def total(
+        self, totals: dict[str, Array], known: dict[str, Array]
+    ) -> dict[str, Array]:
+        squares = totals.get("clip_squares", jnp.zeros(()))
+        return {"clip_norm": safe_sqrt(across(squares, self.axis_name))}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        usual, warming = slots[self.name], leaf.count < self.warmup
+        length = norm(update, self.axis_name)
+        together = shrink(leaf.shared["clip_norm"], self.lambda_abs)
+        alone = shrink(length, self.lambda_rel * usual)
+        first = leaf.count == 1
+        scale = jnp.where(warming, together, jnp.where(first, 1, alone))
+        clipped = scale * length
+        least = jnp.where(first, clipped, jnp.minimum(usual, clipped))
+        average = jnp.where(first, clipped, lerp(usual, clipped, self.decay))
+        usual = jnp.where(warming, least, average)
+        return update * scale, slots | {self.name: usual}
+
+
+class LimitNormGrowth(Rule):
+    """`u ← u min(1, γ (‖u'‖ + ε) / ‖u‖)`, where u' is what was returned before.
+
+    After the direction of a member, for each tensor. The first step is not limited. In
+    the paper's form (ε = 0) a step of exactly 0 is never left again.
+
+    Args:
+        limit: γ > 0, the growth that is allowed.
+        eps: ε ≥ 0; the authors' code has 1e-8.
+        axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
+        name: the slot that holds ‖u'‖, one number a tensor; the first step sets it.
+
+    Reference: Chen et al., "Fira: can we achieve full-rank training of LLMs under
+    low-rank constraint?", 2024, arXiv:2410.01623.
+    """
+
+    limit: hyper.Hyper = hyper.hyper(1.01, allowed=hyper.POSITIVE)
+    eps: hyper.Hyper = hyper.hyper(1e-8, allowed=hyper.NON_NEGATIVE)
+    axis_name: Any = hyper.option(None)
+    name: str = hyper.option("norm_before")
+
+    @property
+    def public_names(self) -> dict[str, str]:
+        return {"eps": f"{self.name}_eps"}
+
+    def reach(self) -> str:
+        return "per tensor"
+
+    def slots(self) -> dict[str, Slot]:
+        return {self.name: Slot(like=_one, signed=False)}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        length = norm(update, self.axis_name)
+        scale = shrink(length, self.limit * (slots[self.name] + self.eps))
+        scale = jnp.where(leaf.count == 1, 1, scale)
+        return update * scale, slots | {self.name: scale * length}

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine import hyperparams as hyper
-from ..engine.rule import Part, Rule, part
+from ..engine.rule import Rule
 from ..engine.state import Leaf, Slot, Slots
 from ..engine.value import Value
-from ..numerics.arithmetic import lerp, safe_divide, safe_sqrt
+from ..numerics.arithmetic import lerp, safe_divide
 from ..numerics.norms import across, shards
 from .moments import Reading, square
 
@@ -117,25 +117,3 @@ class Factored(Rule):
         c = lerp(slots[col], mean_of_rows(x, -2), decay)
         share = safe_divide(r, mean_of_rows(r, -1)[..., None])
         return share[..., None] * c[..., None, :], slots | {row: r, col: c}
-
-
-class Confidence(Rule):
-    """CAME: `m / sqrt(S)`, where S is the factored average of `(u - m)²`.
-
-    Args:
-        moment: m, an average of the update, such as `Ema(0.9)`.
-        instability: S, a `Factored` average; where it does not factor, the result is m.
-
-    Reference: Luo et al., "CAME: confidence-guided adaptive memory efficient
-    optimization", ACL 2023, Algorithm 2, arXiv:2307.02047.
-    """
-
-    moment: Part = part()
-    instability: Part = part()
-
-    def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
-    ) -> tuple[Float[Array, "..."], Slots]:
-        m, slots = self.moment.apply(update, slots, leaf)
-        s, slots = self.instability.apply(update - m, slots, leaf)
-        return safe_divide(m, safe_sqrt(s)), slots

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from .. import errors as _checks
 from ..engine import hyperparams as hyper
-from ..engine.rule import Part, Rule, part
+from ..engine.rule import Part, Rule, merge_slots, part
 from ..engine.state import Leaf, Slot, Slots
 from ..engine.value import Value
 from ..numerics.arithmetic import lerp
@@ -231,3 +231,71 @@ class Centered(Rule):
         v, slots = self.square.apply(update, slots, leaf)
         m, slots = self.mean.apply(update, slots, leaf)
         return jnp.maximum(v - m * m, 0), slots
+
+
+class FromFirst(Rule):
+    """An average that starts at its first reading, and so needs no correction.
+
+        first step:  m ← f(g)
+        then:        m ← β m + (1 - β) f(g)
+
+    Args:
+        moment: an average such as `Ema(0.9)`.
+    """
+
+    moment: Part = part()
+
+    @property
+    def name(self) -> str:
+        return self.moment.name
+
+    @property
+    def decay(self) -> Any:
+        return self.moment.decay
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        m, after = self.moment.apply(update, slots, leaf)
+        m = jnp.where(leaf.count == 1, self.moment.of(update, slots), m)
+        return m, after | {self.name: m}
+
+
+class Largest(Rule):
+    """The largest value that a moment has had, element by element.
+
+        v_max ← max(v_max, v)
+
+    Where it stands decides what is compared: `Largest(Debiased(Ema(b2, square, "nu")))`
+    keeps the largest corrected average (Optax's AMSGrad), `Debiased(Largest(Ema(...)))`
+    corrects the largest raw one (torch), `Largest(Ema(...))` corrects nothing (the
+    paper).
+
+    Args:
+        moment: a moment that is not negative, such as `Ema(0.999, square, "nu")`.
+
+    State: `<name of the moment>_max`, from zero.
+
+    Reference: Reddi, Kale & Kumar, "On the convergence of Adam and beyond", ICLR 2018,
+    Algorithm 2, arXiv:1904.09237.
+    """
+
+    moment: Part = part()
+
+    @property
+    def name(self) -> str:
+        return self.moment.name
+
+    @property
+    def decay(self) -> Any:
+        return self.moment.decay
+
+    def slots(self) -> dict[str, Slot]:
+        return merge_slots(self) | {f"{self.name}_max": Slot(signed=False)}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        v, slots = self.moment.apply(update, slots, leaf)
+        v_max = jnp.maximum(slots[f"{self.name}_max"], v)
+        return v_max, slots | {f"{self.name}_max": v_max}

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.rule import Rule
 from ..engine.state import Leaf, Slots
-from ..numerics.norms import norm, rms
+from ..numerics.norms import norm
 
 
 class TrustRatio(Rule):
@@ -52,59 +52,3 @@ class TrustRatio(Rule):
         below = jnp.where(trusted, below, 1) + self.eps
         ratio = jnp.where(trusted, self.trust_coefficient * above / below, 1)
         return ratio * update, slots
-
-
-class ScaleByParameterRms(Rule):
-    """`u ← max(ε, RMS(θ)) u`: a step in units of the parameter (Adafactor).
-
-    Args:
-        eps_scale: ε ≥ 0, the least scale, so that parameters can leave 0.
-        axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
-
-    Reference: Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear
-    memory cost", ICML 2018, Algorithm 4, arXiv:1804.04235.
-    """
-
-    eps_scale: hyper.Hyper = hyper.hyper(1e-3, allowed=hyper.NON_NEGATIVE)
-    axis_name: Any = hyper.option(None)
-
-    def reach(self) -> str:
-        return "per tensor"
-
-    def reads_param(self) -> bool:
-        return True
-
-    def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
-    ) -> tuple[Float[Array, "..."], Slots]:
-        size = rms(leaf.param, self.axis_name)  # pyright: ignore[reportArgumentType]
-        return jnp.maximum(size, self.eps_scale) * update, slots
-
-
-class LimitRms(Rule):
-    """`u ← u / max(1, RMS(u) / d)`: no update longer than d a parameter.
-
-    Args:
-        clipping_threshold: d > 0, in units of the update.
-        axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
-
-    Reference: Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear
-    memory cost", ICML 2018, section 6, arXiv:1804.04235.
-    """
-
-    clipping_threshold: hyper.Hyper = hyper.hyper(1.0, allowed=hyper.POSITIVE)
-    axis_name: Any = hyper.option(None)
-
-    def reach(self) -> str:
-        return "per tensor"
-
-    def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
-    ) -> tuple[Float[Array, "..."], Slots]:
-        over = rms(update, self.axis_name) / self.clipping_threshold
-        return update / jnp.maximum(over, 1), slots
-
-
-def relative_step(count: Any) -> Array:
-    """Adafactor's rate: `min(0.01, 1 / sqrt(t))`, t counted from 1."""
-    return jnp.minimum(1e-2, 1 / jnp.sqrt(jnp.asarray(count) + 1.0))

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from ..engine.chain import Chain, Foreign
-from ..engine.rule import Rule, Transformation
+from ..engine.rule import Rule
 from ..engine.state import Slot, State, is_nothing
+from ..engine.transformation import Transformation
 from ..engine.tree_checks import places
 from ..wrappers.tunable import Tunable, Tuned
 

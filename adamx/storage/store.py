@@ -7,8 +7,9 @@ from jaxtyping import Array, Float
 
 from .. import errors as _checks
 from ..engine.chain import Chain, Foreign, Pass
-from ..engine.rule import Around, Rule, Transformation
+from ..engine.rule import Around, Rule
 from ..engine.state import Leaf, Slot, Slots
+from ..engine.transformation import Transformation
 from ..wrappers.tunable import Tunable
 from .codec import Codec
 

@@ -13,8 +13,8 @@ from jaxtyping import Array
 
 from .. import errors as _checks
 from ..engine import hyperparams as hyper
-from ..engine.rule import Transformation
 from ..engine.state import Slot
+from ..engine.transformation import Transformation
 from ..engine.tree import shared_dtype
 from ..engine.value import Value, is_array
 

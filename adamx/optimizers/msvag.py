@@ -1,80 +1,16 @@
-"""Second moments that are no plain averages: AdaBelief's, Yogi's, M-SVAG's."""
-
-from typing import Any
+"""M-SVAG: momentum whose steps are short where the gradient is noise."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .engine import hyperparams as hyper
-from .engine.hyperparams import Hyper
-from .engine.rule import Part, Rule, part
-from .engine.state import Leaf, Slot, Slots
-from .numerics.arithmetic import lerp, one_minus_power, safe_divide
-from .parts.moments import SumOf
-
-_ROOT = hyper.NON_NEGATIVE.but("It is added to the average at every step.")
-
-
-class Raised(Rule):
-    """A moment that grows by ε at every step: AdaBelief's.
-
-        s ← s' + ε,    s' the moment of the step
-
-    Args:
-        moment: such as `Ema(0.999, Surprise("mu"), "nu")`.
-        eps_root: ε ≥ 0, in units of the moment.
-    """
-
-    moment: Part = part()
-    eps_root: Hyper = hyper.hyper(1e-16, allowed=_ROOT)
-
-    @property
-    def name(self) -> str:
-        return self.moment.name
-
-    @property
-    def decay(self) -> Any:
-        return self.moment.decay
-
-    def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
-    ) -> tuple[Float[Array, "..."], Slots]:
-        s, slots = self.moment.apply(update, slots, leaf)
-        s = s + self.eps_root
-        return s, slots | {self.name: s}
-
-
-class Additive(SumOf):
-    """Yogi's second moment: it moves towards the reading by a share of the reading.
-
-        v ← v - (1 - β) sign(v - f) f,    f the reading of the gradient
-
-    An average moves by a share of the difference instead, so that it can fall fast.
-
-    Args:
-        of: the reading f, not negative.
-        name: the slot that holds v.
-        start: v before the first step, at least 0; a number or an array.
-        decay: β in [0, 1).
-
-    Reference: Zaheer et al., "Adaptive methods for nonconvex optimization", NeurIPS
-    2018, Algorithm 2.
-    """
-
-    decay: Hyper = hyper.hyper(
-        0.999, allowed=hyper.FRACTION.but("1 - decay is the share."), kw_only=True
-    )
-
-    @property
-    def public_names(self) -> dict[str, str]:
-        return {"decay": "b2", **super().public_names}
-
-    def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
-    ) -> tuple[Float[Array, "..."], Slots]:
-        v, f = slots[self.name], self.of(update, slots)
-        v = v - (1 - self.decay) * jnp.sign(v - f) * f
-        return v, slots | {self.name: v}
+from ..engine import hyperparams as hyper
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper
+from ..engine.keywords import alias
+from ..engine.rule import Rule
+from ..engine.state import Leaf, Slot, Slots
+from ..numerics.arithmetic import lerp, one_minus_power, safe_divide
+from ..parts.learning_rate import LearningRate
 
 
 class VarianceAdapted(Rule):
@@ -143,3 +79,46 @@ class VarianceAdapted(Rule):
         variance = leaf.shared["mu_ratio"] * jnp.maximum(nu / w - m * m, 0)  # ρ s
         u = m * safe_divide(m * m, m * m + variance)
         return u, slots | {"mu": mu, "nu": nu}
+
+
+@alias
+def scale_by_msvag(beta: Hyper = 0.9) -> Rule:
+    """M-SVAG's direction: `msvag` without rate and sign.
+
+    Args:
+        beta: β in [0, 1), the decay of both averages.
+
+    State: `mu`, `nu`; 8 bytes per parameter.
+
+    Reference: Balles & Hennig, "Dissecting Adam: the sign, magnitude and variance of
+    stochastic gradients", ICML 2018, the M-SVAG algorithm, arXiv:1705.07774.
+    """
+    return VarianceAdapted(beta)
+
+
+@alias
+def msvag(learning_rate: Hyper, beta: Hyper = 0.9) -> Chain:
+    """M-SVAG: momentum whose steps are short where the gradient is noise.
+
+        m, v: corrected averages of g and g² with one decay β, of weights w_i
+        ρ = Σ w_i²,    s = (v - m²) / (1 - ρ)
+        θ ← θ - α m · m² / (m² + ρ s)
+
+    Args:
+        learning_rate: α ≥ 0, in units of parameter per gradient: there is no division,
+            so it is of the size of that of SGD.
+        beta: β in [0, 1), the decay of both averages.
+
+    State: `mu`, `nu`, both from zero; 8 bytes per parameter, and the count.
+
+    Departs from the paper: nothing. One gradient has no variance: the first step is
+    α g, as in the authors' code. Rounding may take v - m² below zero; it is held at 0.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Balles & Hennig, "Dissecting Adam: the sign, magnitude and variance of
+    stochastic gradients", ICML 2018, the M-SVAG algorithm, arXiv:1705.07774.
+    """
+    return chain(scale_by_msvag(beta), LearningRate(learning_rate))

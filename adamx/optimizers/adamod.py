@@ -1,0 +1,139 @@
+"""AdaMod: Adam whose rates are at most the average of the rates before."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper
+from ..engine.keywords import alias
+from ..engine.rule import Rule, merge_slots
+from ..engine.state import Leaf, Slot, Slots
+from ..numerics.arithmetic import lerp
+from ..parts.bias_correction import Debiased
+from ..parts.denominators import Eps, Root
+from ..parts.learning_rate import Descent
+from ..parts.moments import Ema, square
+from .adabound import CorrectedByRate, _ElementRate
+
+
+class MomentalRate(_ElementRate):
+    """`min(η, s) m`: AdaMod's, no rate above the average of those before it.
+
+        η = α / D,    s ← β s + (1 - β) η
+
+    Where D is 0, nothing having been seen, the rate is 0.
+
+    Args:
+        moment: m, such as `Debiased(Ema(0.9))`.
+        by: the denominator D.
+        learning_rate: α ≥ 0.
+        decay: β in [0, 1), the memory of the rates.
+        name: the slot that holds s, from zero.
+
+    Reference: Ding et al., "An adaptive and momental bound method for stochastic
+    learning", 2019, Algorithm 1, arXiv:1910.12249.
+    """
+
+    decay: Hyper = hyper.hyper(
+        0.999,
+        allowed=hyper.FRACTION.but("It is the weight of the past rates."),
+        kw_only=True,
+    )
+    name: str = hyper.option("rate")
+
+    @property
+    def public_names(self) -> dict[str, str]:
+        return {"decay": "b3"}
+
+    def slots(self) -> dict[str, Slot]:
+        return merge_slots(self) | {self.name: Slot(signed=False)}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        m, rate, slots = self._rate(update, slots, leaf, 0.0)
+        s = lerp(slots[self.name], rate, self.decay)
+        return jnp.minimum(rate, s) * m, slots | {self.name: s}
+
+
+@alias
+def scale_by_adamod(
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    b3: Hyper = 0.999,
+    eps: Hyper | Eps = 1e-8,
+    *,
+    corrected_rate: bool = False,
+    learning_rate: Hyper = 1.0,
+) -> Rule:
+    """AdaMod's direction, with the rate inside: `adamod` without sign.
+
+    Left at 1, a constant `LearningRate` that follows comes to the same; a changing one
+    is then not averaged.
+
+    Args:
+        b1: β₁ in [0, 1), the decay of the mean of the gradient.
+        b2: β₂ in [0, 1), the decay of the mean of its square.
+        b3: β₃ in [0, 1), the decay of the mean of the rates.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind.
+        corrected_rate: see `adamod`.
+        learning_rate: α ≥ 0, what is averaged and bounded.
+
+    State: `mu`, `nu`, `rate`; 12 bytes per parameter.
+
+    Reference: Ding et al., "An adaptive and momental bound method for stochastic
+    learning", 2019, Algorithm 1, arXiv:1910.12249.
+    """
+    moment = Debiased(Ema(b1))
+    return MomentalRate(
+        CorrectedByRate(moment) if corrected_rate else moment,
+        by=Root(Debiased(Ema(b2, square, "nu")), eps),
+        learning_rate=learning_rate,
+        decay=b3,
+    )
+
+
+@alias
+def adamod(
+    learning_rate: Hyper = 1e-3,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    b3: Hyper = 0.999,
+    eps: Hyper | Eps = 1e-8,
+    *,
+    corrected_rate: bool = False,
+) -> Chain:
+    """AdaMod: Adam whose rates are at most the average of the rates before.
+
+        η = α / (sqrt(v̂) + ε)            (m̂ and v̂ as in `adam`)
+        s ← β₃ s + (1 - β₃) η
+        θ ← θ - min(η, s) m̂
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter. s starts at zero and is not
+            corrected, which warms the rate up over 1 / (1 - β₃) steps.
+        b1: β₁ in [0, 1), the decay of the mean of the gradient.
+        b2: β₂ in [0, 1), the decay of the mean of its square.
+        b3: β₃ in [0, 1), the decay of s, the memory of the rates.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind.
+        corrected_rate: let the rate carry the correction of the mean, η / (1 - β₁ᵗ), so
+            that it is averaged and bounded too; with `eps=HatEps(1e-8)` this is the
+            authors' code. The default is the paper's listing.
+
+    State: `mu`, `nu`, `rate` (s), all from zero; 12 bytes per parameter, and the count.
+
+    Departs from the paper: nothing; with ε = 0 the rate of an element that has seen no
+    gradient is 0, where the paper's is infinite.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Ding et al., "An adaptive and momental bound method for stochastic
+    learning", 2019, Algorithm 1, arXiv:1910.12249.
+    """
+    direction = scale_by_adamod(
+        b1, b2, b3, eps, corrected_rate=corrected_rate, learning_rate=learning_rate
+    )
+    return chain(direction, Descent())

@@ -1,0 +1,96 @@
+"""diffGrad: Adam, slower where the gradient hardly changes."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper
+from ..engine.keywords import alias
+from ..engine.rule import Part, Rule, merge_slots, part
+from ..engine.state import Leaf, Slot, Slots
+from ..parts.bias_correction import Debiased
+from ..parts.denominators import Eps, Precondition, Root
+from ..parts.learning_rate import LearningRate
+from ..parts.moments import Ema, square
+
+
+class Friction(Rule):
+    """`ξ u`: a direction slowed down where the gradient hardly changes (diffGrad).
+
+        ξ = 1 / (1 + exp(-|g_before - g|)),    between 1/2 and 1
+
+    Args:
+        direction: the rule that gives u.
+        name: the slot that holds the gradient of the step before, from zero.
+    """
+
+    direction: Part = part()
+    name: str = hyper.option("gradient_before")
+
+    def slots(self) -> dict[str, Slot]:
+        return merge_slots(self) | {self.name: Slot()}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        g = update
+        xi = jax.nn.sigmoid(jnp.abs(slots[self.name] - g))
+        u, slots = self.direction.apply(g, slots, leaf)
+        return xi * u, slots | {self.name: g}
+
+
+@alias
+def scale_by_diffgrad(
+    b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8
+) -> Rule:
+    """diffGrad's direction: `diffgrad` without rate and sign.
+
+    Args:
+        b1: β₁ in [0, 1), the decay of the mean of the gradient.
+        b2: β₂ in [0, 1), the decay of the mean of its square.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind.
+
+    State: `mu`, `nu`, `gradient_before`; 12 bytes per parameter.
+
+    Reference: Dubey et al., "diffGrad: an optimization method for convolutional neural
+    networks", IEEE TNNLS 2020, arXiv:1909.11015.
+    """
+    root = Root(Debiased(Ema(b2, square, "nu")), eps)
+    return Friction(Precondition(Debiased(Ema(b1)), by=root))
+
+
+@alias
+def diffgrad(
+    learning_rate: Hyper = 1e-3,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    eps: Hyper | Eps = 1e-8,
+) -> Chain:
+    """diffGrad: Adam, slower where the gradient hardly changes.
+
+        ξ = 1 / (1 + exp(-|g_before - g|))
+        θ ← θ - α ξ m̂ / (sqrt(v̂) + ε)            (m̂ and v̂ as in `adam`)
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter.
+        b1: β₁ in [0, 1), the decay of the mean of the gradient.
+        b2: β₂ in [0, 1), the decay of the mean of its square.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind. ξ compares the gradient
+            with 1, so that the method is not free of its scale.
+
+    State: `mu` (m), `nu` (v), `gradient_before`, all from zero; 12 bytes per parameter,
+    and the count.
+
+    Departs from the paper: nothing. The authors' first code computed ξ of no change at
+    all, by a mistake, and both of theirs have `eps=HatEps(1e-8)`.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Dubey et al., "diffGrad: an optimization method for convolutional neural
+    networks", IEEE TNNLS 2020, arXiv:1909.11015.
+    """
+    return chain(scale_by_diffgrad(b1, b2, eps), LearningRate(learning_rate))

@@ -1,0 +1,114 @@
+"""DoG: SGD whose rate is distance over gradients."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper, is_zero
+from ..engine.keywords import alias
+from ..engine.rule import _RateFree
+from ..engine.state import Leaf, Slot, Slots, copied
+from ..numerics.arithmetic import safe_sqrt
+from ..numerics.norms import _reduced
+from ..parts.learning_rate import LearningRate
+from ..parts.weight_decay import WeightDecay
+
+
+def _over(distance: Array, root: Array) -> Array:
+    """The rate; 0, not infinite, while no gradient has been seen."""
+    seen = root > 0
+    return jnp.where(seen, distance / jnp.where(seen, root, 1), 0)
+
+
+class DistanceOverGradients(_RateFree):
+    """DoG: `u = g r̄ / sqrt(Σ ‖g‖² + ε)`, r̄ the farthest distance from the start.
+
+    Args:
+        init_distance: r̄ before the first step, in units of 1 + ‖θ_0‖.
+        eps: ε ≥ 0, added to the sum once.
+        axis_name: inside `shard_map`, the axes over which the leaves are split.
+
+    State: `start`, 4 bytes per parameter, and three scalars.
+
+    Reference: Ivgi, Hinder & Carmon, "DoG is SGD's best friend", ICML 2023,
+    arXiv:2302.12022.
+    """
+
+    init_distance: hyper.Hyper = hyper.hyper(1e-6, allowed=hyper.POSITIVE)
+    eps: hyper.Hyper = hyper.hyper(1e-8, allowed=hyper.NON_NEGATIVE)
+    axis_name: Any = hyper.option(None)
+
+    def slots(self) -> dict[str, Slot]:
+        scalars = ("distance", "sum_of_square_norms")
+        return {"start": Slot(start=copied)} | {n: Slot(shared=True) for n in scalars}
+
+    def measure(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> dict[str, Array]:
+        away = leaf.param - slots["start"]
+        return {
+            "away": jnp.sum(away * away),
+            "began": jnp.sum(slots["start"] ** 2),
+            "square": jnp.sum(update * update),
+        }
+
+    def total(
+        self, totals: dict[str, Array], known: dict[str, Array]
+    ) -> dict[str, Array]:
+        like = known["distance"]
+        away, began, square = (
+            _reduced(totals, n, like, self.axis_name)
+            for n in ("away", "began", "square")
+        )
+        least = self.init_distance * (1 + safe_sqrt(began))
+        distance = jnp.maximum(jnp.maximum(known["distance"], least), safe_sqrt(away))
+        norms = known["sum_of_square_norms"] + square
+        rate = _over(distance, safe_sqrt(norms + self.eps))
+        return {"distance": distance, "sum_of_square_norms": norms, "rate": rate}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        return jnp.where(update == 0, 0, leaf.shared["rate"] * update), slots
+
+
+@alias
+def dog(
+    learning_rate: Hyper = 1.0,
+    init_distance: Hyper = 1e-6,
+    eps: Hyper = 1e-8,
+    weight_decay: Hyper = 0.0,
+    mask: Any = None,
+    *,
+    axis_name: Any = None,
+) -> Chain:
+    """DoG: SGD whose rate is distance over gradients.
+
+        r̄ = max over the steps of ‖θ - θ_0‖,  at least ρ (1 + ‖θ_0‖)
+        θ ← θ - c g r̄ / sqrt(ε + Σ ‖g‖²)
+
+    Args:
+        learning_rate: c, 1 in the paper.
+        init_distance: ρ, in units of 1 + ‖θ_0‖; Optax's `init_step=("heuristic", ρ)`.
+        eps: ε ≥ 0.
+        weight_decay: λ ≥ 0, coupled: g + λ θ.
+        mask: the leaves that decay.
+        axis_name: inside `shard_map`, the axes over which the leaves are split.
+
+    State: `start` (θ_0); 4 bytes per parameter, and two scalars, from 0.
+
+    Departs from the paper: ε and the decay, as the authors' code. The paper evaluates
+    an average: `param_ema(dog())`.
+
+    Raises:
+        ValueError: an argument out of its range, or parameters missing in `update`.
+
+    Reference: Ivgi, Hinder & Carmon, "DoG is SGD's best friend: a parameter-free
+    dynamic step size schedule", ICML 2023, arXiv:2302.12022.
+    """
+    decay = () if is_zero(weight_decay) else (WeightDecay(weight_decay, mask),)
+    direction = DistanceOverGradients(init_distance, eps, axis_name=axis_name)
+    return chain(*decay, direction, LearningRate(learning_rate))

@@ -1,0 +1,106 @@
+"""DoWG: DoG whose gradients are weighted by the distance too."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper, is_zero
+from ..engine.keywords import alias
+from ..engine.rule import _RateFree
+from ..engine.state import Leaf, Slot, Slots, copied
+from ..numerics.arithmetic import safe_sqrt
+from ..numerics.norms import _reduced
+from ..parts.learning_rate import LearningRate
+from ..parts.weight_decay import WeightDecay
+from .dog import _over
+
+
+class DistanceOverWeightedGradients(_RateFree):
+    """DoWG: `u = g r̄² / (sqrt(Σ r̄² ‖g‖²) + ε)`.
+
+    Args:
+        init_estim_sq_dist: r̄² before the first step.
+        eps: ε ≥ 0, added to the root.
+        axis_name: inside `shard_map`, the axes over which the leaves are split.
+
+    State: `start`, 4 bytes per parameter, and two scalars.
+
+    Reference: Khaled, Mishchenko & Jin, "DoWG unleashed", NeurIPS 2023, Algorithm 1,
+    arXiv:2305.16284.
+    """
+
+    init_estim_sq_dist: hyper.Hyper = hyper.hyper(1e-4, allowed=hyper.POSITIVE)
+    eps: hyper.Hyper = hyper.hyper(1e-4, allowed=hyper.NON_NEGATIVE)
+    axis_name: Any = hyper.option(None)
+
+    def slots(self) -> dict[str, Slot]:
+        scalars = ("square_distance", "weighted_sum")
+        return {"start": Slot(start=copied)} | {n: Slot(shared=True) for n in scalars}
+
+    def measure(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> dict[str, Array]:
+        away = leaf.param - slots["start"]
+        return {"away": jnp.sum(away * away), "square": jnp.sum(update * update)}
+
+    def total(
+        self, totals: dict[str, Array], known: dict[str, Array]
+    ) -> dict[str, Array]:
+        like = known["weighted_sum"]
+        away = _reduced(totals, "away", like, self.axis_name)
+        square = _reduced(totals, "square", like, self.axis_name)
+        least = jnp.maximum(known["square_distance"], self.init_estim_sq_dist)
+        distance = jnp.maximum(least, away)
+        weighted = known["weighted_sum"] + distance * square
+        rate = _over(distance, safe_sqrt(weighted) + self.eps)
+        return {"square_distance": distance, "weighted_sum": weighted, "rate": rate}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        return jnp.where(update == 0, 0, leaf.shared["rate"] * update), slots
+
+
+@alias
+def dowg(
+    learning_rate: Hyper = 1.0,
+    init_estim_sq_dist: Hyper = 1e-4,
+    eps: Hyper = 1e-4,
+    weight_decay: Hyper = 0.0,
+    mask: Any = None,
+    *,
+    axis_name: Any = None,
+) -> Chain:
+    """DoWG: DoG whose gradients are weighted by the distance too.
+
+        r̄² = max(r̄², ‖θ - θ_0‖²),    s ← s + r̄² ‖g‖²
+        θ ← θ - c g r̄² / (sqrt(s) + ε)
+
+    Args:
+        learning_rate: c, 1 in the paper.
+        init_estim_sq_dist: r̄² before the first step, above 0.
+        eps: ε ≥ 0, added to the root.
+        weight_decay: λ ≥ 0, coupled: g + λ θ.
+        mask: the leaves that decay.
+        axis_name: inside `shard_map`, the axes over which the leaves are split.
+
+    State: `start` (θ_0); 4 bytes per parameter, and two scalars, from 0.
+
+    Departs from the paper: ε = 1e-4 and the start 1e-4, as Optax and the authors'
+    code; the paper has no ε.
+
+    Raises:
+        ValueError: an argument out of its range, or parameters missing in `update`.
+
+    Reference: Khaled, Mishchenko & Jin, "DoWG unleashed: an efficient universal
+    parameter-free gradient descent method", NeurIPS 2023, Algorithm 1,
+    arXiv:2305.16284.
+    """
+    decay = () if is_zero(weight_decay) else (WeightDecay(weight_decay, mask),)
+    direction = DistanceOverWeightedGradients(
+        init_estim_sq_dist, eps, axis_name=axis_name
+    )
+    return chain(*decay, direction, LearningRate(learning_rate))

@@ -1,0 +1,177 @@
+"""Fira: GaLore, and the rest of the gradient scaled as Adam scales the subspace."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper
+from ..engine.keywords import alias
+from ..engine.rule import Rule
+from ..engine.state import Leaf, Slot, Slots
+from ..numerics.arithmetic import safe_sqrt
+from ..numerics.norms import norm
+from ..parts.denominators import HatEps
+from ..parts.learning_rate import LearningRate
+from ..parts.weight_decay import WeightDecay
+from .galore import InSubspace, _adam, _nothing
+
+
+class _Limited(Rule):
+    """Fira's norm-growth limiter: no step more than γ times as long as the last."""
+
+    def _limit(self, s: Any, before: Any, leaf: Leaf) -> tuple[Any, Any]:
+        length = norm(s)
+        growth = self.growth  # pyright: ignore[reportAttributeAccessIssue]
+        if growth is None:
+            return s, length
+        allowed = before + self.eps_norm  # pyright: ignore[reportAttributeAccessIssue]
+        possible = allowed > 0
+        ratio = length / jnp.where(possible, allowed, 1)
+        limiter = jnp.where(leaf.count == 1, 1, jnp.maximum(ratio, growth) / growth)
+        stopped = (leaf.count > 1) & ~possible & (length > 0)
+        s = jnp.where(stopped, 0, s / limiter)
+        return s, norm(s)
+
+
+def _columns(n: Any, r: Any, eps: Any, by_tensor: bool) -> Any:
+    """`‖N‖ / (‖R‖ + ε)` of each column, or of the tensor; 0 where that divides by 0."""
+    axis = None if by_tensor else 0
+    above, below = (
+        safe_sqrt(jnp.sum(x * x, axis, keepdims=axis is not None)) for x in (n, r)
+    )
+    below = below + eps
+    some = below > 0
+    return jnp.where(some, above / jnp.where(some, below, 1), 0)
+
+
+class WithResidual(InSubspace, _Limited):
+    """Fira: `u = α (P N + S)`, S the rest of the gradient, scaled as N is to R.
+
+        N = part(Pᵀ G),    S = (G - P Pᵀ G) diag(‖N_i‖ / (‖R_i‖ + ε)),  i the columns
+        S ← S γ / max(‖S‖ / (‖S of the last step‖ + ε), γ)
+
+    Args: as in `InSubspace`, and
+        eps_norm: ε ≥ 0; growth: γ ≥ 1, or None for no limit.
+
+    Reference: Chen et al., "Fira: can we achieve full-rank training of LLMs under
+    low-rank constraint?", NeurIPS 2025, Algorithm 1, arXiv:2410.01623.
+    """
+
+    eps_norm: hyper.Hyper = hyper.hyper(1e-8, allowed=hyper.NON_NEGATIVE)
+    growth: float | None = 1.01
+
+    def slots(self) -> dict[str, Slot]:
+        length = Slot(like=self._like(lambda m, n: (), _nothing), signed=False)
+        return {**super().slots(), "length": length}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        if self._size(update.shape) is None:
+            return self.part.apply(update, slots, leaf)
+        g = self._wide(update)
+        p = self._projection(g, slots, leaf)
+        r = p.T @ g
+        n, slots = self.part.apply(r, slots, leaf)
+        s = (g - p @ r) * _columns(n, r, self.eps_norm, False)
+        s, length = self._limit(s, slots["length"], leaf)
+        u = self.scale * (p @ n + s)
+        return self._back(u, update), slots | {"projection": p, "length": length}
+
+
+@alias
+def scale_by_fira(
+    rank: int = 128,
+    update_proj_gap: int = 200,
+    scale: Hyper = 1.0,
+    *,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    eps: Hyper = 1e-8,
+    growth: float | None = 1.01,
+    axis_name: Any = None,
+) -> Rule:
+    """Fira's direction: `fira` without rate, sign and decay.
+
+    Args: as in `fira`.
+
+    State: `mu`, `nu`, `projection`, `length`.
+
+    Reference: Chen et al., "Fira: can we achieve full-rank training of LLMs under
+    low-rank constraint?", NeurIPS 2025, Algorithm 1, arXiv:2410.01623.
+    """
+    return WithResidual(
+        _adam(b1, b2, HatEps(eps)),
+        rank,
+        update_proj_gap,
+        scale,
+        eps_norm=eps,
+        growth=growth,
+        axis_name=axis_name,
+    )
+
+
+@alias
+def fira(
+    learning_rate: Hyper,
+    rank: int = 128,
+    update_proj_gap: int = 200,
+    scale: Hyper = 1.0,
+    *,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    eps: Hyper = 1e-8,
+    growth: float | None = 1.01,
+    weight_decay: Hyper = 0.0,
+    mask: Any = None,
+    axis_name: Any = None,
+) -> Chain:
+    """Fira: GaLore, and the rest of the gradient scaled as Adam scales the subspace.
+
+        R = Pᵀ G,  N = M̂ / (sqrt(V̂) + ε̂)  of R     (P as in `galore`)
+        S = (G - P R) diag(‖N_i‖ / (‖R_i‖ + ε)),  i the columns
+        S ← S γ / max(‖S‖ / (‖S of the last step‖ + ε), γ)
+        θ ← θ - α (s (P N + S) + λ θ)
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter.
+        rank: r; leaves with an axis of at most r are plain Adam's.
+        update_proj_gap: T, the steps between two projections.
+        scale: s ≥ 0.
+        b1: β₁ in [0, 1).
+        b2: β₂ in [0, 1).
+        eps: ε ≥ 0, before the correction (`HatEps`) and added to the lengths.
+        growth: γ ≥ 1 of the limiter, or None for none. After a step of zero gradient S
+            grows again from γ ε by a factor γ a step.
+        weight_decay: λ ≥ 0.
+        mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
+            the parameters, a predicate of path and leaf, or a path regex.
+        axis_name: inside `shard_map`, the mesh axis over which the rows are split.
+
+    State: those of `galore`, and `length` (‖S‖, which the first step sets), one number
+    for a matrix.
+
+    Departs from the paper: a sign convention for singular vectors; decay.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Chen et al., "Fira: can we achieve full-rank training of LLMs under
+    low-rank constraint?", NeurIPS 2025, Algorithm 1, arXiv:2410.01623.
+    """
+    direction = scale_by_fira(
+        rank,
+        update_proj_gap,
+        scale,
+        b1=b1,
+        b2=b2,
+        eps=eps,
+        growth=growth,
+        axis_name=axis_name,
+    )
+    decay = WeightDecay(weight_decay, mask)
+    return chain(direction, decay, LearningRate(learning_rate))

@@ -1,0 +1,36 @@
+"""Generalized primal averaging of any member's steps."""
+
+from typing import Any
+
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper
+from ..engine.keywords import alias
+from ..parts.parameter_averages import PrimalAverage
+
+
+@alias
+def gpa(tx: Any, mu_y: Hyper = 0.7, mu_x: Hyper = 0.9967) -> Chain:
+    """Generalized primal averaging of any member's steps.
+
+        z ← z + u(∇L(y)),    x ← μ_x x + (1 - μ_x) z,    y = μ_y x + (1 - μ_y) z
+
+    The parameters are y; `eval_params(state, params)` gives x.
+
+    Args:
+        tx: the transformation whose steps u move z, with its rate.
+        mu_y: μ_y in (0, 1], how much of x is in y.
+        mu_x: μ_x in [0, 1), the weight of the past in x.
+
+    State: that of `tx`, and `z`, from the parameters as is x, 4 bytes per parameter,
+    and one scalar.
+
+    Departs from the paper: a decay inside `tx` acts at y, where its listing has z.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: `tx` is no gradient transformation.
+
+    Reference: Defazio et al., "Smoothing DiLoCo with primal averaging for faster
+    training of LLMs", 2025, arXiv:2512.17131.
+    """
+    return chain(tx, PrimalAverage(mu_y, mu_x))

@@ -1,0 +1,72 @@
+"""LaProp: first divided, then averaged, so that β₁ may be larger than β₂."""
+
+from typing import Any
+
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper
+from ..engine.keywords import alias
+from ..parts.bias_correction import Debiased
+from ..parts.denominators import Eps, Precondition, Root
+from ..parts.learning_rate import LearningRate
+from ..parts.moments import Ema, Identity, square
+from ..parts.weight_decay import decoupled
+
+
+@alias
+def scale_by_laprop(
+    b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-15
+) -> Chain:
+    """LaProp's direction: `laprop` without decay, rate and sign.
+
+    Args:
+        b1: μ in [0, 1), the decay of the mean of the normalised gradient.
+        b2: ν in [0, 1), the decay of the mean of the square.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind.
+
+    State: `nu`, `mu`; 8 bytes per parameter.
+
+    Reference: Ziyin, Wang & Ueda, "LaProp: separating momentum and adaptivity in Adam",
+    2020, Algorithm 1, arXiv:2002.04839.
+    """
+    root = Root(Debiased(Ema(b2, square, "nu")), eps)
+    return chain(Precondition(Identity(), by=root), Debiased(Ema(b1)))
+
+
+@alias
+def laprop(
+    learning_rate: Hyper = 4e-4,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    eps: Hyper | Eps = 1e-15,
+    *,
+    weight_decay: Hyper = 0.0,
+    mask: Any = None,
+) -> Chain:
+    """LaProp: first divided, then averaged, so that β₁ may be larger than β₂.
+
+        v ← ν v + (1 - ν) g²                              v̂ = v / (1 - νᵗ)
+        m ← μ m + (1 - μ) g / (sqrt(v̂) + ε)               m̂ = m / (1 - μᵗ)
+        θ ← θ - α (m̂ + λ θ)
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter.
+        b1: μ in [0, 1), the decay of the mean of the normalised gradient.
+        b2: ν in [0, 1), the decay of the mean of the square.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind.
+        weight_decay: λ ≥ 0; the number 0 adds no part.
+        mask: the leaves that decay, as in `adamw`.
+
+    State: `nu` (v, from 0), `mu` (m, from 0); 8 bytes per parameter, and the count.
+
+    Departs from the paper: the weight decay, as in AdamW. The authors' code has the
+    rate inside the average, which differs while the rate changes.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Ziyin, Wang & Ueda, "LaProp: separating momentum and adaptivity in Adam",
+    2020, Algorithm 1, arXiv:2002.04839.
+    """
+    decay = decoupled(weight_decay, mask)
+    return chain(scale_by_laprop(b1, b2, eps), *decay, LearningRate(learning_rate))

@@ -1,0 +1,159 @@
+"""LARS: SGD with momentum and a rate for each tensor."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper
+from ..engine.keywords import alias
+from ..engine.masks import as_mask
+from ..engine.rule import _PerTensor
+from ..engine.state import Leaf, Slots
+from ..numerics.norms import norm
+from ..parts.learning_rate import LearningRate
+from ..parts.moments import HeavyBall
+
+
+class LocalRate(_PerTensor):
+    """LARS: `u = η ‖θ‖ / (‖g‖ + λ ‖θ‖ + ε) (g + λ θ)`; 1 for the rate at a zero norm.
+
+    Args:
+        weight_decay: λ ≥ 0.
+        mask: the leaves that decay.
+        trust_coefficient: η ≥ 0.
+        eps: ε ≥ 0, in units of the gradient.
+        trust_ratio_mask: the leaves with a local rate; the others give g + λ θ.
+        norm_of_sum: divide by ‖g + λ θ‖ + ε, as Optax does.
+        axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
+
+    Reference: You, Gitman & Ginsburg, "Large batch training of convolutional networks",
+    2017, Algorithm 1, arXiv:1708.03888.
+    """
+
+    weight_decay: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
+    mask: Any = None
+    trust_coefficient: hyper.Hyper = hyper.hyper(1e-3, allowed=hyper.NON_NEGATIVE)
+    eps: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
+    trust_ratio_mask: Any = None
+    norm_of_sum: bool = hyper.option(False)
+    axis_name: Any = hyper.option(None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("mask", "trust_ratio_mask"):
+            mask = as_mask("LocalRate", getattr(self, name))
+            object.__setattr__(self, name, mask)
+
+    def reads_param(self) -> bool:
+        return True
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        theta: Any = leaf.param
+        decay = self.weight_decay if leaf.selects(self.mask) else 0.0
+        u = update + decay * theta
+        if not leaf.selects(self.trust_ratio_mask):
+            return u, slots
+        above = norm(theta, self.axis_name)
+        if self.norm_of_sum:
+            below = norm(u, self.axis_name)
+        else:
+            below = norm(update, self.axis_name) + decay * above
+        trusted = (above != 0) & (below != 0)
+        below = jnp.where(trusted, below, 1) + self.eps
+        rate = jnp.where(trusted, self.trust_coefficient * above / below, 1)
+        return rate * u, slots
+
+
+@alias
+def scale_by_lars(
+    trust_coefficient: Hyper = 0.001,
+    eps: Hyper = 0.0,
+    trust_ratio_mask: Any = None,
+    momentum: Hyper = 0.9,
+    *,
+    nesterov: bool = False,
+    norm_of_sum: bool = False,
+    axis_name: Any = None,
+) -> Chain:
+    """LARS's direction without decay: `lars` without rate and sign.
+
+    Args: as in `lars`.
+
+    State: `momentum`; 4 bytes per parameter.
+
+    Reference: You, Gitman & Ginsburg, "Large batch training of convolutional networks",
+    2017, Algorithm 1, arXiv:1708.03888.
+    """
+    local = LocalRate(
+        0.0,
+        None,
+        trust_coefficient,
+        eps,
+        trust_ratio_mask,
+        norm_of_sum=norm_of_sum,
+        axis_name=axis_name,
+    )
+    return chain(local, HeavyBall(momentum, nesterov))
+
+
+@alias
+def lars(
+    learning_rate: Hyper,
+    weight_decay: Hyper = 0.0,
+    mask: Any = None,
+    trust_coefficient: Hyper = 0.001,
+    eps: Hyper = 0.0,
+    trust_ratio_mask: Any = None,
+    momentum: Hyper = 0.9,
+    *,
+    nesterov: bool = False,
+    norm_of_sum: bool = False,
+    axis_name: Any = None,
+) -> Chain:
+    """LARS: SGD with momentum and a rate for each tensor.
+
+        r = η ‖θ‖ / (‖g‖ + λ ‖θ‖ + ε)     (1 where a norm is 0)
+        m ← μ m + α r (g + λ θ)
+        θ ← θ - m
+
+    Args:
+        learning_rate: α ≥ 0, the global rate; it is inside the momentum.
+        weight_decay: λ ≥ 0.
+        mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
+            the parameters, a predicate of path and leaf, or a path regex.
+        trust_coefficient: η ≥ 0, the share of ‖θ‖ that a step of rate 1 has.
+        eps: ε ≥ 0 in units of the gradient; the paper has none.
+        trust_ratio_mask: the leaves with a ratio, as `mask`; the others have r = 1.
+        momentum: μ in [0, 1).
+        nesterov: look ahead, as in `sgd`.
+        norm_of_sum: ‖g + λ θ‖ in place of ‖g‖ + λ ‖θ‖, as Optax has it.
+        axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
+
+    State: `momentum` (m), from 0; 4 bytes per parameter, and the count.
+
+    Departs from the paper: nothing; from `optax.lars` by default where λ > 0, which
+    divides by ‖g + λ θ‖. LARS as the LAMB paper restates it, an average first and the
+    ratio of its norm: `chain(WeightDecay(λ), Ema(0.9), TrustRatio(), LearningRate(α))`.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: You, Gitman & Ginsburg, "Large batch training of convolutional networks",
+    2017, Algorithm 1, arXiv:1708.03888.
+    """
+    local = LocalRate(
+        weight_decay,
+        mask,
+        trust_coefficient,
+        eps,
+        trust_ratio_mask,
+        norm_of_sum=norm_of_sum,
+        axis_name=axis_name,
+    )
+    return chain(local, LearningRate(learning_rate), HeavyBall(momentum, nesterov))

@@ -1,0 +1,38 @@
+"""Lookahead: k steps forward, one step back, with any member inside."""
+
+from typing import Any
+
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper
+from ..engine.keywords import alias
+from ..parts.parameter_averages import SlowWeights
+
+
+@alias
+def lookahead(tx: Any, sync_period: int = 5, slow_step_size: Hyper = 0.5) -> Chain:
+    """Lookahead: k steps forward, one step back, with any member inside.
+
+        each k steps:  slow ← slow + α (fast - slow),  fast ← slow
+
+    The parameters are the fast weights; `eval_params(state, params)` gives the slow.
+
+    Args:
+        tx: the transformation that moves the fast weights, with its rate.
+        sync_period: k ≥ 1.
+        slow_step_size: α in [0, 1].
+
+    State: that of `tx`, and `slow`, from the parameters, 4 bytes per parameter, and one
+    scalar.
+
+    Departs from the paper: nothing; the inner state is kept at a synchronisation
+    ("maintaining"). `optax.lookahead` can reset it, but asks for pairs of parameters
+    and does not go into a chain.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: `tx` is no gradient transformation.
+
+    Reference: Zhang et al., "Lookahead optimizer: k steps forward, 1 step back",
+    NeurIPS 2019, Algorithm 1, arXiv:1907.08610.
+    """
+    return chain(tx, SlowWeights(sync_period, slow_step_size))

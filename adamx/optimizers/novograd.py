@@ -1,0 +1,133 @@
+"""NovoGrad: momentum of gradients of unit length, one second moment per tensor."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper
+from ..engine.keywords import alias
+from ..engine.rule import Rule, _PerTensor
+from ..engine.state import Leaf, Slot, Slots
+from ..numerics.arithmetic import lerp
+from ..numerics.norms import across
+from ..parts.denominators import Eps, Precondition, Root
+from ..parts.learning_rate import LearningRate
+from ..parts.moments import Ema, HeavyBall, Identity
+from ..parts.weight_decay import WeightDecay
+
+
+class NormEma(_PerTensor):
+    """The average of ‖g‖², one number per tensor, started at the first (NovoGrad).
+
+        first step:  v ← ‖g‖²,    then:  v ← β v + (1 - β) ‖g‖²
+
+    Args:
+        decay: β in [0, 1), the weight of the past.
+        name: the slot that holds v.
+        axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
+
+    Reference: Ginsburg et al., "Stochastic gradient methods with layer-wise adaptive
+    moments for training of deep networks", 2019, Algorithm 1, arXiv:1905.11286.
+    """
+
+    decay: hyper.Hyper = hyper.hyper(allowed=hyper.FRACTION)
+    name: str = hyper.option("nu")
+    axis_name: Any = hyper.option(None)
+
+    @property
+    def public_names(self) -> dict[str, str]:
+        return {"decay": "b2"}
+
+    def slots(self) -> dict[str, Slot]:
+        return {self.name: Slot(like=jnp.sum, signed=False)}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        squared = across(jnp.sum(update * update), self.axis_name)
+        v = lerp(slots[self.name], squared, self.decay)
+        v = jnp.where(leaf.count == 1, squared, v)
+        return v, slots | {self.name: v}
+
+
+@alias
+def scale_by_novograd(
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.25,
+    eps: Hyper | Eps = 1e-6,
+    *,
+    averaging: bool = False,
+    axis_name: Any = None,
+) -> Chain:
+    """NovoGrad's direction without decay: `novograd` without rate and sign.
+
+    Args: as in `novograd`.
+
+    State: `nu`, one number per tensor, `mu`; 4 bytes per parameter.
+
+    Reference: Ginsburg et al., "Stochastic gradient methods with layer-wise adaptive
+    moments for training of deep networks", 2019, Algorithm 1, arXiv:1905.11286.
+    """
+    return chain(_normalised(b2, eps, axis_name), _moment(b1, averaging))
+
+
+def _normalised(b2: Hyper, eps: Hyper | Eps, axis_name: Any) -> Rule:
+    return Precondition(Identity(), by=Root(NormEma(b2, axis_name=axis_name), eps))
+
+
+def _moment(b1: Hyper, averaging: bool) -> Rule:
+    return Ema(b1) if averaging else HeavyBall(b1, name="mu", public="b1")
+
+
+@alias
+def novograd(
+    learning_rate: Hyper,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.25,
+    eps: Hyper | Eps = 1e-6,
+    *,
+    weight_decay: Hyper = 0.0,
+    mask: Any = None,
+    averaging: bool = False,
+    axis_name: Any = None,
+) -> Chain:
+    """NovoGrad: momentum of gradients of unit length, one second moment per tensor.
+
+        first step:  v ← ‖g‖²
+        then:        v ← β₂ v + (1 - β₂) ‖g‖²
+        m ← β₁ m + (g / (sqrt(v) + ε) + λ θ)
+        θ ← θ - α m
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter.
+        b1: β₁ in [0, 1), the decay of m; the authors' experiments have 0.95.
+        b2: β₂ in [0, 1), the decay of v; Optax's default, the paper has 0.98 for most.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind; `RootEps(ε)` is the
+            authors' code.
+        weight_decay: λ ≥ 0; it enters m.
+        mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
+            the parameters, a predicate of path and leaf, or a path regex.
+        averaging: m is an average, what enters it is multiplied by 1 - β₁.
+        axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
+
+    State: `mu` (m), from 0, 4 bytes per parameter; `nu` (v), from the first ‖g‖², one
+    number per tensor; the count.
+
+    Departs from the paper: ε stands in the first step too.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Ginsburg et al., "Stochastic gradient methods with layer-wise adaptive
+    moments for training of deep networks", 2019, Algorithm 1, arXiv:1905.11286.
+    """
+    return chain(
+        _normalised(b2, eps, axis_name),
+        WeightDecay(weight_decay, mask),
+        _moment(b1, averaging),
+        LearningRate(learning_rate),
+    )

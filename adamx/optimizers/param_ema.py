@@ -1,0 +1,33 @@
+"""Any member, evaluated at the bias-corrected moving average of its parameters."""
+
+from typing import Any
+
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper
+from ..engine.keywords import alias
+from ..parts.parameter_averages import ParamEma
+
+
+@alias
+def param_ema(tx: Any, decay: Hyper = 0.999) -> Chain:
+    """Any member, evaluated at the bias-corrected moving average of its parameters.
+
+        θ̄ ← β θ̄ + (1 - β) θ,    evaluate at θ̄ / (1 - βᵗ)
+
+    Args:
+        tx: the transformation that moves the parameters, with its rate.
+        decay: β in [0, 1).
+
+    State: that of `tx`, and `average`, 4 bytes per parameter, and two scalars. What
+    stands in `average` before the first step, the parameters, has no weight.
+
+    Departs from the paper: nothing.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: `tx` is no gradient transformation.
+
+    Reference: Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015,
+    section 7.2, arXiv:1412.6980.
+    """
+    return chain(tx, ParamEma(decay))

@@ -1,0 +1,200 @@
+"""Shampoo: AdaGrad with a full matrix for each side of a matrix."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper
+from ..engine.keywords import alias
+from ..engine.rule import Rule
+from ..engine.state import Leaf, Slot, Slots
+from ..numerics.arithmetic import lerp
+from ..numerics.matrices import symmetric_power
+from ..numerics.norms import own, shards, whole
+from ..parts.learning_rate import LearningRate
+
+
+class _TwoSided(Rule):
+    """What the two have in common: a left and a right statistic of each matrix."""
+
+    def reach(self) -> str:
+        return "per tensor"
+
+    def _sides(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """The lengths of the two sides that have a statistic; 0 for none."""
+        sizes = [0, 0]
+        if len(shape) >= 2:
+            rows = shape[0] * shards(self.axis_name)  # pyright: ignore[reportAttributeAccessIssue]
+            for n in shape[1:-1]:
+                rows *= n
+            sizes = [rows, shape[-1]]
+        limit = self.max_dim  # pyright: ignore[reportAttributeAccessIssue]
+        return tuple(n if n <= limit else 0 for n in sizes)  # pyright: ignore[reportReturnType]
+
+    def _square(self, side: int) -> Any:
+        """The shape of the statistic of one side."""
+
+        def like(p: Any) -> Any:
+            n = self._sides(p.shape)[side]
+            return jnp.zeros((n, n) if n else (0,), p.dtype)
+
+        return like
+
+    def _matrix(self, x: Any) -> Any:
+        x = whole(x, self.axis_name)  # pyright: ignore[reportAttributeAccessIssue]
+        return x.reshape(-1, x.shape[-1])
+
+    def _own(self, x: Any, like: Any) -> Any:
+        rows = like.shape[0] * shards(self.axis_name)  # pyright: ignore[reportAttributeAccessIssue]
+        return own(x.reshape(rows, *like.shape[1:]), self.axis_name)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+class InverseRoots(_TwoSided):
+    """Shampoo: `L^(-1/4) G R^(-1/4)`, L = ε I + Σ G Gᵀ, R = ε I + Σ Gᵀ G.
+
+    A vector has one statistic, ε I + Σ g gᵀ, and the power -1/2; so has a scalar.
+
+    Args:
+        eps: ε > 0, in units of the gradient squared.
+        exponent: in place of -1/4 (and -1/2).
+        max_dim: a longer side is left as it is.
+        axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
+
+    Reference: Gupta, Koren & Singer, "Shampoo: preconditioned stochastic tensor
+    optimization", ICML 2018, Algorithm 1, arXiv:1802.09568.
+    """
+
+    eps: hyper.Hyper = hyper.hyper(1e-4, allowed=hyper.NON_NEGATIVE)
+    exponent: float | None = None
+    max_dim: int = hyper.option(10_000)
+    axis_name: Any = hyper.option(None)
+
+    def _sides(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        if len(shape) >= 2:
+            return super()._sides(shape)
+        n = shape[0] * shards(self.axis_name) if shape else 1
+        return (n if n <= self.max_dim else 0, 0)
+
+    def slots(self) -> dict[str, Slot]:
+        return {
+            "left": Slot(like=self._square(0)),
+            "right": Slot(like=self._square(1)),
+        }
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        order = 2 if update.ndim >= 2 else 1
+        sides = self._sides(update.shape)
+        if order == 2:
+            u = g = self._matrix(update)
+        else:
+            u = g = whole(jnp.atleast_1d(update), self._split(update))[:, None]
+        power = -1 / (2 * order) if self.exponent is None else self.exponent
+        new = {}
+        for name, n, x in (("left", sides[0], g), ("right", sides[1], g.T)):
+            h = slots[name]
+            if n:
+                h = jnp.where(leaf.count == 1, self.eps * jnp.eye(n, dtype=x.dtype), h)
+                h = self._gather(h, x @ x.T)
+                root = symmetric_power(h, power)
+                u = root @ u if name == "left" else u @ root
+            new[name] = h
+        if order == 2:
+            return self._own(u, update), slots | new
+        u = own(u[:, 0], self._split(update)).reshape(update.shape)
+        return u, slots | new
+
+    def _split(self, x: Any) -> Any:
+        return self.axis_name if x.ndim else None
+
+    def _gather(self, h: Any, square: Any) -> Any:
+        return h + square
+
+
+class AveragedInverseRoots(InverseRoots):
+    """Shampoo with averages in place of the sums: `L ← β₂ L + (1 - β₂) G Gᵀ`.
+
+    Args: as in `InverseRoots`, and b2: β₂ in [0, 1).
+
+    Reference: Anil et al., "Scalable second order optimization for deep learning",
+    2020, arXiv:2002.09018.
+    """
+
+    b2: hyper.Hyper = hyper.hyper(0.999, allowed=hyper.FRACTION)
+
+    def _gather(self, h: Any, square: Any) -> Any:
+        return lerp(h, square, self.b2)
+
+
+@alias
+def scale_by_shampoo(
+    eps: Hyper = 1e-4,
+    *,
+    b2: Hyper | None = None,
+    exponent: float | None = None,
+    max_dim: int = 10_000,
+    axis_name: Any = None,
+) -> Rule:
+    """Shampoo's direction: `shampoo` without rate and sign.
+
+    Args: as in `shampoo`.
+
+    State: `left`, `right`; 4 (m² + n²) bytes for an (m, n) matrix.
+
+    Reference: Gupta, Koren & Singer, "Shampoo: preconditioned stochastic tensor
+    optimization", ICML 2018, Algorithm 1, arXiv:1802.09568.
+    """
+    if b2 is None:
+        return InverseRoots(eps, exponent, max_dim=max_dim, axis_name=axis_name)
+    return AveragedInverseRoots(
+        eps, exponent, b2=b2, max_dim=max_dim, axis_name=axis_name
+    )
+
+
+@alias
+def shampoo(
+    learning_rate: Hyper,
+    eps: Hyper = 1e-4,
+    *,
+    b2: Hyper | None = None,
+    exponent: float | None = None,
+    max_dim: int = 10_000,
+    axis_name: Any = None,
+) -> Chain:
+    """Shampoo: AdaGrad with a full matrix for each side of a matrix.
+
+        L ← L + G Gᵀ,  R ← R + Gᵀ G          (from ε I)
+        θ ← θ - α L^(-1/4) G R^(-1/4)         (vectors: H^(-1/2) g, H ← H + g gᵀ)
+
+    Args:
+        learning_rate: α ≥ 0.
+        eps: ε ≥ 0 in units of the gradient squared.
+        b2: β₂ in [0, 1) of averages in place of the sums (Anil et al.); None for sums.
+        exponent: in place of -1/4 for matrices and -1/2 for vectors.
+        max_dim: a side longer than this has no statistic.
+        axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
+
+    State: `left` (L), `right` (R), from ε I, which the first step puts there:
+    4 (m² + n²) bytes for an (m, n) matrix, 4 n² for a vector.
+
+    Departs from the paper: a tensor of more than two axes is the matrix of its last
+    axis against the others (Algorithm 2 has a statistic for each axis); a scalar is a
+    vector; the powers are by eigenvalues on every step. No momentum, decay or grafting:
+    `chain(scale_by_shampoo(), Ema(0.9), WeightDecay(λ), LearningRate(α))`.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Gupta, Koren & Singer, "Shampoo: preconditioned stochastic tensor
+    optimization", ICML 2018, Algorithm 1, arXiv:1802.09568; averages: Anil et al.,
+    2020, arXiv:2002.09018.
+    """
+    direction = scale_by_shampoo(
+        eps, b2=b2, exponent=exponent, max_dim=max_dim, axis_name=axis_name
+    )
+    return chain(direction, LearningRate(learning_rate))

@@ -1,0 +1,136 @@
+"""StableAdamW: AdamW that shortens its step where the second moment lags behind."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper
+from ..engine.keywords import alias
+from ..engine.masks import as_mask
+from ..engine.rule import Part, Rule, _PerTensor, part
+from ..engine.state import Leaf, Slots
+from ..numerics.arithmetic import safe_divide, safe_sqrt
+from ..numerics.norms import rms
+from ..parts.bias_correction import Debiased
+from ..parts.denominators import Eps, Root
+from ..parts.learning_rate import LearningRate
+from ..parts.moments import Ema, square
+
+
+class Stabilized(_PerTensor):
+    """StableAdamW: Adam's step and decay, shortened where the square lags behind.
+
+        ρ = RMS(g / max(sqrt(v̂), ε))
+        u = (m̂ / (sqrt(v̂) + ε) + λ θ) / max(1, ρ)
+
+    Args:
+        moment: m̂, such as `Debiased(Ema(0.9))`.
+        denominator: its root, such as `Root(Debiased(Ema(0.99, square, "nu")), 1e-6)`;
+            of an eps kind its `eps` bounds ρ.
+        weight_decay: λ ≥ 0; the number 0 needs no parameters.
+        mask: the leaves that decay.
+        axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
+
+    Reference: Wortsman et al., "Stable and low-precision training for large-scale
+    vision-language models", NeurIPS 2023, Algorithm 2, arXiv:2304.13013.
+    """
+
+    moment: Part = part()
+    denominator: Part = part()
+    weight_decay: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
+    mask: Any = None
+    axis_name: Any = hyper.option(None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "mask", as_mask("Stabilized", self.mask))
+
+    def reads_param(self) -> bool:
+        return not hyper.is_zero(self.weight_decay)
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        m, slots = self.moment.apply(update, slots, leaf)
+        d, slots = self.denominator.apply(update, slots, leaf)
+        second, eps = self.denominator.moment, self.denominator.eps  # pyright: ignore[reportAttributeAccessIssue]
+        weight = leaf.shared.get(f"{second.name}_weight", 1.0)
+        floor = eps.eps if isinstance(eps, Eps) else eps  # pyright: ignore[reportAttributeAccessIssue]
+        v = slots[second.name] / weight
+        ratio = safe_divide(update, jnp.maximum(safe_sqrt(v), floor))
+        u = safe_divide(m, d)
+        if self.reads_param() and leaf.selects(self.mask):
+            u = u + self.weight_decay * leaf.param
+        return u / jnp.maximum(rms(ratio, self.axis_name), 1), slots
+
+
+def _stable(
+    b1: Hyper, b2: Hyper, eps: Hyper | Eps, decay: Hyper, mask: Any, axis_name: Any
+) -> Rule:
+    root = Root(Debiased(Ema(b2, square, "nu")), eps)
+    return Stabilized(Debiased(Ema(b1)), root, decay, mask, axis_name=axis_name)
+
+
+@alias
+def scale_by_stable_adamw(
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.99,
+    eps: Hyper | Eps = 1e-6,
+    *,
+    axis_name: Any = None,
+) -> Rule:
+    """StableAdamW's direction without decay: `stable_adamw` without rate and sign.
+
+    Args: as in `stable_adamw`.
+
+    State: `mu`, `nu`; 8 bytes per parameter.
+
+    Reference: Wortsman et al., "Stable and low-precision training for large-scale
+    vision-language models", NeurIPS 2023, Algorithm 2, arXiv:2304.13013.
+    """
+    return _stable(b1, b2, eps, 0.0, None, axis_name)
+
+
+@alias
+def stable_adamw(
+    learning_rate: Hyper,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.99,
+    eps: Hyper | Eps = 1e-6,
+    *,
+    weight_decay: Hyper = 0.2,
+    mask: Any = None,
+    axis_name: Any = None,
+) -> Chain:
+    """StableAdamW: AdamW that shortens its step where the second moment lags behind.
+
+        ρ = RMS(g / max(sqrt(v̂), ε))       (m̂ and v̂ as in `adam`)
+        η = α / max(1, ρ)                    (one for each tensor)
+        θ ← θ - η (m̂ / (sqrt(v̂) + ε) + λ θ)
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter.
+        b1: β₁ in [0, 1), the decay of the mean of the gradient.
+        b2: β₂ in [0, 1), the decay of the mean of its square.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind, whose `eps` bounds ρ.
+        weight_decay: λ ≥ 0; 0.2 is that of the paper's experiments.
+        mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
+            the parameters, a predicate of path and leaf, or a path regex.
+        axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
+
+    State: `mu` (m), `nu` (v), from 0; 8 bytes per parameter, and the count.
+
+    Departs from the paper: nothing; its corrected decays β̂ are Adam's correction.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Wortsman et al., "Stable and low-precision training for large-scale
+    vision-language models", NeurIPS 2023, Algorithm 2, arXiv:2304.13013.
+    """
+    direction = _stable(b1, b2, eps, weight_decay, mask, axis_name)
+    return chain(direction, LearningRate(learning_rate))

@@ -1,0 +1,127 @@
+"""Yogi: Adam whose rates cannot grow fast."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..engine import hyperparams as hyper
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import Hyper
+from ..engine.keywords import alias
+from ..engine.rule import Rule
+from ..engine.state import Leaf, Slots
+from ..parts.bias_correction import Debiased
+from ..parts.denominators import Eps, Precondition, Root
+from ..parts.learning_rate import LearningRate
+from ..parts.moments import Ema, SumOf, square
+
+
+class Additive(SumOf):
+    """Yogi's second moment: it moves towards the reading by a share of the reading.
+
+        v ← v - (1 - β) sign(v - f) f,    f the reading of the gradient
+
+    An average moves by a share of the difference instead, so that it can fall fast.
+
+    Args:
+        of: the reading f, not negative.
+        name: the slot that holds v.
+        start: v before the first step, at least 0; a number or an array.
+        decay: β in [0, 1).
+
+    Reference: Zaheer et al., "Adaptive methods for nonconvex optimization", NeurIPS
+    2018, Algorithm 2.
+    """
+
+    decay: Hyper = hyper.hyper(
+        0.999, allowed=hyper.FRACTION.but("1 - decay is the share."), kw_only=True
+    )
+
+    @property
+    def public_names(self) -> dict[str, str]:
+        return {"decay": "b2", **super().public_names}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+    ) -> tuple[Float[Array, "..."], Slots]:
+        v, f = slots[self.name], self.of(update, slots)
+        v = v - (1 - self.decay) * jnp.sign(v - f) * f
+        return v, slots | {self.name: v}
+
+
+@alias
+def scale_by_yogi(
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    eps: Hyper | Eps = 1e-3,
+    *,
+    initial_accumulator: Hyper = 1e-6,
+    bias_correction: bool = True,
+) -> Rule:
+    """Yogi's direction: `yogi` without rate and sign.
+
+    Args:
+        b1: β₁ in [0, 1), the decay of the mean of the gradient.
+        b2: β₂ in [0, 1); 1 - β₂ is the share of g² that v moves by.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind.
+        initial_accumulator: v before the first step, at least 0.
+        bias_correction: divide by 1 - β₁ᵗ and 1 - β₂ᵗ; the paper does not.
+
+    State: `mu`, `nu`; 8 bytes per parameter.
+
+    Reference: Zaheer et al., "Adaptive methods for nonconvex optimization", NeurIPS
+    2018, Algorithm 2.
+    """
+    m, v = Ema(b1), Additive(square, "nu", initial_accumulator, decay=b2)
+    if bias_correction:
+        return Precondition(Debiased(m), by=Root(Debiased(v), eps))
+    return Precondition(m, by=Root(v, eps))
+
+
+@alias
+def yogi(
+    learning_rate: Hyper,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    eps: Hyper | Eps = 1e-3,
+    *,
+    initial_accumulator: Hyper = 1e-6,
+    bias_correction: bool = True,
+) -> Chain:
+    """Yogi: Adam whose rates cannot grow fast.
+
+        m ← β₁ m + (1 - β₁) g                   m̂ = m / (1 - β₁ᵗ)
+        v ← v - (1 - β₂) sign(v - g²) g²        v̂ = v / (1 - β₂ᵗ)
+        θ ← θ - α m̂ / (sqrt(v̂) + ε)
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter; the paper suggests 0.01.
+        b1: β₁ in [0, 1), the decay of m.
+        b2: β₂ in [0, 1); 1 - β₂ is the share of g² that v moves by.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind; the paper has 1e-3 and
+            `HatEps(1e-3)` is TensorFlow's.
+        initial_accumulator: v before the first step, at least 0; a number or an array.
+        bias_correction: divide by 1 - β₁ᵗ and 1 - β₂ᵗ; the paper does not.
+
+    State: `mu` (m) from zero, `nu` (v) from `initial_accumulator`; 8 bytes per
+    parameter, and the count.
+
+    Departs from the paper: both corrections and the start, which are Optax's and
+    TensorFlow's; `bias_correction=False, initial_accumulator=0` is the paper's. From
+    Optax: m starts at zero, where Optax starts it at 1e-6 too, so that there a zero
+    gradient moves the parameters.
+
+    Raises:
+        ValueError: an argument out of its range.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Zaheer et al., "Adaptive methods for nonconvex optimization", NeurIPS
+    2018, Algorithm 2.
+    """
+    direction = scale_by_yogi(
+        b1,
+        b2,
+        eps,
+        initial_accumulator=initial_accumulator,
+        bias_correction=bias_correction,
+    )
+    return chain(direction, LearningRate(learning_rate))
