@@ -13,10 +13,10 @@ from adamx.storage import (
     Companded,
     Dense,
     DynamicMap,
-    Factored,
     Linear,
     Logarithmic,
     Minifloat,
+    RowColumnMeans,
 )
 from tests.papers import codecs as paper
 
@@ -202,7 +202,7 @@ def test_dense_keeps_off_zero_where_its_range_ends(dtype):
     assert np.array_equal(back == 0, x == 0)
 
 
-@pytest.mark.parametrize("codec", [*LOSSY, Factored(), BlockMean()], ids=repr)
+@pytest.mark.parametrize("codec", [*LOSSY, RowColumnMeans(), BlockMean()], ids=repr)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_not_finite_stays_visible(codec, bad):
     codec = codec.bind("slot", False)
@@ -210,7 +210,7 @@ def test_what_is_not_finite_stays_visible(codec, bad):
     x[3, 5] = bad
     back = np.asarray(there_and_back(codec, x.shape)(x, 1))
     assert not np.isfinite(back[3, 5])
-    if not isinstance(codec, Factored | BlockMean):
+    if not isinstance(codec, RowColumnMeans | BlockMean):
         assert np.isfinite(back[4]).all()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import adamx
 from adamx import storage
-from adamx.storage import BlockMean, Blockwise, Dense, Factored
+from adamx.storage import BlockMean, Blockwise, Dense, RowColumnMeans
 from benchmarks.memory import combine, sizes
 from benchmarks.memory.forms import BY_NAME
 
@@ -55,7 +55,7 @@ REFUSED = {
         lambda: adamx.store(ADAM, mu=Blockwise(signed=False))
     ),
     r"Factored\(\) must hold a slot that is never negative, got 'mu'\. A product": (
-        lambda: adamx.store(ADAM, mu=Factored())
+        lambda: adamx.store(ADAM, mu=RowColumnMeans())
     ),
     r"BlockMean\(\) must hold a slot that is never negative, got 'mu'\. Signs": (
         lambda: adamx.store(ADAM, mu=BlockMean())
@@ -114,7 +114,7 @@ def test_a_careless_codec_is_found():
 @pytest.mark.parametrize("member", combine.MEMBERS)
 def test_every_member_works_with_every_codec_or_says_why_not(member):
     """Each slot is taken or refused with a sentence; what is taken is traced."""
-    for codec in (Blockwise(min_size=0), Factored()):
+    for codec in (Blockwise(min_size=0), RowColumnMeans()):
         taken, refused = combine.slots_for(getattr(adamx, member)(1e-3), codec)
         assert all(sentence.startswith("store: ") for sentence in refused.values())
         if taken:

@@ -3,7 +3,7 @@
 from .blockwise import Blockwise
 from .cast import Dense
 from .codec import Codec
-from .means import BlockMean, Factored
+from .means import BlockMean, RowColumnMeans
 from .quantization_maps import (
     Code,
     Companded,
@@ -16,7 +16,7 @@ from .quantization_maps import (
 __all__ = [
     "Dense",
     "Blockwise",
-    "Factored",
+    "RowColumnMeans",
     "BlockMean",
     "Companded",
     "Minifloat",

@@ -15,7 +15,7 @@ from ..numerics.arithmetic import safe_divide
 from .codec import Codec, Draw, Kept, refuse_signed
 
 
-class Factored(Codec):
+class RowColumnMeans(Codec):
     """Row means r and column means c over the last two axes: `x ≈ r cᵀ / mean(r)`.
 
     Arrays of fewer than two axes are kept whole, in float32. Adam's second moment kept
@@ -29,7 +29,7 @@ class Factored(Codec):
 
     parts: ClassVar[tuple[str, ...]] = ("row", "col", "whole")
 
-    def bind(self, slot: str, signed: bool) -> "Factored":
+    def bind(self, slot: str, signed: bool) -> "RowColumnMeans":
         refuse_signed(self, slot, signed, "A product of means has no signs.")
         return self
 

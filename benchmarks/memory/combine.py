@@ -11,14 +11,14 @@ import jax
 import jax.numpy as jnp
 
 import adamx
-from adamx.storage import BlockMean, Blockwise, Dense, Factored
+from adamx.storage import BlockMean, Blockwise, Dense, RowColumnMeans
 
 CODECS = {
     "bfloat16": Dense(jnp.bfloat16, "stochastic"),
     "float8": Dense(jnp.float8_e4m3fn, "stochastic"),
     "8 bits": Blockwise(min_size=0),
     "4 bits": Blockwise(4, min_size=0),
-    "row and column means": Factored(),
+    "row and column means": RowColumnMeans(),
     "block means": BlockMean(),
 }
 MEMBERS = [name for name in adamx.__all__ if f"scale_by_{name}" in adamx.__all__]
