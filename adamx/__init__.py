@@ -60,7 +60,7 @@ from .parts.directions import (
     Grams,
     Sign,
 )
-from .parts.factored import Factored, PowerDecay
+from .parts.factored import FactoredSecondMoment, PowerDecay
 from .parts.gradient_noise import GradientNoise
 from .parts.learning_rate import Descent, LearningRate
 from .parts.masked import Masked
@@ -136,7 +136,7 @@ __all__ = [
     "DistanceOverGradients",
     "DistanceOverWeightedGradients",
     "Ema",
-    "Factored",
+    "FactoredSecondMoment",
     "FromFirst",
     "GradientNoise",
     "Grams",

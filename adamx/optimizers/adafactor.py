@@ -18,7 +18,7 @@ from ..engine.state import Leaf, Slots
 from ..numerics.norms import rms
 from ..parts.clipping import LimitRms
 from ..parts.denominators import Precondition, Root
-from ..parts.factored import Factored, PowerDecay
+from ..parts.factored import FactoredSecondMoment, PowerDecay
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, Identity
 from ..parts.weight_decay import IndependentWeightDecay
@@ -45,7 +45,7 @@ def scale_by_adafactor(
     Reference: Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear
     memory cost", ICML 2018, Algorithms 4 to 6, arXiv:1804.04235.
     """
-    second = Factored(
+    second = FactoredSecondMoment(
         PowerDecay(decay_rate),
         eps=eps,
         min_dim_size_to_factor=min_dim_size_to_factor,

@@ -12,7 +12,7 @@ from ..engine.state import Leaf, Slots
 from ..numerics.arithmetic import safe_divide, safe_sqrt
 from ..parts.clipping import LimitRms
 from ..parts.denominators import Precondition, Root
-from ..parts.factored import Factored
+from ..parts.factored import FactoredSecondMoment
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, Identity
 from ..parts.weight_decay import WeightDecay
@@ -23,7 +23,7 @@ class Confidence(Rule):
 
     Args:
         moment: m, an average of the update, such as `Ema(0.9)`.
-        instability: S, a `Factored` average; where it does not factor, the result is m.
+        instability: S, a `FactoredSecondMoment` average; where it does not factor, the result is m.
 
     Reference: Luo et al., "CAME: confidence-guided adaptive memory efficient
     optimization", ACL 2023, Algorithm 2, arXiv:2307.02047.
@@ -60,8 +60,8 @@ def scale_by_came(
     Reference: Luo et al., "CAME: confidence-guided adaptive memory efficient
     optimization", ACL 2023, Algorithm 2, arXiv:2307.02047.
     """
-    second = Factored(b2, eps=eps, axis_name=axis_name)
-    instability = Factored(
+    second = FactoredSecondMoment(b2, eps=eps, axis_name=axis_name)
+    instability = FactoredSecondMoment(
         b3,
         name="instability",
         eps=eps_instability,

@@ -32,7 +32,7 @@ class PowerDecay(Value):
         hyper.check_fields(self)
 
 
-class Factored(Rule):
+class FactoredSecondMoment(Rule):
     """`v ← β v + (1 - β)(f(g) + ε)`, kept as row means r and column means c.
 
         v = r cᵀ / mean(r)

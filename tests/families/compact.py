@@ -4,7 +4,7 @@ import adamx
 from adamx import (
     Cover,
     Ema,
-    Factored,
+    FactoredSecondMoment,
     Identity,
     LearningRate,
     Precondition,
@@ -129,7 +129,7 @@ MUTANTS = {
     "adafactor: a constant decay": (
         (papers.adafactor, {}),
         lambda: chain(
-            Precondition(Identity(), by=Root(Factored(0.999), 0.0)),
+            Precondition(Identity(), by=Root(FactoredSecondMoment(0.999), 0.0)),
             adamx.LimitRms(1.0),
             adamx.ScaleByParameterRms(),
             LearningRate(RATE),
@@ -138,12 +138,15 @@ MUTANTS = {
     "came: confidence in the update, not in its surprise": (
         (papers.came, {}),
         lambda: chain(
-            Precondition(Identity(), by=Root(Factored(0.999), 0.0)),
+            Precondition(Identity(), by=Root(FactoredSecondMoment(0.999), 0.0)),
             adamx.LimitRms(1.0),
             Precondition(
                 Ema(0.9),
                 by=Root(
-                    Factored(0.9999, name="other", eps=1e-16, keep_whole=False), 0.0
+                    FactoredSecondMoment(
+                        0.9999, name="other", eps=1e-16, keep_whole=False
+                    ),
+                    0.0,
                 ),
             ),
             LearningRate(RATE),
