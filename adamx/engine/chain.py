@@ -21,7 +21,7 @@ from .transformation import Transformation
 from .value import Value
 
 
-class Pass(Rule):
+class RuleSequence(Rule):
     """Rules that run one after another on each leaf."""
 
     rules: tuple[Rule, ...]
@@ -77,7 +77,9 @@ class Chain(Transformation):
                 f"names, got {twice[0]!r} twice. Name them: "
                 f"chain(({twice[0] + '_first'!r}, tx), ...)."
             )
-        Pass(tuple(p for p in self.parts if isinstance(p, Rule))).slots()  # no clash
+        RuleSequence(
+            tuple(p for p in self.parts if isinstance(p, Rule))
+        ).slots()  # no clash
         for part in self.parts[:-1]:
             if isinstance(part, Rule) and part.lands():
                 raise _checks.AdamxError(
@@ -92,7 +94,7 @@ class Chain(Transformation):
     def rule(self) -> Rule:
         """The chain as one rule, if it is made of elementwise rules only."""
         whole = self.passes
-        if len(whole) == 1 and isinstance(whole[0], Pass):
+        if len(whole) == 1 and isinstance(whole[0], RuleSequence):
             rules = whole[0].rules
             return rules[0] if len(rules) == 1 else whole[0]
         raise _checks.refuse(
@@ -103,16 +105,20 @@ class Chain(Transformation):
         )
 
     @functools.cached_property
-    def passes(self) -> list[Pass | Foreign]:
+    def passes(self) -> list[RuleSequence | Foreign]:
         """The parts, neighbouring rules together; a global rule begins a new pass."""
-        passes: list[Pass | Foreign] = []
+        passes: list[RuleSequence | Foreign] = []
         for part in self.parts:
             if isinstance(part, Foreign):
                 passes.append(part)
-            elif passes and isinstance(passes[-1], Pass) and part.reach() != "global":
-                passes[-1] = Pass((*passes[-1].rules, part))
+            elif (
+                passes
+                and isinstance(passes[-1], RuleSequence)
+                and part.reach() != "global"
+            ):
+                passes[-1] = RuleSequence((*passes[-1].rules, part))
             else:
-                passes.append(Pass((part,)))
+                passes.append(RuleSequence((part,)))
         return passes
 
     def slots(self) -> dict[str, Slot]:
@@ -173,7 +179,7 @@ def chain(*parts: Any) -> Chain:
     for part in parts:
         if isinstance(part, Chain):
             flat.extend(part.parts)
-        elif isinstance(part, Pass):
+        elif isinstance(part, RuleSequence):
             flat.extend(part.rules)
         elif isinstance(part, Rule):
             flat.append(part)

@@ -6,7 +6,7 @@ from typing import Any
 from jaxtyping import Array, Float
 
 from .. import errors as _checks
-from ..engine.chain import Chain, Foreign, Pass
+from ..engine.chain import Chain, Foreign, RuleSequence
 from ..engine.rule import Around, Rule
 from ..engine.state import Leaf, Slot, Slots
 from ..engine.transformation import Transformation
@@ -144,8 +144,8 @@ def _stored(tx: Any, codecs: dict[str, Any], seed: Any) -> Any:
     here = {n: c for n, c in codecs.items() if n in _slots(tx)}
     if not here:
         return tx
-    if isinstance(tx, Pass):
-        return Pass(tuple(_stored(rule, here, seed) for rule in tx.rules))
+    if isinstance(tx, RuleSequence):
+        return RuleSequence(tuple(_stored(rule, here, seed) for rule in tx.rules))
     if isinstance(tx, Stored) and tx.seed is seed:
         return Stored(tx.part, tuple((dict(tx.codecs) | here).items()), seed)
     if isinstance(tx, Rule):
