@@ -49,7 +49,7 @@ class RuleSequence(Rule):
         return self.rules[0].total(totals, known)
 
 
-class Foreign(Value):
+class External(Value):
     """A transformation of whole trees, and the name its state has in the chain."""
 
     name: str
@@ -69,7 +69,7 @@ class Chain(Transformation):
     parts: tuple[Any, ...]
 
     def __post_init__(self) -> None:
-        names = [part.name for part in self.parts if isinstance(part, Foreign)]
+        names = [part.name for part in self.parts if isinstance(part, External)]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise _checks.AdamxError(
@@ -105,11 +105,11 @@ class Chain(Transformation):
         )
 
     @functools.cached_property
-    def passes(self) -> list[RuleSequence | Foreign]:
+    def passes(self) -> list[RuleSequence | External]:
         """The parts, neighbouring rules together; a global rule begins a new pass."""
-        passes: list[RuleSequence | Foreign] = []
+        passes: list[RuleSequence | External] = []
         for part in self.parts:
-            if isinstance(part, Foreign):
+            if isinstance(part, External):
                 passes.append(part)
             elif (
                 passes
@@ -125,14 +125,14 @@ class Chain(Transformation):
         """What all rules of the chain remember."""
         slots: dict[str, Slot] = {}
         for part in self.passes:
-            slots |= {} if isinstance(part, Foreign) else part.slots()
+            slots |= {} if isinstance(part, External) else part.slots()
         return slots
 
     def _init(self, params: Any) -> State:
         slots: dict[str, Any] = {}
         inner: dict[str, Any] = {}
         for part in self.passes:
-            if isinstance(part, Foreign):
+            if isinstance(part, External):
                 inner[part.name] = part.tx.init(lift.widen(params))
             else:
                 slots |= lift.start(part, params)
@@ -146,7 +146,7 @@ class Chain(Transformation):
         dtypes = lift.dtypes_of(updates)
         last = len(self.passes) - 1
         for i, part in enumerate(self.passes):
-            if isinstance(part, Foreign):
+            if isinstance(part, External):
                 wide = lift.widen(params)
                 updates, inner[part.name] = part.wide.update(
                     lift.widen(updates), inner[part.name], wide, **extra
@@ -184,9 +184,9 @@ def chain(*parts: Any) -> Chain:
         elif isinstance(part, Rule):
             flat.append(part)
         elif _is_transformation(part):
-            flat.append(Foreign(_name_of(part), part))
+            flat.append(External(_name_of(part), part))
         elif _is_named(part):
-            flat.append(Foreign(*part))
+            flat.append(External(*part))
         else:
             raise _checks.refuse(
                 "chain",

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..engine.chain import Chain, Foreign
+from ..engine.chain import Chain, External
 from ..engine.rule import Rule
 from ..engine.state import Slot, State, is_nothing
 from ..engine.transformation import Transformation
@@ -106,7 +106,7 @@ def _rows(tx: Any, state: Any, params: Any) -> list[Row]:
             if not slot.shared:
                 rows += _of_slot(_name(part), name, slot, state.slots[name], params)
     for part in tx.parts if isinstance(tx, Chain) else ():
-        if isinstance(part, Foreign):
+        if isinstance(part, External):
             inner = state.inner[part.name]
             known = isinstance(part.tx, Transformation)
             rows += (

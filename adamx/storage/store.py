@@ -6,7 +6,7 @@ from typing import Any
 from jaxtyping import Array, Float
 
 from .. import errors as _checks
-from ..engine.chain import Chain, Foreign, RuleSequence
+from ..engine.chain import Chain, External, RuleSequence
 from ..engine.rule import Around, Rule
 from ..engine.state import Leaf, Slot, Slots
 from ..engine.transformation import Transformation
@@ -126,7 +126,7 @@ def _check(name: str, codec: Any, known: dict[str, Slot], tx: Any) -> None:
 def _inner(tx: Any) -> list[Any]:
     """The adamx transformations that one which is not a rule is made of."""
     if isinstance(tx, Chain):
-        own = [p.tx if isinstance(p, Foreign) else p for p in tx.parts]
+        own = [p.tx if isinstance(p, External) else p for p in tx.parts]
         return [p for p in own if isinstance(p, Transformation)]
     return [tx.inner] if isinstance(tx, Tunable) else []
 
@@ -154,10 +154,10 @@ def _stored(tx: Any, codecs: dict[str, Any], seed: Any) -> Any:
         return Tunable(_stored(tx.inner, here, seed), tx.names)
     parts = []
     for one in tx.parts:
-        if not isinstance(one, Foreign):
+        if not isinstance(one, External):
             parts.append(_stored(one, here, seed))
         elif isinstance(one.tx, Transformation):
-            parts.append(Foreign(one.name, _stored(one.tx, here, seed)))
+            parts.append(External(one.name, _stored(one.tx, here, seed)))
         else:
             parts.append(one)
     return Chain(tuple(parts))

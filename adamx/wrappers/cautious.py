@@ -3,7 +3,7 @@
 from typing import Any
 
 from .. import errors as _checks
-from ..engine.chain import Chain, Foreign, chain
+from ..engine.chain import Chain, External, chain
 from ..engine.rule import Rule
 from ..parts.directions import Cautious, Grams
 from ..parts.masked import Masked
@@ -36,7 +36,7 @@ def _around(where: str, tx: Any, wrap: Any) -> Chain:
     end = len(parts)
     while end and _is_after(parts[end - 1]):
         end -= 1
-    foreign = [p for p in parts[:end] if isinstance(p, Foreign)]
+    foreign = [p for p in parts[:end] if isinstance(p, External)]
     if foreign or not end:
         raise _checks.refuse(
             where,

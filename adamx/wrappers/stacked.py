@@ -12,7 +12,7 @@ import jax
 from jaxtyping import Array, Float
 
 from .. import errors as _checks
-from ..engine.chain import Chain, Foreign, chain
+from ..engine.chain import Chain, External, chain
 from ..engine.masks import as_mask
 from ..engine.rule import Around, Rule, as_rule
 from ..engine.state import Leaf, Slot, Slots
@@ -111,7 +111,7 @@ def stacked(tx: Any, mask: Any) -> Any:
             repr(tx),
             "Stack the inner transformation of a wrapper before it is wrapped.",
         )
-    foreign = [p for p in tx.parts if isinstance(p, Foreign)]
+    foreign = [p for p in tx.parts if isinstance(p, External)]
     if foreign:
         raise _checks.refuse(
             "stacked",
