@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 
 from adamx import chain
-from adamx.engine.rule import Around
+from adamx.engine.rule import Wrapper
 
 
-class Estimated(Around):
+class Estimated(Wrapper):
     """A part whose extra argument `hessian` is the size of the gradient it gets.
 
     Some even function of the gradient, zero where it is zero: the laws, which know

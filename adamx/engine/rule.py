@@ -140,7 +140,7 @@ class Rule(Transformation):
         return lift.update(self, updates, state, params, extra)
 
 
-class Around(Rule):
+class Wrapper(Rule):
     """A rule around another one, which measures and totals what the other one does."""
 
     part: Part = part()

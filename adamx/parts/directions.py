@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine import hyperparams as hyper
-from ..engine.rule import Around, Rule
+from ..engine.rule import Rule, Wrapper
 from ..engine.state import Leaf, Slots
 from ..engine.value import Value
 from ..numerics import norms
@@ -51,7 +51,7 @@ class Counted(Value):
         return size / (kept + 1)
 
 
-class Cautious(Around):
+class Cautious(Wrapper):
     """Only the elements of a part's update that go where the gradient goes, longer.
 
         u = part(g),    φ = 1(u g > 0),    u ← u φ / max(mean(φ), 10⁻³)
@@ -86,7 +86,7 @@ class Cautious(Around):
         return jnp.where(agreed, u, 0) * self.longer(kept, size), slots
 
 
-class Grams(Around):
+class Grams(Wrapper):
     """The length of a part's update in the direction of the gradient.
 
         u ← sign(g) |part(g)|

@@ -7,11 +7,11 @@ from jaxtyping import Array, Float
 
 from .. import errors as _checks
 from ..engine.masks import as_mask
-from ..engine.rule import Around
+from ..engine.rule import Wrapper
 from ..engine.state import Leaf, Slot, Slots
 
 
-class Masked(Around):
+class Masked(Wrapper):
     """`part` on the leaves that `mask` selects; the others pass as they are.
 
     A leaf that is not selected remembers nothing: one byte stands for each slot.

@@ -9,11 +9,11 @@ from jaxtyping import Array, Float
 
 from .. import errors as _checks
 from ..engine import hyperparams as hyper
-from ..engine.rule import Around
+from ..engine.rule import Wrapper
 from ..engine.state import Leaf, Slot, Slots, is_nothing
 
 
-class Restarted(Around):
+class Restarted(Wrapper):
     """`part` with its slots back at their start at every ΔT-th step.
 
         j = t mod ΔT steps since a restart, while j < N:

@@ -7,14 +7,14 @@ from jaxtyping import Array, Float
 
 from .. import errors as _checks
 from ..engine.chain import Chain, External, RuleSequence
-from ..engine.rule import Around, Rule
+from ..engine.rule import Rule, Wrapper
 from ..engine.state import Leaf, Slot, Slots
 from ..engine.transformation import Transformation
 from ..wrappers.tunable import Tunable
 from .codec import Codec
 
 
-class Stored(Around):
+class Stored(Wrapper):
     """`part`, some of whose slots are kept by codecs.
 
     The part sees and returns arrays in the dtype of the arithmetic; the update is made

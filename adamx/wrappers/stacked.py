@@ -14,12 +14,12 @@ from jaxtyping import Array, Float
 from .. import errors as _checks
 from ..engine.chain import Chain, External, chain
 from ..engine.masks import as_mask
-from ..engine.rule import Around, Rule, as_rule
+from ..engine.rule import Rule, Wrapper, as_rule
 from ..engine.state import Leaf, Slot, Slots
 from ..parts.masked import Masked
 
 
-class Stacked(Around):
+class Stacked(Wrapper):
     """`part` on each slice along the first axis of the leaves that `mask` selects.
 
     Optimizing a leaf `(L, m, n)` equals L runs on `(m, n)`; every slot has the axis.
