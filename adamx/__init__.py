@@ -10,7 +10,7 @@ from .engine.chain import chain
 from .engine.hyperparams import schedule
 from .engine.masks import Not
 from .engine.rule import Rule
-from .engine.state import Leaf, Slot, State
+from .engine.state import Context, Slot, State
 from .gradients import (
     gauss_newton_bartlett_estimate,
     hutchinson_estimate,
@@ -148,7 +148,7 @@ __all__ = [
     "IndependentWeightDecay",
     "InverseRoots",
     "Largest",
-    "Leaf",
+    "Context",
     "LearningRate",
     "LimitNormGrowth",
     "LimitRms",

@@ -16,7 +16,7 @@ from .. import errors as _checks
 from . import hyperparams as hyper
 from . import tree as lift
 from .rule import Rule
-from .state import Leaf, Slot, Slots, State
+from .state import Context, Slot, Slots, State
 from .transformation import Transformation
 from .value import Value
 
@@ -30,14 +30,14 @@ class RuleSequence(Rule):
         return f"chain({', '.join(map(repr, self.rules))})"
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         for rule in self.rules:
             update, slots = rule.apply(update, slots, leaf)
         return update, slots
 
     def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> dict[str, Array]:
         return self.rules[0].measure(
             update, slots, leaf

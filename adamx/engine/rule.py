@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from .. import errors as _checks
 from . import tree as lift
 from .masks import Mask
-from .state import Leaf, Slot, Slots, State
+from .state import Context, Slot, Slots, State
 from .transformation import Transformation
 
 # ---- rules -------------------------------------------------------------------
@@ -45,7 +45,7 @@ class Rule(Transformation):
                 object.__setattr__(self, field.name, kept)
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         """The new update and the new slots of one leaf."""
         raise NotImplementedError
@@ -63,7 +63,7 @@ class Rule(Transformation):
         return known
 
     def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> dict[str, Array]:
         """For a rule of global reach: numbers of one leaf, summed over the tree."""
         return {}
@@ -146,7 +146,7 @@ class Wrapper(Rule):
     part: Part = part()
 
     def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> dict[str, Array]:
         return self.part.measure(update, slots, leaf)
 
@@ -203,5 +203,5 @@ class _RateFree(Rule):
         return True
 
 
-def _estimate(leaf: Leaf, like: Array) -> Array:
+def _estimate(leaf: Context, like: Array) -> Array:
     return jnp.asarray(leaf.extra["hessian"], like.dtype)

@@ -1,7 +1,7 @@
 """The words a rule is written in: what it asks to be remembered, and what it is told.
 
 A rule sees one leaf of the parameters. `Slot` is one array it wants kept between steps,
-`Leaf` what it may know besides its update and its slots, and `State` what is kept for
+`Context` what it may know besides its update and its slots, and `State` what is kept for
 the whole tree. No arithmetic here.
 """
 
@@ -70,7 +70,7 @@ class Slot:
     alone: str = ""
 
 
-class Leaf(NamedTuple):
+class Context(NamedTuple):
     """What a rule may know of a leaf besides its update and its slots.
 
     Attributes:

@@ -20,7 +20,7 @@ from ..numerics.random_bits import key_of, word_of
 from . import hyperparams as hyper
 from . import slots as keeping
 from . import tree_checks as _structure
-from .state import Leaf, Slot, State
+from .state import Context, Slot, State
 
 # ---- the start ---------------------------------------------------------------
 
@@ -141,7 +141,7 @@ def _leaf_functions(rule: Any) -> tuple[Any, Any]:
         dtype = compute_dtype(*(a.dtype for a in given))
         param = None if x.param is None else x.param.astype(dtype)
         known = {name: value.astype(dtype) for name, value in shared.items()}
-        leaf = Leaf(count, param, known, x.extra, form.selected, form.path)
+        leaf = Context(count, param, known, x.extra, form.selected, form.path)
         if x.word is not None:
             own = None if x.param is None else x.param.dtype
             leaf = leaf._replace(dtype=own, key=key_of(count, x.word))

@@ -9,7 +9,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Part, Rule, part
-from ..engine.state import Leaf, Slots
+from ..engine.state import Context, Slots
 from ..parts.bias_correction import Debiased, Rectified
 from ..parts.denominators import Eps, Precondition, Root
 from ..parts.learning_rate import LearningRate
@@ -119,7 +119,7 @@ class Raised(Rule):
         return self.moment.decay
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         s, slots = self.moment.apply(update, slots, leaf)
         s = s + self.eps_root

@@ -10,7 +10,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Part, Rule, part
-from ..engine.state import Leaf, Slots
+from ..engine.state import Context, Slots
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Root, before_correction
 from ..parts.learning_rate import Descent
@@ -117,12 +117,12 @@ class CorrectedByRate(Rule):
     def name(self) -> str:
         return self.moment.name
 
-    def rate_weight(self, leaf: Leaf) -> Any:
+    def rate_weight(self, leaf: Context) -> Any:
         """What the rate is divided by."""
         return leaf.shared[f"{self.name}_weight"]
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         _, slots = self.moment.apply(update, slots, leaf)
         return slots[self.name], slots
@@ -140,7 +140,7 @@ class _ElementRate(Rule):
     )
 
     def _rate(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf, undivided: float
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context, undivided: float
     ) -> tuple[Float[Array, "..."], Float[Array, "..."], Slots]:
         """The moment and its rate; where the denominator is 0 it is `undivided`."""
         m, slots = self.moment.apply(update, slots, leaf)
@@ -187,7 +187,7 @@ class BoundedRate(_ElementRate):
         }
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         m, rate, slots = self._rate(update, slots, leaf, jnp.inf)
         known = leaf.shared

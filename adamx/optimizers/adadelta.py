@@ -9,7 +9,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Rule
-from ..engine.state import Leaf, Slot, Slots
+from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp, safe_divide
 from ..parts.denominators import Eps, RootEps
 from ..parts.learning_rate import LearningRate
@@ -33,7 +33,7 @@ class InUnitsOfSteps(Rule):
         return {"nu": Slot(signed=False), "squared_steps": Slot(signed=False)}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         rms = (self.eps if isinstance(self.eps, Eps) else RootEps(self.eps)).denominator
         v = lerp(slots["nu"], update * update, self.rho)

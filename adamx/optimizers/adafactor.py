@@ -14,7 +14,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper, is_zero
 from ..engine.keywords import alias
 from ..engine.rule import Rule
-from ..engine.state import Leaf, Slots
+from ..engine.state import Context, Slots
 from ..numerics.norms import rms
 from ..parts.clipping import LimitRms
 from ..parts.denominators import Precondition, Root
@@ -155,7 +155,7 @@ class ScaleByParameterRms(Rule):
         return True
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         size = rms(leaf.param, self.axis_name)  # pyright: ignore[reportArgumentType]
         return jnp.maximum(size, self.eps_scale) * update, slots

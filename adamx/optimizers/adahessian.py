@@ -14,7 +14,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Part, Rule, _estimate, part
-from ..engine.state import Leaf, Slots
+from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_sqrt
 from ..numerics.norms import own, whole
 from ..parts.bias_correction import Debiased
@@ -58,7 +58,7 @@ class RootCurvature(Rule):
         return "elementwise" if self.average is None else "per tensor"
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         d = _estimate(leaf, update)
         d = jnp.abs(d) if self.magnitude else d

@@ -9,7 +9,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Part, Rule, part
-from ..engine.state import Leaf, Slots
+from ..engine.state import Context, Slots
 from ..numerics.arithmetic import arctan2
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Root
@@ -34,7 +34,7 @@ class Angle(Rule):
     b: Hyper = hyper.hyper(1.0, allowed=hyper.POSITIVE, kw_only=True)
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         m, slots = self.moment.apply(update, slots, leaf)
         d, slots = self.by.apply(update, slots, leaf)

@@ -17,7 +17,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Rule
-from ..engine.state import Leaf, Slot, Slots
+from ..engine.state import Context, Slot, Slots
 from ..engine.value import Value
 from ..numerics.arithmetic import lerp
 from ..numerics.norms import across, shards
@@ -231,7 +231,7 @@ class BlockEma(Rule):
         ), shared
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         grid, shared = self._grid(leaf.path or "", update.shape)
         cells = _cells(update * update, grid)

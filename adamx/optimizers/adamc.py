@@ -11,7 +11,7 @@ from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.masks import as_mask
 from ..engine.rule import Rule
-from ..engine.state import Leaf, Slots
+from ..engine.state import Context, Slots
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, Root
 from ..parts.learning_rate import LearningRate
@@ -59,7 +59,7 @@ class CorrectedDecay(Rule):
         return True
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         rate, decay = self.learning_rate, self.weight_decay
         if leaf.selects(self.normalized):

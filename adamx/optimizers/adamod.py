@@ -8,7 +8,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Rule, merge_slots
-from ..engine.state import Leaf, Slot, Slots
+from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Root
@@ -50,7 +50,7 @@ class MomentalRate(_ElementRate):
         return merge_slots(self) | {self.name: Slot(signed=False)}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         m, rate, slots = self._rate(update, slots, leaf, 0.0)
         s = lerp(slots[self.name], rate, self.decay)

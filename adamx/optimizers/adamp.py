@@ -12,7 +12,7 @@ from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.masks import as_mask
 from ..engine.rule import Part, Rule, _PerTensor, part
-from ..engine.state import Leaf, Slots
+from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_divide, safe_sqrt
 from ..numerics.norms import across
 from ..parts.bias_correction import Debiased
@@ -197,7 +197,7 @@ class Projected(_PerTensor):
         return True
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         p, slots = self.part.apply(update, slots, leaf)
         theta: Any = leaf.param

@@ -9,7 +9,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Part, Rule, part
-from ..engine.state import Leaf, Slot, Slots
+from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import safe_divide
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Root
@@ -35,7 +35,7 @@ class WithDifference(Rule):
         return super().slots() | {"gradient_before": Slot()}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         g, b2 = update, self.change.decay
         diff = jnp.where(leaf.count == 1, 0, g - slots["gradient_before"])

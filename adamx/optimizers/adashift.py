@@ -12,7 +12,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Rule
-from ..engine.state import Leaf, Slot, Slots
+from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp, safe_divide
 from ..parts.denominators import AddEps, Eps
 from ..parts.learning_rate import LearningRate
@@ -84,7 +84,7 @@ class Shifted(Rule):
         return largest
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         past = [update, *(slots[f"gradient_{i}"] for i in range(1, self.n + 1))]
         v = lerp(slots["nu"], self._squares(past[-1]), self.b2)

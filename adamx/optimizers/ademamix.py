@@ -11,7 +11,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Part, Rule, part
-from ..engine.state import Leaf, Slot, Slots
+from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import one_minus_power
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, Root
@@ -62,7 +62,7 @@ class Mixed(Rule):
     alpha: Hyper = hyper.hyper(allowed=_SHARE)
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         m1, slots = self.fast.apply(update, slots, leaf)
         m2, slots = self.slow.apply(update, slots, leaf)
@@ -100,7 +100,7 @@ class Accumulated(Rule):
         return {"mu_weight": self.b1 * kept["mu_weight"] + 1}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         m = self.b1 * slots["mu"] + update
         mixed = m + self.alpha * update

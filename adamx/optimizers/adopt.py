@@ -10,7 +10,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Part, Rule, part
-from ..engine.state import Leaf, Slots
+from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_divide
 from ..parts.clipping import Clip
 from ..parts.denominators import Eps, MaxEps
@@ -34,7 +34,7 @@ class ByPast(Rule):
     eps: Hyper | Eps = hyper.hyper(1e-6, allowed=hyper.NON_NEGATIVE, or_part=Eps)
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         eps = self.eps if isinstance(self.eps, Eps) else MaxEps(self.eps)
         first = leaf.count == 1
@@ -60,7 +60,7 @@ class AfterTheFirst(Rule):
     part: Part = part()
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         changed, slots = self.part.apply(update, slots, leaf)
         return jnp.where(leaf.count == 1, update, changed), slots

@@ -11,7 +11,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Part, Rule, part
-from ..engine.state import Leaf, Slots
+from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_divide, safe_sqrt
 from ..parts.denominators import AddEps, Eps
 from ..parts.learning_rate import LearningRate
@@ -54,7 +54,7 @@ class PastRates(Rule):
         return jnp.where(none, 0, 1 / jnp.where(none, 1, d))
 
     def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> dict[str, Array]:
         eta = self._rates(slots)
         return {
@@ -73,7 +73,7 @@ class PastRates(Rule):
         return {"rate_rms": safe_sqrt(safe_divide(squares, count))}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         eta = safe_divide(self._rates(slots), leaf.shared["rate_rms"])
         m, slots = self.moment.apply(update, slots, leaf)

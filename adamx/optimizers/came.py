@@ -8,7 +8,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Part, Rule, part
-from ..engine.state import Leaf, Slots
+from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_divide, safe_sqrt
 from ..parts.clipping import LimitRms
 from ..parts.denominators import Precondition, Root
@@ -33,7 +33,7 @@ class Confidence(Rule):
     instability: Part = part()
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         m, slots = self.moment.apply(update, slots, leaf)
         s, slots = self.instability.apply(update - m, slots, leaf)

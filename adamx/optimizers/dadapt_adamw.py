@@ -10,7 +10,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import _RateFree
-from ..engine.state import Leaf, Slot, Slots
+from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import gathered_weight, lerp, safe_divide, safe_sqrt
 from ..numerics.norms import _reduced
 from ..parts.learning_rate import Descent
@@ -62,12 +62,12 @@ class DAdaptAdam(_RateFree):
     def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         return _corrected_rate(self, kept, count)
 
-    def _s(self, update: Array, slots: Slots, leaf: Leaf) -> Array:
+    def _s(self, update: Array, slots: Slots, leaf: Context) -> Array:
         root = self.b2**0.5
         return root * slots["s"] + (1 - root) * leaf.shared["rate"] * update
 
     def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> dict[str, Array]:
         root = safe_sqrt(slots["nu"]) + self.eps
         product = jnp.sum(update * safe_divide(slots["s"], root))
@@ -84,7 +84,7 @@ class DAdaptAdam(_RateFree):
         return {"r": r, "d": jnp.maximum(d, safe_divide(r, (1 - root) * size))}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         rate = leaf.shared["rate"]
         m = lerp(slots["mu"], rate * update, self.b1)

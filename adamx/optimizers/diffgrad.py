@@ -9,7 +9,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Part, Rule, merge_slots, part
-from ..engine.state import Leaf, Slot, Slots
+from ..engine.state import Context, Slot, Slots
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, Root
 from ..parts.learning_rate import LearningRate
@@ -33,7 +33,7 @@ class Friction(Rule):
         return merge_slots(self) | {self.name: Slot()}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         g = update
         xi = jax.nn.sigmoid(jnp.abs(slots[self.name] - g))

@@ -10,7 +10,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper, is_zero
 from ..engine.keywords import alias
 from ..engine.rule import _RateFree
-from ..engine.state import Leaf, Slot, Slots, copied
+from ..engine.state import Context, Slot, Slots, copied
 from ..numerics.arithmetic import safe_sqrt
 from ..numerics.norms import _reduced
 from ..parts.learning_rate import LearningRate
@@ -41,7 +41,7 @@ class DistanceOverWeightedGradients(_RateFree):
         return {"start": Slot(start=copied)} | {n: Slot(shared=True) for n in scalars}
 
     def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> dict[str, Array]:
         away = leaf.param - slots["start"]
         return {"away": jnp.sum(away * away), "square": jnp.sum(update * update)}
@@ -59,7 +59,7 @@ class DistanceOverWeightedGradients(_RateFree):
         return {"square_distance": distance, "weighted_sum": weighted, "rate": rate}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         return jnp.where(update == 0, 0, leaf.shared["rate"] * update), slots
 

@@ -10,7 +10,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Rule
-from ..engine.state import Leaf, Slot, Slots
+from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import safe_sqrt
 from ..numerics.norms import norm
 from ..parts.denominators import HatEps
@@ -22,7 +22,7 @@ from .galore import InSubspace, _adam, _nothing
 class _Limited(Rule):
     """Fira's norm-growth limiter: no step more than γ times as long as the last."""
 
-    def _limit(self, s: Any, before: Any, leaf: Leaf) -> tuple[Any, Any]:
+    def _limit(self, s: Any, before: Any, leaf: Context) -> tuple[Any, Any]:
         length = norm(s)
         growth = self.growth  # pyright: ignore[reportAttributeAccessIssue]
         if growth is None:
@@ -68,7 +68,7 @@ class WithResidual(InSubspace, _Limited):
         return {**super().slots(), "length": length}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         if self._size(update.shape) is None:
             return self.part.apply(update, slots, leaf)

@@ -17,7 +17,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Part, Rule, part
-from ..engine.state import Leaf, Slot, Slots
+from ..engine.state import Context, Slot, Slots
 from ..numerics.norms import own, shards, whole
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, Root
@@ -155,7 +155,7 @@ class _Low(Rule):
         rows = like.shape[0] * shards(self.axis_name)
         return own(x.T if rows > like.shape[1] else x, self.axis_name)
 
-    def _due(self, leaf: Leaf) -> Any:
+    def _due(self, leaf: Context) -> Any:
         return (leaf.count - 1) % self.update_proj_gap == 0
 
 
@@ -183,7 +183,7 @@ class InSubspace(_Low):
         projection = Slot(like=self._like(lambda m, n: (m, self.rank), _nothing))
         return {**super().slots(), "projection": projection}
 
-    def _projection(self, g: Any, slots: Slots, leaf: Leaf) -> Any:
+    def _projection(self, g: Any, slots: Slots, leaf: Context) -> Any:
         def leading(g: Any) -> Any:
             u = jnp.linalg.svd(g, full_matrices=False)[0][:, : self.rank]
             largest = jnp.take_along_axis(u, jnp.argmax(jnp.abs(u), 0)[None], 0)
@@ -194,7 +194,7 @@ class InSubspace(_Low):
         return jax.lax.cond(due, lambda g, p: leading(g), lambda g, p: p, *fixed)
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         if self._size(update.shape) is None:
             return self.part.apply(update, slots, leaf)

@@ -11,7 +11,7 @@ from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.masks import as_mask
 from ..engine.rule import _PerTensor
-from ..engine.state import Leaf, Slots
+from ..engine.state import Context, Slots
 from ..numerics.norms import norm
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import HeavyBall
@@ -51,7 +51,7 @@ class LocalRate(_PerTensor):
         return True
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         theta: Any = leaf.param
         decay = self.weight_decay if leaf.selects(self.mask) else 0.0

@@ -9,7 +9,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Rule
-from ..engine.state import Leaf, Slot, Slots
+from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp
 from ..parts.directions import Sign
 from ..parts.learning_rate import LearningRate
@@ -35,7 +35,7 @@ class TwoSpeeds(Rule):
         return {self.name: Slot()}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         m = slots[self.name]
         kept = lerp(m, update, self.b2)

@@ -9,7 +9,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Part, Rule, part
-from ..engine.state import Leaf, Slot, Slots
+from ..engine.state import Context, Slot, Slots
 from ..parts.bias_correction import Debiased
 from ..parts.clipping import ClipByNorm
 from ..parts.denominators import Eps, Precondition, Root
@@ -46,7 +46,7 @@ class VarianceReduced(Rule):
         return own | super().extras()
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         g, b1 = update, self.of.moment.decay
         if self.exact:

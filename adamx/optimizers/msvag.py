@@ -8,7 +8,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Rule
-from ..engine.state import Leaf, Slot, Slots
+from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp, one_minus_power, safe_divide
 from ..parts.learning_rate import LearningRate
 
@@ -70,7 +70,7 @@ class VarianceAdapted(Rule):
         return {"mu_weight": w, "mu_square_weight": q, "mu_ratio": ratio}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         g, w = update, leaf.shared["mu_weight"]
         mu = lerp(slots["mu"], g, self.beta)

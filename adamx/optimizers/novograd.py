@@ -10,7 +10,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Rule, _PerTensor
-from ..engine.state import Leaf, Slot, Slots
+from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp
 from ..numerics.norms import across
 from ..parts.denominators import Eps, Precondition, Root
@@ -45,7 +45,7 @@ class NormEma(_PerTensor):
         return {self.name: Slot(like=jnp.sum, signed=False)}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         squared = across(jnp.sum(update * update), self.axis_name)
         v = lerp(slots[self.name], squared, self.decay)

@@ -8,7 +8,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Part, Rule, part
-from ..engine.state import Leaf, Slots
+from ..engine.state import Context, Slots
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, Root, before_correction
 from ..parts.learning_rate import LearningRate
@@ -35,7 +35,7 @@ class Power(Rule):
     )
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         d, slots = self.denominator.apply(update, slots, leaf)
         none = d == 0

@@ -10,7 +10,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import _RateFree
-from ..engine.state import Leaf, Slot, Slots, copied
+from ..engine.state import Context, Slot, Slots, copied
 from ..numerics.arithmetic import lerp, safe_divide, safe_sqrt
 from ..numerics.norms import _reduced
 from ..parts.learning_rate import Descent
@@ -133,7 +133,7 @@ class Prodigy(_RateFree):
     def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         return _corrected_rate(self, kept, count)
 
-    def _s(self, update: Array, slots: Slots, leaf: Leaf) -> Array:
+    def _s(self, update: Array, slots: Slots, leaf: Context) -> Array:
         d = leaf.shared["d_before"]
         weight = d * (d if self.safeguard_warmup else leaf.shared["rate"])
         return self._b3() * slots["s"] + weight * update
@@ -142,7 +142,7 @@ class Prodigy(_RateFree):
         return self.b2**0.5 if self.b3 is None else self.b3
 
     def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> dict[str, Array]:
         progress = jnp.sum(update * (slots["start"] - leaf.param))
         return {
@@ -161,7 +161,7 @@ class Prodigy(_RateFree):
         return {"r": r, "d": jnp.where(size > 0, jnp.maximum(d, found), d)}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         g = leaf.shared["d_before"] * update
         m, v = lerp(slots["mu"], g, self.b1), lerp(slots["nu"], g * g, self.b2)

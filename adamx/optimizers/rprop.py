@@ -9,7 +9,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Part, Rule, part
-from ..engine.state import Leaf, Slot, Slots
+from ..engine.state import Context, Slot, Slots
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Identity
 
@@ -54,7 +54,7 @@ class Resilient(Rule):
         return own | taken | super().slots()
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         g, size = update, slots["step_size"]
         turned = jnp.sign(g) * jnp.sign(slots["gradient_before"])

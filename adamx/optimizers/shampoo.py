@@ -10,7 +10,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Rule
-from ..engine.state import Leaf, Slot, Slots
+from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp
 from ..numerics.matrices import symmetric_power
 from ..numerics.norms import own, shards, whole
@@ -85,7 +85,7 @@ class InverseRoots(_TwoSided):
         }
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         order = 2 if update.ndim >= 2 else 1
         sides = self._sides(update.shape)

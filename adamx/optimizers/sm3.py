@@ -12,7 +12,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper, is_zero
 from ..engine.keywords import alias
 from ..engine.rule import Rule
-from ..engine.state import Leaf, Slot, Slots
+from ..engine.state import Context, Slot, Slots
 from ..parts.denominators import Eps, Precondition, Root, RootEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, Identity
@@ -46,7 +46,7 @@ class Cover(Rule):
         return {self.name: Slot(like=like, signed=False)}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         g = jnp.atleast_1d(update)
         least, start = jnp.full(g.shape, jnp.inf, g.dtype), 0

@@ -16,7 +16,7 @@ from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.masks import as_mask
 from ..engine.rule import Rule
-from ..engine.state import Leaf, Slot, Slots
+from ..engine.state import Context, Slot, Slots
 from ..engine.value import Value
 from ..numerics.arithmetic import lerp, one_minus_power, safe_divide
 from ..parts.denominators import AddEps, Eps
@@ -197,7 +197,7 @@ class InEigenbasis(_TwoSided):
         return weights
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         first = leaf.count == 1
         matrix = update.ndim >= 2

@@ -11,7 +11,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Rule
-from ..engine.state import Leaf, Slots
+from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_sqrt
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, Root, before_correction
@@ -158,7 +158,7 @@ class SpikeClip(Rule):
         return {"threshold": "spike_threshold"}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         if self.slot not in slots:
             raise _checks.AdamxError(

@@ -11,7 +11,7 @@ from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.masks import as_mask
 from ..engine.rule import Part, Rule, _PerTensor, part
-from ..engine.state import Leaf, Slots
+from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_divide, safe_sqrt
 from ..numerics.norms import rms
 from ..parts.bias_correction import Debiased
@@ -52,7 +52,7 @@ class Stabilized(_PerTensor):
         return not hyper.is_zero(self.weight_decay)
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         m, slots = self.moment.apply(update, slots, leaf)
         d, slots = self.denominator.apply(update, slots, leaf)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from .. import errors as _checks
 from ..engine import hyperparams as hyper
 from ..engine.rule import Part, Rule, part
-from ..engine.state import Leaf, Slot, Slots
+from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import gathered_weight, one_minus_power, rectifier, rho
 
 
@@ -82,7 +82,7 @@ class Debiased(Rule):
         return self.moment.tick(kept, count) | known
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         m, slots = self.moment.apply(update, slots, leaf)
         # a product: XLA divides every element by a scalar that several leaves share
@@ -133,7 +133,7 @@ class Rectified(Rule):
         return self.denominator.tick(kept, count) | {self._factor: trusted}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         d, slots = self.denominator.apply(update, slots, leaf)
         r = leaf.shared[self._factor]

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from ..engine import hyperparams as hyper
 from ..engine.rule import Rule
-from ..engine.state import Leaf, Slot, Slots
+from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp, safe_sqrt
 from ..numerics.norms import across, norm, rms, shrink
 
@@ -25,7 +25,7 @@ class Clip(Rule):
     )
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         return jnp.clip(update, -self.max_delta, self.max_delta), slots
 
@@ -50,7 +50,7 @@ class ClipByNorm(Rule):
         return "per tensor"
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         return update * shrink(norm(update, self.axis_name), self.max_norm), slots
 
@@ -82,7 +82,7 @@ class ClipByGlobalNorm(Rule):
         return "global"
 
     def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> dict[str, Array]:
         return {"square_sum": jnp.sum(update * update)}
 
@@ -95,7 +95,7 @@ class ClipByGlobalNorm(Rule):
         return {"global_norm": safe_sqrt(square)}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         return update * shrink(leaf.shared["global_norm"], self.max_norm), slots
 
@@ -118,7 +118,7 @@ class LimitRms(Rule):
         return "per tensor"
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         over = rms(update, self.axis_name) / self.clipping_threshold
         return update / jnp.maximum(over, 1), slots
@@ -168,7 +168,7 @@ class AdaptiveClip(Rule):
         return {self.name: Slot(like=_one, signed=False)}
 
     def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> dict[str, Array]:
         return {"clip_squares": jnp.sum(update * update)}
 
@@ -179,7 +179,7 @@ class AdaptiveClip(Rule):
         return {"clip_norm": safe_sqrt(across(squares, self.axis_name))}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         usual, warming = slots[self.name], leaf.count < self.warmup
         length = norm(update, self.axis_name)
@@ -226,7 +226,7 @@ class LimitNormGrowth(Rule):
         return {self.name: Slot(like=_one, signed=False)}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         length = norm(update, self.axis_name)
         scale = shrink(length, self.limit * (slots[self.name] + self.eps))

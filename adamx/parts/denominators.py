@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from ..engine import hyperparams as hyper
 from ..engine.rule import Part, Rule, part
-from ..engine.state import Leaf, Slots
+from ..engine.state import Context, Slots
 from ..engine.value import Value
 from ..numerics.arithmetic import safe_divide, safe_sqrt
 
@@ -98,7 +98,7 @@ class Root(Rule):
         return {"eps": self.public or "eps"}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         v, slots = self.moment.apply(update, slots, leaf)
         weight = leaf.shared.get(f"{getattr(self.moment, 'name', '')}_weight", 1.0)
@@ -118,7 +118,7 @@ class Precondition(Rule):
     by: Part = part(kw_only=True)
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         m, slots = self.moment.apply(update, slots, leaf)
         d, slots = self.by.apply(update, slots, leaf)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from ..engine import hyperparams as hyper
 from ..engine.rule import Rule, Wrapper
-from ..engine.state import Leaf, Slots
+from ..engine.state import Context, Slots
 from ..engine.value import Value
 from ..numerics import norms
 from ..numerics.arithmetic import safe_divide
@@ -21,7 +21,7 @@ class Sign(Rule):
     """`u ← sign(u)`; the sign of 0 is 0."""
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         return jnp.sign(update), slots
 
@@ -77,7 +77,7 @@ class Cautious(Wrapper):
         return "global" if self.part.reach() == "global" else "per tensor"
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         u, slots = self.part.apply(update, slots, leaf)
         agreed = u * update > 0
@@ -101,7 +101,7 @@ class Grams(Wrapper):
     """
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         u, slots = self.part.apply(update, slots, leaf)
         return jnp.sign(update) * jnp.abs(u), slots
@@ -126,7 +126,7 @@ class Centralize(Rule):
         return "per tensor"
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         if update.ndim < 2:
             return update, slots

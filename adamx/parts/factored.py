@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from ..engine import hyperparams as hyper
 from ..engine.rule import Rule
-from ..engine.state import Leaf, Slot, Slots
+from ..engine.state import Context, Slot, Slots
 from ..engine.value import Value
 from ..numerics.arithmetic import lerp, safe_divide
 from ..numerics.norms import across, shards
@@ -97,7 +97,7 @@ class FactoredSecondMoment(Rule):
         return {f"{self.name}_decay": 1 - count**-self.decay.decay_rate}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         power = isinstance(self.decay, PowerDecay)
         decay = leaf.shared[f"{self.name}_decay"] if power else self.decay

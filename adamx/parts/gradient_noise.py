@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from ..engine import hyperparams as hyper
 from ..engine.rule import Rule
-from ..engine.state import Leaf, Slots
+from ..engine.state import Context, Slots
 
 
 class GradientNoise(Rule):
@@ -43,7 +43,7 @@ class GradientNoise(Rule):
         return True
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         key = jax.random.key(self.seed)
         key = jax.random.fold_in(key, zlib.crc32((leaf.path or "").encode()))

@@ -4,7 +4,7 @@ from jaxtyping import Array, Float
 
 from ..engine import hyperparams as hyper
 from ..engine.rule import Rule
-from ..engine.state import Leaf, Slots
+from ..engine.state import Context, Slots
 
 
 class LearningRate(Rule):
@@ -24,7 +24,7 @@ class LearningRate(Rule):
         return True
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         return -self.learning_rate * update, slots
 
@@ -36,6 +36,6 @@ class Descent(Rule):
         return True
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         return -update, slots

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from .. import errors as _checks
 from ..engine.masks import as_mask
 from ..engine.rule import Wrapper
-from ..engine.state import Leaf, Slot, Slots
+from ..engine.state import Context, Slot, Slots
 
 
 class Masked(Wrapper):
@@ -41,14 +41,14 @@ class Masked(Wrapper):
         return {name: guarded(slot) for name, slot in self.part.slots().items()}
 
     def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> dict[str, Array]:
         if not leaf.selects(self.mask):
             return {}
         return self.part.measure(update, slots, leaf)
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         if not leaf.selects(self.mask):
             return update, slots

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from .. import errors as _checks
 from ..engine import hyperparams as hyper
 from ..engine.rule import Part, Rule, merge_slots, part
-from ..engine.state import Leaf, Slot, Slots
+from ..engine.state import Context, Slot, Slots
 from ..engine.value import Value
 from ..numerics.arithmetic import lerp
 
@@ -60,7 +60,7 @@ class Identity(Rule):
     """The update as it is: no memory."""
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         return update, slots
 
@@ -100,7 +100,7 @@ class Ema(Rule):
         return {self.name: Slot(signed=is_signed(self.of))}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         m = lerp(slots[self.name], self.of(update, slots), self.decay)
         return m, slots | {self.name: m}
@@ -158,7 +158,7 @@ class HeavyBall(Rule):
         return {self.name: Slot()}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         g = update
         m = self.momentum * slots[self.name] + (1 - self.dampening) * g
@@ -203,7 +203,7 @@ class SumOf(Rule):
         return {self.name: Slot(start=self.start, signed=is_signed(self.of))}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         s = slots[self.name] + self.of(update, slots)
         return s, slots | {self.name: s}
@@ -226,7 +226,7 @@ class Centered(Rule):
     mean: Part = part()
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         v, slots = self.square.apply(update, slots, leaf)
         m, slots = self.mean.apply(update, slots, leaf)
@@ -254,7 +254,7 @@ class FromFirst(Rule):
         return self.moment.decay
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         m, after = self.moment.apply(update, slots, leaf)
         m = jnp.where(leaf.count == 1, self.moment.of(update, slots), m)
@@ -294,7 +294,7 @@ class Largest(Rule):
         return merge_slots(self) | {f"{self.name}_max": Slot(signed=False)}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         v, slots = self.moment.apply(update, slots, leaf)
         v_max = jnp.maximum(slots[f"{self.name}_max"], v)

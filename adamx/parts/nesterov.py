@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from .. import errors as _checks
 from ..engine import hyperparams as hyper
 from ..engine.rule import Part, Rule, part
-from ..engine.state import Leaf, Slots
+from ..engine.state import Context, Slots
 from ..engine.value import Value
 from ..numerics.arithmetic import lerp, one_minus_power
 
@@ -44,7 +44,7 @@ class LookAhead(Rule):
         return self.moment.decay
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         m, slots = self.moment.apply(update, slots, leaf)
         return lerp(m, update, self.decay), slots
@@ -110,7 +110,7 @@ class Nesterov(Rule):
         }
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         m_hat, slots = self.moment.apply(update, slots, leaf)
         name, known = self.moment.name, leaf.shared

@@ -10,7 +10,7 @@ from .. import errors as _checks
 from ..engine import hyperparams as hyper
 from ..engine.masks import as_mask
 from ..engine.rule import Rule
-from ..engine.state import Leaf, Slots
+from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_divide
 from ..numerics.matrices import QUINTIC, newton_schulz
 from ..numerics.norms import norm, own, shards, whole
@@ -60,7 +60,7 @@ class Orthogonalize(Rule):
         return "per tensor"
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         _check_matrix("Orthogonalize", update)
         u = whole(update, self.axis_name)
@@ -90,7 +90,7 @@ class ScaleByShape(Rule):
         return "per tensor"
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         _check_matrix("ScaleByShape", update)
         shape = (update.shape[0] * shards(self.axis_name), update.shape[1])
@@ -124,7 +124,7 @@ class NormalizeRms(Rule):
         return "per tensor"
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         size = update.size * shards(self.axis_name)
         length = norm(update, self.axis_name) + self.eps

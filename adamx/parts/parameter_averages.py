@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 from .. import errors as _checks
 from ..engine import hyperparams as hyper
 from ..engine.rule import Rule
-from ..engine.state import Leaf, Slot, Slots, State, copied, is_nothing
+from ..engine.state import Context, Slot, Slots, State, copied, is_nothing
 from ..numerics.arithmetic import compute_dtype, gathered_weight
 
 _SHARE = "_share"
@@ -72,7 +72,7 @@ class PrimalAverage(_Averaging):
         return _shares(self.name, before, self.inner, c)
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         return _average(self.name, self.inner, update, slots, leaf)
 
@@ -115,7 +115,7 @@ class ScheduleFree(_Averaging):
         return sums | _shares(self.name, before, self.b1, c)
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         return _average(self.name, self.b1, update, slots, leaf)
 
@@ -127,7 +127,7 @@ def _shares(name: str, before: Array, inner: Any, c: Array) -> dict[str, Array]:
 
 
 def _average(
-    name: str, inner: Any, update: Array, slots: Slots, leaf: Leaf
+    name: str, inner: Any, update: Array, slots: Slots, leaf: Context
 ) -> tuple[Array, Slots]:
     y, z = leaf.param, slots[name]
     x = leaf.shared[f"{name}_before"] * (z - y)  # as seen from y, so that 0 stays 0
@@ -173,7 +173,7 @@ class SlowWeights(_Averaging):
         return {self.name + _SHARE: jnp.ones_like(count)}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         slow, now = slots[self.name], leaf.count % self.sync_period == 0
         fast = leaf.param + update
@@ -219,7 +219,7 @@ class ParamEma(_Averaging):
         }
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         mean = slots[self.name]
         mean = mean + leaf.shared[f"{self.name}_c"] * (leaf.param + update - mean)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from .. import errors as _checks
 from ..engine import hyperparams as hyper
 from ..engine.rule import Wrapper
-from ..engine.state import Leaf, Slot, Slots, is_nothing
+from ..engine.state import Context, Slot, Slots, is_nothing
 
 
 class Restarted(Wrapper):
@@ -100,7 +100,7 @@ class Restarted(Wrapper):
     def _scale(self) -> str:
         return f"{self.name}_scale"
 
-    def _seen(self, slots: Slots, leaf: Leaf) -> tuple[Slots, Leaf]:
+    def _seen(self, slots: Slots, leaf: Context) -> tuple[Slots, Context]:
         """What the part sees of its slots and of the step."""
         since: Any = leaf.shared[self.name]
         begun = {
@@ -113,12 +113,12 @@ class Restarted(Wrapper):
         return slots | begun, leaf
 
     def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> dict[str, Array]:
         return self.part.measure(update, *self._seen(slots, leaf))
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         u, slots = self.part.apply(update, *self._seen(slots, leaf))
         return leaf.shared[self._scale] * u, slots

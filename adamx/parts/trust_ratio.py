@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from ..engine import hyperparams as hyper
 from ..engine.rule import Rule
-from ..engine.state import Leaf, Slots
+from ..engine.state import Context, Slots
 from ..numerics.norms import norm
 
 
@@ -43,7 +43,7 @@ class TrustRatio(Rule):
         return True
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         above = norm(leaf.param, self.axis_name)  # pyright: ignore[reportArgumentType]
         above = above if self.phi is None else self.phi(above)

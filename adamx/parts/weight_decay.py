@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.masks import as_mask
 from ..engine.rule import Rule
-from ..engine.state import Leaf, Slots
+from ..engine.state import Context, Slots
 
 _DECAY = hyper.NON_NEGATIVE.but("It pulls the parameters towards zero; 0.01 is usual.")
 
@@ -52,7 +52,7 @@ class WeightDecay(_Decay):
     """
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         if not leaf.selects(self.mask):
             return update, slots
@@ -74,7 +74,7 @@ class CautiousWeightDecay(_Decay):
     """
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         if not leaf.selects(self.mask):
             return update, slots
@@ -97,7 +97,7 @@ class IndependentWeightDecay(_Decay):
     """
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         if not leaf.selects(self.mask):
             return update, slots
@@ -122,7 +122,7 @@ class ProximalWeightDecay(_Decay):
     learning_rate: hyper.Hyper = hyper.hyper(allowed=hyper.NON_NEGATIVE, kw_only=True)
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         if not leaf.selects(self.mask):
             return update, slots

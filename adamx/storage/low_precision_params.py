@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from .. import errors as _checks
 from ..engine.rule import Rule
-from ..engine.state import Leaf, Slot, Slots, State, is_nothing
+from ..engine.state import Context, Slot, Slots, State, is_nothing
 from ..numerics.random_bits import Uniform, key_of
 from .cast import rounded
 
@@ -46,7 +46,7 @@ class StochasticRounding(_Landing):
     seed: Any = 0
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         if leaf.dtype not in (jnp.bfloat16, jnp.float16):
             return update, slots
@@ -91,7 +91,7 @@ class SplitMaster(_Landing):
         return {_RESIDUAL: Slot(dtype=dtype)}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         if leaf.dtype != jnp.bfloat16:
             raise _checks.AdamxTypeError(

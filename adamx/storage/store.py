@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from .. import errors as _checks
 from ..engine.chain import Chain, External, RuleSequence
 from ..engine.rule import Rule, Wrapper
-from ..engine.state import Leaf, Slot, Slots
+from ..engine.state import Context, Slot, Slots
 from ..engine.transformation import Transformation
 from ..wrappers.tunable import Tunable
 from .codec import Codec
@@ -40,7 +40,7 @@ class Stored(Wrapper):
         return kept
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         return self.part.apply(update, slots, leaf)
 

@@ -15,7 +15,7 @@ from .. import errors as _checks
 from ..engine.chain import Chain, External, chain
 from ..engine.masks import as_mask
 from ..engine.rule import Rule, Wrapper, as_rule
-from ..engine.state import Leaf, Slot, Slots
+from ..engine.state import Context, Slot, Slots
 from ..parts.masked import Masked
 
 
@@ -49,7 +49,7 @@ class Stacked(Wrapper):
         return {name: stacked(slot) for name, slot in self.part.slots().items()}
 
     def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> dict[str, Array]:
         if not leaf.selects(self.mask):
             return self.part.measure(update, slots, leaf)
@@ -57,14 +57,14 @@ class Stacked(Wrapper):
         return jax.tree.map(lambda x: x.sum(0), each)
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Leaf
+        self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         if not leaf.selects(self.mask):
             return self.part.apply(update, slots, leaf)
         update, new = self._mapped(self.part.apply, update, slots, leaf)
         return update, slots | new
 
-    def _mapped(self, function: Any, update: Any, slots: Slots, leaf: Leaf) -> Any:
+    def _mapped(self, function: Any, update: Any, slots: Slots, leaf: Context) -> Any:
         """`function(update, slots, leaf)` of each slice."""
         if update.ndim == 0:
             raise _checks.AdamxError(
