@@ -47,8 +47,8 @@ from .parts.clipping import (
     Clip,
     ClipByGlobalNorm,
     ClipByNorm,
+    ClipByRms,
     LimitNormGrowth,
-    LimitRms,
 )
 from .parts.denominators import AddEps, HatEps, MaxEps, Precondition, Root, RootEps
 from .parts.directions import (
@@ -151,7 +151,7 @@ __all__ = [
     "Context",
     "LearningRate",
     "LimitNormGrowth",
-    "LimitRms",
+    "ClipByRms",
     "LocalRate",
     "LookAhead",
     "Masked",

@@ -16,7 +16,7 @@ from ..engine.keywords import alias
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
 from ..numerics.norms import rms
-from ..parts.clipping import LimitRms
+from ..parts.clipping import ClipByRms
 from ..parts.denominators import Precondition, Root
 from ..parts.factored import FactoredSecondMoment, PowerDecay
 from ..parts.learning_rate import LearningRate
@@ -55,7 +55,7 @@ def scale_by_adafactor(
         Precondition(Identity(), by=Root(second, 0.0, public="eps_root"))
     ]
     if clipping_threshold is not None:
-        parts.append(LimitRms(clipping_threshold, axis_name=axis_name))
+        parts.append(ClipByRms(clipping_threshold, axis_name=axis_name))
     if multiply_by_parameter_scale:
         parts.append(ScaleByParameterRms(eps_scale, axis_name=axis_name))
     return chain(*parts, *_average(momentum))

@@ -10,7 +10,7 @@ from ..engine.keywords import alias
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_divide, safe_sqrt
-from ..parts.clipping import LimitRms
+from ..parts.clipping import ClipByRms
 from ..parts.denominators import Precondition, Root
 from ..parts.factored import FactoredSecondMoment
 from ..parts.learning_rate import LearningRate
@@ -72,7 +72,7 @@ def scale_by_came(
     )
     return chain(
         Precondition(Identity(), by=Root(second, 0.0, public="eps_root")),
-        LimitRms(clipping_threshold, axis_name=axis_name),
+        ClipByRms(clipping_threshold, axis_name=axis_name),
         Confidence(Ema(b1), instability),
     )
 

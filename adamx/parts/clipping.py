@@ -100,7 +100,7 @@ class ClipByGlobalNorm(Rule):
         return update * shrink(leaf.shared["global_norm"], self.max_norm), slots
 
 
-class LimitRms(Rule):
+class ClipByRms(Rule):
     """`u ← u / max(1, RMS(u) / d)`: no update longer than d a parameter.
 
     Args:

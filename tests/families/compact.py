@@ -130,7 +130,7 @@ MUTANTS = {
         (papers.adafactor, {}),
         lambda: chain(
             Precondition(Identity(), by=Root(FactoredSecondMoment(0.999), 0.0)),
-            adamx.LimitRms(1.0),
+            adamx.ClipByRms(1.0),
             adamx.ScaleByParameterRms(),
             LearningRate(RATE),
         ),
@@ -139,7 +139,7 @@ MUTANTS = {
         (papers.came, {}),
         lambda: chain(
             Precondition(Identity(), by=Root(FactoredSecondMoment(0.999), 0.0)),
-            adamx.LimitRms(1.0),
+            adamx.ClipByRms(1.0),
             Precondition(
                 Ema(0.9),
                 by=Root(
