@@ -48,7 +48,7 @@ from .parts.clipping import (
     ClipByGlobalNorm,
     ClipByNorm,
     ClipByRms,
-    LimitNormGrowth,
+    ClipNormGrowth,
 )
 from .parts.denominators import AddEps, HatEps, MaxEps, Precondition, Root, RootEps
 from .parts.directions import (
@@ -150,7 +150,7 @@ __all__ = [
     "Largest",
     "Context",
     "LearningRate",
-    "LimitNormGrowth",
+    "ClipNormGrowth",
     "ClipByRms",
     "LocalRate",
     "LookAhead",

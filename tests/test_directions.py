@@ -19,12 +19,12 @@ from adamx import (
     ClipByGlobalNorm,
     ClipByNorm,
     ClipByRms,
+    ClipNormGrowth,
     Counted,
     Debiased,
     Ema,
     Grams,
     LearningRate,
-    LimitNormGrowth,
     SpikeClip,
     WeightDecay,
     chain,
@@ -128,7 +128,7 @@ FORMS = {
         {"threshold": 20.0, "warmup": 5},
     ),
     "growth of the norm limited": (
-        lambda: chain(adamx.scale_by_adam(), LimitNormGrowth(1.5, 1e-3), rate()),
+        lambda: chain(adamx.scale_by_adam(), ClipNormGrowth(1.5, 1e-3), rate()),
         clips.adam_norm_growth_limited,
         {"limit": 1.5, "norm_eps": 1e-3},
     ),
@@ -191,7 +191,7 @@ MUTANTS = {
     ),
     "growth limited before the division": (
         "growth of the norm limited",
-        lambda: chain(LimitNormGrowth(1.5, 1e-3), adamx.adam(RATE)),
+        lambda: chain(ClipNormGrowth(1.5, 1e-3), adamx.adam(RATE)),
     ),
 }
 
@@ -291,7 +291,7 @@ OPERATORS = {
     "centralised": lambda **where: Centralize(**where),
     "norm": lambda **where: ClipByNorm(0.1, **where),
     "adagc": lambda **where: AdaptiveClip(warmup=2, **where),
-    "growth": lambda **where: LimitNormGrowth(1.01, **where),
+    "growth": lambda **where: ClipNormGrowth(1.01, **where),
 }
 
 

@@ -194,7 +194,7 @@ class AdaptiveClip(Rule):
         return update * scale, slots | {self.name: usual}
 
 
-class LimitNormGrowth(Rule):
+class ClipNormGrowth(Rule):
     """`u ← u min(1, γ (‖u'‖ + ε) / ‖u‖)`, where u' is what was returned before.
 
     After the direction of a member, for each tensor. The first step is not limited. In

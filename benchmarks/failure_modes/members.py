@@ -97,7 +97,7 @@ ON_ADAM: Mapping[str, tuple[str, Callable]] = {
     "adam + AdaGC clip": ("AdaptiveClip", lambda part, tx: adamx.chain(part(), tx)),
     "adam + SPAM clip": ("SpikeClip", lambda part, tx: adamx.chain(part(), tx)),
     "adam + growth limit": (
-        "LimitNormGrowth",
+        "ClipNormGrowth",
         lambda part, tx: adamx.chain(tx, part()),
     ),
     "cautious adam": ("cautious", lambda operator, tx: operator(tx)),
