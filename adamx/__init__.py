@@ -50,7 +50,14 @@ from .parts.clipping import (
     ClipByRms,
     ClipNormGrowth,
 )
-from .parts.denominators import AddEps, HatEps, MaxEps, Precondition, Root, RootEps
+from .parts.denominators import (
+    EpsOutsideRoot,
+    HatEps,
+    MaxEps,
+    Precondition,
+    Root,
+    RootEps,
+)
 from .parts.directions import (
     AddedToMean,
     Cautious,
@@ -110,7 +117,7 @@ from .wrappers.tunable import Tunable, Tuned, hyperparams, replace_hyperparams, 
 
 __all__ = [
     "AdaptiveClip",
-    "AddEps",
+    "EpsOutsideRoot",
     "AddedToMean",
     "Additive",
     "AsB2",

@@ -25,8 +25,8 @@ DIVIDED = [
 EPS_KINDS = {
     "number": 1e-8,
     "zero": 0.0,
-    "add": adamx.AddEps(1e-8),
-    "add zero": adamx.AddEps(0.0),
+    "add": adamx.EpsOutsideRoot(1e-8),
+    "add zero": adamx.EpsOutsideRoot(0.0),
     "hat": adamx.HatEps(1e-8),
     "hat zero": adamx.HatEps(0.0),
     "root": adamx.RootEps(1e-8),

@@ -14,7 +14,7 @@ from ..engine.keywords import alias
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp, safe_divide
-from ..parts.denominators import AddEps, Eps
+from ..parts.denominators import Eps, EpsOutsideRoot
 from ..parts.learning_rate import LearningRate
 
 _SQUARES = ("nu", "nu_weight")
@@ -93,7 +93,7 @@ class Shifted(Rule):
         started = (w > 0) | (v > 0)
         w = jnp.where(started, lerp(w, jnp.ones_like(w), self.b2), 0)
         weight = jnp.where(started, w, 1)
-        eps = self.eps if isinstance(self.eps, Eps) else AddEps(self.eps)
+        eps = self.eps if isinstance(self.eps, Eps) else EpsOutsideRoot(self.eps)
         root = eps.denominator(v / weight, weight)
 
         shares = [self.b1**i if i else 1.0 for i in range(self.n)]

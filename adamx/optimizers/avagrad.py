@@ -13,7 +13,7 @@ from ..engine.keywords import alias
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_divide, safe_sqrt
-from ..parts.denominators import AddEps, Eps
+from ..parts.denominators import Eps, EpsOutsideRoot
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
 
@@ -48,7 +48,7 @@ class PastRates(Rule):
         return "global"
 
     def _rates(self, slots: Slots) -> Float[Array, "..."]:
-        eps = self.eps if isinstance(self.eps, Eps) else AddEps(self.eps)
+        eps = self.eps if isinstance(self.eps, Eps) else EpsOutsideRoot(self.eps)
         d = eps.denominator(slots[self.square.name], 1.0)
         none = d == 0
         return jnp.where(none, 0, 1 / jnp.where(none, 1, d))

@@ -19,7 +19,7 @@ from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..engine.value import Value
 from ..numerics.arithmetic import lerp, one_minus_power, safe_divide
-from ..parts.denominators import AddEps, Eps
+from ..parts.denominators import Eps, EpsOutsideRoot
 from ..parts.learning_rate import LearningRate
 from .shampoo import _TwoSided
 
@@ -217,7 +217,7 @@ class InEigenbasis(_TwoSided):
         w1, w2 = (
             jnp.where(first, 1, leaf.shared[n]) for n in ("mu_weight", "nu_weight")
         )
-        eps = self.eps if isinstance(self.eps, Eps) else AddEps(self.eps)
+        eps = self.eps if isinstance(self.eps, Eps) else EpsOutsideRoot(self.eps)
         u = rotate(safe_divide(rotate(m) / w1, eps.denominator(v / w2, w2)), back=True)
         u = jnp.where(first, 0, u)
         new = {"mu": m, "nu": v}

@@ -32,7 +32,7 @@ class Eps(Value):
         raise NotImplementedError
 
 
-class AddEps(Eps):
+class EpsOutsideRoot(Eps):
     """`sqrt(v) + ε`: Adam's Algorithm 1, torch, Optax."""
 
     eps: hyper.Hyper = hyper.hyper(1e-8, allowed=_EPS)
@@ -84,7 +84,7 @@ class Root(Rule):
 
     Args:
         moment: the rule that gives v, such as `Debiased(Ema(0.999, square, "nu"))`.
-        eps: ε ≥ 0, in units of the gradient, added to the root; or a kind: `AddEps`,
+        eps: ε ≥ 0, in units of the gradient, added to the root; or a kind: `EpsOutsideRoot`,
             `HatEps`, `RootEps`, `MaxEps`.
         public: the public name of a number `eps`, if it is not "eps".
     """
@@ -102,7 +102,7 @@ class Root(Rule):
     ) -> tuple[Float[Array, "..."], Slots]:
         v, slots = self.moment.apply(update, slots, leaf)
         weight = leaf.shared.get(f"{getattr(self.moment, 'name', '')}_weight", 1.0)
-        eps = self.eps if isinstance(self.eps, Eps) else AddEps(self.eps)
+        eps = self.eps if isinstance(self.eps, Eps) else EpsOutsideRoot(self.eps)
         return eps.denominator(v, weight), slots
 
 

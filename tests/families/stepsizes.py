@@ -85,7 +85,7 @@ MUTANTS = {
     ),
     "adadelta with eps outside the roots": (
         (papers.adadelta, {}),
-        lambda: adamx.adadelta(RATE, eps=adamx.AddEps(1e-6)),
+        lambda: adamx.adadelta(RATE, eps=adamx.EpsOutsideRoot(1e-6)),
     ),
     "rprop that goes on where it turned": (
         (papers.rprop, {}),
