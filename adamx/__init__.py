@@ -51,8 +51,8 @@ from .parts.clipping import (
     ClipNormGrowth,
 )
 from .parts.denominators import (
+    EpsBeforeCorrection,
     EpsOutsideRoot,
-    HatEps,
     MaxEps,
     Precondition,
     Root,
@@ -147,7 +147,7 @@ __all__ = [
     "FromFirst",
     "GradientNoise",
     "Grams",
-    "HatEps",
+    "EpsBeforeCorrection",
     "HeavyBall",
     "Identity",
     "InEigenbasis",

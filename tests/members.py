@@ -218,7 +218,7 @@ STORY = (
             Variant("no-b1", {"b1": 0.0}, twin=functools.partial(optax.adam, b1=0.0)),
             Variant(
                 "hat",
-                {"eps": adamx.HatEps(1e-3)},
+                {"eps": adamx.EpsBeforeCorrection(1e-3)},
                 oracle="adam_eps_hat",
                 oracle_keywords={"eps": 1e-3},
             ),

@@ -130,7 +130,7 @@ def test_different_expressions_are_different_values():
             assert (one == other) == same, (name, other_name)
     assert Ema(0.9) != 0.9
     assert Ema(0.9) != Ema(0.9, name="m")
-    assert adamx.adam(0.1) != adamx.adam(0.1, eps=adamx.HatEps(1e-8))
+    assert adamx.adam(0.1) != adamx.adam(0.1, eps=adamx.EpsBeforeCorrection(1e-8))
     assert len({Ema(0.9), Ema(0.9), Ema(0.8)}) == 2
 
 

@@ -9,7 +9,7 @@ import adamx
 from adamx import (
     Debiased,
     Ema,
-    HatEps,
+    EpsBeforeCorrection,
     IndependentWeightDecay,
     LearningRate,
     Precondition,
@@ -170,12 +170,12 @@ COMPOSED = {
         },
     ),
     "radam with the eps of torch": (
-        lambda: adamx.radam(RATE, eps=HatEps(1e-4)),
+        lambda: adamx.radam(RATE, eps=EpsBeforeCorrection(1e-4)),
         papers.radam_torch,
         {"eps": 1e-4},
     ),
     "adam with eps-hat as its paper's last form": (
-        lambda: adamx.adam(RATE, eps=HatEps(1e-4)),
+        lambda: adamx.adam(RATE, eps=EpsBeforeCorrection(1e-4)),
         papers.adam_eps_hat,
         {"eps": 1e-4},
     ),

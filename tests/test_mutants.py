@@ -13,7 +13,7 @@ import adamx
 from adamx import (
     Debiased,
     Ema,
-    HatEps,
+    EpsBeforeCorrection,
     HeavyBall,
     Identity,
     IndependentWeightDecay,
@@ -118,7 +118,10 @@ MUTANTS = {
     "update x 1.5": (PLAIN_ADAM, lambda: chain(adamx.adam(RATE), optax.scale(1.5))),
     "update x (1 + 1e-9)": (PLAIN_ADAM, lambda: adamx.adam(RATE * (1 + 1e-9))),
     "eps inside the root": (PLAIN_ADAM, lambda: adam_of(eps=RootEps(EPS))),
-    "eps before the correction": (PLAIN_ADAM, lambda: adam_of(eps=HatEps(EPS))),
+    "eps before the correction": (
+        PLAIN_ADAM,
+        lambda: adam_of(eps=EpsBeforeCorrection(EPS)),
+    ),
     "eps dropped": (PLAIN_ADAM, lambda: adam_of(eps=0.0)),
     "gradient instead of the moment": (PLAIN_ADAM, lambda: adam_of(mu=Identity())),
     "moment of the square of the wrong decay": (

@@ -74,7 +74,7 @@ def adabelief(
         eps_root: ε_root ≥ 0 in units of the squared gradient; it adds up over the
             steps to ε_root / (1 - β₂).
         nesterov: look ahead as `nadam`.
-        rectify: wait for the variance as `radam`; with `eps=HatEps(1e-16)` it is the
+        rectify: wait for the variance as `radam`; with `eps=EpsBeforeCorrection(1e-16)` it is the
             default of the authors' code.
 
     State: `mu` (m), `nu` (s), both from zero; 8 bytes per parameter, and the count.

@@ -20,7 +20,7 @@ def scale_by_adam(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) -
     Args:
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of its square.
-        eps: ε ≥ 0 in units of the gradient, or an eps kind such as `HatEps(1e-8)`.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind such as `EpsBeforeCorrection(1e-8)`.
 
     State: `mu`, `nu`; 8 bytes per parameter.
 
@@ -48,7 +48,7 @@ def adam(
         learning_rate: α ≥ 0, in units of the parameter: about the size of a step.
         b1: β₁ in [0, 1), the decay of m, which gives the direction.
         b2: β₂ in [0, 1), the decay of v, which gives the speed.
-        eps: ε ≥ 0 in units of the gradient, or an eps kind: `HatEps(1e-8)` is the
+        eps: ε ≥ 0 in units of the gradient, or an eps kind: `EpsBeforeCorrection(1e-8)` is the
             efficient form of the paper's section 2, `RootEps` TensorFlow's.
 
     State: `mu` (m), `nu` (v), from 0; 8 bytes per parameter, and the count.

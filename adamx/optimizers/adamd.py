@@ -44,7 +44,7 @@ def adamd(
         learning_rate: α ≥ 0, in units of the parameter: the first step is (1 - β₁) α.
         b1: β₁ in [0, 1), the decay of m.
         b2: β₂ in [0, 1), the decay of v.
-        eps: ε ≥ 0 in units of the gradient, or an eps kind: with `HatEps(1e-8)` it is
+        eps: ε ≥ 0 in units of the gradient, or an eps kind: with `EpsBeforeCorrection(1e-8)` it is
             the paper's efficient form, the rate times sqrt(1 - β₂ᵗ).
 
     State: `mu` (m), `nu` (v), both from zero; 8 bytes per parameter, and the count.

@@ -118,7 +118,7 @@ def adamod(
         b3: β₃ in [0, 1), the decay of s, the memory of the rates.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
         corrected_rate: let the rate carry the correction of the mean, η / (1 - β₁ᵗ), so
-            that it is averaged and bounded too; with `eps=HatEps(1e-8)` this is the
+            that it is averaged and bounded too; with `eps=EpsBeforeCorrection(1e-8)` this is the
             authors' code. The default is the paper's listing.
 
     State: `mu`, `nu`, `rate` (s), all from zero; 12 bytes per parameter, and the count.

@@ -84,7 +84,7 @@ def diffgrad(
     and the count.
 
     Departs from the paper: nothing. The authors' first code computed ξ of no change at
-    all, by a mistake, and both of theirs have `eps=HatEps(1e-8)`.
+    all, by a mistake, and both of theirs have `eps=EpsBeforeCorrection(1e-8)`.
 
     Raises:
         ValueError: an argument out of its range.

@@ -13,7 +13,7 @@ from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import safe_sqrt
 from ..numerics.norms import norm
-from ..parts.denominators import HatEps
+from ..parts.denominators import EpsBeforeCorrection
 from ..parts.learning_rate import LearningRate
 from ..parts.weight_decay import WeightDecay
 from .galore import InSubspace, _adam, _nothing
@@ -104,7 +104,7 @@ def scale_by_fira(
     low-rank constraint?", NeurIPS 2025, Algorithm 1, arXiv:2410.01623.
     """
     return WithResidual(
-        _adam(b1, b2, HatEps(eps)),
+        _adam(b1, b2, EpsBeforeCorrection(eps)),
         rank,
         update_proj_gap,
         scale,
@@ -143,7 +143,7 @@ def fira(
         scale: s ≥ 0.
         b1: β₁ in [0, 1).
         b2: β₂ in [0, 1).
-        eps: ε ≥ 0, before the correction (`HatEps`) and added to the lengths.
+        eps: ε ≥ 0, before the correction (`EpsBeforeCorrection`) and added to the lengths.
         growth: γ ≥ 1 of the limiter, or None for none. After a step of zero gradient S
             grows again from γ ε by a factor γ a step.
         weight_decay: λ ≥ 0.

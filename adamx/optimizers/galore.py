@@ -82,7 +82,7 @@ def galore(
         scale: s ≥ 0; the paper has 0.25.
         b1: β₁ in [0, 1).
         b2: β₂ in [0, 1).
-        eps: ε ≥ 0 in units of the gradient, or an eps kind; `HatEps(1e-6)` is the
+        eps: ε ≥ 0 in units of the gradient, or an eps kind; `EpsBeforeCorrection(1e-6)` is the
             authors' code.
         weight_decay: λ ≥ 0.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on

@@ -22,7 +22,7 @@ class Power(Rule):
     code: with (sqrt(v) + ε) / sqrt(w) for D it is (sqrt(v) + ε)**(2 p) / sqrt(w).
 
     Args:
-        denominator: D, such as `Root(Largest(Ema(0.999, square, "nu")), HatEps(1e-8))`.
+        denominator: D, such as `Root(Largest(Ema(0.999, square, "nu")), EpsBeforeCorrection(1e-8))`.
         p: the power of the squares, in [0, 1/2].
     """
 

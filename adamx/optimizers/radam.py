@@ -23,7 +23,7 @@ def scale_by_radam(
     Args:
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of its square.
-        eps: ε ≥ 0 in units of the gradient, or an eps kind; `HatEps(1e-8)` is torch's.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind; `EpsBeforeCorrection(1e-8)` is torch's.
         threshold: see `radam`.
 
     State: `mu`, `nu`; 8 bytes per parameter.
@@ -55,7 +55,7 @@ def radam(
         learning_rate: α ≥ 0, in units of the parameter.
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of its square.
-        eps: ε ≥ 0 in units of the gradient, or an eps kind; `HatEps(1e-8)` is torch's.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind; `EpsBeforeCorrection(1e-8)` is torch's.
         threshold: the length ρ_t from which the variance is trusted, at least 4. The
             paper's listing says 4; the authors' code, torch and Optax say 5, the
             default. At β₂ = .999 the two differ in step 5 only.

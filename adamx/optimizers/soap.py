@@ -85,7 +85,7 @@ def soap(
         b1: β₁ in [0, 1).
         b2: β₂ in [0, 1).
         shampoo_beta: β in [0, 1); None for β₂.
-        eps: ε ≥ 0 in units of the gradient, or an eps kind; `HatEps(1e-8)` is the
+        eps: ε ≥ 0 in units of the gradient, or an eps kind; `EpsBeforeCorrection(1e-8)` is the
             authors' code.
         weight_decay: λ ≥ 0.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on

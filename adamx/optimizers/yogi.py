@@ -98,7 +98,7 @@ def yogi(
         b1: β₁ in [0, 1), the decay of m.
         b2: β₂ in [0, 1); 1 - β₂ is the share of g² that v moves by.
         eps: ε ≥ 0 in units of the gradient, or an eps kind; the paper has 1e-3 and
-            `HatEps(1e-3)` is TensorFlow's.
+            `EpsBeforeCorrection(1e-3)` is TensorFlow's.
         initial_accumulator: v before the first step, at least 0; a number or an array.
         bias_correction: divide by 1 - β₁ᵗ and 1 - β₂ᵗ; the paper does not.
 

@@ -41,7 +41,7 @@ class EpsOutsideRoot(Eps):
         return safe_sqrt(v) + self.eps
 
 
-class HatEps(Eps):
+class EpsBeforeCorrection(Eps):
     """`(sqrt(v_raw) + ε) / sqrt(weight)`: ε joins before the correction.
 
     The efficient form at the end of section 2 of the Adam paper; TensorFlow, Keras,
@@ -56,7 +56,7 @@ class HatEps(Eps):
 
 def before_correction(eps: hyper.Hyper | Eps) -> Eps:
     """A number added to the uncorrected root, as many authors' codes have it."""
-    return eps if isinstance(eps, Eps) else HatEps(eps)
+    return eps if isinstance(eps, Eps) else EpsBeforeCorrection(eps)
 
 
 class RootEps(Eps):
@@ -85,7 +85,7 @@ class Root(Rule):
     Args:
         moment: the rule that gives v, such as `Debiased(Ema(0.999, square, "nu"))`.
         eps: ε ≥ 0, in units of the gradient, added to the root; or a kind: `EpsOutsideRoot`,
-            `HatEps`, `RootEps`, `MaxEps`.
+            `EpsBeforeCorrection`, `RootEps`, `MaxEps`.
         public: the public name of a number `eps`, if it is not "eps".
     """
 

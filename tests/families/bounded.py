@@ -6,7 +6,7 @@ from adamx import (
     Debiased,
     Descent,
     Ema,
-    HatEps,
+    EpsBeforeCorrection,
     LearningRate,
     MomentalRate,
     Root,
@@ -38,7 +38,7 @@ ROWS = (
             Variant("quick", {"b3": 0.5, "b2": 0.9, "eps": 1e-3}),
             Variant(
                 "official",
-                {"corrected_rate": True, "eps": HatEps(1e-8)},
+                {"corrected_rate": True, "eps": EpsBeforeCorrection(1e-8)},
                 oracle="adamod_official",
                 oracle_keywords={},
             ),
@@ -68,11 +68,11 @@ SHORT = {"b3": 0.5, "eps": 1e-3}
 MUTANTS = {
     "adabound of the corrected mean": (
         (papers.adabound, {}),
-        lambda: bounds(Debiased(Ema(0.9)), HatEps(1e-8)),
+        lambda: bounds(Debiased(Ema(0.9)), EpsBeforeCorrection(1e-8)),
     ),
     "adabound without the correction of the mean": (
         (papers.adabound, {}),
-        lambda: bounds(Ema(0.9), HatEps(1e-8)),
+        lambda: bounds(Ema(0.9), EpsBeforeCorrection(1e-8)),
     ),
     "adabound with open bounds": (
         (papers.adabound, {"gamma": 0.5}),

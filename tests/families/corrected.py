@@ -1,7 +1,7 @@
 """The rows of adamx/aliases/corrected.py."""
 
 import adamx
-from adamx import HatEps
+from adamx import EpsBeforeCorrection
 from tests import papers
 from tests.member import RATE, Member, Variant
 
@@ -34,7 +34,7 @@ MUTANTS = {
     "adamd with the mean corrected": ((papers.adamd, {}), lambda: adamx.adam(RATE)),
     "adamd with eps before the correction": (
         (papers.adamd, {}),
-        lambda: adamx.adamd(RATE, eps=HatEps(1e-8)),
+        lambda: adamx.adamd(RATE, eps=EpsBeforeCorrection(1e-8)),
     ),
     "adamc with the decay of adamw": (
         (papers.adamc, {**FALLING, "max_learning_rate": RATE}),

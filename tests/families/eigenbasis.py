@@ -1,7 +1,7 @@
 """The rows of adamx/aliases/eigenbasis.py."""
 
 import adamx
-from adamx import HatEps
+from adamx import EpsBeforeCorrection
 from tests import papers
 from tests.member import RATE, Member, Variant
 
@@ -87,7 +87,7 @@ MUTANTS = {
 
 COMPOSED = {
     "soap of its authors' code, without decay": (
-        lambda: adamx.soap(RATE, eps=HatEps(1e-8), sort=True),
+        lambda: adamx.soap(RATE, eps=EpsBeforeCorrection(1e-8), sort=True),
         papers.soap,
         {},
     ),

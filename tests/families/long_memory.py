@@ -91,7 +91,8 @@ MUTANTS = {
         (papers.padam, {"b2": 0.9}),
         lambda: chain(
             Precondition(
-                Ema(0.9), by=Power(Root(Ema(0.9, g2, "nu"), adamx.HatEps(1e-8)))
+                Ema(0.9),
+                by=Power(Root(Ema(0.9, g2, "nu"), adamx.EpsBeforeCorrection(1e-8))),
             ),
             LearningRate(RATE),
         ),

@@ -111,7 +111,7 @@ MUTANTS = {
     ),
     "fira: the rest of the gradient dropped": (
         (papers.fira_or_adam, LOW | {"growth": None}),
-        lambda: adamx.galore(RATE, 1, 7, eps=adamx.HatEps(1e-8)),
+        lambda: adamx.galore(RATE, 1, 7, eps=adamx.EpsBeforeCorrection(1e-8)),
     ),
     "apollo: one factor for the tensor": (
         (papers.apollo_or_adam, DRAWN | FREE),

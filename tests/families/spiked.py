@@ -38,7 +38,7 @@ ROWS = (
 
 def _spam(clip=None, **changes):
     """SPAM with one of its parts exchanged."""
-    adam = adamx.scale_by_adam(eps=adamx.HatEps(1e-6))
+    adam = adamx.scale_by_adam(eps=adamx.EpsBeforeCorrection(1e-6))
     words = {"every": 16, "warmup": 5} | changes
     clip = SpikeClip(20.0, 3, 16) if clip is None else clip
     return chain(clip, Restarted(adam, **words), LearningRate(RATE))
@@ -61,7 +61,10 @@ MUTANTS = {
     ),
     "spam: never restarted": (
         (papers.spam, IN_PAPER),
-        lambda: chain(SpikeClip(20.0, 3, 16), adamx.adam(RATE, eps=adamx.HatEps(1e-6))),
+        lambda: chain(
+            SpikeClip(20.0, 3, 16),
+            adamx.adam(RATE, eps=adamx.EpsBeforeCorrection(1e-6)),
+        ),
     ),
 }
 

@@ -9,7 +9,7 @@ from adamx import (
     Centered,
     Debiased,
     Ema,
-    HatEps,
+    EpsBeforeCorrection,
     LearningRate,
     Precondition,
     Root,
@@ -120,12 +120,12 @@ MUTANTS = {
 # Published forms that are a part exchanged, each in one line.
 COMPOSED = {
     "adabelief of the authors' code": (
-        lambda: adamx.adabelief(RATE, eps=HatEps(1e-16), rectify=True),
+        lambda: adamx.adabelief(RATE, eps=EpsBeforeCorrection(1e-16), rectify=True),
         papers.adabelief_rectified,
         {},
     ),
     "yogi of TensorFlow": (
-        lambda: adamx.yogi(RATE, eps=HatEps(1e-3)),
+        lambda: adamx.yogi(RATE, eps=EpsBeforeCorrection(1e-3)),
         papers.yogi_official,
         {},
     ),

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 import adamx
-from adamx import HatEps, LearningRate, WeightDecay, chain
+from adamx import EpsBeforeCorrection, LearningRate, WeightDecay, chain
 from tests import trajectories
 
 
@@ -59,7 +59,7 @@ def nadam(o, rate):
 
 def radam(o, rate):
     """torch adds eps to the uncorrected root."""
-    scaled = adamx.scale_by_radam(*o["betas"], HatEps(o["eps"]))
+    scaled = adamx.scale_by_radam(*o["betas"], EpsBeforeCorrection(o["eps"]))
     if o["decoupled_weight_decay"]:
         return chain(scaled, WeightDecay(o["weight_decay"]), LearningRate(rate))
     return l2(o, chain(scaled, LearningRate(rate)))
