@@ -52,11 +52,11 @@ from .parts.clipping import (
 )
 from .parts.denominators import (
     EpsBeforeCorrection,
+    EpsInsideRoot,
     EpsOutsideRoot,
     MaxEps,
     Precondition,
     Root,
-    RootEps,
 )
 from .parts.directions import (
     AddedToMean,
@@ -181,7 +181,7 @@ __all__ = [
     "Rectified",
     "Restarted",
     "Root",
-    "RootEps",
+    "EpsInsideRoot",
     "Rule",
     "ScaleByParameterRms",
     "ScaleByShape",

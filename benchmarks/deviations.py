@@ -32,8 +32,8 @@ TWINS = [
 
 # The call that follows Optax's `NAME(RATE)`.
 SAME_VALUES = {
-    "adagrad": "adagrad(1e-3, RootEps(1e-7), initial_accumulator=0.1)",
-    "rmsprop": "rmsprop(1e-3, eps=RootEps(1e-8))",
+    "adagrad": "adagrad(1e-3, EpsInsideRoot(1e-7), initial_accumulator=0.1)",
+    "rmsprop": "rmsprop(1e-3, eps=EpsInsideRoot(1e-8))",
     "adafactor": "adafactor(1e-3, 128)",
     "sm3": "sm3(1e-3, eps=1e-8)",
     "adamw": "adamw(1e-3, weight_decay=1e-4)",

@@ -224,7 +224,7 @@ STORY = (
             ),
             Variant(
                 "root",
-                {"eps": adamx.RootEps(1e-4, 1e-6)},
+                {"eps": adamx.EpsInsideRoot(1e-4, 1e-6)},
                 oracle="adam_eps_root",
                 oracle_keywords={"eps_root": 1e-4, "eps": 1e-6},
                 twin=functools.partial(optax.adam, eps_root=1e-4, eps=1e-6),

@@ -252,7 +252,7 @@ def test_rprop_takes_no_step_back_without_pausing():
 # Keywords of Optax that adamx spells otherwise, and a word that must be in the answer.
 OTHERWISE = {
     "mu_dtype": (lambda: adam(0.1, mu_dtype=jnp.bfloat16), "float32"),
-    "eps_root": (lambda: adam(0.1, eps_root=1e-8), "RootEps"),
+    "eps_root": (lambda: adam(0.1, eps_root=1e-8), "EpsInsideRoot"),
     "rmsprop nesterov": (
         lambda: adamx.rmsprop(0.1, nesterov=True),
         "HeavyBall(momentum, nesterov=True)",
@@ -262,7 +262,7 @@ OTHERWISE = {
         lambda: adagrad(0.1, initial_accumulator_value=0.1),
         "Pass initial_accumulator=.",
     ),
-    "eps_in_sqrt": (lambda: rmsprop(0.1, eps_in_sqrt=True), "RootEps"),
+    "eps_in_sqrt": (lambda: rmsprop(0.1, eps_in_sqrt=True), "EpsInsideRoot"),
     "initial_scale": (lambda: rmsprop(0.1, initial_scale=1.0), "Averages start at 0"),
     "accumulator_dtype": (lambda: sgd(0.1, accumulator_dtype=jnp.float32), "float32"),
 }

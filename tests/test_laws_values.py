@@ -53,7 +53,9 @@ PARTS = {
     "sum": SumOf(start=0.1),
     "identity": Identity(),
     "debiased": Debiased(Ema(0.9)),
-    "root": Root(Debiased(Ema(0.9, of=square, name="nu")), adamx.RootEps(1e-8, 1e-6)),
+    "root": Root(
+        Debiased(Ema(0.9, of=square, name="nu")), adamx.EpsInsideRoot(1e-8, 1e-6)
+    ),
     "centered": Root(Centered(Ema(0.9, of=square, name="nu"), Ema(0.9)), 1e-3),
     "rectified": Rectified(Root(Debiased(Ema(0.9, of=square, name="nu"))), 4.0),
     "precondition": Precondition(Ema(0.9), by=Root(SumOf())),

@@ -10,11 +10,11 @@ from adamx import (
     Debiased,
     Ema,
     EpsBeforeCorrection,
+    EpsInsideRoot,
     IndependentWeightDecay,
     LearningRate,
     Precondition,
     Root,
-    RootEps,
     WeightDecay,
     chain,
     square,
@@ -152,13 +152,13 @@ COMPOSED = {
         {"weight_decay": 0.01, "schedule": lambda k: 1.0 / (1.0 + k)},
     ),
     "adagrad of TensorFlow": (
-        lambda: adamx.adagrad(RATE, RootEps(1e-7), initial_accumulator=0.1),
+        lambda: adamx.adagrad(RATE, EpsInsideRoot(1e-7), initial_accumulator=0.1),
         papers.adagrad_tf,
         {},
     ),
     "rmsprop of TensorFlow": (
         lambda: chain(
-            adamx.scale_by_rmsprop(eps=RootEps(1e-4)),
+            adamx.scale_by_rmsprop(eps=EpsInsideRoot(1e-4)),
             LearningRate(SCHEDULES["learning_rate"]),
             adamx.HeavyBall(0.8),
         ),

@@ -14,6 +14,7 @@ from adamx import (
     Debiased,
     Ema,
     EpsBeforeCorrection,
+    EpsInsideRoot,
     HeavyBall,
     Identity,
     IndependentWeightDecay,
@@ -21,7 +22,6 @@ from adamx import (
     Precondition,
     Rectified,
     Root,
-    RootEps,
     WeightDecay,
     chain,
     square,
@@ -117,7 +117,7 @@ MUTANTS = {
     "b1 := b2": (PLAIN_ADAM, lambda: adamx.adam(RATE, B2, B2)),
     "update x 1.5": (PLAIN_ADAM, lambda: chain(adamx.adam(RATE), optax.scale(1.5))),
     "update x (1 + 1e-9)": (PLAIN_ADAM, lambda: adamx.adam(RATE * (1 + 1e-9))),
-    "eps inside the root": (PLAIN_ADAM, lambda: adam_of(eps=RootEps(EPS))),
+    "eps inside the root": (PLAIN_ADAM, lambda: adam_of(eps=EpsInsideRoot(EPS))),
     "eps before the correction": (
         PLAIN_ADAM,
         lambda: adam_of(eps=EpsBeforeCorrection(EPS)),
@@ -187,7 +187,7 @@ MUTANTS = {
     ),
     "rmsprop with eps inside": (
         (papers.rmsprop, {}),
-        lambda: adamx.rmsprop(RATE, eps=RootEps(EPS)),
+        lambda: adamx.rmsprop(RATE, eps=EpsInsideRoot(EPS)),
     ),
     "rmsprop not centred": (
         (papers.rmsprop, {"centered": True}),
@@ -207,7 +207,7 @@ MUTANTS = {
     ),
     "adagrad with eps inside": (
         (papers.adagrad, {}),
-        lambda: adamx.adagrad(RATE, eps=RootEps(1e-10)),
+        lambda: adamx.adagrad(RATE, eps=EpsInsideRoot(1e-10)),
     ),
     "adagrad from another start": (
         (papers.adagrad, {}),

@@ -11,7 +11,7 @@ from ..engine.keywords import alias
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp, safe_divide
-from ..parts.denominators import Eps, RootEps
+from ..parts.denominators import Eps, EpsInsideRoot
 from ..parts.learning_rate import LearningRate
 from ..parts.weight_decay import decoupled
 
@@ -35,7 +35,9 @@ class InUnitsOfSteps(Rule):
     def apply(
         self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        rms = (self.eps if isinstance(self.eps, Eps) else RootEps(self.eps)).denominator
+        rms = (
+            self.eps if isinstance(self.eps, Eps) else EpsInsideRoot(self.eps)
+        ).denominator
         v = lerp(slots["nu"], update * update, self.rho)
         s = slots["squared_steps"]
         u = safe_divide(rms(s, 1.0) * update, rms(v, 1.0))

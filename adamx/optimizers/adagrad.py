@@ -43,7 +43,7 @@ def adagrad(
     Args:
         learning_rate: α ≥ 0, in units of the parameter.
         eps: ε ≥ 0 in units of the gradient, added to the root (torch), or an eps kind:
-            `RootEps(1e-7)` with `initial_accumulator=0.1` is Optax's and TensorFlow's.
+            `EpsInsideRoot(1e-7)` with `initial_accumulator=0.1` is Optax's and TensorFlow's.
         initial_accumulator: s before the first step, at least 0.
 
     State: `sum_of_squares` (s, from `initial_accumulator`); 4 bytes per parameter, and

@@ -49,7 +49,7 @@ def adam(
         b1: β₁ in [0, 1), the decay of m, which gives the direction.
         b2: β₂ in [0, 1), the decay of v, which gives the speed.
         eps: ε ≥ 0 in units of the gradient, or an eps kind: `EpsBeforeCorrection(1e-8)` is the
-            efficient form of the paper's section 2, `RootEps` TensorFlow's.
+            efficient form of the paper's section 2, `EpsInsideRoot` TensorFlow's.
 
     State: `mu` (m), `nu` (v), from 0; 8 bytes per parameter, and the count.
 

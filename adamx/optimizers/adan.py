@@ -100,7 +100,7 @@ def adan(
         b2: β₂ in [0, 1): 1 minus the paper's β₂.
         b3: β₃ in [0, 1): 1 minus the paper's β₃.
         eps: ε ≥ 0 in units of the gradient, or an eps kind: the versions of the paper
-            have it under the root too, `RootEps(1e-8, 1e-8)`.
+            have it under the root too, `EpsInsideRoot(1e-8, 1e-8)`.
         from_first: start the averages at their first readings (m = g, v = 0, n = g²),
             as the paper does, instead of correcting them, as the authors' code does.
         weight_decay: λ ≥ 0; the number 0 adds no part. The paper's proximal decay is

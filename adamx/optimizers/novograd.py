@@ -105,7 +105,7 @@ def novograd(
         learning_rate: α ≥ 0, in units of the parameter.
         b1: β₁ in [0, 1), the decay of m; the authors' experiments have 0.95.
         b2: β₂ in [0, 1), the decay of v; Optax's default, the paper has 0.98 for most.
-        eps: ε ≥ 0 in units of the gradient, or an eps kind; `RootEps(ε)` is the
+        eps: ε ≥ 0 in units of the gradient, or an eps kind; `EpsInsideRoot(ε)` is the
             authors' code.
         weight_decay: λ ≥ 0; it enters m.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on

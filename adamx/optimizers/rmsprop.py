@@ -55,7 +55,7 @@ def rmsprop(
         learning_rate: α ≥ 0, in units of the parameter.
         decay: β in [0, 1), the weight of the past.
         eps: ε ≥ 0 in units of the gradient, added to the root (torch), or an eps kind:
-            `RootEps(1e-8)` is Optax's and TensorFlow's.
+            `EpsInsideRoot(1e-8)` is Optax's and TensorFlow's.
         centered: divide by the standard deviation instead of the root mean square.
         momentum: μ in [0, 1) of a heavy ball before the rate (torch); TensorFlow's,
             after the rate, is `chain(scale_by_rmsprop(...), LearningRate(α),

@@ -13,7 +13,7 @@ from ..engine.hyperparams import Hyper, is_zero
 from ..engine.keywords import alias
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
-from ..parts.denominators import Eps, Precondition, Root, RootEps
+from ..parts.denominators import Eps, EpsInsideRoot, Precondition, Root
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, Identity
 
@@ -86,7 +86,7 @@ def scale_by_sm3(
     Reference: Anil et al., "Memory-efficient adaptive optimization", NeurIPS 2019,
     Algorithm SM3-II, arXiv:1901.11150.
     """
-    kind = eps if isinstance(eps, Eps) else RootEps(eps)
+    kind = eps if isinstance(eps, Eps) else EpsInsideRoot(eps)
     direction = Precondition(Identity(), by=Root(Cover(axis_name=axis_name), kind))
     average = () if is_zero(momentum) else (Ema(momentum, public="momentum"),)
     return chain(direction, *average)

@@ -59,7 +59,7 @@ def before_correction(eps: hyper.Hyper | Eps) -> Eps:
     return eps if isinstance(eps, Eps) else EpsBeforeCorrection(eps)
 
 
-class RootEps(Eps):
+class EpsInsideRoot(Eps):
     """`sqrt(v + ε_root) + ε`: inside the root (TensorFlow, Optax), or in both."""
 
     eps_root: hyper.Hyper = hyper.hyper(1e-8, allowed=_EPS)
@@ -85,7 +85,7 @@ class Root(Rule):
     Args:
         moment: the rule that gives v, such as `Debiased(Ema(0.999, square, "nu"))`.
         eps: ε ≥ 0, in units of the gradient, added to the root; or a kind: `EpsOutsideRoot`,
-            `EpsBeforeCorrection`, `RootEps`, `MaxEps`.
+            `EpsBeforeCorrection`, `EpsInsideRoot`, `MaxEps`.
         public: the public name of a number `eps`, if it is not "eps".
     """
 

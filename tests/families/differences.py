@@ -1,7 +1,7 @@
 """The rows of adamx/aliases/differences.py."""
 
 import adamx
-from adamx import LearningRate, ProximalWeightDecay, RootEps, chain
+from adamx import EpsInsideRoot, LearningRate, ProximalWeightDecay, chain
 from tests import papers
 from tests.member import RATE, Member, Variant
 
@@ -60,7 +60,7 @@ COMPOSED = {
     ),
     "adan of its paper": (
         lambda: chain(
-            adamx.scale_by_adan(eps=RootEps(1e-8, 1e-8), from_first=True),
+            adamx.scale_by_adan(eps=EpsInsideRoot(1e-8, 1e-8), from_first=True),
             LearningRate(STEPWISE["learning_rate"]),
             ProximalWeightDecay(WEIGHT, learning_rate=STEPWISE["learning_rate"]),
         ),

@@ -102,7 +102,7 @@ ROWS = (
             ),
             Variant(
                 "authors",
-                {"b1": 0.95, "b2": 0.98, "eps": adamx.RootEps(1e-8)},
+                {"b1": 0.95, "b2": 0.98, "eps": adamx.EpsInsideRoot(1e-8)},
                 oracle_keywords={"eps": 0.0, "eps_root": 1e-8},
             ),
         ),
