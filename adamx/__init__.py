@@ -51,10 +51,10 @@ from .parts.clipping import (
     ClipNormGrowth,
 )
 from .parts.denominators import (
+    EpsAsFloor,
     EpsBeforeCorrection,
     EpsInsideRoot,
     EpsOutsideRoot,
-    MaxEps,
     Precondition,
     Root,
 )
@@ -162,7 +162,7 @@ __all__ = [
     "LocalRate",
     "LookAhead",
     "Masked",
-    "MaxEps",
+    "EpsAsFloor",
     "MomentalRate",
     "Nesterov",
     "NormEma",

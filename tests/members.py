@@ -231,7 +231,7 @@ STORY = (
             ),
             Variant(
                 "max",
-                {"eps": adamx.MaxEps(0.3)},
+                {"eps": adamx.EpsAsFloor(0.3)},
                 oracle="adam_eps_max",
                 oracle_keywords={"eps": 0.3},
             ),

@@ -32,8 +32,8 @@ EPS_KINDS = {
     "root": adamx.EpsInsideRoot(1e-8),
     "root zero": adamx.EpsInsideRoot(0.0),
     "root both": adamx.EpsInsideRoot(1e-16, 1e-8),
-    "max": adamx.MaxEps(1e-8),
-    "max zero": adamx.MaxEps(0.0),
+    "max": adamx.EpsAsFloor(1e-8),
+    "max zero": adamx.EpsAsFloor(0.0),
     "array": jnp.asarray(1e-8),
     "array zero": jnp.asarray(0.0),
 }

@@ -99,7 +99,7 @@ def adamax(
         b1: β₁ in [0, 1), the decay of m.
         b2: β₂ in [0, 1), the decay of u, which needs no correction.
         eps: ε ≥ 0 in units of the gradient, inside the maximum as in torch and Optax;
-            or an eps kind, such as `MaxEps(1e-8)` for max(|g|, ε).
+            or an eps kind, such as `EpsAsFloor(1e-8)` for max(|g|, ε).
 
     State: `mu` (m), `nu` (u), both from zero; 8 bytes per parameter, and the count.
 

@@ -13,7 +13,7 @@ from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_divide
 from ..parts.clipping import Clip
-from ..parts.denominators import Eps, MaxEps
+from ..parts.denominators import Eps, EpsAsFloor
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, FromFirst, square
 from ..parts.weight_decay import decoupled
@@ -36,7 +36,7 @@ class ByPast(Rule):
     def apply(
         self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        eps = self.eps if isinstance(self.eps, Eps) else MaxEps(self.eps)
+        eps = self.eps if isinstance(self.eps, Eps) else EpsAsFloor(self.eps)
         first = leaf.count == 1
         # at the first step there is no v yet: 1 keeps the branch not taken finite
         v = jnp.where(first, 1, slots[self.moment.name])

@@ -70,7 +70,7 @@ class EpsInsideRoot(Eps):
         return root if hyper.is_zero(self.eps) else root + self.eps
 
 
-class MaxEps(Eps):
+class EpsAsFloor(Eps):
     """`max(sqrt(v), ε)`: no bias where v is large (ADOPT)."""
 
     eps: hyper.Hyper = hyper.hyper(1e-8, allowed=_EPS)
@@ -85,7 +85,7 @@ class Root(Rule):
     Args:
         moment: the rule that gives v, such as `Debiased(Ema(0.999, square, "nu"))`.
         eps: ε ≥ 0, in units of the gradient, added to the root; or a kind: `EpsOutsideRoot`,
-            `EpsBeforeCorrection`, `EpsInsideRoot`, `MaxEps`.
+            `EpsBeforeCorrection`, `EpsInsideRoot`, `EpsAsFloor`.
         public: the public name of a number `eps`, if it is not "eps".
     """
 

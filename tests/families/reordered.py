@@ -71,7 +71,9 @@ MUTANTS = {
         lambda: chain(
             Precondition(
                 adamx.Identity(),
-                by=Root(adamx.FromFirst(Ema(0.9999, square, "nu")), adamx.MaxEps(1e-6)),
+                by=Root(
+                    adamx.FromFirst(Ema(0.9999, square, "nu")), adamx.EpsAsFloor(1e-6)
+                ),
             ),
             Ema(0.9),
             LearningRate(RATE),
