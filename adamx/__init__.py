@@ -56,7 +56,7 @@ from .parts.denominators import (
     EpsInsideRoot,
     EpsOutsideRoot,
     Precondition,
-    Root,
+    RootPlusEps,
 )
 from .parts.directions import (
     AddedToMean,
@@ -180,7 +180,7 @@ __all__ = [
     "Raised",
     "Rectified",
     "Restarted",
-    "Root",
+    "RootPlusEps",
     "EpsInsideRoot",
     "Rule",
     "ScaleByParameterRms",

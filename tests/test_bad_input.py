@@ -17,7 +17,7 @@ from adamx import (
     HeavyBall,
     LearningRate,
     Precondition,
-    Root,
+    RootPlusEps,
     Surprise,
     adagrad,
     adam,
@@ -118,10 +118,14 @@ CASES = {
     ),
     "negative eps": (
         lambda: adam(0.1, eps=-1.0),
-        "Root: `eps` must be at least 0, got -1.0.",
+        "RootPlusEps: `eps` must be at least 0, got -1.0.",
         "It keeps the division finite; 1e-8 is usual.",
     ),
-    "eps of text": (lambda: adam(0.1, eps="x"), f"Root: `eps` {REAL} 'x'.", NUMBER),
+    "eps of text": (
+        lambda: adam(0.1, eps="x"),
+        f"RootPlusEps: `eps` {REAL} 'x'.",
+        NUMBER,
+    ),
     "negative weight decay": (
         lambda: adamw(0.1, weight_decay=-1.0),
         "WeightDecay: `weight_decay` must be at least 0, got -1.0.",
@@ -201,7 +205,9 @@ CASES = {
         UNSAID,
     ),
     "two moments with one name": (
-        lambda: Precondition(Ema(0.9), by=Root(Ema(0.9, of=square))).init(PARAMS),
+        lambda: Precondition(Ema(0.9), by=RootPlusEps(Ema(0.9, of=square))).init(
+            PARAMS
+        ),
         "Precondition: each slot name must belong to one part, got `mu` twice,",
         UNSAID,
     ),
@@ -232,8 +238,8 @@ CASES = {
         "Only a weighted average has a zero start to correct.",
     ),
     "a root of a number": (
-        lambda: Root(3),
-        "Root: `moment` must be a rule on one leaf, such as Ema(0.9), got 3.",
+        lambda: RootPlusEps(3),
+        "RootPlusEps: `moment` must be a rule on one leaf, such as Ema(0.9), got 3.",
         "What sees the whole tree goes into adamx.chain beside it.",
     ),
 }

@@ -24,7 +24,7 @@ from adamx import (
     Masked,
     Precondition,
     Rectified,
-    Root,
+    RootPlusEps,
     SumOf,
     Surprise,
     WeightDecay,
@@ -53,12 +53,12 @@ PARTS = {
     "sum": SumOf(start=0.1),
     "identity": Identity(),
     "debiased": Debiased(Ema(0.9)),
-    "root": Root(
+    "root": RootPlusEps(
         Debiased(Ema(0.9, of=square, name="nu")), adamx.EpsInsideRoot(1e-8, 1e-6)
     ),
-    "centered": Root(Centered(Ema(0.9, of=square, name="nu"), Ema(0.9)), 1e-3),
-    "rectified": Rectified(Root(Debiased(Ema(0.9, of=square, name="nu"))), 4.0),
-    "precondition": Precondition(Ema(0.9), by=Root(SumOf())),
+    "centered": RootPlusEps(Centered(Ema(0.9, of=square, name="nu"), Ema(0.9)), 1e-3),
+    "rectified": Rectified(RootPlusEps(Debiased(Ema(0.9, of=square, name="nu"))), 4.0),
+    "precondition": Precondition(Ema(0.9), by=RootPlusEps(SumOf())),
     "decay": WeightDecay(0.1, mask="kernel$"),
     "independent decay": IndependentWeightDecay(0.1),
     "rate": LearningRate(0.1),
@@ -141,7 +141,8 @@ def test_equal_by_other_words():
     assert_same_value(adamx.adam(0.1), adamx.adam(learning_rate=0.1, b1=0.9))
     second = Debiased(Ema(0.999, of=square, name="nu"))
     composed = chain(
-        Precondition(Debiased(Ema(0.9)), by=Root(second, 1e-8)), LearningRate(0.1)
+        Precondition(Debiased(Ema(0.9)), by=RootPlusEps(second, 1e-8)),
+        LearningRate(0.1),
     )
     assert_same_value(adamx.adam(0.1), composed)
 

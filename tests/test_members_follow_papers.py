@@ -14,7 +14,7 @@ from adamx import (
     IndependentWeightDecay,
     LearningRate,
     Precondition,
-    Root,
+    RootPlusEps,
     WeightDecay,
     chain,
     square,
@@ -118,7 +118,7 @@ def test_msvag_is_restored_from_an_array_into_a_constant(x64):
 
 def scale_by_adam(eps=1e-8):
     second = Debiased(Ema(0.999, of=square, name="nu"))
-    return Precondition(Debiased(Ema(0.9)), by=Root(second, eps))
+    return Precondition(Debiased(Ema(0.9)), by=RootPlusEps(second, eps))
 
 
 # Published forms that are a part exchanged, each in one line.

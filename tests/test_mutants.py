@@ -21,7 +21,7 @@ from adamx import (
     LearningRate,
     Precondition,
     Rectified,
-    Root,
+    RootPlusEps,
     WeightDecay,
     chain,
     square,
@@ -39,7 +39,7 @@ def adam_of(mu=None, nu=None, eps=EPS, then=()):
     """Adam of its parts, one of them exchanged for a wrong one."""
     mu = Debiased(Ema(B1)) if mu is None else mu
     nu = Debiased(Ema(B2, of=square, name="nu")) if nu is None else nu
-    return chain(Precondition(mu, by=Root(nu, eps)), *then, LearningRate(RATE))
+    return chain(Precondition(mu, by=RootPlusEps(nu, eps)), *then, LearningRate(RATE))
 
 
 def counting_from(start):
@@ -86,7 +86,7 @@ def silent_on_a_zero_gradient(right):
 
 def radam_of(**keywords):
     nu = Debiased(Ema(B2, of=square, name="nu"))
-    by = Rectified(Root(nu, EPS), **keywords)
+    by = Rectified(RootPlusEps(nu, EPS), **keywords)
     return chain(Precondition(Debiased(Ema(B1)), by=by), LearningRate(RATE))
 
 
@@ -180,7 +180,8 @@ MUTANTS = {
         (papers.rmsprop, {}),
         lambda: chain(
             Precondition(
-                Identity(), by=Root(Debiased(Ema(0.9, of=square, name="nu")), EPS)
+                Identity(),
+                by=RootPlusEps(Debiased(Ema(0.9, of=square, name="nu")), EPS),
             ),
             LearningRate(RATE),
         ),

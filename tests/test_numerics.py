@@ -10,7 +10,7 @@ import optax
 import pytest
 
 import adamx
-from adamx import Debiased, Ema, Identity, Precondition, Rectified, Root, square
+from adamx import Debiased, Ema, Identity, Precondition, Rectified, RootPlusEps, square
 from adamx.numerics.arithmetic import arctan2
 from tests.members import SCHEDULES, STORY, cases, sample
 from tests.papers import exact
@@ -97,7 +97,7 @@ def rectified(b2, times, thresholds):
 
     def multiplier(t, nu, threshold):
         second = Debiased(Ema(b2, of=square, name="nu"))
-        tx = Precondition(Identity(), by=Rectified(Root(second, 0.0), threshold))
+        tx = Precondition(Identity(), by=Rectified(RootPlusEps(second, 0.0), threshold))
         updates, _ = tx.update(jnp.float32(1), at_step(tx, t, nu=nu))
         return updates
 

@@ -222,7 +222,7 @@ def test_stacked_layers_are_stored_as_one_leaf():
 
 def test_adams_second_moment_in_row_and_column_means_is_adafactors():
     """Without first moment and correction: Factored() of the same average."""
-    linear = adamx.Root(adamx.Ema(0.9, adamx.square, "nu"), 0.0)
+    linear = adamx.RootPlusEps(adamx.Ema(0.9, adamx.square, "nu"), 0.0)
     ours = adamx.store(adamx.Precondition(adamx.Identity(), by=linear), nu=Factored())
     theirs = adamx.Factored(0.9, eps=0.0)
     p = {"w": jnp.zeros((8, 16))}

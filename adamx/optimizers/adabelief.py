@@ -11,7 +11,7 @@ from ..engine.keywords import alias
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..parts.bias_correction import Debiased, Rectified
-from ..parts.denominators import Eps, Precondition, Root
+from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, Surprise
 from ..parts.nesterov import Nesterov
@@ -44,7 +44,7 @@ def scale_by_adabelief(
     """
     m = Debiased(Ema(b1))
     s = Raised(Ema(b2, Surprise("mu"), "nu"), eps_root)
-    root = Root(Debiased(s), eps)
+    root = RootPlusEps(Debiased(s), eps)
     moment = Nesterov(m) if nesterov else m
     return Precondition(moment, by=Rectified(root) if rectify else root)
 

@@ -12,7 +12,7 @@ from ..engine.keywords import alias
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Root, before_correction
+from ..parts.denominators import Eps, RootPlusEps, before_correction
 from ..parts.learning_rate import Descent
 from ..parts.moments import Ema, square
 
@@ -48,7 +48,7 @@ def scale_by_adabound(
     """
     return BoundedRate(
         CorrectedByRate(Debiased(Ema(b1))),
-        by=Root(Debiased(Ema(b2, square, "nu")), before_correction(eps)),
+        by=RootPlusEps(Debiased(Ema(b2, square, "nu")), before_correction(eps)),
         learning_rate=learning_rate,
         final_lr=final_lr,
         gamma=gamma,
@@ -86,7 +86,7 @@ def adabound(
 
     Departs from the paper: it is the authors' code, with Adam's corrections, ε, no
     1 / sqrt(t), and γ where the paper has 1 - β₂. The paper's listing is
-    `chain(BoundedRate(Ema(b1), by=Root(Ema(b2, square, "nu"), 0.0), learning_rate=α,
+    `chain(BoundedRate(Ema(b1), by=RootPlusEps(Ema(b2, square, "nu"), 0.0), learning_rate=α,
     gamma=1 - b2), LearningRate(lambda k: (k + 1) ** -0.5))`.
 
     Raises:

@@ -17,7 +17,7 @@ from ..engine.rule import Rule
 from ..engine.state import Context, Slots
 from ..numerics.norms import rms
 from ..parts.clipping import ClipByRms
-from ..parts.denominators import Precondition, Root
+from ..parts.denominators import Precondition, RootPlusEps
 from ..parts.factored import FactoredSecondMoment, PowerDecay
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, Identity
@@ -52,7 +52,7 @@ def scale_by_adafactor(
         axis_name=axis_name,
     )
     parts: list[Rule] = [
-        Precondition(Identity(), by=Root(second, 0.0, public="eps_root"))
+        Precondition(Identity(), by=RootPlusEps(second, 0.0, public="eps_root"))
     ]
     if clipping_threshold is not None:
         parts.append(ClipByRms(clipping_threshold, axis_name=axis_name))

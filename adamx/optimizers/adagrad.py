@@ -4,7 +4,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Rule
-from ..parts.denominators import Eps, Precondition, Root
+from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Identity, SumOf, square
 
@@ -25,7 +25,7 @@ def scale_by_adagrad(
     and stochastic optimization", JMLR 12, 2011, Figure 1 (diagonal).
     """
     total = SumOf(square, start=initial_accumulator)
-    return Precondition(Identity(), by=Root(total, eps))
+    return Precondition(Identity(), by=RootPlusEps(total, eps))
 
 
 @alias

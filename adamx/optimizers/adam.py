@@ -7,7 +7,7 @@ from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Rule
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, Root
+from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
 from ..parts.weight_decay import WeightDecay
@@ -28,7 +28,7 @@ def scale_by_adam(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) -
     Algorithm 1, arXiv:1412.6980.
     """
     moment = Debiased(Ema(b1))
-    return Precondition(moment, by=Root(Debiased(Ema(b2, square, "nu")), eps))
+    return Precondition(moment, by=RootPlusEps(Debiased(Ema(b2, square, "nu")), eps))
 
 
 @alias

@@ -12,7 +12,7 @@ from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import arctan2
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Root
+from ..parts.denominators import RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
 from ..parts.weight_decay import decoupled
@@ -58,7 +58,7 @@ def scale_by_adam_atan2(
     Reference: Everett et al., "Scaling exponents across parameterizations and
     optimizers", ICML 2024, arXiv:2407.05872.
     """
-    root = Root(Debiased(Ema(b2, square, "nu")), 0.0)
+    root = RootPlusEps(Debiased(Ema(b2, square, "nu")), 0.0)
     return Angle(Debiased(Ema(b1)), by=root, a=a, b=b)
 
 

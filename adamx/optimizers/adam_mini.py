@@ -22,7 +22,7 @@ from ..engine.value import Value
 from ..numerics.arithmetic import lerp
 from ..numerics.norms import across, shards
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, Root
+from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema
 from ..parts.weight_decay import WeightDecay
@@ -47,7 +47,7 @@ def scale_by_adam_mini(
     2025, Algorithm 1, arXiv:2406.16793.
     """
     second = Debiased(BlockEma(b2, blocks or ByRole(), axis_name=axis_name))
-    return Precondition(Debiased(Ema(b1)), by=Root(second, eps))
+    return Precondition(Debiased(Ema(b1)), by=RootPlusEps(second, eps))
 
 
 @alias

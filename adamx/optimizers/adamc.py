@@ -13,7 +13,7 @@ from ..engine.masks import as_mask
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, Root
+from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
 from ..parts.weight_decay import WeightDecay
@@ -77,7 +77,7 @@ def scale_by_adamc(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) 
     the AdamC algorithm, arXiv:2506.02285.
     """
     moment = Debiased(Ema(b1))
-    return Precondition(moment, by=Root(Debiased(Ema(b2, square, "nu")), eps))
+    return Precondition(moment, by=RootPlusEps(Debiased(Ema(b2, square, "nu")), eps))
 
 
 @alias

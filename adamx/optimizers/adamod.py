@@ -11,7 +11,7 @@ from ..engine.rule import Rule, merge_slots
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Root
+from ..parts.denominators import Eps, RootPlusEps
 from ..parts.learning_rate import Descent
 from ..parts.moments import Ema, square
 from .adabound import CorrectedByRate, _ElementRate
@@ -88,7 +88,7 @@ def scale_by_adamod(
     moment = Debiased(Ema(b1))
     return MomentalRate(
         CorrectedByRate(moment) if corrected_rate else moment,
-        by=Root(Debiased(Ema(b2, square, "nu")), eps),
+        by=RootPlusEps(Debiased(Ema(b2, square, "nu")), eps),
         learning_rate=learning_rate,
         decay=b3,
     )

@@ -16,7 +16,7 @@ from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_divide, safe_sqrt
 from ..numerics.norms import across
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, Root
+from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
 from ..parts.nesterov import LookAhead
@@ -36,7 +36,7 @@ def _projected(
     axis_name: Any,
 ) -> Rule:
     moment = LookAhead(Ema(b1)) if nesterov else Ema(b1)
-    root = Root(Debiased(Ema(b2, square, "nu")), eps)
+    root = RootPlusEps(Debiased(Ema(b2, square, "nu")), eps)
     return Projected(
         Precondition(Debiased(moment), by=root),
         decay,

@@ -6,7 +6,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..numerics.matrices import QUINTIC
-from ..parts.denominators import Eps, Precondition, Root
+from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.directions import Sign
 from ..parts.masked import Masked
 from ..parts.moments import Ema, Identity, square
@@ -44,7 +44,7 @@ def scale_by_adamuon(
         _momentum(beta, nesterov),
         *((Sign(),) if sign else ()),
         Orthogonalize(ns_steps, coefficients, public="eps_newton", axis_name=axis_name),
-        Precondition(Identity(), by=Root(second, eps)),
+        Precondition(Identity(), by=RootPlusEps(second, eps)),
         NormalizeRms(0.2, eps_rms, axis_name=axis_name),
     )
     rest = _rest(muon_mask, adam_b1, adam_b2, adam_eps)

@@ -12,7 +12,7 @@ from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import safe_divide
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Root
+from ..parts.denominators import Eps, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, FromFirst, square
 from ..parts.weight_decay import decoupled
@@ -70,7 +70,7 @@ def scale_by_adan(
     """
     started = FromFirst if from_first else Debiased
     change = started(Ema(b2, name="difference", public="b2"))
-    root = Root(started(Ema(b3, square, "nu", public="b3")), eps)
+    root = RootPlusEps(started(Ema(b3, square, "nu", public="b3")), eps)
     return WithDifference(started(Ema(b1)), change, by=root)
 
 

@@ -5,7 +5,7 @@ from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Rule
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, Root
+from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, Largest, square
 
@@ -43,7 +43,7 @@ def scale_by_amsgrad(
     else:
         largest = Largest(Debiased(v))
     moment = Debiased(m) if bias_correction_mu else m
-    return Precondition(moment, by=Root(largest, eps))
+    return Precondition(moment, by=RootPlusEps(largest, eps))
 
 
 @alias

@@ -18,7 +18,7 @@ from ..engine.keywords import alias
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, Root
+from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
 from ..parts.weight_decay import WeightDecay
@@ -54,7 +54,7 @@ def scale_by_apollo(
     """
     second = Debiased(Ema(b2, square, "nu"))
     return ScaledByChannel(
-        Precondition(Debiased(Ema(b1)), by=Root(second, eps)),
+        Precondition(Debiased(Ema(b1)), by=RootPlusEps(second, eps)),
         rank,
         update_proj_gap,
         scale,

@@ -11,7 +11,7 @@ from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_divide, safe_sqrt
 from ..parts.clipping import ClipByRms
-from ..parts.denominators import Precondition, Root
+from ..parts.denominators import Precondition, RootPlusEps
 from ..parts.factored import FactoredSecondMoment
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, Identity
@@ -71,7 +71,7 @@ def scale_by_came(
         axis_name=axis_name,
     )
     return chain(
-        Precondition(Identity(), by=Root(second, 0.0, public="eps_root")),
+        Precondition(Identity(), by=RootPlusEps(second, 0.0, public="eps_root")),
         ClipByRms(clipping_threshold, axis_name=axis_name),
         Confidence(Ema(b1), instability),
     )

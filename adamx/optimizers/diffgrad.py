@@ -11,7 +11,7 @@ from ..engine.keywords import alias
 from ..engine.rule import Part, Rule, merge_slots, part
 from ..engine.state import Context, Slot, Slots
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, Root
+from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
 
@@ -57,7 +57,7 @@ def scale_by_diffgrad(
     Reference: Dubey et al., "diffGrad: an optimization method for convolutional neural
     networks", IEEE TNNLS 2020, arXiv:1909.11015.
     """
-    root = Root(Debiased(Ema(b2, square, "nu")), eps)
+    root = RootPlusEps(Debiased(Ema(b2, square, "nu")), eps)
     return Friction(Precondition(Debiased(Ema(b1)), by=root))
 
 

@@ -20,7 +20,7 @@ from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.norms import own, shards, whole
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, Root
+from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
 from ..parts.weight_decay import WeightDecay
@@ -28,7 +28,7 @@ from ..parts.weight_decay import WeightDecay
 
 def _adam(b1: Hyper, b2: Hyper, eps: Hyper | Eps) -> Rule:
     second = Debiased(Ema(b2, square, "nu"))
-    return Precondition(Debiased(Ema(b1)), by=Root(second, eps))
+    return Precondition(Debiased(Ema(b1)), by=RootPlusEps(second, eps))
 
 
 @alias

@@ -12,7 +12,7 @@ from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Rule
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, Root
+from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
 from ..parts.trust_ratio import TrustRatio
@@ -21,7 +21,7 @@ from ..parts.weight_decay import WeightDecay
 
 def _adam(b1: Hyper, b2: Hyper, eps: Hyper | Eps) -> Rule:
     second = Debiased(Ema(b2, square, "nu"))
-    return Precondition(Debiased(Ema(b1)), by=Root(second, eps))
+    return Precondition(Debiased(Ema(b1)), by=RootPlusEps(second, eps))
 
 
 @alias
@@ -77,7 +77,7 @@ def lamb(
     State: `mu` (m), `nu` (v), from 0; 8 bytes per parameter, and the count.
 
     Departs from the paper: 1 for a ratio with a zero, as in the authors' code, which
-    leaves out the bias correction: `chain(Precondition(Ema(0.9), by=Root(Ema(0.999,
+    leaves out the bias correction: `chain(Precondition(Ema(0.9), by=RootPlusEps(Ema(0.999,
     square, "nu"), 1e-6)), WeightDecay(λ), TrustRatio(), LearningRate(α))`.
 
     Raises:

@@ -6,7 +6,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, Root
+from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, Identity, square
 from ..parts.weight_decay import decoupled
@@ -28,7 +28,7 @@ def scale_by_laprop(
     Reference: Ziyin, Wang & Ueda, "LaProp: separating momentum and adaptivity in Adam",
     2020, Algorithm 1, arXiv:2002.04839.
     """
-    root = Root(Debiased(Ema(b2, square, "nu")), eps)
+    root = RootPlusEps(Debiased(Ema(b2, square, "nu")), eps)
     return chain(Precondition(Identity(), by=root), Debiased(Ema(b1)))
 
 

@@ -12,7 +12,7 @@ from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
 from ..parts.bias_correction import Debiased
 from ..parts.clipping import ClipByNorm
-from ..parts.denominators import Eps, Precondition, Root
+from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
 from ..parts.weight_decay import decoupled
@@ -84,7 +84,7 @@ def scale_by_mars(
     Reference: Yuan et al., "MARS: unleashing the power of variance reduction for
     training large models", ICML 2025, Algorithm 2, arXiv:2411.10438.
     """
-    root = Root(Debiased(Ema(b2, square, "nu")), eps)
+    root = RootPlusEps(Debiased(Ema(b2, square, "nu")), eps)
     adam = Precondition(Debiased(Ema(b1)), by=root)
     clip = ClipByNorm(1.0, axis_name=axis_name)
     return VarianceReduced(gamma, adam, clip=clip, exact=exact)

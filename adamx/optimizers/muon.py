@@ -13,7 +13,7 @@ from ..engine.masks import Not
 from ..engine.rule import Rule
 from ..numerics.matrices import QUINTIC
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, Root
+from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.masked import Masked
 from ..parts.moments import Ema, square
@@ -29,7 +29,7 @@ def _momentum(beta: Hyper, nesterov: bool) -> Rule:
 
 def _rest(muon_mask: Any, b1: Hyper, b2: Hyper, eps: Hyper | Eps) -> Rule:
     """Adam for the leaves that are not Muon's."""
-    root = Root(
+    root = RootPlusEps(
         Debiased(Ema(b2, square, "nu", public="adam_b2")), eps, public="adam_eps"
     )
     adam = Precondition(Debiased(Ema(b1, public="adam_b1")), by=root)

@@ -14,7 +14,7 @@ from ..engine.rule import Part, Rule, merge_slots, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, Root
+from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
 from ..parts.nesterov import Nesterov
@@ -92,7 +92,7 @@ def scale_by_nadam(
         moment = Nesterov(Debiased(Ema(b1)))
     else:
         moment = WarmNesterov(Ema(b1), momentum_decay)
-    return Precondition(moment, by=Root(Debiased(Ema(b2, square, "nu")), eps))
+    return Precondition(moment, by=RootPlusEps(Debiased(Ema(b2, square, "nu")), eps))
 
 
 @alias
@@ -183,7 +183,7 @@ def nadamw(
 
     Departs from the paper: as `nadam`, and the decay. The NAdamW of AlgoPerf, with one
     correction for both terms of m̂, is `chain(Precondition(Debiased(LookAhead(Ema(b1))),
-    by=Root(Debiased(Ema(b2, square, "nu")))), WeightDecay(λ), LearningRate(α))`.
+    by=RootPlusEps(Debiased(Ema(b2, square, "nu")))), WeightDecay(λ), LearningRate(α))`.
 
     Raises:
         ValueError: an argument out of its range, or parameters missing in `update`.

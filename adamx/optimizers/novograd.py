@@ -13,7 +13,7 @@ from ..engine.rule import Rule, _PerTensor
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp
 from ..numerics.norms import across
-from ..parts.denominators import Eps, Precondition, Root
+from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, HeavyBall, Identity
 from ..parts.weight_decay import WeightDecay
@@ -75,7 +75,9 @@ def scale_by_novograd(
 
 
 def _normalised(b2: Hyper, eps: Hyper | Eps, axis_name: Any) -> Rule:
-    return Precondition(Identity(), by=Root(NormEma(b2, axis_name=axis_name), eps))
+    return Precondition(
+        Identity(), by=RootPlusEps(NormEma(b2, axis_name=axis_name), eps)
+    )
 
 
 def _moment(b1: Hyper, averaging: bool) -> Rule:

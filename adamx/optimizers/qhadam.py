@@ -10,7 +10,7 @@ from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import lerp
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, Root
+from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, Reading, gradient, square
 
@@ -74,7 +74,7 @@ def scale_by_qhadam(
     """
     m = Blend(Debiased(Ema(b1)), nu1)
     v = Blend(Debiased(Ema(b2, square, "nu")), nu2, square, public="nu2")
-    return Precondition(m, by=Root(v, eps))
+    return Precondition(m, by=RootPlusEps(v, eps))
 
 
 @alias

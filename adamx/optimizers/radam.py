@@ -5,7 +5,7 @@ from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
 from ..engine.rule import Rule
 from ..parts.bias_correction import Debiased, Rectified
-from ..parts.denominators import Eps, Precondition, Root
+from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
 
@@ -31,7 +31,7 @@ def scale_by_radam(
     Reference: Liu et al., "On the variance of the adaptive learning rate and beyond",
     ICLR 2020, Algorithm 2, arXiv:1908.03265.
     """
-    root = Root(Debiased(Ema(b2, square, "nu")), eps)
+    root = RootPlusEps(Debiased(Ema(b2, square, "nu")), eps)
     return Precondition(Debiased(Ema(b1)), by=Rectified(root, threshold))
 
 

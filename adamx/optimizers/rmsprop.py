@@ -3,7 +3,7 @@
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper, is_zero
 from ..engine.keywords import alias
-from ..parts.denominators import Eps, Precondition, Root
+from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Centered, Ema, HeavyBall, Identity, square
 
@@ -31,7 +31,7 @@ def scale_by_rmsprop(
     moment = Ema(decay, square, "nu", public="decay")
     if centered:
         moment = Centered(moment, Ema(decay, public="decay"))
-    direction = Precondition(Identity(), by=Root(moment, eps))
+    direction = Precondition(Identity(), by=RootPlusEps(moment, eps))
     ball = () if is_zero(momentum) else (HeavyBall(momentum),)
     return chain(direction, *ball)
 

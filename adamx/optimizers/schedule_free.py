@@ -17,7 +17,7 @@ from ..engine.keywords import alias
 from ..engine.value import Value
 from ..numerics.arithmetic import rectifier, rho
 from ..parts.bias_correction import Debiased, Rectified
-from ..parts.denominators import Eps, Precondition, Root
+from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, Identity, square
 from ..parts.parameter_averages import ScheduleFree
@@ -107,7 +107,9 @@ def schedule_free_adamw(
     arXiv:2405.15682.
     """
     rate = warmed_up(learning_rate, warmup_steps)
-    direction = Precondition(Identity(), by=Root(Debiased(Ema(b2, square, "nu")), eps))
+    direction = Precondition(
+        Identity(), by=RootPlusEps(Debiased(Ema(b2, square, "nu")), eps)
+    )
     decay = () if is_zero(weight_decay) else (WeightDecay(weight_decay, mask),)
     steps = chain(direction, *decay, LearningRate(rate))
     return schedule_free(steps, rate, b1, weight_lr_power, r=r)
@@ -161,7 +163,7 @@ def schedule_free_radam(
     rectified = functools.partial(
         TimesRectifier, b2=b2, threshold=threshold, before=before
     )
-    root = Root(Debiased(Ema(b2, square, "nu")), eps)
+    root = RootPlusEps(Debiased(Ema(b2, square, "nu")), eps)
     rate, decays = rectified(learning_rate), not is_zero(weight_decay)
     if silent_sgd_phase:
         decay = (WeightDecay(weight_decay, mask),) if decays else ()

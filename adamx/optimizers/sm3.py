@@ -13,7 +13,7 @@ from ..engine.hyperparams import Hyper, is_zero
 from ..engine.keywords import alias
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
-from ..parts.denominators import Eps, EpsInsideRoot, Precondition, Root
+from ..parts.denominators import Eps, EpsInsideRoot, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, Identity
 
@@ -87,7 +87,9 @@ def scale_by_sm3(
     Algorithm SM3-II, arXiv:1901.11150.
     """
     kind = eps if isinstance(eps, Eps) else EpsInsideRoot(eps)
-    direction = Precondition(Identity(), by=Root(Cover(axis_name=axis_name), kind))
+    direction = Precondition(
+        Identity(), by=RootPlusEps(Cover(axis_name=axis_name), kind)
+    )
     average = () if is_zero(momentum) else (Ema(momentum, public="momentum"),)
     return chain(direction, *average)
 

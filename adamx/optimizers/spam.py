@@ -14,7 +14,7 @@ from ..engine.rule import Rule
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_sqrt
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, Root, before_correction
+from ..parts.denominators import Eps, Precondition, RootPlusEps, before_correction
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
 from ..parts.restarts import Restarted
@@ -52,7 +52,9 @@ def scale_by_spam(
     training", ICLR 2025, Algorithm 1, arXiv:2501.06842.
     """
     second = Debiased(Ema(b2, square, "nu"))
-    adam = Precondition(Debiased(Ema(b1)), by=Root(second, before_correction(eps)))
+    adam = Precondition(
+        Debiased(Ema(b1)), by=RootPlusEps(second, before_correction(eps))
+    )
     return chain(
         SpikeClip(spike_threshold, clip_warmup, interval),
         Restarted(adam, interval, warmup_steps, recount),

@@ -15,7 +15,7 @@ from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_divide, safe_sqrt
 from ..numerics.norms import rms
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Root
+from ..parts.denominators import Eps, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
 
@@ -28,7 +28,7 @@ class Stabilized(_PerTensor):
 
     Args:
         moment: m̂, such as `Debiased(Ema(0.9))`.
-        denominator: its root, such as `Root(Debiased(Ema(0.99, square, "nu")), 1e-6)`;
+        denominator: its root, such as `RootPlusEps(Debiased(Ema(0.99, square, "nu")), 1e-6)`;
             of an eps kind its `eps` bounds ρ.
         weight_decay: λ ≥ 0; the number 0 needs no parameters.
         mask: the leaves that decay.
@@ -70,7 +70,7 @@ class Stabilized(_PerTensor):
 def _stable(
     b1: Hyper, b2: Hyper, eps: Hyper | Eps, decay: Hyper, mask: Any, axis_name: Any
 ) -> Rule:
-    root = Root(Debiased(Ema(b2, square, "nu")), eps)
+    root = RootPlusEps(Debiased(Ema(b2, square, "nu")), eps)
     return Stabilized(Debiased(Ema(b1)), root, decay, mask, axis_name=axis_name)
 
 

@@ -10,7 +10,7 @@ from ..engine.keywords import alias
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, Root
+from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, SumOf, square
 
@@ -73,8 +73,8 @@ def scale_by_yogi(
     """
     m, v = Ema(b1), Additive(square, "nu", initial_accumulator, decay=b2)
     if bias_correction:
-        return Precondition(Debiased(m), by=Root(Debiased(v), eps))
-    return Precondition(m, by=Root(v, eps))
+        return Precondition(Debiased(m), by=RootPlusEps(Debiased(v), eps))
+    return Precondition(m, by=RootPlusEps(v, eps))
 
 
 @alias

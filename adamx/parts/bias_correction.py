@@ -98,7 +98,7 @@ class Rectified(Rule):
 
     Args:
         denominator: a denominator over an average with a decay b2, such as
-            `Root(Debiased(Ema(0.999, square, "nu")))`.
+            `RootPlusEps(Debiased(Ema(0.999, square, "nu")))`.
         threshold: the length ρ_t of the average from which its variance is trusted, at
             least 4. The paper's listing says 4; the authors' code and torch say 5.
 

@@ -79,7 +79,7 @@ class EpsAsFloor(Eps):
         return jnp.maximum(safe_sqrt(v), self.eps)
 
 
-class Root(Rule):
+class RootPlusEps(Rule):
     """`sqrt(v) + ε` of a second moment v.
 
     Args:
@@ -111,7 +111,7 @@ class Precondition(Rule):
 
     Args:
         moment: the rule above the line, such as `Debiased(Ema(0.9))` or `Identity()`.
-        by: the denominator, such as `Root(Debiased(Ema(0.999, square, "nu")))`.
+        by: the denominator, such as `RootPlusEps(Debiased(Ema(0.999, square, "nu")))`.
     """
 
     moment: Part = part()

@@ -44,7 +44,7 @@ SCALES = {
 
 def uncorrected(learning_rate: Any, b1: Any, b2: Any) -> Any:
     """Adam whose moments keep the pull of their zero start."""
-    denominator = adamx.Root(adamx.Ema(b2, adamx.square, "nu"), 1e-8)
+    denominator = adamx.RootPlusEps(adamx.Ema(b2, adamx.square, "nu"), 1e-8)
     direction = adamx.Precondition(adamx.Ema(b1), by=denominator)
     return adamx.chain(direction, adamx.LearningRate(learning_rate))
 

@@ -8,7 +8,7 @@ from adamx import (
     LearningRate,
     PositiveNegative,
     Precondition,
-    Root,
+    RootPlusEps,
     chain,
     square,
 )
@@ -49,7 +49,7 @@ ROWS = (
 
 
 def over_the_root(moment):
-    root = Root(Debiased(Ema(0.999, square, "nu")), 1e-8)
+    root = RootPlusEps(Debiased(Ema(0.999, square, "nu")), 1e-8)
     return Precondition(moment, by=root)
 
 
@@ -73,7 +73,7 @@ MUTANTS = {
         lambda: chain(
             Precondition(
                 Debiased(PositiveNegative(0.9, 1.0)),
-                by=Root(Debiased(Ema(0.9, square, "nu")), 1e-8),
+                by=RootPlusEps(Debiased(Ema(0.9, square, "nu")), 1e-8),
             ),
             LearningRate(RATE),
         ),

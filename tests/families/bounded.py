@@ -9,7 +9,7 @@ from adamx import (
     EpsBeforeCorrection,
     LearningRate,
     MomentalRate,
-    Root,
+    RootPlusEps,
     chain,
     square,
 )
@@ -53,7 +53,7 @@ ROWS = (
 
 
 def root(eps):
-    return Root(Debiased(Ema(0.999, square, "nu")), eps)
+    return RootPlusEps(Debiased(Ema(0.999, square, "nu")), eps)
 
 
 def bounds(moment, eps, **keywords):
@@ -101,7 +101,7 @@ COMPOSED = {
         lambda: chain(
             BoundedRate(
                 Ema(0.9),
-                by=Root(Ema(0.99, square, "nu"), 0.0),
+                by=RootPlusEps(Ema(0.99, square, "nu"), 0.0),
                 learning_rate=RATE,
                 gamma=1 - 0.99,
             ),

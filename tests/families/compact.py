@@ -8,7 +8,7 @@ from adamx import (
     Identity,
     LearningRate,
     Precondition,
-    Root,
+    RootPlusEps,
     chain,
 )
 from tests import papers
@@ -129,7 +129,7 @@ MUTANTS = {
     "adafactor: a constant decay": (
         (papers.adafactor, {}),
         lambda: chain(
-            Precondition(Identity(), by=Root(FactoredSecondMoment(0.999), 0.0)),
+            Precondition(Identity(), by=RootPlusEps(FactoredSecondMoment(0.999), 0.0)),
             adamx.ClipByRms(1.0),
             adamx.ScaleByParameterRms(),
             LearningRate(RATE),
@@ -138,11 +138,11 @@ MUTANTS = {
     "came: confidence in the update, not in its surprise": (
         (papers.came, {}),
         lambda: chain(
-            Precondition(Identity(), by=Root(FactoredSecondMoment(0.999), 0.0)),
+            Precondition(Identity(), by=RootPlusEps(FactoredSecondMoment(0.999), 0.0)),
             adamx.ClipByRms(1.0),
             Precondition(
                 Ema(0.9),
-                by=Root(
+                by=RootPlusEps(
                     FactoredSecondMoment(
                         0.9999, name="other", eps=1e-16, keep_whole=False
                     ),
@@ -159,7 +159,7 @@ MUTANTS = {
     "sm3: no momentum": (
         (papers.sm3, {}),
         lambda: chain(
-            Precondition(Identity(), by=Root(Cover(), 0.0)), LearningRate(RATE)
+            Precondition(Identity(), by=RootPlusEps(Cover(), 0.0)), LearningRate(RATE)
         ),
     ),
     "adam_mini: blocks across the wrong axis": (

@@ -80,7 +80,8 @@ MUTANTS = {
         (papers.avagrad, {}),
         lambda: chain(
             adamx.Precondition(
-                adamx.Ema(0.9), by=adamx.Root(adamx.Ema(0.999, adamx.square, "nu"), 0.1)
+                adamx.Ema(0.9),
+                by=adamx.RootPlusEps(adamx.Ema(0.999, adamx.square, "nu"), 0.1),
             ),
             LearningRate(RATE * 0.1),
         ),

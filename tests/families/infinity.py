@@ -5,7 +5,7 @@ import functools
 import optax
 
 import adamx
-from adamx import Debiased, Ema, LearningRate, Precondition, Root, chain, square
+from adamx import Debiased, Ema, LearningRate, Precondition, RootPlusEps, chain, square
 from tests import papers
 from tests.member import RATE, Member, Variant
 
@@ -69,7 +69,7 @@ MUTANTS = {
     "adamax with the mean square": (
         (papers.adamax, {}),
         lambda: chain(
-            Precondition(Debiased(Ema(0.9)), by=Root(Ema(0.999, square, "nu"))),
+            Precondition(Debiased(Ema(0.9)), by=RootPlusEps(Ema(0.999, square, "nu"))),
             LearningRate(RATE),
         ),
     ),

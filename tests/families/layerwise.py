@@ -12,7 +12,7 @@ from adamx import (
     Identity,
     LearningRate,
     Precondition,
-    Root,
+    RootPlusEps,
     TrustRatio,
     WeightDecay,
     chain,
@@ -148,7 +148,7 @@ ROWS = (
 
 def _adam():
     second = Debiased(Ema(0.999, square, "nu"))
-    return Precondition(Debiased(Ema(0.9)), by=Root(second, 1e-6))
+    return Precondition(Debiased(Ema(0.9)), by=RootPlusEps(second, 1e-6))
 
 
 MUTANTS = {
@@ -163,7 +163,9 @@ MUTANTS = {
     "novograd: the second moment from zero": (
         (papers.novograd, {}),
         lambda: chain(
-            Precondition(Identity(), by=Root(Debiased(adamx.NormEma(0.98)), 1e-8)),
+            Precondition(
+                Identity(), by=RootPlusEps(Debiased(adamx.NormEma(0.98)), 1e-8)
+            ),
             HeavyBall(0.95),
             LearningRate(RATE),
         ),
@@ -183,7 +185,7 @@ MUTANTS = {
 COMPOSED = {
     "lamb of its authors' code, without correction": (
         lambda: chain(
-            Precondition(Ema(0.9), by=Root(Ema(0.999, square, "nu"), 1e-6)),
+            Precondition(Ema(0.9), by=RootPlusEps(Ema(0.999, square, "nu"), 1e-6)),
             WeightDecay(0.1),
             TrustRatio(),
             LearningRate(RATE),

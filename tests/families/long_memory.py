@@ -5,7 +5,16 @@ import functools
 import optax
 
 import adamx
-from adamx import Debiased, Ema, Largest, LearningRate, Power, Precondition, Root, chain
+from adamx import (
+    Debiased,
+    Ema,
+    Largest,
+    LearningRate,
+    Power,
+    Precondition,
+    RootPlusEps,
+    chain,
+)
 from adamx import square as g2
 from tests import papers
 from tests.member import RATE, Member, Variant
@@ -60,7 +69,7 @@ ROWS = (
 
 
 def amsgrad_of(largest):
-    root = Root(largest, 1e-8)
+    root = RootPlusEps(largest, 1e-8)
     return chain(Precondition(Debiased(Ema(0.9)), by=root), LearningRate(RATE))
 
 
@@ -92,7 +101,9 @@ MUTANTS = {
         lambda: chain(
             Precondition(
                 Ema(0.9),
-                by=Power(Root(Ema(0.9, g2, "nu"), adamx.EpsBeforeCorrection(1e-8))),
+                by=Power(
+                    RootPlusEps(Ema(0.9, g2, "nu"), adamx.EpsBeforeCorrection(1e-8))
+                ),
             ),
             LearningRate(RATE),
         ),

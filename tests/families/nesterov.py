@@ -11,7 +11,7 @@ from adamx import (
     LearningRate,
     LookAhead,
     Precondition,
-    Root,
+    RootPlusEps,
     WeightDecay,
     chain,
     square,
@@ -61,7 +61,7 @@ ROWS = (
 
 
 def with_moment(moment, *parts):
-    root = Root(Debiased(Ema(0.999, square, "nu")), 1e-8)
+    root = RootPlusEps(Debiased(Ema(0.999, square, "nu")), 1e-8)
     return chain(Precondition(moment, by=root), *parts, LearningRate(RATE))
 
 

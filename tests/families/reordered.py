@@ -5,7 +5,7 @@ import functools
 import optax
 
 import adamx
-from adamx import Debiased, Ema, LearningRate, Precondition, Root, chain, square
+from adamx import Debiased, Ema, LearningRate, Precondition, RootPlusEps, chain, square
 from tests import papers
 from tests.member import RATE, Member, Variant
 
@@ -71,7 +71,7 @@ MUTANTS = {
         lambda: chain(
             Precondition(
                 adamx.Identity(),
-                by=Root(
+                by=RootPlusEps(
                     adamx.FromFirst(Ema(0.9999, square, "nu")), adamx.EpsAsFloor(1e-6)
                 ),
             ),
@@ -95,7 +95,8 @@ MUTANTS = {
         (papers.laprop, {}),
         lambda: chain(
             Precondition(
-                adamx.Identity(), by=Root(Debiased(Ema(0.999, square, "nu")), 1e-15)
+                adamx.Identity(),
+                by=RootPlusEps(Debiased(Ema(0.999, square, "nu")), 1e-15),
             ),
             Ema(0.9),
             LearningRate(RATE),

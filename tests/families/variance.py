@@ -12,7 +12,7 @@ from adamx import (
     EpsBeforeCorrection,
     LearningRate,
     Precondition,
-    Root,
+    RootPlusEps,
     Surprise,
     chain,
     square,
@@ -76,7 +76,7 @@ ROWS = (
 
 def adam_of(nu, eps=1e-8):
     moment = Debiased(Ema(0.9))
-    return chain(Precondition(moment, by=Root(nu, eps)), LearningRate(RATE))
+    return chain(Precondition(moment, by=RootPlusEps(nu, eps)), LearningRate(RATE))
 
 
 # name: (what it pretends to be, the wrong transform)
@@ -86,7 +86,9 @@ MUTANTS = {
         lambda: chain(
             Precondition(
                 Debiased(Ema(0.9)),
-                by=Root(Debiased(Ema(0.999, lambda g, s: (g / 0.9) ** 2, "nu")), 1e-16),
+                by=RootPlusEps(
+                    Debiased(Ema(0.999, lambda g, s: (g / 0.9) ** 2, "nu")), 1e-16
+                ),
             ),
             LearningRate(RATE),
         ),
