@@ -61,8 +61,8 @@ from .parts.denominators import (
 from .parts.directions import (
     AddedToMean,
     Cautious,
+    CautiousClamp,
     Centralize,
-    Clamped,
     Counted,
     Grams,
     Sign,
@@ -129,7 +129,7 @@ __all__ = [
     "CautiousWeightDecay",
     "Centered",
     "Centralize",
-    "Clamped",
+    "CautiousClamp",
     "Clip",
     "ClipByGlobalNorm",
     "ClipByNorm",

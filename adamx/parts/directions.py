@@ -26,7 +26,7 @@ class Sign(Rule):
         return jnp.sign(update), slots
 
 
-class Clamped(Value):
+class CautiousClamp(Value):
     """`1 / max(mean(φ), smallest)`: the authors' later code, and timm."""
 
     smallest: hyper.Hyper = hyper.hyper(1e-3, allowed=hyper.POSITIVE)
@@ -61,7 +61,7 @@ class Cautious(Wrapper):
 
     Args:
         part: a rule, such as `scale_by_adam()`.
-        longer: by how much, of the published forms: `Clamped(1e-3)` (the default: the
+        longer: by how much, of the published forms: `CautiousClamp(1e-3)` (the default: the
             authors' later code), `AddedToMean(eps)` (Algorithm 1), `Counted()`
             (Algorithm 2).
         axis_name: inside `shard_map`, the mesh axes over which the leaf is split.
@@ -70,7 +70,7 @@ class Cautious(Wrapper):
     code", 2024, Algorithms 1 and 2, arXiv:2411.16085.
     """
 
-    longer: Any = Clamped()
+    longer: Any = CautiousClamp()
     axis_name: Any = hyper.option(None)
 
     def reach(self) -> str:
