@@ -59,9 +59,9 @@ from .parts.denominators import (
     RootPlusEps,
 )
 from .parts.directions import (
-    AddedToMean,
     Cautious,
     CautiousClamp,
+    CautiousMeanPlusEps,
     Centralize,
     Counted,
     Grams,
@@ -118,7 +118,7 @@ from .wrappers.tunable import Tunable, Tuned, hyperparams, replace_hyperparams, 
 __all__ = [
     "AdaptiveClip",
     "EpsOutsideRoot",
-    "AddedToMean",
+    "CautiousMeanPlusEps",
     "Additive",
     "AsB2",
     "AveragedInverseRoots",

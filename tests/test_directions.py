@@ -11,8 +11,8 @@ from jax.sharding import PartitionSpec as P
 import adamx
 from adamx import (
     AdaptiveClip,
-    AddedToMean,
     Cautious,
+    CautiousMeanPlusEps,
     CautiousWeightDecay,
     Centralize,
     Clip,
@@ -68,7 +68,7 @@ FORMS = {
     ),
     "cautious adamw by the paper's one line": (
         lambda: chain(
-            Cautious(adamx.scale_by_adam(), AddedToMean(1e-8)),
+            Cautious(adamx.scale_by_adam(), CautiousMeanPlusEps(1e-8)),
             WeightDecay(0.1),
             rate(),
         ),

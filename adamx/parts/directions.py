@@ -35,7 +35,7 @@ class CautiousClamp(Value):
         return 1 / jnp.maximum(kept / size, self.smallest)
 
 
-class AddedToMean(Value):
+class CautiousMeanPlusEps(Value):
     """`1 / (mean(φ) + ε)`: the one line of Algorithm 1, which gives ε no value."""
 
     eps: hyper.Hyper = hyper.hyper(1e-8, allowed=hyper.NON_NEGATIVE)
@@ -62,7 +62,7 @@ class Cautious(Wrapper):
     Args:
         part: a rule, such as `scale_by_adam()`.
         longer: by how much, of the published forms: `CautiousClamp(1e-3)` (the default: the
-            authors' later code), `AddedToMean(eps)` (Algorithm 1), `Counted()`
+            authors' later code), `CautiousMeanPlusEps(eps)` (Algorithm 1), `Counted()`
             (Algorithm 2).
         axis_name: inside `shard_map`, the mesh axes over which the leaf is split.
 
