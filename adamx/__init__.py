@@ -61,9 +61,9 @@ from .parts.denominators import (
 from .parts.directions import (
     Cautious,
     CautiousClamp,
+    CautiousCount,
     CautiousMeanPlusEps,
     Centralize,
-    Counted,
     Grams,
     Sign,
 )
@@ -135,7 +135,7 @@ __all__ = [
     "ClipByNorm",
     "Confidence",
     "CorrectedByRate",
-    "Counted",
+    "CautiousCount",
     "Cover",
     "DAdaptAdam",
     "Debiased",

@@ -12,6 +12,7 @@ import adamx
 from adamx import (
     AdaptiveClip,
     Cautious,
+    CautiousCount,
     CautiousMeanPlusEps,
     CautiousWeightDecay,
     Centralize,
@@ -20,7 +21,6 @@ from adamx import (
     ClipByNorm,
     ClipByRms,
     ClipNormGrowth,
-    Counted,
     Debiased,
     Ema,
     Grams,
@@ -76,13 +76,13 @@ FORMS = {
         DECAY,
     ),
     "cautious adam counted": (
-        lambda: chain(Cautious(adamx.scale_by_adam(), Counted()), rate()),
+        lambda: chain(Cautious(adamx.scale_by_adam(), CautiousCount()), rate()),
         papers.cautious_adamw_paper,
         {},
     ),
     "cautious lion": (
         lambda: chain(
-            Cautious(adamx.scale_by_lion(), Counted()), WeightDecay(0.1), rate()
+            Cautious(adamx.scale_by_lion(), CautiousCount()), WeightDecay(0.1), rate()
         ),
         papers.cautious_lion,
         DECAY,

@@ -44,7 +44,7 @@ class CautiousMeanPlusEps(Value):
         return safe_divide(jnp.sign(kept), kept / size + self.eps)
 
 
-class Counted(Value):
+class CautiousCount(Value):
     """`d / (|φ|₀ + 1)`: Algorithm 2, and the authors' first code."""
 
     def __call__(self, kept: Array, size: float) -> Array:
@@ -62,7 +62,7 @@ class Cautious(Wrapper):
     Args:
         part: a rule, such as `scale_by_adam()`.
         longer: by how much, of the published forms: `CautiousClamp(1e-3)` (the default: the
-            authors' later code), `CautiousMeanPlusEps(eps)` (Algorithm 1), `Counted()`
+            authors' later code), `CautiousMeanPlusEps(eps)` (Algorithm 1), `CautiousCount()`
             (Algorithm 2).
         axis_name: inside `shard_map`, the mesh axes over which the leaf is split.
 

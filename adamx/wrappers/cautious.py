@@ -60,7 +60,7 @@ def cautious(tx: Any, *, axis_name: Any = None) -> Chain:
 
     `cautious(adamw(1e-3))` puts `Cautious` around AdamW's direction, before the decay
     and the rate. Another published form of its scale is made of parts, such as
-    `chain(Cautious(scale_by_adam(), Counted()), LearningRate(1e-3))`.
+    `chain(Cautious(scale_by_adam(), CautiousCount()), LearningRate(1e-3))`.
 
     Args:
         tx: a rule, or a chain of rules with at most decays and a rate at its end.
