@@ -67,7 +67,7 @@ from .parts.directions import (
     Grams,
     Sign,
 )
-from .parts.factored import FactoredSecondMoment, PowerDecay
+from .parts.factored import FactoredSecondMoment, PowerDecaySchedule
 from .parts.gradient_noise import GradientNoise
 from .parts.learning_rate import Descent, LearningRate
 from .parts.masked import Masked
@@ -171,7 +171,7 @@ __all__ = [
     "Orthogonalize",
     "ParamEma",
     "Plan",
-    "PowerDecay",
+    "PowerDecaySchedule",
     "Precondition",
     "PrimalAverage",
     "Prodigy",

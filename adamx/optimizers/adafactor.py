@@ -18,7 +18,7 @@ from ..engine.state import Context, Slots
 from ..numerics.norms import rms
 from ..parts.clipping import ClipByRms
 from ..parts.denominators import Precondition, RootPlusEps
-from ..parts.factored import FactoredSecondMoment, PowerDecay
+from ..parts.factored import FactoredSecondMoment, PowerDecaySchedule
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, Identity
 from ..parts.weight_decay import IndependentWeightDecay
@@ -46,7 +46,7 @@ def scale_by_adafactor(
     memory cost", ICML 2018, Algorithms 4 to 6, arXiv:1804.04235.
     """
     second = FactoredSecondMoment(
-        PowerDecay(decay_rate),
+        PowerDecaySchedule(decay_rate),
         eps=eps,
         min_dim_size_to_factor=min_dim_size_to_factor,
         axis_name=axis_name,

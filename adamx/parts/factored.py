@@ -18,7 +18,7 @@ from ..numerics.norms import across, shards
 from .moments import Reading, square
 
 
-class PowerDecay(Value):
+class PowerDecaySchedule(Value):
     """The decay `1 - t**-c`, 0 in the first step: no bias, a longer memory with time.
 
     Reference: Shazeer & Stern, "Adafactor", ICML 2018, section 7.2, arXiv:1804.04235.
@@ -38,7 +38,7 @@ class FactoredSecondMoment(Rule):
         v = r cᵀ / mean(r)
 
     Args:
-        decay: β in [0, 1), or `PowerDecay()`.
+        decay: β in [0, 1), or `PowerDecaySchedule()`.
         of: the reading f.
         name: the slots are `<name>_row`, `<name>_col`, and `<name>` for the leaves that
             are not factored.
@@ -53,7 +53,7 @@ class FactoredSecondMoment(Rule):
     memory cost", ICML 2018, Algorithm 2, arXiv:1804.04235.
     """
 
-    decay: Any = hyper.hyper(allowed=hyper.FRACTION, or_part=PowerDecay)
+    decay: Any = hyper.hyper(allowed=hyper.FRACTION, or_part=PowerDecaySchedule)
     of: Reading = square
     name: str = "nu"
     eps: hyper.Hyper = hyper.hyper(1e-30, allowed=hyper.NON_NEGATIVE)
@@ -92,14 +92,14 @@ class FactoredSecondMoment(Rule):
         } | (whole if self.keep_whole else {})
 
     def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
-        if not isinstance(self.decay, PowerDecay):
+        if not isinstance(self.decay, PowerDecaySchedule):
             return {}
         return {f"{self.name}_decay": 1 - count**-self.decay.decay_rate}
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, leaf: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        power = isinstance(self.decay, PowerDecay)
+        power = isinstance(self.decay, PowerDecaySchedule)
         decay = leaf.shared[f"{self.name}_decay"] if power else self.decay
         x = self.of(update, slots) + self.eps
         if not self.factors(x.shape):
