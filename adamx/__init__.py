@@ -69,7 +69,7 @@ from .parts.directions import (
 )
 from .parts.factored import FactoredSecondMoment, PowerDecaySchedule
 from .parts.gradient_noise import GradientNoise
-from .parts.learning_rate import Descent, LearningRate
+from .parts.learning_rate import LearningRate, Negate
 from .parts.masked import Masked
 from .parts.moments import (
     Centered,
@@ -139,7 +139,7 @@ __all__ = [
     "Cover",
     "DAdaptAdam",
     "Debiased",
-    "Descent",
+    "Negate",
     "DistanceOverGradients",
     "DistanceOverWeightedGradients",
     "Ema",

@@ -13,7 +13,7 @@ from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, RootPlusEps, before_correction
-from ..parts.learning_rate import Descent
+from ..parts.learning_rate import Negate
 from ..parts.moments import Ema, square
 
 
@@ -99,7 +99,7 @@ def adabound(
     direction = scale_by_adabound(
         b1, b2, eps, final_lr=final_lr, gamma=gamma, learning_rate=learning_rate
     )
-    return chain(direction, Descent())
+    return chain(direction, Negate())
 
 
 class CorrectedByRate(Rule):

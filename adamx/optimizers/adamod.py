@@ -12,7 +12,7 @@ from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, RootPlusEps
-from ..parts.learning_rate import Descent
+from ..parts.learning_rate import Negate
 from ..parts.moments import Ema, square
 from .adabound import CorrectedByRate, _ElementRate
 
@@ -136,4 +136,4 @@ def adamod(
     direction = scale_by_adamod(
         b1, b2, b3, eps, corrected_rate=corrected_rate, learning_rate=learning_rate
     )
-    return chain(direction, Descent())
+    return chain(direction, Negate())

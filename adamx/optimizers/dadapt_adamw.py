@@ -13,7 +13,7 @@ from ..engine.rule import _RateFree
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import gathered_weight, lerp, safe_divide, safe_sqrt
 from ..numerics.norms import _reduced
-from ..parts.learning_rate import Descent
+from ..parts.learning_rate import Negate
 
 
 class DAdaptAdam(_RateFree):
@@ -164,4 +164,4 @@ def dadapt_adamw(
         bias_correction=bias_correction,
         axis_name=axis_name,
     )
-    return chain(direction, Descent())
+    return chain(direction, Negate())

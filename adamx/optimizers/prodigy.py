@@ -13,7 +13,7 @@ from ..engine.rule import _RateFree
 from ..engine.state import Context, Slot, Slots, copied
 from ..numerics.arithmetic import lerp, safe_divide, safe_sqrt
 from ..numerics.norms import _reduced
-from ..parts.learning_rate import Descent
+from ..parts.learning_rate import Negate
 from .dadapt_adamw import _corrected_rate
 
 
@@ -79,7 +79,7 @@ def prodigy(
         bias_correction=bias_correction,
         axis_name=axis_name,
     )
-    return chain(direction, Descent())
+    return chain(direction, Negate())
 
 
 class Prodigy(_RateFree):

@@ -29,7 +29,7 @@ class LearningRate(Rule):
         return -self.learning_rate * update, slots
 
 
-class Descent(Rule):
+class Negate(Rule):
     """`u ← -u`, in the place of `LearningRate` where the rate stands inside a part."""
 
     def descends(self) -> bool:

@@ -4,11 +4,11 @@ import adamx
 from adamx import (
     BoundedRate,
     Debiased,
-    Descent,
     Ema,
     EpsBeforeCorrection,
     LearningRate,
     MomentalRate,
+    Negate,
     RootPlusEps,
     chain,
     square,
@@ -58,7 +58,7 @@ def root(eps):
 
 def bounds(moment, eps, **keywords):
     rate = BoundedRate(moment, by=root(eps), learning_rate=RATE, **keywords)
-    return chain(rate, Descent())
+    return chain(rate, Negate())
 
 
 # The check starts with a zero gradient: a longer memory never forgets its rate, α / ε.
