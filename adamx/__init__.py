@@ -78,8 +78,8 @@ from .parts.moments import (
     HeavyBall,
     Identity,
     Largest,
+    SquaredDeviation,
     SumOf,
-    Surprise,
     gradient,
     square,
 )
@@ -198,7 +198,7 @@ __all__ = [
     "StochasticRounding",
     "Stored",
     "SumOf",
-    "Surprise",
+    "SquaredDeviation",
     "TimesRectifier",
     "TrustRatio",
     "Tunable",

@@ -18,7 +18,7 @@ from adamx import (
     LearningRate,
     Precondition,
     RootPlusEps,
-    Surprise,
+    SquaredDeviation,
     adagrad,
     adam,
     adamw,
@@ -217,8 +217,8 @@ CASES = {
         "Name them: chain(('a_first', tx), ...).",
     ),
     "a reading of a slot that is not there": (
-        lambda: step(Ema(0.9, of=Surprise("m"), name="nu")),
-        "Surprise: `slot` must be kept by a part of the same chain, got 'm'.",
+        lambda: step(Ema(0.9, of=SquaredDeviation("m"), name="nu")),
+        "SquaredDeviation: `slot` must be kept by a part of the same chain, got 'm'.",
         "There is 'nu'.",
     ),
     "a number in a chain": (

@@ -25,8 +25,8 @@ from adamx import (
     Precondition,
     Rectified,
     RootPlusEps,
+    SquaredDeviation,
     SumOf,
-    Surprise,
     WeightDecay,
     chain,
     square,
@@ -48,7 +48,7 @@ COSINE = {"init_value": 0.1, "decay_steps": 100}
 PARTS = {
     "ema": Ema(0.9),
     "ema of squares": Ema(0.999, of=square, name="nu"),
-    "ema of surprise": Ema(0.999, of=Surprise("mu"), name="nu"),
+    "ema of surprise": Ema(0.999, of=SquaredDeviation("mu"), name="nu"),
     "heavy ball": HeavyBall(0.9, nesterov=True),
     "sum": SumOf(start=0.1),
     "identity": Identity(),

@@ -13,7 +13,7 @@ from ..engine.state import Context, Slots
 from ..parts.bias_correction import Debiased, Rectified
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, Surprise
+from ..parts.moments import Ema, SquaredDeviation
 from ..parts.nesterov import Nesterov
 
 
@@ -43,7 +43,7 @@ def scale_by_adabelief(
     observed gradients", NeurIPS 2020, Algorithm 2, arXiv:2010.07468.
     """
     m = Debiased(Ema(b1))
-    s = Raised(Ema(b2, Surprise("mu"), "nu"), eps_root)
+    s = Raised(Ema(b2, SquaredDeviation("mu"), "nu"), eps_root)
     root = RootPlusEps(Debiased(s), eps)
     moment = Nesterov(m) if nesterov else m
     return Precondition(moment, by=Rectified(root) if rectify else root)
@@ -103,7 +103,7 @@ class Raised(Rule):
         s ← s' + ε,    s' the moment of the step
 
     Args:
-        moment: such as `Ema(0.999, Surprise("mu"), "nu")`.
+        moment: such as `Ema(0.999, SquaredDeviation("mu"), "nu")`.
         eps_root: ε ≥ 0, in units of the moment.
     """
 

@@ -1,7 +1,7 @@
 """Moments: running summaries of a reading of the gradient, one slot each.
 
 A reading is a function `reading(g, slots) -> array` of the gradient and of what other
-parts remember: `gradient`, `square`, or the `Surprise` of a slot.
+parts remember: `gradient`, `square`, or the `SquaredDeviation` of a slot.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def square(g: Float[Array, "..."], slots: Slots) -> Float[Array, "..."]:
     return g * g
 
 
-class Surprise(Value):
+class SquaredDeviation(Value):
     """The reading `(g - m)²`, where `m` is what the named slot now holds (AdaBelief).
 
     The part that keeps the slot must come first: `Precondition(Ema(b1), by=...)`.
@@ -39,7 +39,7 @@ class Surprise(Value):
     def __call__(self, g: Float[Array, "..."], slots: Slots) -> Float[Array, "..."]:
         if self.slot not in slots:
             raise _checks.AdamxError(
-                f"Surprise: `slot` must be kept by a part of the same chain, got "
+                f"SquaredDeviation: `slot` must be kept by a part of the same chain, got "
                 f"{self.slot!r}. {_checks.suggest(self.slot, slots)}"
             )
         return (g - slots[self.slot]) ** 2
@@ -50,7 +50,7 @@ Reading = Callable[[Any, Any], Any]
 
 def is_signed(reading: Reading) -> bool:
     """Whether a reading may be negative."""
-    return reading is not square and not isinstance(reading, Surprise)
+    return reading is not square and not isinstance(reading, SquaredDeviation)
 
 
 _PUBLIC = {"mu": "b1", "nu": "b2"}
@@ -72,7 +72,7 @@ class Ema(Rule):
 
     Args:
         decay: β in [0, 1), the weight of the past; 1 / (1 - β) is its memory in steps.
-        of: the reading f: `gradient`, `square`, `Surprise(slot)` or a function
+        of: the reading f: `gradient`, `square`, `SquaredDeviation(slot)` or a function
             `f(g, slots)`.
         name: the slot that holds m.
         public: the public name of `decay`; without it `b1` for the slot `mu`, `b2` for

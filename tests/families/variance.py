@@ -13,7 +13,7 @@ from adamx import (
     LearningRate,
     Precondition,
     RootPlusEps,
-    Surprise,
+    SquaredDeviation,
     chain,
     square,
 )
@@ -95,7 +95,7 @@ MUTANTS = {
     ),
     "adabelief without the eps in its average": (
         (papers.adabelief, {"eps_root": 1e-4}),
-        lambda: adam_of(Debiased(Ema(0.999, Surprise("mu"), "nu")), 1e-16),
+        lambda: adam_of(Debiased(Ema(0.999, SquaredDeviation("mu"), "nu")), 1e-16),
     ),
     "yogi with an average": (
         (papers.yogi, {"initial_accumulator": 0.0}),
