@@ -14,8 +14,8 @@ from adamx import (
     ClipByGlobalNorm,
     Debiased,
     Ema,
-    HeavyBall,
     LearningRate,
+    Momentum,
     Precondition,
     RootPlusEps,
     SquaredDeviation,
@@ -72,22 +72,22 @@ CASES = {
     ),
     "momentum above one": (
         lambda: sgd(0.1, 1.5),
-        "HeavyBall: `momentum` must lie in [0, 1), got 1.5.",
+        "Momentum: `momentum` must lie in [0, 1), got 1.5.",
         "It is the share of the last step that is kept.",
     ),
     "dampening above one": (
         lambda: sgd(0.1, 0.5, dampening=1.5),
-        "HeavyBall: `dampening` must lie in [0, 1], got 1.5.",
+        "Momentum: `dampening` must lie in [0, 1], got 1.5.",
         "It is the share of the gradient that is left out.",
     ),
     "Nesterov without momentum": (
         lambda: sgd(0.1, nesterov=True),
-        "HeavyBall: Nesterov's momentum must have a momentum above 0",
+        "Momentum: Nesterov's momentum must have a momentum above 0",
         "set momentum=0.9, dampening=0, or nesterov=False.",
     ),
     "Nesterov with dampening": (
         lambda: sgd(0.1, 0.9, nesterov=True, dampening=0.1),
-        "HeavyBall: Nesterov's momentum must have a momentum above 0",
+        "Momentum: Nesterov's momentum must have a momentum above 0",
         "set momentum=0.9, dampening=0, or nesterov=False.",
     ),
     "negative rate": (
@@ -232,9 +232,9 @@ CASES = {
         "For a function of the updates use optax.stateless.",
     ),
     "correction of what is no average": (
-        lambda: Debiased(HeavyBall(0.9)),
+        lambda: Debiased(Momentum(0.9)),
         "Debiased: `moment` must be an average with a decay, such as Ema(0.9), got"
-        " HeavyBall(0.9).",
+        " Momentum(0.9).",
         "Only a weighted average has a zero start to correct.",
     ),
     "a root of a number": (
@@ -261,7 +261,7 @@ OTHERWISE = {
     "eps_root": (lambda: adam(0.1, eps_root=1e-8), "EpsInsideRoot"),
     "rmsprop nesterov": (
         lambda: adamx.rmsprop(0.1, nesterov=True),
-        "HeavyBall(momentum, nesterov=True)",
+        "Momentum(momentum, nesterov=True)",
     ),
     "adamw mu_dtype": (lambda: adamw(0.1, mu_dtype=jnp.bfloat16), "float32"),
     "initial_accumulator_value": (

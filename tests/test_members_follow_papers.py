@@ -160,7 +160,7 @@ COMPOSED = {
         lambda: chain(
             adamx.scale_by_rmsprop(eps=EpsInsideRoot(1e-4)),
             LearningRate(SCHEDULES["learning_rate"]),
-            adamx.HeavyBall(0.8),
+            adamx.Momentum(0.8),
         ),
         papers.rmsprop_tf,
         {

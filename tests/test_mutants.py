@@ -15,10 +15,10 @@ from adamx import (
     Ema,
     EpsBeforeCorrection,
     EpsInsideRoot,
-    HeavyBall,
     Identity,
     IndependentWeightDecay,
     LearningRate,
+    Momentum,
     Precondition,
     Rectified,
     RootPlusEps,
@@ -140,7 +140,7 @@ MUTANTS = {
         PLAIN_ADAM,
         lambda: adam_of(nu=Debiased(Ema(1 - B2, of=square, name="nu"))),
     ),
-    "sum instead of an average": (PLAIN_ADAM, lambda: adam_of(mu=HeavyBall(B1))),
+    "sum instead of an average": (PLAIN_ADAM, lambda: adam_of(mu=Momentum(B1))),
     "decay not decoupled": (ADAMW, lambda: chain(WeightDecay(DECAY), adam_of())),
     "decay dropped": (ADAMW, adam_of),
     "decay of the wrong sign": (
@@ -199,7 +199,7 @@ MUTANTS = {
         lambda: chain(
             adamx.scale_by_rmsprop(),
             LearningRate(SCHEDULES["learning_rate"]),
-            HeavyBall(0.8),
+            Momentum(0.8),
         ),
     ),
     "schedule counted from one": (

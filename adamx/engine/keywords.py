@@ -42,7 +42,7 @@ _SPELLED = {
 
 # Where one member needs another sentence.
 _SPELLED_BY = {
-    ("rmsprop", "nesterov"): "Put HeavyBall(momentum, nesterov=True) between "
+    ("rmsprop", "nesterov"): "Put Momentum(momentum, nesterov=True) between "
     "scale_by_rmsprop() and LearningRate(...)",
 }
 

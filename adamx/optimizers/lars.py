@@ -14,7 +14,7 @@ from ..engine.rule import _PerTensor
 from ..engine.state import Context, Slots
 from ..numerics.norms import norm
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import HeavyBall
+from ..parts.moments import Momentum
 
 
 class LocalRate(_PerTensor):
@@ -98,7 +98,7 @@ def scale_by_lars(
         norm_of_sum=norm_of_sum,
         axis_name=axis_name,
     )
-    return chain(local, HeavyBall(momentum, nesterov))
+    return chain(local, Momentum(momentum, nesterov))
 
 
 @alias
@@ -156,4 +156,4 @@ def lars(
         norm_of_sum=norm_of_sum,
         axis_name=axis_name,
     )
-    return chain(local, LearningRate(learning_rate), HeavyBall(momentum, nesterov))
+    return chain(local, LearningRate(learning_rate), Momentum(momentum, nesterov))

@@ -15,7 +15,7 @@ from ..numerics.arithmetic import lerp
 from ..numerics.norms import across
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, HeavyBall, Identity
+from ..parts.moments import Ema, Identity, Momentum
 from ..parts.weight_decay import WeightDecay
 
 
@@ -81,7 +81,7 @@ def _normalised(b2: Hyper, eps: Hyper | Eps, axis_name: Any) -> Rule:
 
 
 def _moment(b1: Hyper, averaging: bool) -> Rule:
-    return Ema(b1) if averaging else HeavyBall(b1, name="mu", public="b1")
+    return Ema(b1) if averaging else Momentum(b1, name="mu", public="b1")
 
 
 @alias

@@ -5,7 +5,7 @@ from ..engine.hyperparams import Hyper, is_zero
 from ..engine.keywords import alias
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Centered, Ema, HeavyBall, Identity, square
+from ..parts.moments import Centered, Ema, Identity, Momentum, square
 
 
 @alias
@@ -32,7 +32,7 @@ def scale_by_rmsprop(
     if centered:
         moment = Centered(moment, Ema(decay, public="decay"))
     direction = Precondition(Identity(), by=RootPlusEps(moment, eps))
-    ball = () if is_zero(momentum) else (HeavyBall(momentum),)
+    ball = () if is_zero(momentum) else (Momentum(momentum),)
     return chain(direction, *ball)
 
 
@@ -59,7 +59,7 @@ def rmsprop(
         centered: divide by the standard deviation instead of the root mean square.
         momentum: μ in [0, 1) of a heavy ball before the rate (torch); TensorFlow's,
             after the rate, is `chain(scale_by_rmsprop(...), LearningRate(α),
-            HeavyBall(μ))`.
+            Momentum(μ))`.
 
     State: `nu` (v), 4 bytes per parameter, and the count; centered also `mu` (m), with
     momentum also `momentum` (b), 4 bytes each; all from 0.

@@ -5,7 +5,7 @@ from ..engine.hyperparams import Hyper, is_zero
 from ..engine.keywords import alias
 from ..engine.rule import Rule
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import HeavyBall, Identity
+from ..parts.moments import Identity, Momentum
 
 
 @alias
@@ -26,7 +26,7 @@ def scale_by_sgd(
     """
     if is_zero(momentum) and not nesterov and is_zero(dampening):
         return Identity()
-    return HeavyBall(momentum, nesterov, dampening)
+    return Momentum(momentum, nesterov, dampening)
 
 
 @alias

@@ -106,7 +106,7 @@ class Ema(Rule):
         return m, slots | {self.name: m}
 
 
-class HeavyBall(Rule):
+class Momentum(Rule):
     """Polyak's momentum, with Nesterov's look-ahead on request.
 
         first step:  m ← g
@@ -148,7 +148,7 @@ class HeavyBall(Rule):
         dampened = not hyper.is_zero(self.dampening)
         if self.nesterov and (dampened or hyper.is_zero(self.momentum)):
             raise _checks.AdamxError(
-                f"HeavyBall: Nesterov's momentum must have a momentum above 0 and no "
+                f"Momentum: Nesterov's momentum must have a momentum above 0 and no "
                 f"dampening, got momentum={self.momentum!r}, "
                 f"dampening={self.dampening!r}. Its look-ahead is g + momentum * m; "
                 f"set momentum=0.9, dampening=0, or nesterov=False."

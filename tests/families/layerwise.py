@@ -8,9 +8,9 @@ import adamx
 from adamx import (
     Debiased,
     Ema,
-    HeavyBall,
     Identity,
     LearningRate,
+    Momentum,
     Precondition,
     RootPlusEps,
     TrustRatio,
@@ -166,7 +166,7 @@ MUTANTS = {
             Precondition(
                 Identity(), by=RootPlusEps(Debiased(adamx.NormEma(0.98)), 1e-8)
             ),
-            HeavyBall(0.95),
+            Momentum(0.95),
             LearningRate(RATE),
         ),
     ),
