@@ -79,7 +79,7 @@ from .parts.moments import (
     Largest,
     Momentum,
     SquaredDeviation,
-    SumOf,
+    Sum,
     gradient,
     square,
 )
@@ -197,7 +197,7 @@ __all__ = [
     "State",
     "StochasticRounding",
     "Stored",
-    "SumOf",
+    "Sum",
     "SquaredDeviation",
     "TimesRectifier",
     "TrustRatio",

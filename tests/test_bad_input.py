@@ -138,7 +138,7 @@ CASES = {
     ),
     "negative accumulator": (
         lambda: adagrad(0.1, initial_accumulator=-1.0),
-        "SumOf: `start` must be at least 0, got -1.0.",
+        "Sum: `start` must be at least 0, got -1.0.",
         "",
     ),
     "negative norm": (

@@ -6,7 +6,7 @@ from ..engine.keywords import alias
 from ..engine.rule import Rule
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Identity, SumOf, square
+from ..parts.moments import Identity, Sum, square
 
 
 @alias
@@ -24,7 +24,7 @@ def scale_by_adagrad(
     Reference: Duchi, Hazan & Singer, "Adaptive subgradient methods for online learning
     and stochastic optimization", JMLR 12, 2011, Figure 1 (diagonal).
     """
-    total = SumOf(square, start=initial_accumulator)
+    total = Sum(square, start=initial_accumulator)
     return Precondition(Identity(), by=RootPlusEps(total, eps))
 
 

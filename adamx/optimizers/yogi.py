@@ -12,10 +12,10 @@ from ..engine.state import Context, Slots
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, SumOf, square
+from ..parts.moments import Ema, Sum, square
 
 
-class Additive(SumOf):
+class Additive(Sum):
     """Yogi's second moment: it moves towards the reading by a share of the reading.
 
         v ← v - (1 - β) sign(v - f) f,    f the reading of the gradient

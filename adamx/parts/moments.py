@@ -168,7 +168,7 @@ class Momentum(Rule):
         return u, slots | {self.name: m}
 
 
-class SumOf(Rule):
+class Sum(Rule):
     """The sum of a reading over all steps: AdaGrad's accumulator.
 
         s ← s + f(g)
@@ -189,7 +189,7 @@ class SumOf(Rule):
         super().__post_init__()
         if callable(self.start):
             raise _checks.refuse(
-                "SumOf",
+                "Sum",
                 "`start` must be a number or an array",
                 _checks.show_callable(self.start),
                 "It is used once, before the first step.",
