@@ -74,8 +74,8 @@ from .parts.masked import Masked
 from .parts.moments import (
     Centered,
     Ema,
-    FromFirst,
     Identity,
+    InitFromFirst,
     Largest,
     Momentum,
     SquaredDeviation,
@@ -144,7 +144,7 @@ __all__ = [
     "DistanceOverWeightedGradients",
     "Ema",
     "FactoredSecondMoment",
-    "FromFirst",
+    "InitFromFirst",
     "GradientNoise",
     "Grams",
     "EpsBeforeCorrection",

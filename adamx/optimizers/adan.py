@@ -14,7 +14,7 @@ from ..numerics.arithmetic import safe_divide
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, RootPlusEps
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, FromFirst, square
+from ..parts.moments import Ema, InitFromFirst, square
 from ..parts.weight_decay import decoupled
 
 
@@ -68,7 +68,7 @@ def scale_by_adan(
     Reference: Xie et al., "Adan: adaptive Nesterov momentum algorithm for faster
     optimizing deep models", 2022, Algorithm 1, arXiv:2208.06677.
     """
-    started = FromFirst if from_first else Debiased
+    started = InitFromFirst if from_first else Debiased
     change = started(Ema(b2, name="difference", public="b2"))
     root = RootPlusEps(started(Ema(b3, square, "nu", public="b3")), eps)
     return WithDifference(started(Ema(b1)), change, by=root)

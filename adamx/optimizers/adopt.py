@@ -15,7 +15,7 @@ from ..numerics.arithmetic import safe_divide
 from ..parts.clipping import Clip
 from ..parts.denominators import Eps, EpsAsFloor
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, FromFirst, square
+from ..parts.moments import Ema, InitFromFirst, square
 from ..parts.weight_decay import decoupled
 
 
@@ -26,7 +26,7 @@ class ByPast(Rule):
         then:        g / max(sqrt(v), ε),    and only then  v takes in g²
 
     Args:
-        moment: the rule that keeps v, such as `FromFirst(Ema(0.9999, square, "nu"))`.
+        moment: the rule that keeps v, such as `InitFromFirst(Ema(0.9999, square, "nu"))`.
         eps: ε ≥ 0 in units of the gradient, the least denominator, or an eps kind.
     """
 
@@ -89,7 +89,7 @@ def scale_by_adopt(
     Reference: Taniguchi et al., "ADOPT: modified Adam can converge with any β₂ with the
     optimal rate", NeurIPS 2024, Algorithm 2, arXiv:2411.02853.
     """
-    normalised = ByPast(FromFirst(Ema(b2, square, "nu")), eps)
+    normalised = ByPast(InitFromFirst(Ema(b2, square, "nu")), eps)
     clip = (Clip(clip_value_fn),) if use_clipping else ()
     return chain(normalised, *clip, Ema(b1))
 

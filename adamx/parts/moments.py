@@ -233,7 +233,7 @@ class Centered(Rule):
         return jnp.maximum(v - m * m, 0), slots
 
 
-class FromFirst(Rule):
+class InitFromFirst(Rule):
     """An average that starts at its first reading, and so needs no correction.
 
         first step:  m ← f(g)

@@ -72,7 +72,8 @@ MUTANTS = {
             Precondition(
                 adamx.Identity(),
                 by=RootPlusEps(
-                    adamx.FromFirst(Ema(0.9999, square, "nu")), adamx.EpsAsFloor(1e-6)
+                    adamx.InitFromFirst(Ema(0.9999, square, "nu")),
+                    adamx.EpsAsFloor(1e-6),
                 ),
             ),
             Ema(0.9),
