@@ -14,7 +14,7 @@ from ..numerics.arithmetic import lerp
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, Largest, square
+from ..parts.moments import Ema, RunningMax, square
 from ..parts.weight_decay import decoupled
 
 
@@ -72,7 +72,7 @@ def scale_by_adapnm(
     Reference: Xie et al., "Positive-negative momentum: manipulating stochastic gradient
     noise to improve generalization", ICML 2021, AdaPNM, arXiv:2103.17182.
     """
-    root = RootPlusEps(Debiased(Largest(Ema(b2, square, "nu"))), eps)
+    root = RootPlusEps(Debiased(RunningMax(Ema(b2, square, "nu"))), eps)
     return Precondition(Debiased(PositiveNegative(b1, b3)), by=root)
 
 

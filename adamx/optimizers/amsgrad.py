@@ -7,7 +7,7 @@ from ..engine.rule import Rule
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, Largest, square
+from ..parts.moments import Ema, RunningMax, square
 
 
 @alias
@@ -37,11 +37,11 @@ def scale_by_amsgrad(
     """
     m, v = Ema(b1), Ema(b2, square, "nu")
     if not bias_correction_nu:
-        largest = Largest(v)
+        largest = RunningMax(v)
     elif largest_first:
-        largest = Debiased(Largest(v))
+        largest = Debiased(RunningMax(v))
     else:
-        largest = Largest(Debiased(v))
+        largest = RunningMax(Debiased(v))
     moment = Debiased(m) if bias_correction_mu else m
     return Precondition(moment, by=RootPlusEps(largest, eps))
 

@@ -12,7 +12,7 @@ from ..engine.state import Context, Slots
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, RootPlusEps, before_correction
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, Largest, square
+from ..parts.moments import Ema, RunningMax, square
 
 
 class Power(Rule):
@@ -22,7 +22,7 @@ class Power(Rule):
     code: with (sqrt(v) + ε) / sqrt(w) for D it is (sqrt(v) + ε)**(2 p) / sqrt(w).
 
     Args:
-        denominator: D, such as `RootPlusEps(Largest(Ema(0.999, square, "nu")), EpsBeforeCorrection(1e-8))`.
+        denominator: D, such as `RootPlusEps(RunningMax(Ema(0.999, square, "nu")), EpsBeforeCorrection(1e-8))`.
         p: the power of the squares, in [0, 1/2].
     """
 
@@ -70,7 +70,7 @@ def scale_by_padam(
     Reference: Chen et al., "Closing the generalization gap of adaptive gradient methods
     in training deep neural networks", IJCAI 2020, Algorithm 1, arXiv:1806.06763.
     """
-    m, v = Ema(b1), Largest(Ema(b2, square, "nu"))
+    m, v = Ema(b1), RunningMax(Ema(b2, square, "nu"))
     root = RootPlusEps(Debiased(v) if bias_correction else v, before_correction(eps))
     moment = Debiased(m) if bias_correction else m
     return Precondition(moment, by=Power(root, p))

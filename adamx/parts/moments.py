@@ -261,14 +261,14 @@ class InitFromFirst(Rule):
         return m, after | {self.name: m}
 
 
-class Largest(Rule):
+class RunningMax(Rule):
     """The largest value that a moment has had, element by element.
 
         v_max ← max(v_max, v)
 
-    Where it stands decides what is compared: `Largest(Debiased(Ema(b2, square, "nu")))`
-    keeps the largest corrected average (Optax's AMSGrad), `Debiased(Largest(Ema(...)))`
-    corrects the largest raw one (torch), `Largest(Ema(...))` corrects nothing (the
+    Where it stands decides what is compared: `RunningMax(Debiased(Ema(b2, square, "nu")))`
+    keeps the largest corrected average (Optax's AMSGrad), `Debiased(RunningMax(Ema(...)))`
+    corrects the largest raw one (torch), `RunningMax(Ema(...))` corrects nothing (the
     paper).
 
     Args:

@@ -8,11 +8,11 @@ import adamx
 from adamx import (
     Debiased,
     Ema,
-    Largest,
     LearningRate,
     Power,
     Precondition,
     RootPlusEps,
+    RunningMax,
     chain,
 )
 from adamx import square as g2
@@ -78,15 +78,15 @@ MUTANTS = {
     "amsgrad that forgets": ((papers.amsgrad, {}), lambda: adamx.adam(RATE)),
     "amsgrad that takes the largest first": (
         (papers.amsgrad, {"b2": 0.9}),
-        lambda: amsgrad_of(Debiased(Largest(Ema(0.9, g2, "nu")))),
+        lambda: amsgrad_of(Debiased(RunningMax(Ema(0.9, g2, "nu")))),
     ),
     "torch's amsgrad that corrects first": (
         (papers.amsgrad_torch, {"b2": 0.9}),
-        lambda: amsgrad_of(Largest(Debiased(Ema(0.9, g2, "nu")))),
+        lambda: amsgrad_of(RunningMax(Debiased(Ema(0.9, g2, "nu")))),
     ),
     "amsgrad of the largest square": (
         (papers.amsgrad, {}),
-        lambda: amsgrad_of(Largest(Ema(0.0, g2, "nu"))),
+        lambda: amsgrad_of(RunningMax(Ema(0.0, g2, "nu"))),
     ),
     "padam that corrects": (
         (papers.padam, {}),
