@@ -87,7 +87,7 @@ from .parts.nesterov import LookAhead, Nesterov
 from .parts.orthogonal import NormalizeRms, Orthogonalize, ScaleByShape, hidden_matrix
 from .parts.parameter_averages import (
     ParamEma,
-    PrimalAverage,
+    PrimalAveraging,
     ScheduleFree,
     SlowWeights,
     eval_params,
@@ -173,7 +173,7 @@ __all__ = [
     "Plan",
     "PowerDecaySchedule",
     "Precondition",
-    "PrimalAverage",
+    "PrimalAveraging",
     "Prodigy",
     "Projected",
     "ProximalWeightDecay",

@@ -5,7 +5,7 @@ from typing import Any
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
-from ..parts.parameter_averages import PrimalAverage
+from ..parts.parameter_averages import PrimalAveraging
 
 
 @alias
@@ -33,4 +33,4 @@ def gpa(tx: Any, mu_y: Hyper = 0.7, mu_x: Hyper = 0.9967) -> Chain:
     Reference: Defazio et al., "Smoothing DiLoCo with primal averaging for faster
     training of LLMs", 2025, arXiv:2512.17131.
     """
-    return chain(tx, PrimalAverage(mu_y, mu_x))
+    return chain(tx, PrimalAveraging(mu_y, mu_x))

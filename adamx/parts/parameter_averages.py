@@ -35,7 +35,7 @@ class _Averaging(Rule):
         return True
 
 
-class PrimalAverage(_Averaging):
+class PrimalAveraging(_Averaging):
     """Steps at z, gradients at y, evaluation at their average x.
 
         z ← z + u,    x ← x + c (z - x),    y ← β x + (1 - β) z
@@ -78,7 +78,7 @@ class PrimalAverage(_Averaging):
 
 
 class ScheduleFree(_Averaging):
-    """`PrimalAverage` whose average weighs the steps by their rates.
+    """`PrimalAveraging` whose average weighs the steps by their rates.
 
         w_k = k^r (max rate so far)^p,    c = w_k / Σ w_i        (k = 1, 2, …)
 
@@ -257,7 +257,7 @@ def eval_params(state: Any, params: Any) -> Any:
 
     Args:
         state: the state of any transformation with averaging parts (`ScheduleFree`,
-            `PrimalAverage`, `SlowWeights`, `ParamEma`), or without.
+            `PrimalAveraging`, `SlowWeights`, `ParamEma`), or without.
         params: the parameters that go with it.
 
     Raises:
