@@ -86,10 +86,10 @@ from .parts.moments import (
 from .parts.nesterov import LookAhead, Nesterov
 from .parts.orthogonal import NormalizeRms, Orthogonalize, ScaleByShape, hidden_matrix
 from .parts.parameter_averages import (
+    LookaheadWeights,
     ParamEma,
     PrimalAveraging,
     ScheduleFree,
-    SlowWeights,
     eval_params,
 )
 from .parts.restarts import Restarted
@@ -189,7 +189,7 @@ __all__ = [
     "ScheduleFree",
     "Sign",
     "Slot",
-    "SlowWeights",
+    "LookaheadWeights",
     "SpikeClip",
     "SplitMaster",
     "Stabilized",

@@ -86,7 +86,7 @@ def test_two_averages_of_one_leaf_are_refused():
     [
         (
             lambda: adamx.lookahead(adamx.adam(), 0),
-            "SlowWeights: `sync_period` must be",
+            "LookaheadWeights: `sync_period` must be",
         ),
         (lambda: adamx.gpa(adamx.adam(), 0.0), "PrimalAveraging: `inner` must lie in"),
         (lambda: adamx.schedule_free_sgd(0.1, -1), "warm-up: `warmup_steps` must be"),

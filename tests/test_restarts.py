@@ -103,7 +103,7 @@ SENTENCES = {
         "The paper has every=500, warmup=150.",
     ),
     "a slot that starts at the parameter": (
-        lambda: Restarted(chain(ADAM(), LearningRate(0.1), adamx.SlowWeights())),
+        lambda: Restarted(chain(ADAM(), LearningRate(0.1), adamx.LookaheadWeights())),
         "Restarted: the slots of `part` must start at numbers, got `slow` of",
         "Put what keeps it outside.",
     ),

@@ -5,7 +5,7 @@ from typing import Any
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import alias
-from ..parts.parameter_averages import SlowWeights
+from ..parts.parameter_averages import LookaheadWeights
 
 
 @alias
@@ -35,4 +35,4 @@ def lookahead(tx: Any, sync_period: int = 5, slow_step_size: Hyper = 0.5) -> Cha
     Reference: Zhang et al., "Lookahead optimizer: k steps forward, 1 step back",
     NeurIPS 2019, Algorithm 1, arXiv:1907.08610.
     """
-    return chain(tx, SlowWeights(sync_period, slow_step_size))
+    return chain(tx, LookaheadWeights(sync_period, slow_step_size))

@@ -136,7 +136,7 @@ def _average(
     return inner * x + (1 - inner) * (z - y), slots | {name: z}
 
 
-class SlowWeights(_Averaging):
+class LookaheadWeights(_Averaging):
     """Every k steps the slow weights go a part of the way, and the fast ones return.
 
         fast ← fast + u;    each k steps:  slow ← slow + α (fast - slow),  fast ← slow
@@ -162,7 +162,7 @@ class SlowWeights(_Averaging):
         super().__post_init__()
         if not isinstance(self.sync_period, int) or self.sync_period < 1:
             raise _checks.AdamxError(
-                f"SlowWeights: `sync_period` must be a whole number of steps, at least "
+                f"LookaheadWeights: `sync_period` must be a whole number of steps, at least "
                 f"1, got {self.sync_period!r}. 5 is usual."
             )
 
@@ -257,7 +257,7 @@ def eval_params(state: Any, params: Any) -> Any:
 
     Args:
         state: the state of any transformation with averaging parts (`ScheduleFree`,
-            `PrimalAveraging`, `SlowWeights`, `ParamEma`), or without.
+            `PrimalAveraging`, `LookaheadWeights`, `ParamEma`), or without.
         params: the parameters that go with it.
 
     Raises:
