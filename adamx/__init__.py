@@ -92,7 +92,7 @@ from .parts.parameter_averages import (
     ScheduleFree,
     eval_params,
 )
-from .parts.restarts import Restarted
+from .parts.restarts import PeriodicReset
 from .parts.trust_ratio import TrustRatio
 from .parts.weight_decay import (
     CautiousWeightDecay,
@@ -179,7 +179,7 @@ __all__ = [
     "ProximalWeightDecay",
     "Raised",
     "Rectified",
-    "Restarted",
+    "PeriodicReset",
     "RootPlusEps",
     "EpsInsideRoot",
     "Rule",

@@ -1,4 +1,4 @@
-"""`Restarted`: what begins anew, what goes on, and what it refuses."""
+"""`PeriodicReset`: what begins anew, what goes on, and what it refuses."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import adamx
-from adamx import Ema, LearningRate, Masked, Restarted, chain
+from adamx import Ema, LearningRate, Masked, PeriodicReset, chain
 from tests.agreement import assert_follows, wanted
 from tests.families.spiked import IN_PAPER, SHORT
 from tests.member import RATE
@@ -28,7 +28,7 @@ def run(tx, steps, state=None, first=0):
 
 
 def test_recounted_without_a_warm_up_it_is_the_part_from_its_start():
-    tx = Restarted(ADAM(), every=5, warmup=0, recount=True)
+    tx = PeriodicReset(ADAM(), every=5, warmup=0, recount=True)
     fresh, _ = run(ADAM(), 3, first=4)  # the fifth step is the first after a restart
     updates, state = run(tx, 7)
     for one, other in zip(*map(jax.tree.leaves, (updates, fresh)), strict=True):
@@ -74,7 +74,7 @@ def test_adam_goes_on_as_spam():
 
 
 def test_a_leaf_that_keeps_nothing_goes_on_keeping_nothing():
-    tx = Restarted(Masked(Ema(0.9), "kernel"), every=2, warmup=0)
+    tx = PeriodicReset(Masked(Ema(0.9), "kernel"), every=2, warmup=0)
     updates, state = run(tx, 4)
     assert_equal(updates["gain"], grads(3)["gain"])
     assert state.slots["mu"]["gain"].dtype == bool
@@ -82,7 +82,7 @@ def test_a_leaf_that_keeps_nothing_goes_on_keeping_nothing():
 
 def test_it_begins_anew_long_after_float32_has_lost_count():
     """Float32 does not tell 2**24 + 1 steps from 2**24; the restart is due at odd."""
-    tx = Restarted(Ema(0.9), every=3, warmup=0)
+    tx = PeriodicReset(Ema(0.9), every=3, warmup=0)
     _, state = run(tx, 2)
     due = 2**24 + 2
     assert due % 3 == 0
@@ -93,18 +93,20 @@ def test_it_begins_anew_long_after_float32_has_lost_count():
 
 SENTENCES = {
     "every": (
-        lambda: Restarted(ADAM(), 0),
-        "Restarted: `every` must be a whole number of steps, at least 1, got 0.",
+        lambda: PeriodicReset(ADAM(), 0),
+        "PeriodicReset: `every` must be a whole number of steps, at least 1, got 0.",
         "The paper has every=500, warmup=150.",
     ),
     "warmup": (
-        lambda: Restarted(ADAM(), warmup=-1),
-        "Restarted: `warmup` must be a whole number of steps, at least 0, got -1.",
+        lambda: PeriodicReset(ADAM(), warmup=-1),
+        "PeriodicReset: `warmup` must be a whole number of steps, at least 0, got -1.",
         "The paper has every=500, warmup=150.",
     ),
     "a slot that starts at the parameter": (
-        lambda: Restarted(chain(ADAM(), LearningRate(0.1), adamx.LookaheadWeights())),
-        "Restarted: the slots of `part` must start at numbers, got `slow` of",
+        lambda: PeriodicReset(
+            chain(ADAM(), LearningRate(0.1), adamx.LookaheadWeights())
+        ),
+        "PeriodicReset: the slots of `part` must start at numbers, got `slow` of",
         "Put what keeps it outside.",
     ),
 }

@@ -17,7 +17,7 @@ from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, RootPlusEps, before_correction
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
-from ..parts.restarts import Restarted
+from ..parts.restarts import PeriodicReset
 from ..parts.weight_decay import decoupled
 
 
@@ -57,7 +57,7 @@ def scale_by_spam(
     )
     return chain(
         SpikeClip(spike_threshold, clip_warmup, interval),
-        Restarted(adam, interval, warmup_steps, recount),
+        PeriodicReset(adam, interval, warmup_steps, recount),
     )
 
 
@@ -142,7 +142,7 @@ class SpikeClip(Rule):
     Args:
         threshold: θ > 0.
         warmup: the first step that is clipped.
-        every: where v begins anew at every so many steps (`Restarted`), as many steps
+        every: where v begins anew at every so many steps (`PeriodicReset`), as many steps
             are left alone after each of them too; None where it does not.
         slot: the slot that holds v.
 

@@ -13,7 +13,7 @@ from ..engine.rule import Wrapper
 from ..engine.state import Context, Slot, Slots, is_nothing
 
 
-class Restarted(Wrapper):
+class PeriodicReset(Wrapper):
     """`part` with its slots back at their start at every ΔT-th step.
 
         j = t mod ΔT steps since a restart, while j < N:
@@ -47,13 +47,13 @@ class Restarted(Wrapper):
             steps = getattr(self, name)
             if isinstance(steps, bool) or not isinstance(steps, int) or steps < least:
                 raise _checks.AdamxError(
-                    f"Restarted: `{name}` must be a whole number of steps, at least "
+                    f"PeriodicReset: `{name}` must be a whole number of steps, at least "
                     f"{least}, got {steps!r}. The paper has every=500, warmup=150."
                 )
         for name, slot in self.part.slots().items():
             if callable(slot.start):
                 raise _checks.AdamxError(
-                    f"Restarted: the slots of `part` must start at numbers, got "
+                    f"PeriodicReset: the slots of `part` must start at numbers, got "
                     f"`{name}` of {self.part!r}, which starts at the parameter. Put "
                     f"what keeps it outside."
                 )

@@ -1,7 +1,7 @@
 """The rows of adamx/aliases/spiked.py."""
 
 import adamx
-from adamx import LearningRate, Restarted, SpikeClip, chain
+from adamx import LearningRate, PeriodicReset, SpikeClip, chain
 from tests import papers
 from tests.member import RATE, Member, Variant
 
@@ -41,7 +41,7 @@ def _spam(clip=None, **changes):
     adam = adamx.scale_by_adam(eps=adamx.EpsBeforeCorrection(1e-6))
     words = {"every": 16, "warmup": 5} | changes
     clip = SpikeClip(20.0, 3, 16) if clip is None else clip
-    return chain(clip, Restarted(adam, **words), LearningRate(RATE))
+    return chain(clip, PeriodicReset(adam, **words), LearningRate(RATE))
 
 
 MUTANTS = {
