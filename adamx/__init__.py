@@ -17,7 +17,7 @@ from .gradients import (
     sharpness_aware,
 )
 from .optimizers import *  # noqa: F403
-from .optimizers.adabelief import Raised
+from .optimizers.adabelief import AddEpsEachStep
 from .optimizers.adabound import BoundedRate, CorrectedByRate
 from .optimizers.adafactor import ScaleByParameterRms, relative_step
 from .optimizers.adam_mini import BlockEma, ByRole, by_column, by_row, one_block
@@ -177,7 +177,7 @@ __all__ = [
     "Prodigy",
     "Projected",
     "ProximalWeightDecay",
-    "Raised",
+    "AddEpsEachStep",
     "Rectified",
     "PeriodicReset",
     "RootPlusEps",

@@ -43,7 +43,7 @@ def scale_by_adabelief(
     observed gradients", NeurIPS 2020, Algorithm 2, arXiv:2010.07468.
     """
     m = Debiased(Ema(b1))
-    s = Raised(Ema(b2, SquaredDeviation("mu"), "nu"), eps_root)
+    s = AddEpsEachStep(Ema(b2, SquaredDeviation("mu"), "nu"), eps_root)
     root = RootPlusEps(Debiased(s), eps)
     moment = Nesterov(m) if nesterov else m
     return Precondition(moment, by=Rectified(root) if rectify else root)
@@ -97,7 +97,7 @@ def adabelief(
 _ROOT = hyper.NON_NEGATIVE.but("It is added to the average at every step.")
 
 
-class Raised(Rule):
+class AddEpsEachStep(Rule):
     """A moment that grows by ε at every step: AdaBelief's.
 
         s ← s' + ε,    s' the moment of the step
