@@ -47,7 +47,7 @@ def scale_by_adabound(
     rate", ICLR 2019, Algorithm 2, arXiv:1902.09843.
     """
     return BoundedRate(
-        CorrectedByRate(Debiased(Ema(b1))),
+        UncorrectedMoment(Debiased(Ema(b1))),
         by=RootPlusEps(Debiased(Ema(b2, square, "nu")), before_correction(eps)),
         learning_rate=learning_rate,
         final_lr=final_lr,
@@ -102,7 +102,7 @@ def adabound(
     return chain(direction, Negate())
 
 
-class CorrectedByRate(Rule):
+class UncorrectedMoment(Rule):
     """A raw average whose correction is left to the rate that multiplies it.
 
         returns m and not m / w;    the rate is α / w
@@ -146,7 +146,7 @@ class _ElementRate(Rule):
         m, slots = self.moment.apply(update, slots, leaf)
         d, slots = self.by.apply(update, slots, leaf)
         alpha = self.learning_rate
-        if isinstance(self.moment, CorrectedByRate):
+        if isinstance(self.moment, UncorrectedMoment):
             alpha = alpha / self.moment.rate_weight(leaf)
         none = d == 0
         return m, jnp.where(none, undivided, alpha / jnp.where(none, 1, d)), slots
@@ -158,7 +158,7 @@ class BoundedRate(_ElementRate):
         η_l = η* (1 - 1 / (γ t + 1)),    η_u = η* (1 + 1 / (γ t))
 
     Args:
-        moment: m, such as `CorrectedByRate(Debiased(Ema(0.9)))`.
+        moment: m, such as `UncorrectedMoment(Debiased(Ema(0.9)))`.
         by: the denominator D.
         learning_rate: α ≥ 0.
         final_lr: η* > 0, the rate that is left when the bounds have closed.

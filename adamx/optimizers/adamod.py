@@ -14,7 +14,7 @@ from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, RootPlusEps
 from ..parts.learning_rate import Negate
 from ..parts.moments import Ema, square
-from .adabound import CorrectedByRate, _ElementRate
+from .adabound import UncorrectedMoment, _ElementRate
 
 
 class MomentalRate(_ElementRate):
@@ -87,7 +87,7 @@ def scale_by_adamod(
     """
     moment = Debiased(Ema(b1))
     return MomentalRate(
-        CorrectedByRate(moment) if corrected_rate else moment,
+        UncorrectedMoment(moment) if corrected_rate else moment,
         by=RootPlusEps(Debiased(Ema(b2, square, "nu")), eps),
         learning_rate=learning_rate,
         decay=b3,
