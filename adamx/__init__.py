@@ -18,7 +18,7 @@ from .gradients import (
 )
 from .optimizers import *  # noqa: F403
 from .optimizers.adabelief import AddEpsEachStep
-from .optimizers.adabound import BoundedRate, UncorrectedMoment
+from .optimizers.adabound import DynamicBound, UncorrectedMoment
 from .optimizers.adafactor import ScaleByParameterRms, relative_step
 from .optimizers.adam_mini import BlockEma, ByRole, by_column, by_row, one_block
 from .optimizers.adamod import MomentalRate
@@ -123,7 +123,7 @@ __all__ = [
     "AsB2",
     "AveragedInverseRoots",
     "BlockEma",
-    "BoundedRate",
+    "DynamicBound",
     "ByRole",
     "Cautious",
     "CautiousWeightDecay",

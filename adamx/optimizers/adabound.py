@@ -46,7 +46,7 @@ def scale_by_adabound(
     Reference: Luo et al., "Adaptive gradient methods with dynamic bound of learning
     rate", ICLR 2019, Algorithm 2, arXiv:1902.09843.
     """
-    return BoundedRate(
+    return DynamicBound(
         UncorrectedMoment(Debiased(Ema(b1))),
         by=RootPlusEps(Debiased(Ema(b2, square, "nu")), before_correction(eps)),
         learning_rate=learning_rate,
@@ -86,7 +86,7 @@ def adabound(
 
     Departs from the paper: it is the authors' code, with Adam's corrections, ε, no
     1 / sqrt(t), and γ where the paper has 1 - β₂. The paper's listing is
-    `chain(BoundedRate(Ema(b1), by=RootPlusEps(Ema(b2, square, "nu"), 0.0), learning_rate=α,
+    `chain(DynamicBound(Ema(b1), by=RootPlusEps(Ema(b2, square, "nu"), 0.0), learning_rate=α,
     gamma=1 - b2), LearningRate(lambda k: (k + 1) ** -0.5))`.
 
     Raises:
@@ -152,7 +152,7 @@ class _ElementRate(Rule):
         return m, jnp.where(none, undivided, alpha / jnp.where(none, 1, d)), slots
 
 
-class BoundedRate(_ElementRate):
+class DynamicBound(_ElementRate):
     """`min(max(α / D, η_l), η_u) m`: AdaBound's, whose bounds close on a rate η*.
 
         η_l = η* (1 - 1 / (γ t + 1)),    η_u = η* (1 + 1 / (γ t))

@@ -2,8 +2,8 @@
 
 import adamx
 from adamx import (
-    BoundedRate,
     Debiased,
+    DynamicBound,
     Ema,
     EpsBeforeCorrection,
     LearningRate,
@@ -57,7 +57,7 @@ def root(eps):
 
 
 def bounds(moment, eps, **keywords):
-    rate = BoundedRate(moment, by=root(eps), learning_rate=RATE, **keywords)
+    rate = DynamicBound(moment, by=root(eps), learning_rate=RATE, **keywords)
     return chain(rate, Negate())
 
 
@@ -99,7 +99,7 @@ MUTANTS = {
 COMPOSED = {
     "adabound as its paper's listing": (
         lambda: chain(
-            BoundedRate(
+            DynamicBound(
                 Ema(0.9),
                 by=RootPlusEps(Ema(0.99, square, "nu"), 0.0),
                 learning_rate=RATE,
