@@ -2,7 +2,7 @@
 
 from .adabelief import adabelief, scale_by_adabelief
 from .adabound import adabound, scale_by_adabound
-from .adadelta import InUnitsOfSteps, adadelta, scale_by_adadelta
+from .adadelta import AdadeltaDirection, adadelta, scale_by_adadelta
 from .adafactor import adafactor, scale_by_adafactor
 from .adagrad import adagrad, scale_by_adagrad
 from .adahessian import RootCurvature, adahessian, over_inputs, scale_by_adahessian
@@ -77,7 +77,7 @@ from .yogi import scale_by_yogi, yogi
 # fmt: off
 __all__ = [
     "Accumulated", "AfterTheFirst", "Angle", "Blend", "ByPast", "CorrectedDecay",
-    "Friction", "InUnitsOfSteps", "LargestRecent", "Mixed", "OverCurvature",
+    "Friction", "AdadeltaDirection", "LargestRecent", "Mixed", "OverCurvature",
     "PastRates", "PositiveNegative", "Power", "Resilient", "RootCurvature",
     "Shifted", "TwoSpeeds", "VarianceReduced", "WarmNesterov", "WithDifference",
     "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adahessian",

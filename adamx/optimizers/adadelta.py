@@ -16,7 +16,7 @@ from ..parts.learning_rate import LearningRate
 from ..parts.weight_decay import decoupled
 
 
-class InUnitsOfSteps(Rule):
+class AdadeltaDirection(Rule):
     """`g RMS(steps before) / RMS(g)`: a step in the units of the parameter.
 
         v ← ρ v + (1 - ρ) g²,    u = g RMS(s) / RMS(v),    s ← ρ s + (1 - ρ) u²
@@ -58,7 +58,7 @@ def scale_by_adadelta(rho: Hyper = 0.9, eps: Hyper | Eps = 1e-6) -> Rule:
     Reference: Zeiler, "ADADELTA: an adaptive learning rate method", 2012, Algorithm 1,
     arXiv:1212.5701.
     """
-    return InUnitsOfSteps(rho, eps)
+    return AdadeltaDirection(rho, eps)
 
 
 @alias
