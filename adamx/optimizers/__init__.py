@@ -5,7 +5,7 @@ from .adabound import adabound, scale_by_adabound
 from .adadelta import AdadeltaDirection, adadelta, scale_by_adadelta
 from .adafactor import adafactor, scale_by_adafactor
 from .adagrad import adagrad, scale_by_adagrad
-from .adahessian import RootCurvature, adahessian, over_inputs, scale_by_adahessian
+from .adahessian import RootCurvature, adahessian, scale_by_adahessian, spatial_average
 from .adam import adam, adamw, scale_by_adam, scale_by_adamw
 from .adam_atan2 import Angle, adam_atan2, scale_by_adam_atan2
 from .adam_mini import adam_mini, scale_by_adam_mini
@@ -86,7 +86,7 @@ __all__ = [
     "adopt", "alpha_warmup", "amsgrad", "apollo", "apollo_mini", "avagrad",
     "b3_warmup", "came", "dadapt_adamw", "diffgrad", "dog", "dowg", "fira",
     "fourth_root", "galore", "gpa", "lamb", "laprop", "lars", "lion", "lookahead",
-    "mars", "msvag", "muon", "nadam", "nadamw", "novograd", "over_inputs", "padam",
+    "mars", "msvag", "muon", "nadam", "nadamw", "novograd", "spatial_average", "padam",
     "param_ema", "prodigy", "qhadam", "radam", "rmsprop", "rprop",
     "scale_by_adabelief", "scale_by_adabound", "scale_by_adadelta",
     "scale_by_adafactor", "scale_by_adagrad", "scale_by_adahessian",

@@ -24,7 +24,7 @@ from ..parts.moments import Ema, square
 from ..parts.weight_decay import decoupled
 
 
-def over_inputs(d: Array) -> Array:
+def spatial_average(d: Array) -> Array:
     """The mean over the inputs of each output: all axes but the last of a matrix, the
     two spatial axes of a convolution kernel (height, width, in, out)."""
     axes = {2: (0,), 3: (0,), 4: (0, 1)}.get(d.ndim, ())
@@ -47,7 +47,7 @@ class RootCurvature(Rule):
     moment: Part = part()
     hessian_power: Hyper = hyper.hyper(1.0, allowed=hyper.UNIT)
     eps: Hyper = hyper.hyper(1e-4, allowed=hyper.NON_NEGATIVE)
-    average: Callable[[Any], Any] | None = over_inputs
+    average: Callable[[Any], Any] | None = spatial_average
     magnitude: bool = False
     axis_name: Any = hyper.option(None)
 
@@ -83,7 +83,7 @@ def scale_by_adahessian(
     eps: Hyper = 1e-4,
     *,
     hessian_power: Hyper = 1.0,
-    average: Callable[[Any], Any] | None = over_inputs,
+    average: Callable[[Any], Any] | None = spatial_average,
     magnitude: bool = False,
     axis_name: Any = None,
 ) -> Rule:
@@ -120,7 +120,7 @@ def adahessian(
     weight_decay: Hyper = 0.0,
     mask: Any = None,
     hessian_power: Hyper = 1.0,
-    average: Callable[[Any], Any] | None = over_inputs,
+    average: Callable[[Any], Any] | None = spatial_average,
     magnitude: bool = False,
     axis_name: Any = None,
 ) -> Chain:
