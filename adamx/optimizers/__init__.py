@@ -5,7 +5,7 @@ from .adabound import adabound, scale_by_adabound
 from .adadelta import AdadeltaDirection, adadelta, scale_by_adadelta
 from .adafactor import adafactor, scale_by_adafactor
 from .adagrad import adagrad, scale_by_adagrad
-from .adahessian import RootCurvature, adahessian, scale_by_adahessian, spatial_average
+from .adahessian import HessianRoot, adahessian, scale_by_adahessian, spatial_average
 from .adam import adam, adamw, scale_by_adam, scale_by_adamw
 from .adam_atan2 import Angle, adam_atan2, scale_by_adam_atan2
 from .adam_mini import adam_mini, scale_by_adam_mini
@@ -78,7 +78,7 @@ from .yogi import scale_by_yogi, yogi
 __all__ = [
     "Accumulated", "AfterTheFirst", "Angle", "Blend", "ByPast", "CorrectedDecay",
     "Friction", "AdadeltaDirection", "LargestRecent", "Mixed", "OverCurvature",
-    "PastRates", "PositiveNegative", "Power", "Resilient", "RootCurvature",
+    "PastRates", "PositiveNegative", "Power", "Resilient", "HessianRoot",
     "Shifted", "TwoSpeeds", "VarianceReduced", "WarmNesterov", "WithDifference",
     "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adahessian",
     "adam", "adam_atan2", "adam_mini", "adamax", "adamaxw", "adamc", "adamd",

@@ -31,7 +31,7 @@ def spatial_average(d: Array) -> Array:
     return jnp.broadcast_to(jnp.mean(d, axis=axes, keepdims=True), d.shape)
 
 
-class RootCurvature(Rule):
+class HessianRoot(Rule):
     """`sqrt(v)^k + ε`, where v averages the squares of the averaged estimates.
 
     Args:
@@ -104,7 +104,7 @@ def scale_by_adahessian(
     learning", AAAI 2021, Algorithm 1, arXiv:2006.00719.
     """
     moment = Debiased(Ema(b2, square, "nu"))
-    root = RootCurvature(
+    root = HessianRoot(
         moment, hessian_power, eps, average, magnitude, axis_name=axis_name
     )
     return Precondition(Debiased(Ema(b1)), by=root)
