@@ -7,7 +7,7 @@ from .adafactor import adafactor, scale_by_adafactor
 from .adagrad import adagrad, scale_by_adagrad
 from .adahessian import HessianRoot, adahessian, scale_by_adahessian, spatial_average
 from .adam import adam, adamw, scale_by_adam, scale_by_adamw
-from .adam_atan2 import Angle, adam_atan2, scale_by_adam_atan2
+from .adam_atan2 import Atan2, adam_atan2, scale_by_adam_atan2
 from .adam_mini import adam_mini, scale_by_adam_mini
 from .adamax import LargestRecent, adamax, adamaxw, scale_by_adamax, scale_by_adamaxw
 from .adamc import CorrectedDecay, adamc, scale_by_adamc
@@ -76,7 +76,7 @@ from .yogi import scale_by_yogi, yogi
 # One name a line would be most of the file.
 # fmt: off
 __all__ = [
-    "Accumulated", "AfterTheFirst", "Angle", "Blend", "ByPast", "CorrectedDecay",
+    "Accumulated", "AfterTheFirst", "Atan2", "Blend", "ByPast", "CorrectedDecay",
     "Friction", "AdadeltaDirection", "LargestRecent", "Mixed", "OverCurvature",
     "PastRates", "PositiveNegative", "Power", "Resilient", "HessianRoot",
     "Shifted", "TwoSpeeds", "VarianceReduced", "WarmNesterov", "WithDifference",

@@ -18,7 +18,7 @@ from ..parts.moments import Ema, square
 from ..parts.weight_decay import decoupled
 
 
-class Angle(Rule):
+class Atan2(Rule):
     """`a atan2(moment(g), b by(g))`: bounded by a π/2 and finite at 0, without ε.
 
     Args:
@@ -59,7 +59,7 @@ def scale_by_adam_atan2(
     optimizers", ICML 2024, arXiv:2407.05872.
     """
     root = RootPlusEps(Debiased(Ema(b2, square, "nu")), 0.0)
-    return Angle(Debiased(Ema(b1)), by=root, a=a, b=b)
+    return Atan2(Debiased(Ema(b1)), by=root, a=a, b=b)
 
 
 @alias
