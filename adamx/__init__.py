@@ -20,7 +20,7 @@ from .optimizers import *  # noqa: F403
 from .optimizers.adabelief import AddEpsEachStep
 from .optimizers.adabound import DynamicBound, UncorrectedMoment
 from .optimizers.adafactor import ScaleByParameterRms, relative_step
-from .optimizers.adam_mini import BlockEma, ByRole, by_column, by_row, one_block
+from .optimizers.adam_mini import AdamMiniBlocks, BlockEma, by_column, by_row, one_block
 from .optimizers.adamod import MomentalRate
 from .optimizers.adamp import Projected
 from .optimizers.apollo import ScaledByChannel, random_projection
@@ -124,7 +124,7 @@ __all__ = [
     "AveragedInverseRoots",
     "BlockEma",
     "DynamicBound",
-    "ByRole",
+    "AdamMiniBlocks",
     "Cautious",
     "CautiousWeightDecay",
     "Centered",

@@ -46,7 +46,7 @@ def scale_by_adam_mini(
     Reference: Zhang et al., "Adam-mini: use fewer learning rates to gain more", ICLR
     2025, Algorithm 1, arXiv:2406.16793.
     """
-    second = Debiased(BlockEma(b2, blocks or ByRole(), axis_name=axis_name))
+    second = Debiased(BlockEma(b2, blocks or AdamMiniBlocks(), axis_name=axis_name))
     return Precondition(Debiased(Ema(b1)), by=RootPlusEps(second, eps))
 
 
@@ -77,7 +77,7 @@ def adam_mini(
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
         blocks: a function of a leaf's path and shape that returns the number of blocks
-            along each axis; None for `ByRole()`. `ByRole(heads=12)`: by head for
+            along each axis; None for `AdamMiniBlocks()`. `AdamMiniBlocks(heads=12)`: by head for
             queries and keys, by token for embeddings, by output neuron for other
             kernels, one block for the rest.
         axis_name: inside `shard_map`, the mesh axes over which the first axis is split.
@@ -137,7 +137,7 @@ _QUERY_KEY = _segment("q", "k", "query", "key", "q_proj", "k_proj", "wq", "wk")
 _VALUE = _segment("v", "value", "v_proj", "wv")
 
 
-class ByRole(Value):
+class AdamMiniBlocks(Value):
     """Adam-mini's partition, by what a path and a shape tell of a tensor's role.
 
     - one axis or none (biases, norms): one block;
@@ -181,7 +181,7 @@ class BlockEma(Rule):
     Args:
         decay: β in [0, 1), the weight of the past.
         blocks: a function of a leaf's path and shape that returns the number of blocks
-            along each axis: `ByRole()`, `by_row`, `by_column`, `one_block`, your own.
+            along each axis: `AdamMiniBlocks()`, `by_row`, `by_column`, `one_block`, your own.
         name: the slot that holds v.
         axis_name: inside `shard_map`, the mesh axes over which the first axis is split.
 
@@ -190,7 +190,7 @@ class BlockEma(Rule):
     """
 
     decay: hyper.Hyper = hyper.hyper(allowed=hyper.FRACTION)
-    blocks: Callable[[str, Grid], Grid] = ByRole()
+    blocks: Callable[[str, Grid], Grid] = AdamMiniBlocks()
     name: str = hyper.option("nu")
     axis_name: Any = hyper.option(None)
 
