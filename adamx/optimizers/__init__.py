@@ -9,7 +9,7 @@ from .adahessian import HessianRoot, adahessian, scale_by_adahessian, spatial_av
 from .adam import adam, adamw, scale_by_adam, scale_by_adamw
 from .adam_atan2 import Atan2, adam_atan2, scale_by_adam_atan2
 from .adam_mini import adam_mini, scale_by_adam_mini
-from .adamax import LargestRecent, adamax, adamaxw, scale_by_adamax, scale_by_adamaxw
+from .adamax import DecayedMax, adamax, adamaxw, scale_by_adamax, scale_by_adamaxw
 from .adamc import CorrectedDecay, adamc, scale_by_adamc
 from .adamd import adamd, scale_by_adamd
 from .adamod import adamod, scale_by_adamod
@@ -77,7 +77,7 @@ from .yogi import scale_by_yogi, yogi
 # fmt: off
 __all__ = [
     "Accumulated", "AfterTheFirst", "Atan2", "Blend", "ByPast", "CorrectedDecay",
-    "Friction", "AdadeltaDirection", "LargestRecent", "Mixed", "OverCurvature",
+    "Friction", "AdadeltaDirection", "DecayedMax", "Mixed", "OverCurvature",
     "PastRates", "PositiveNegative", "Power", "Resilient", "HessianRoot",
     "Shifted", "TwoSpeeds", "VarianceReduced", "WarmNesterov", "WithDifference",
     "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adahessian",

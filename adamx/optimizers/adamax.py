@@ -19,7 +19,7 @@ from ..parts.moments import Ema
 from ..parts.weight_decay import WeightDecay
 
 
-class LargestRecent(Rule):
+class DecayedMax(Rule):
     """The largest size of the gradient, fading: a denominator.
 
         u ← max(β u, |g| + ε)
@@ -78,7 +78,7 @@ def scale_by_adamax(
     Reference: Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015,
     Algorithm 2, arXiv:1412.6980.
     """
-    return Precondition(Debiased(Ema(b1)), by=LargestRecent(b2, eps))
+    return Precondition(Debiased(Ema(b1)), by=DecayedMax(b2, eps))
 
 
 @alias

@@ -50,9 +50,7 @@ MUTANTS = {
     "adamax with a corrected denominator": (
         (papers.adamax, {"b2": 0.9}),
         lambda: chain(
-            Precondition(
-                Debiased(Ema(0.9)), by=Debiased(adamx.LargestRecent(0.9, 1e-8))
-            ),
+            Precondition(Debiased(Ema(0.9)), by=Debiased(adamx.DecayedMax(0.9, 1e-8))),
             LearningRate(RATE),
         ),
     ),
@@ -61,7 +59,7 @@ MUTANTS = {
         lambda: chain(
             Precondition(
                 chain(Debiased(Ema(0.9)), adamx.WeightDecay(0.1)),
-                by=adamx.LargestRecent(0.999, 1e-8),
+                by=adamx.DecayedMax(0.999, 1e-8),
             ),
             LearningRate(RATE),
         ),
