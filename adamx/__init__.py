@@ -21,7 +21,7 @@ from .optimizers.adabelief import AddEpsEachStep
 from .optimizers.adabound import DynamicBound, UncorrectedMoment
 from .optimizers.adafactor import ScaleByParameterRms, relative_step
 from .optimizers.adam_mini import AdamMiniBlocks, BlockEma, by_column, by_row, one_block
-from .optimizers.adamod import MomentalRate
+from .optimizers.adamod import MomentalBound
 from .optimizers.adamp import Projected
 from .optimizers.apollo import ScaledByChannel, random_projection
 from .optimizers.came import Confidence
@@ -163,7 +163,7 @@ __all__ = [
     "LookAhead",
     "Masked",
     "EpsAsFloor",
-    "MomentalRate",
+    "MomentalBound",
     "Nesterov",
     "NormEma",
     "NormalizeRms",

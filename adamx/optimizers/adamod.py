@@ -17,7 +17,7 @@ from ..parts.moments import Ema, square
 from .adabound import UncorrectedMoment, _ElementRate
 
 
-class MomentalRate(_ElementRate):
+class MomentalBound(_ElementRate):
     """`min(η, s) m`: AdaMod's, no rate above the average of those before it.
 
         η = α / D,    s ← β s + (1 - β) η
@@ -86,7 +86,7 @@ def scale_by_adamod(
     learning", 2019, Algorithm 1, arXiv:1910.12249.
     """
     moment = Debiased(Ema(b1))
-    return MomentalRate(
+    return MomentalBound(
         UncorrectedMoment(moment) if corrected_rate else moment,
         by=RootPlusEps(Debiased(Ema(b2, square, "nu")), eps),
         learning_rate=learning_rate,

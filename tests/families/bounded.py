@@ -7,7 +7,7 @@ from adamx import (
     Ema,
     EpsBeforeCorrection,
     LearningRate,
-    MomentalRate,
+    MomentalBound,
     Negate,
     RootPlusEps,
     chain,
@@ -89,7 +89,7 @@ MUTANTS = {
     "adamod that averages a changing rate without it": (
         (papers.adamod, {"learning_rate": lambda k: RATE / (1.0 + k), **SHORT}),
         lambda: chain(
-            MomentalRate(Debiased(Ema(0.9)), by=root(1e-3), decay=0.5),
+            MomentalBound(Debiased(Ema(0.9)), by=root(1e-3), decay=0.5),
             LearningRate(lambda k: RATE / (1.0 + k)),
         ),
     ),
