@@ -22,7 +22,7 @@ from .optimizers.adabound import DynamicBound, UncorrectedMoment
 from .optimizers.adafactor import ScaleByParameterRms, relative_step
 from .optimizers.adam_mini import AdamMiniBlocks, BlockEma, by_column, by_row, one_block
 from .optimizers.adamod import MomentalBound
-from .optimizers.adamp import Projected
+from .optimizers.adamp import AdampProjection
 from .optimizers.apollo import ScaledByChannel, random_projection
 from .optimizers.came import Confidence
 from .optimizers.dadapt_adamw import DAdaptAdam
@@ -175,7 +175,7 @@ __all__ = [
     "Precondition",
     "PrimalAveraging",
     "Prodigy",
-    "Projected",
+    "AdampProjection",
     "ProximalWeightDecay",
     "AddEpsEachStep",
     "Rectified",

@@ -37,7 +37,7 @@ def _projected(
 ) -> Rule:
     moment = LookAhead(Ema(b1)) if nesterov else Ema(b1)
     root = RootPlusEps(Debiased(Ema(b2, square, "nu")), eps)
-    return Projected(
+    return AdampProjection(
         Precondition(Debiased(moment), by=root),
         decay,
         mask,
@@ -156,7 +156,7 @@ def adamp(
     return chain(direction, LearningRate(learning_rate))
 
 
-class Projected(_PerTensor):
+class AdampProjection(_PerTensor):
     """AdamP: drop the part of a step that only lengthens a scale-invariant weight.
 
         cos(θ, g) < δ / sqrt(dim):  u = Π_θ(p) + λ r θ,  Π_θ(p) = p - (θ̂·p) θ̂
@@ -191,7 +191,7 @@ class Projected(_PerTensor):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "mask", as_mask("Projected", self.mask))
+        object.__setattr__(self, "mask", as_mask("AdampProjection", self.mask))
 
     def reads_param(self) -> bool:
         return True
