@@ -15,7 +15,7 @@ from .adamd import adamd, scale_by_adamd
 from .adamod import adamod, scale_by_adamod
 from .adamp import adamp, scale_by_adamp
 from .adamuon import adamuon, scale_by_adamuon
-from .adan import WithDifference, adan, scale_by_adan
+from .adan import AdanDirection, adan, scale_by_adan
 from .adapnm import PositiveNegative, adapnm, scale_by_adapnm
 from .adashift import Shifted, adashift, scale_by_adashift
 from .ademamix import (
@@ -79,7 +79,7 @@ __all__ = [
     "Accumulated", "AfterTheFirst", "Atan2", "Blend", "ByPast", "CorrectedDecay",
     "Friction", "AdadeltaDirection", "DecayedMax", "Mixed", "OverCurvature",
     "PastRates", "PositiveNegative", "Power", "Resilient", "HessianRoot",
-    "Shifted", "TwoSpeeds", "VarianceReduced", "WarmNesterov", "WithDifference",
+    "Shifted", "TwoSpeeds", "VarianceReduced", "WarmNesterov", "AdanDirection",
     "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adahessian",
     "adam", "adam_atan2", "adam_mini", "adamax", "adamaxw", "adamc", "adamd",
     "adamod", "adamp", "adamuon", "adamw", "adan", "adapnm", "adashift", "ademamix",

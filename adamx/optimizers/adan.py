@@ -18,7 +18,7 @@ from ..parts.moments import Ema, InitFromFirst, square
 from ..parts.weight_decay import decoupled
 
 
-class WithDifference(Rule):
+class AdanDirection(Rule):
     """`(mean(g) + β₂ change(g - g')) / by(g + β₂ (g - g'))`, where g' came before g.
 
     Args:
@@ -71,7 +71,7 @@ def scale_by_adan(
     started = InitFromFirst if from_first else Debiased
     change = started(Ema(b2, name="difference", public="b2"))
     root = RootPlusEps(started(Ema(b3, square, "nu", public="b3")), eps)
-    return WithDifference(started(Ema(b1)), change, by=root)
+    return AdanDirection(started(Ema(b1)), change, by=root)
 
 
 @alias
