@@ -16,7 +16,7 @@ from .adamod import adamod, scale_by_adamod
 from .adamp import adamp, scale_by_adamp
 from .adamuon import adamuon, scale_by_adamuon
 from .adan import AdanDirection, adan, scale_by_adan
-from .adapnm import PositiveNegative, adapnm, scale_by_adapnm
+from .adapnm import PositiveNegativeMomentum, adapnm, scale_by_adapnm
 from .adashift import Shifted, adashift, scale_by_adashift
 from .ademamix import (
     Accumulated,
@@ -78,7 +78,7 @@ from .yogi import scale_by_yogi, yogi
 __all__ = [
     "Accumulated", "AfterTheFirst", "Atan2", "Blend", "ByPast", "CorrectedDecay",
     "Friction", "AdadeltaDirection", "DecayedMax", "Mixed", "OverCurvature",
-    "PastRates", "PositiveNegative", "Power", "Resilient", "HessianRoot",
+    "PastRates", "PositiveNegativeMomentum", "Power", "Resilient", "HessianRoot",
     "Shifted", "TwoSpeeds", "VarianceReduced", "WarmNesterov", "AdanDirection",
     "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adahessian",
     "adam", "adam_atan2", "adam_mini", "adamax", "adamaxw", "adamc", "adamd",

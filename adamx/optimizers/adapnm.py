@@ -18,7 +18,7 @@ from ..parts.moments import Ema, RunningMax, square
 from ..parts.weight_decay import decoupled
 
 
-class PositiveNegative(Rule):
+class PositiveNegativeMomentum(Rule):
     """Two averages in turn, one added and one taken away: AdaPNM's first moment.
 
         m_t = β² m_{t-2} + (1 - β²) g_t
@@ -73,7 +73,7 @@ def scale_by_adapnm(
     noise to improve generalization", ICML 2021, AdaPNM, arXiv:2103.17182.
     """
     root = RootPlusEps(Debiased(RunningMax(Ema(b2, square, "nu"))), eps)
-    return Precondition(Debiased(PositiveNegative(b1, b3)), by=root)
+    return Precondition(Debiased(PositiveNegativeMomentum(b1, b3)), by=root)
 
 
 @alias

@@ -6,7 +6,7 @@ from adamx import (
     Debiased,
     Ema,
     LearningRate,
-    PositiveNegative,
+    PositiveNegativeMomentum,
     Precondition,
     RootPlusEps,
     chain,
@@ -72,7 +72,7 @@ MUTANTS = {
         (papers.adapnm, {"b2": 0.9}),
         lambda: chain(
             Precondition(
-                Debiased(PositiveNegative(0.9, 1.0)),
+                Debiased(PositiveNegativeMomentum(0.9, 1.0)),
                 by=RootPlusEps(Debiased(Ema(0.9, square, "nu")), 1e-8),
             ),
             LearningRate(RATE),
