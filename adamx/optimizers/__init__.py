@@ -17,7 +17,7 @@ from .adamp import adamp, scale_by_adamp
 from .adamuon import adamuon, scale_by_adamuon
 from .adan import AdanDirection, adan, scale_by_adan
 from .adapnm import PositiveNegativeMomentum, adapnm, scale_by_adapnm
-from .adashift import Shifted, adashift, scale_by_adashift
+from .adashift import TemporalShift, adashift, scale_by_adashift
 from .ademamix import (
     Accumulated,
     Mixed,
@@ -79,7 +79,7 @@ __all__ = [
     "Accumulated", "AfterTheFirst", "Atan2", "Blend", "ByPast", "CorrectedDecay",
     "Friction", "AdadeltaDirection", "DecayedMax", "Mixed", "OverCurvature",
     "PastRates", "PositiveNegativeMomentum", "Power", "Resilient", "HessianRoot",
-    "Shifted", "TwoSpeeds", "VarianceReduced", "WarmNesterov", "AdanDirection",
+    "TemporalShift", "TwoSpeeds", "VarianceReduced", "WarmNesterov", "AdanDirection",
     "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adahessian",
     "adam", "adam_atan2", "adam_mini", "adamax", "adamaxw", "adamc", "adamd",
     "adamod", "adamp", "adamuon", "adamw", "adan", "adapnm", "adashift", "ademamix",

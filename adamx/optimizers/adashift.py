@@ -20,7 +20,7 @@ from ..parts.learning_rate import LearningRate
 _SQUARES = ("nu", "nu_weight")
 
 
-class Shifted(Rule):
+class TemporalShift(Rule):
     """The mean of the last n gradients over the root of the squares before them.
 
         m = Σ_{i<n} β₁ⁱ g_{t-i} / Σ_{i<n} β₁ⁱ
@@ -63,7 +63,7 @@ class Shifted(Rule):
         super().__post_init__()
         if isinstance(self.n, bool) or not isinstance(self.n, int) or self.n < 1:
             raise _checks.AdamxError(
-                f"Shifted: `n` must be a whole number of gradients, at least 1, got "
+                f"TemporalShift: `n` must be a whole number of gradients, at least 1, got "
                 f"{self.n!r}. It is how many are kept; 10 is usual."
             )
 
@@ -129,7 +129,7 @@ def scale_by_adashift(
     Reference: Zhou et al., "AdaShift: decorrelation and convergence of adaptive
     learning rate methods", ICLR 2019, arXiv:1810.00143.
     """
-    return Shifted(n, b1, b2, eps, elementwise=elementwise, axis_name=axis_name)
+    return TemporalShift(n, b1, b2, eps, elementwise=elementwise, axis_name=axis_name)
 
 
 @alias
