@@ -20,7 +20,7 @@ from .adapnm import PositiveNegativeMomentum, adapnm, scale_by_adapnm
 from .adashift import TemporalShift, adashift, scale_by_adashift
 from .ademamix import (
     Accumulated,
-    Mixed,
+    MixtureOfEmas,
     ademamix,
     alpha_warmup,
     b3_warmup,
@@ -77,7 +77,7 @@ from .yogi import scale_by_yogi, yogi
 # fmt: off
 __all__ = [
     "Accumulated", "AfterTheFirst", "Atan2", "Blend", "ByPast", "CorrectedDecay",
-    "Friction", "AdadeltaDirection", "DecayedMax", "Mixed", "OverCurvature",
+    "Friction", "AdadeltaDirection", "DecayedMax", "MixtureOfEmas", "OverCurvature",
     "PastRates", "PositiveNegativeMomentum", "Power", "Resilient", "HessianRoot",
     "TemporalShift", "TwoSpeeds", "VarianceReduced", "WarmNesterov", "AdanDirection",
     "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adahessian",

@@ -48,7 +48,7 @@ def b3_warmup(b3: float, warmup: int, b_start: float = 0.9) -> Any:
     return schedule
 
 
-class Mixed(Rule):
+class MixtureOfEmas(Rule):
     """`fast(g) + α slow(g)`: two memories of one gradient.
 
     Args:
@@ -132,7 +132,7 @@ def scale_by_ademamix(
     older", ICLR 2025, Algorithm 1, arXiv:2409.03137.
     """
     slow = Ema(b3, name="mu_slow", public="b3")
-    mixed = Mixed(Debiased(Ema(b1)), slow, alpha)
+    mixed = MixtureOfEmas(Debiased(Ema(b1)), slow, alpha)
     return Precondition(mixed, by=RootPlusEps(Debiased(Ema(b2, square, "nu")), eps))
 
 
