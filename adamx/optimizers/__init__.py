@@ -19,7 +19,7 @@ from .adan import AdanDirection, adan, scale_by_adan
 from .adapnm import PositiveNegativeMomentum, adapnm, scale_by_adapnm
 from .adashift import TemporalShift, adashift, scale_by_adashift
 from .ademamix import (
-    Accumulated,
+    AccumulatedMomentum,
     MixtureOfEmas,
     ademamix,
     alpha_warmup,
@@ -76,7 +76,7 @@ from .yogi import scale_by_yogi, yogi
 # One name a line would be most of the file.
 # fmt: off
 __all__ = [
-    "Accumulated", "AfterTheFirst", "Atan2", "Blend", "ByPast", "CorrectedDecay",
+    "AccumulatedMomentum", "AfterTheFirst", "Atan2", "Blend", "ByPast", "CorrectedDecay",
     "Friction", "AdadeltaDirection", "DecayedMax", "MixtureOfEmas", "OverCurvature",
     "PastRates", "PositiveNegativeMomentum", "Power", "Resilient", "HessianRoot",
     "TemporalShift", "TwoSpeeds", "VarianceReduced", "WarmNesterov", "AdanDirection",

@@ -69,7 +69,7 @@ class MixtureOfEmas(Rule):
         return m1 + self.alpha * m2, slots
 
 
-class Accumulated(Rule):
+class AccumulatedMomentum(Rule):
     """`m + α g` with a sum that forgets, `m ← β m + g`.
 
     Args:
@@ -206,7 +206,7 @@ def scale_by_simplified_ademamix(
     Reference: Morwani et al., "Connections between schedule-free optimizers, AdEMAMix,
     and accelerated SGD variants", 2025, arXiv:2502.02431.
     """
-    mixed = Accumulated(b1, alpha, bias_correction1)
+    mixed = AccumulatedMomentum(b1, alpha, bias_correction1)
     return Precondition(mixed, by=RootPlusEps(Debiased(Ema(b2, square, "nu")), eps))
 
 
