@@ -28,7 +28,13 @@ from .ademamix import (
     scale_by_simplified_ademamix,
     simplified_ademamix,
 )
-from .adopt import AfterTheFirst, ByPast, adopt, fourth_root, scale_by_adopt
+from .adopt import (
+    AfterTheFirst,
+    NormalizeByPrevious,
+    adopt,
+    fourth_root,
+    scale_by_adopt,
+)
 from .amsgrad import amsgrad, scale_by_amsgrad
 from .apollo import apollo, apollo_mini, scale_by_apollo, scale_by_apollo_mini
 from .avagrad import PastRates, avagrad, scale_by_avagrad
@@ -76,7 +82,7 @@ from .yogi import scale_by_yogi, yogi
 # One name a line would be most of the file.
 # fmt: off
 __all__ = [
-    "AccumulatedMomentum", "AfterTheFirst", "Atan2", "Blend", "ByPast", "CorrectedDecay",
+    "AccumulatedMomentum", "AfterTheFirst", "Atan2", "Blend", "NormalizeByPrevious", "CorrectedDecay",
     "Friction", "AdadeltaDirection", "DecayedMax", "MixtureOfEmas", "OverCurvature",
     "PastRates", "PositiveNegativeMomentum", "Power", "Resilient", "HessianRoot",
     "TemporalShift", "TwoSpeeds", "VarianceReduced", "WarmNesterov", "AdanDirection",

@@ -19,7 +19,7 @@ from ..parts.moments import Ema, InitFromFirst, square
 from ..parts.weight_decay import decoupled
 
 
-class ByPast(Rule):
+class NormalizeByPrevious(Rule):
     """The gradient divided by the root of the squares of the steps before.
 
         first step:  0
@@ -89,7 +89,7 @@ def scale_by_adopt(
     Reference: Taniguchi et al., "ADOPT: modified Adam can converge with any β₂ with the
     optimal rate", NeurIPS 2024, Algorithm 2, arXiv:2411.02853.
     """
-    normalised = ByPast(InitFromFirst(Ema(b2, square, "nu")), eps)
+    normalised = NormalizeByPrevious(InitFromFirst(Ema(b2, square, "nu")), eps)
     clip = (Clip(clip_value_fn),) if use_clipping else ()
     return chain(normalised, *clip, Ema(b1))
 
