@@ -32,7 +32,7 @@ from .adopt import (
     AfterTheFirst,
     NormalizeByPrevious,
     adopt,
-    fourth_root,
+    adopt_clip_value,
     scale_by_adopt,
 )
 from .amsgrad import amsgrad, scale_by_amsgrad
@@ -91,7 +91,7 @@ __all__ = [
     "adamod", "adamp", "adamuon", "adamw", "adan", "adapnm", "adashift", "ademamix",
     "adopt", "alpha_warmup", "amsgrad", "apollo", "apollo_mini", "avagrad",
     "b3_warmup", "came", "dadapt_adamw", "diffgrad", "dog", "dowg", "fira",
-    "fourth_root", "galore", "gpa", "lamb", "laprop", "lars", "lion", "lookahead",
+    "adopt_clip_value", "galore", "gpa", "lamb", "laprop", "lars", "lion", "lookahead",
     "mars", "msvag", "muon", "nadam", "nadamw", "novograd", "spatial_average", "padam",
     "param_ema", "prodigy", "qhadam", "radam", "rmsprop", "rprop",
     "scale_by_adabelief", "scale_by_adabound", "scale_by_adadelta",

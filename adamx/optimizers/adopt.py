@@ -45,7 +45,7 @@ class NormalizeByPrevious(Rule):
         return jnp.where(first, 0, normed), slots
 
 
-def fourth_root(steps: Any) -> Any:
+def adopt_clip_value(steps: Any) -> Any:
     """`t ** 0.25`: ADOPT's bound after t steps, the authors' default."""
     return steps**0.25
 
@@ -73,7 +73,7 @@ def scale_by_adopt(
     eps: Hyper | Eps = 1e-6,
     *,
     use_clipping: bool = True,
-    clip_value_fn: Hyper = fourth_root,
+    clip_value_fn: Hyper = adopt_clip_value,
 ) -> Chain:
     """ADOPT's direction: `adopt` without decay, rate and sign.
 
@@ -102,7 +102,7 @@ def adopt(
     eps: Hyper | Eps = 1e-6,
     *,
     use_clipping: bool = True,
-    clip_value_fn: Hyper = fourth_root,
+    clip_value_fn: Hyper = adopt_clip_value,
     weight_decay: Hyper = 0.0,
     mask: Any = None,
 ) -> Chain:

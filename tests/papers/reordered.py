@@ -75,7 +75,7 @@ def laprop_official(
         yield theta
 
 
-def fourth_root(t):
+def adopt_clip_value(t):
     """c_t = t^{1/4}, the clip of ADOPT: the authors' default, and the theory's."""
     return t**0.25
 
@@ -92,7 +92,7 @@ def adopt(
     eps=1e-6,
     weight_decay=0.0,
     use_clipping=True,
-    clip_value_fn=fourth_root,
+    clip_value_fn=adopt_clip_value,
 ):
     """S. Taniguchi, K. Harada, G. Minegishi, Y. Oshima, S. C. Jeong, G. Nagahara,
     T. Iiyama, M. Suzuki, Y. Iwasawa, Y. Matsuo, ADOPT: Modified Adam Can Converge with
