@@ -29,8 +29,8 @@ from .ademamix import (
     simplified_ademamix,
 )
 from .adopt import (
-    AfterTheFirst,
     NormalizeByPrevious,
+    SkipFirstStep,
     adopt,
     adopt_clip_value,
     scale_by_adopt,
@@ -82,7 +82,7 @@ from .yogi import scale_by_yogi, yogi
 # One name a line would be most of the file.
 # fmt: off
 __all__ = [
-    "AccumulatedMomentum", "AfterTheFirst", "Atan2", "Blend", "NormalizeByPrevious", "CorrectedDecay",
+    "AccumulatedMomentum", "SkipFirstStep", "Atan2", "Blend", "NormalizeByPrevious", "CorrectedDecay",
     "Friction", "AdadeltaDirection", "DecayedMax", "MixtureOfEmas", "OverCurvature",
     "PastRates", "PositiveNegativeMomentum", "Power", "Resilient", "HessianRoot",
     "TemporalShift", "TwoSpeeds", "VarianceReduced", "WarmNesterov", "AdanDirection",

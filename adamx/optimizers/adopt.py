@@ -50,7 +50,7 @@ def adopt_clip_value(steps: Any) -> Any:
     return steps**0.25
 
 
-class AfterTheFirst(Rule):
+class SkipFirstStep(Rule):
     """`part` from the second step on.
 
     Args:
@@ -140,5 +140,5 @@ def adopt(
     direction = scale_by_adopt(
         b1, b2, eps, use_clipping=use_clipping, clip_value_fn=clip_value_fn
     )
-    decay = map(AfterTheFirst, decoupled(weight_decay, mask))
+    decay = map(SkipFirstStep, decoupled(weight_decay, mask))
     return chain(direction, *decay, LearningRate(learning_rate))
