@@ -23,7 +23,7 @@ from .optimizers.adafactor import ScaleByParameterRms, relative_step
 from .optimizers.adam_mini import AdamMiniBlocks, BlockEma, by_column, by_row, one_block
 from .optimizers.adamod import MomentalBound
 from .optimizers.adamp import AdampProjection
-from .optimizers.apollo import ScaledByChannel, random_projection
+from .optimizers.apollo import ApolloScaling, random_projection
 from .optimizers.came import Confidence
 from .optimizers.dadapt_adamw import DAdaptAdam
 from .optimizers.dog import DistanceOverGradients
@@ -185,7 +185,7 @@ __all__ = [
     "Rule",
     "ScaleByParameterRms",
     "ScaleByShape",
-    "ScaledByChannel",
+    "ApolloScaling",
     "ScheduleFree",
     "Sign",
     "Slot",

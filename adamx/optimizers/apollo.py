@@ -53,7 +53,7 @@ def scale_by_apollo(
     2025, Algorithm 1, arXiv:2412.05270.
     """
     second = Debiased(Ema(b2, square, "nu"))
-    return ScaledByChannel(
+    return ApolloScaling(
         Precondition(Debiased(Ema(b1)), by=RootPlusEps(second, eps)),
         rank,
         update_proj_gap,
@@ -248,7 +248,7 @@ def random_projection(
     return normal / shape[1] ** 0.5
 
 
-class ScaledByChannel(_Low, _Limited):
+class ApolloScaling(_Low, _Limited):
     """APOLLO: the gradient, each column scaled as the part scales it in a subspace.
 
         R = Pᵀ G, P ~ N(0, 1/r);    N = part(R)
