@@ -37,7 +37,7 @@ from .adopt import (
 )
 from .amsgrad import amsgrad, scale_by_amsgrad
 from .apollo import apollo, apollo_mini, scale_by_apollo, scale_by_apollo_mini
-from .avagrad import PastRates, avagrad, scale_by_avagrad
+from .avagrad import AvagradDirection, avagrad, scale_by_avagrad
 from .came import came, scale_by_came
 from .dadapt_adamw import dadapt_adamw
 from .diffgrad import Friction, diffgrad, scale_by_diffgrad
@@ -84,7 +84,7 @@ from .yogi import scale_by_yogi, yogi
 __all__ = [
     "AccumulatedMomentum", "SkipFirstStep", "Atan2", "Blend", "NormalizeByPrevious", "CorrectedDecay",
     "Friction", "AdadeltaDirection", "DecayedMax", "MixtureOfEmas", "OverCurvature",
-    "PastRates", "PositiveNegativeMomentum", "Power", "Resilient", "HessianRoot",
+    "AvagradDirection", "PositiveNegativeMomentum", "Power", "Resilient", "HessianRoot",
     "TemporalShift", "TwoSpeeds", "VarianceReduced", "WarmNesterov", "AdanDirection",
     "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adahessian",
     "adam", "adam_atan2", "adam_mini", "adamax", "adamaxw", "adamc", "adamd",

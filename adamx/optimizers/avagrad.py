@@ -18,7 +18,7 @@ from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
 
 
-class PastRates(Rule):
+class AvagradDirection(Rule):
     """`η / |η|_rms · m`: rates from the squares of the steps before, of mean size 1.
 
         η = 1 / (sqrt(v) + ε),    and only then  v takes in g²
@@ -102,7 +102,7 @@ def scale_by_avagrad(
     Reference: Savarese et al., "Domain-independent dominance of adaptive methods", CVPR
     2021, Algorithm 2, arXiv:1912.01823.
     """
-    return PastRates(Ema(b1), Ema(b2, square, "nu"), eps, axis_name=axis_name)
+    return AvagradDirection(Ema(b1), Ema(b2, square, "nu"), eps, axis_name=axis_name)
 
 
 @alias
