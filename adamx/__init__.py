@@ -24,7 +24,7 @@ from .optimizers.adam_mini import AdamMiniBlocks, BlockEma, by_column, by_row, o
 from .optimizers.adamod import MomentalBound
 from .optimizers.adamp import AdampProjection
 from .optimizers.apollo import ApolloScaling, random_projection
-from .optimizers.came import Confidence
+from .optimizers.came import CameConfidence
 from .optimizers.dadapt_adamw import DAdaptAdam
 from .optimizers.dog import DistanceOverGradients
 from .optimizers.dowg import DistanceOverWeightedGradients
@@ -133,7 +133,7 @@ __all__ = [
     "Clip",
     "ClipByGlobalNorm",
     "ClipByNorm",
-    "Confidence",
+    "CameConfidence",
     "UncorrectedMoment",
     "CautiousCount",
     "Cover",

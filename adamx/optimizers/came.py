@@ -18,7 +18,7 @@ from ..parts.moments import Ema, Identity
 from ..parts.weight_decay import WeightDecay
 
 
-class Confidence(Rule):
+class CameConfidence(Rule):
     """CAME: `m / sqrt(S)`, where S is the factored average of `(u - m)²`.
 
     Args:
@@ -73,7 +73,7 @@ def scale_by_came(
     return chain(
         Precondition(Identity(), by=RootPlusEps(second, 0.0, public="eps_root")),
         ClipByRms(clipping_threshold, axis_name=axis_name),
-        Confidence(Ema(b1), instability),
+        CameConfidence(Ema(b1), instability),
     )
 
 
