@@ -25,7 +25,7 @@ from .optimizers.adamod import MomentalBound
 from .optimizers.adamp import AdampProjection
 from .optimizers.apollo import ApolloScaling, random_projection
 from .optimizers.came import CameConfidence
-from .optimizers.dadapt_adamw import DAdaptAdam
+from .optimizers.dadapt_adamw import DAdaptDirection
 from .optimizers.dog import DistanceOverGradients
 from .optimizers.dowg import DistanceOverWeightedGradients
 from .optimizers.fira import WithResidual
@@ -137,7 +137,7 @@ __all__ = [
     "UncorrectedMoment",
     "CautiousCount",
     "Cover",
-    "DAdaptAdam",
+    "DAdaptDirection",
     "Debiased",
     "Negate",
     "DistanceOverGradients",

@@ -16,7 +16,7 @@ from ..numerics.norms import _reduced
 from ..parts.learning_rate import Negate
 
 
-class DAdaptAdam(_RateFree):
+class DAdaptDirection(_RateFree):
     """D-Adapted Adam: an estimate d of the distance to go, inside Adam's average.
 
         rate = d η,    r ← β r + (1 - β) rate ⟨g, s / (sqrt(v) + ε)⟩ with the v before
@@ -154,7 +154,7 @@ def dadapt_adamw(
     ICML 2023, arXiv:2301.07733.
     """
     b1, b2 = betas
-    direction = DAdaptAdam(
+    direction = DAdaptDirection(
         learning_rate,
         b1,
         b2,

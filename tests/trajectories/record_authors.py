@@ -83,11 +83,11 @@ RUNS = {
         {"beta3": 0.9, "d0": 1e-4, "use_bias_correction": True},
         True,
     ),
-    "d_adapt_adam": ("dadaptation", "dadaptation", "DAdaptAdam", {}, False),
+    "d_adapt_adam": ("dadaptation", "dadaptation", "DAdaptDirection", {}, False),
     "d_adapt_adam_options": (
         "dadaptation",
         "dadaptation",
-        "DAdaptAdam",
+        "DAdaptDirection",
         {
             "betas": (0.8, 0.99),
             "eps": 1e-4,
