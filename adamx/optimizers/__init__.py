@@ -40,7 +40,7 @@ from .apollo import apollo, apollo_mini, scale_by_apollo, scale_by_apollo_mini
 from .avagrad import AvagradDirection, avagrad, scale_by_avagrad
 from .came import came, scale_by_came
 from .dadapt_adamw import dadapt_adamw
-from .diffgrad import Friction, diffgrad, scale_by_diffgrad
+from .diffgrad import DiffGradFriction, diffgrad, scale_by_diffgrad
 from .dog import dog
 from .dowg import dowg
 from .fira import fira, scale_by_fira
@@ -83,7 +83,7 @@ from .yogi import scale_by_yogi, yogi
 # fmt: off
 __all__ = [
     "AccumulatedMomentum", "SkipFirstStep", "Atan2", "Blend", "NormalizeByPrevious", "CorrectedDecay",
-    "Friction", "AdadeltaDirection", "DecayedMax", "MixtureOfEmas", "OverCurvature",
+    "DiffGradFriction", "AdadeltaDirection", "DecayedMax", "MixtureOfEmas", "OverCurvature",
     "AvagradDirection", "PositiveNegativeMomentum", "Power", "Resilient", "HessianRoot",
     "TemporalShift", "TwoSpeeds", "VarianceReduced", "WarmNesterov", "AdanDirection",
     "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adahessian",

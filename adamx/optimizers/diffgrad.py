@@ -16,7 +16,7 @@ from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
 
 
-class Friction(Rule):
+class DiffGradFriction(Rule):
     """`ξ u`: a direction slowed down where the gradient hardly changes (diffGrad).
 
         ξ = 1 / (1 + exp(-|g_before - g|)),    between 1/2 and 1
@@ -58,7 +58,7 @@ def scale_by_diffgrad(
     networks", IEEE TNNLS 2020, arXiv:1909.11015.
     """
     root = RootPlusEps(Debiased(Ema(b2, square, "nu")), eps)
-    return Friction(Precondition(Debiased(Ema(b1)), by=root))
+    return DiffGradFriction(Precondition(Debiased(Ema(b1)), by=root))
 
 
 @alias
