@@ -26,7 +26,7 @@ from .optimizers.adamp import AdampProjection
 from .optimizers.apollo import ApolloScaling, random_projection
 from .optimizers.came import CameConfidence
 from .optimizers.dadapt_adamw import DAdaptDirection
-from .optimizers.dog import DistanceOverGradients
+from .optimizers.dog import DogDirection
 from .optimizers.dowg import DistanceOverWeightedGradients
 from .optimizers.fira import WithResidual
 from .optimizers.galore import InSubspace
@@ -140,7 +140,7 @@ __all__ = [
     "DAdaptDirection",
     "Debiased",
     "Negate",
-    "DistanceOverGradients",
+    "DogDirection",
     "DistanceOverWeightedGradients",
     "Ema",
     "FactoredSecondMoment",

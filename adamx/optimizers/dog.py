@@ -23,7 +23,7 @@ def _over(distance: Array, root: Array) -> Array:
     return jnp.where(seen, distance / jnp.where(seen, root, 1), 0)
 
 
-class DistanceOverGradients(_RateFree):
+class DogDirection(_RateFree):
     """DoG: `u = g r̄ / sqrt(Σ ‖g‖² + ε)`, r̄ the farthest distance from the start.
 
     Args:
@@ -110,5 +110,5 @@ def dog(
     dynamic step size schedule", ICML 2023, arXiv:2302.12022.
     """
     decay = () if is_zero(weight_decay) else (WeightDecay(weight_decay, mask),)
-    direction = DistanceOverGradients(init_distance, eps, axis_name=axis_name)
+    direction = DogDirection(init_distance, eps, axis_name=axis_name)
     return chain(*decay, direction, LearningRate(learning_rate))
