@@ -27,7 +27,7 @@ from .optimizers.apollo import ApolloScaling, random_projection
 from .optimizers.came import CameConfidence
 from .optimizers.dadapt_adamw import DAdaptDirection
 from .optimizers.dog import DogDirection
-from .optimizers.dowg import DistanceOverWeightedGradients
+from .optimizers.dowg import DowgDirection
 from .optimizers.fira import WithResidual
 from .optimizers.galore import InSubspace
 from .optimizers.lars import LocalRate
@@ -141,7 +141,7 @@ __all__ = [
     "Debiased",
     "Negate",
     "DogDirection",
-    "DistanceOverWeightedGradients",
+    "DowgDirection",
     "Ema",
     "FactoredSecondMoment",
     "InitFromFirst",

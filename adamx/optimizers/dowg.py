@@ -18,7 +18,7 @@ from ..parts.weight_decay import WeightDecay
 from .dog import _over
 
 
-class DistanceOverWeightedGradients(_RateFree):
+class DowgDirection(_RateFree):
     """DoWG: `u = g r̄² / (sqrt(Σ r̄² ‖g‖²) + ε)`.
 
     Args:
@@ -100,7 +100,5 @@ def dowg(
     arXiv:2305.16284.
     """
     decay = () if is_zero(weight_decay) else (WeightDecay(weight_decay, mask),)
-    direction = DistanceOverWeightedGradients(
-        init_estim_sq_dist, eps, axis_name=axis_name
-    )
+    direction = DowgDirection(init_estim_sq_dist, eps, axis_name=axis_name)
     return chain(*decay, direction, LearningRate(learning_rate))
