@@ -28,7 +28,7 @@ from .optimizers.came import CameConfidence
 from .optimizers.dadapt_adamw import DAdaptDirection
 from .optimizers.dog import DogDirection
 from .optimizers.dowg import DowgDirection
-from .optimizers.fira import WithResidual
+from .optimizers.fira import FiraResidual
 from .optimizers.galore import InSubspace
 from .optimizers.lars import LocalRate
 from .optimizers.msvag import VarianceAdapted
@@ -206,7 +206,7 @@ __all__ = [
     "VarianceAdapted",
     "WarmUp",
     "WeightDecay",
-    "WithResidual",
+    "FiraResidual",
     "by_column",
     "by_row",
     "cautious",

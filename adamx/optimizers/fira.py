@@ -47,7 +47,7 @@ def _columns(n: Any, r: Any, eps: Any, by_tensor: bool) -> Any:
     return jnp.where(some, above / jnp.where(some, below, 1), 0)
 
 
-class WithResidual(InSubspace, _Limited):
+class FiraResidual(InSubspace, _Limited):
     """Fira: `u = α (P N + S)`, S the rest of the gradient, scaled as N is to R.
 
         N = part(Pᵀ G),    S = (G - P Pᵀ G) diag(‖N_i‖ / (‖R_i‖ + ε)),  i the columns
@@ -103,7 +103,7 @@ def scale_by_fira(
     Reference: Chen et al., "Fira: can we achieve full-rank training of LLMs under
     low-rank constraint?", NeurIPS 2025, Algorithm 1, arXiv:2410.01623.
     """
-    return WithResidual(
+    return FiraResidual(
         _adam(b1, b2, EpsBeforeCorrection(eps)),
         rank,
         update_proj_gap,
