@@ -29,7 +29,7 @@ from .optimizers.dadapt_adamw import DAdaptDirection
 from .optimizers.dog import DogDirection
 from .optimizers.dowg import DowgDirection
 from .optimizers.fira import FiraResidual
-from .optimizers.galore import InSubspace
+from .optimizers.galore import GaloreProjection
 from .optimizers.lars import LocalRate
 from .optimizers.msvag import VarianceAdapted
 from .optimizers.novograd import NormEma
@@ -151,7 +151,7 @@ __all__ = [
     "Momentum",
     "Identity",
     "InEigenbasis",
-    "InSubspace",
+    "GaloreProjection",
     "IndependentWeightDecay",
     "InverseRoots",
     "RunningMax",

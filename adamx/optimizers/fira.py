@@ -16,7 +16,7 @@ from ..numerics.norms import norm
 from ..parts.denominators import EpsBeforeCorrection
 from ..parts.learning_rate import LearningRate
 from ..parts.weight_decay import WeightDecay
-from .galore import InSubspace, _adam, _nothing
+from .galore import GaloreProjection, _adam, _nothing
 
 
 class _Limited(Rule):
@@ -47,13 +47,13 @@ def _columns(n: Any, r: Any, eps: Any, by_tensor: bool) -> Any:
     return jnp.where(some, above / jnp.where(some, below, 1), 0)
 
 
-class FiraResidual(InSubspace, _Limited):
+class FiraResidual(GaloreProjection, _Limited):
     """Fira: `u = α (P N + S)`, S the rest of the gradient, scaled as N is to R.
 
         N = part(Pᵀ G),    S = (G - P Pᵀ G) diag(‖N_i‖ / (‖R_i‖ + ε)),  i the columns
         S ← S γ / max(‖S‖ / (‖S of the last step‖ + ε), γ)
 
-    Args: as in `InSubspace`, and
+    Args: as in `GaloreProjection`, and
         eps_norm: ε ≥ 0; growth: γ ≥ 1, or None for no limit.
 
     Reference: Chen et al., "Fira: can we achieve full-rank training of LLMs under

@@ -52,7 +52,7 @@ def scale_by_galore(
     projection", ICML 2024, Algorithm 2, arXiv:2403.03507.
     """
     adam = _adam(b1, b2, eps)
-    return InSubspace(adam, rank, update_proj_gap, scale, axis_name=axis_name)
+    return GaloreProjection(adam, rank, update_proj_gap, scale, axis_name=axis_name)
 
 
 @alias
@@ -163,7 +163,7 @@ def _nothing(p: Any) -> Array:
     return jnp.zeros((0,), p.dtype)
 
 
-class InSubspace(_Low):
+class GaloreProjection(_Low):
     """GaLore: `u = α P part(Pᵀ G)`, P the first r left singular vectors of G.
 
     P is found anew every `update_proj_gap` steps; the slots of the part stay as they
