@@ -30,7 +30,7 @@ from .optimizers.dog import DogDirection
 from .optimizers.dowg import DowgDirection
 from .optimizers.fira import FiraResidual
 from .optimizers.galore import GaloreProjection
-from .optimizers.lars import LocalRate
+from .optimizers.lars import LarsTrustRatio
 from .optimizers.msvag import VarianceAdapted
 from .optimizers.novograd import NormEma
 from .optimizers.prodigy import Prodigy
@@ -159,7 +159,7 @@ __all__ = [
     "LearningRate",
     "ClipNormGrowth",
     "ClipByRms",
-    "LocalRate",
+    "LarsTrustRatio",
     "LookAhead",
     "Masked",
     "EpsAsFloor",

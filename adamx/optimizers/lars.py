@@ -17,7 +17,7 @@ from ..parts.learning_rate import LearningRate
 from ..parts.moments import Momentum
 
 
-class LocalRate(_PerTensor):
+class LarsTrustRatio(_PerTensor):
     """LARS: `u = η ‖θ‖ / (‖g‖ + λ ‖θ‖ + ε) (g + λ θ)`; 1 for the rate at a zero norm.
 
     Args:
@@ -44,7 +44,7 @@ class LocalRate(_PerTensor):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("mask", "trust_ratio_mask"):
-            mask = as_mask("LocalRate", getattr(self, name))
+            mask = as_mask("LarsTrustRatio", getattr(self, name))
             object.__setattr__(self, name, mask)
 
     def reads_param(self) -> bool:
@@ -89,7 +89,7 @@ def scale_by_lars(
     Reference: You, Gitman & Ginsburg, "Large batch training of convolutional networks",
     2017, Algorithm 1, arXiv:1708.03888.
     """
-    local = LocalRate(
+    local = LarsTrustRatio(
         0.0,
         None,
         trust_coefficient,
@@ -147,7 +147,7 @@ def lars(
     Reference: You, Gitman & Ginsburg, "Large batch training of convolutional networks",
     2017, Algorithm 1, arXiv:1708.03888.
     """
-    local = LocalRate(
+    local = LarsTrustRatio(
         weight_decay,
         mask,
         trust_coefficient,
