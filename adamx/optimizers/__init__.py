@@ -49,7 +49,7 @@ from .gpa import gpa
 from .lamb import lamb, scale_by_lamb
 from .laprop import laprop, scale_by_laprop
 from .lars import lars, scale_by_lars
-from .lion import TwoSpeeds, lion, scale_by_lion
+from .lion import LionMomentum, lion, scale_by_lion
 from .lookahead import lookahead
 from .mars import VarianceReduced, mars, scale_by_mars
 from .msvag import msvag, scale_by_msvag
@@ -85,7 +85,7 @@ __all__ = [
     "AccumulatedMomentum", "SkipFirstStep", "Atan2", "Blend", "NormalizeByPrevious", "CorrectedDecay",
     "DiffGradFriction", "AdadeltaDirection", "DecayedMax", "MixtureOfEmas", "OverCurvature",
     "AvagradDirection", "PositiveNegativeMomentum", "Power", "Resilient", "HessianRoot",
-    "TemporalShift", "TwoSpeeds", "VarianceReduced", "WarmNesterov", "AdanDirection",
+    "TemporalShift", "LionMomentum", "VarianceReduced", "WarmNesterov", "AdanDirection",
     "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adahessian",
     "adam", "adam_atan2", "adam_mini", "adamax", "adamaxw", "adamc", "adamd",
     "adamod", "adamp", "adamuon", "adamw", "adan", "adapnm", "adashift", "ademamix",

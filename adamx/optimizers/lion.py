@@ -16,7 +16,7 @@ from ..parts.learning_rate import LearningRate
 from ..parts.weight_decay import WeightDecay
 
 
-class TwoSpeeds(Rule):
+class LionMomentum(Rule):
     """A slow average that is read with the present gradient weighted more.
 
         returns  β₁ m + (1 - β₁) g,    then  m ← β₂ m + (1 - β₂) g
@@ -55,7 +55,7 @@ def scale_by_lion(b1: Hyper = 0.9, b2: Hyper = 0.99) -> Chain:
     Reference: Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS
     2023, Algorithm 2, arXiv:2302.06675.
     """
-    return chain(TwoSpeeds(b1, b2), Sign())
+    return chain(LionMomentum(b1, b2), Sign())
 
 
 @alias
