@@ -51,7 +51,7 @@ from .laprop import laprop, scale_by_laprop
 from .lars import lars, scale_by_lars
 from .lion import LionMomentum, lion, scale_by_lion
 from .lookahead import lookahead
-from .mars import VarianceReduced, mars, scale_by_mars
+from .mars import MarsCorrection, mars, scale_by_mars
 from .msvag import msvag, scale_by_msvag
 from .muon import muon, scale_by_muon
 from .nadam import WarmNesterov, nadam, nadamw, scale_by_nadam, scale_by_nadamw
@@ -85,7 +85,7 @@ __all__ = [
     "AccumulatedMomentum", "SkipFirstStep", "Atan2", "Blend", "NormalizeByPrevious", "CorrectedDecay",
     "DiffGradFriction", "AdadeltaDirection", "DecayedMax", "MixtureOfEmas", "OverCurvature",
     "AvagradDirection", "PositiveNegativeMomentum", "Power", "Resilient", "HessianRoot",
-    "TemporalShift", "LionMomentum", "VarianceReduced", "WarmNesterov", "AdanDirection",
+    "TemporalShift", "LionMomentum", "MarsCorrection", "WarmNesterov", "AdanDirection",
     "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adahessian",
     "adam", "adam_atan2", "adam_mini", "adamax", "adamaxw", "adamc", "adamd",
     "adamod", "adamp", "adamuon", "adamw", "adan", "adapnm", "adashift", "ademamix",

@@ -18,7 +18,7 @@ from ..parts.moments import Ema, square
 from ..parts.weight_decay import decoupled
 
 
-class VarianceReduced(Rule):
+class MarsCorrection(Rule):
     """`of(c)`, where c is the gradient, corrected by how it changed, and clipped.
 
         c = g + γ β₁ / (1 - β₁) (g - g'),    c ← c / max(1, ‖c‖)
@@ -87,7 +87,7 @@ def scale_by_mars(
     root = RootPlusEps(Debiased(Ema(b2, square, "nu")), eps)
     adam = Precondition(Debiased(Ema(b1)), by=root)
     clip = ClipByNorm(1.0, axis_name=axis_name)
-    return VarianceReduced(gamma, adam, clip=clip, exact=exact)
+    return MarsCorrection(gamma, adam, clip=clip, exact=exact)
 
 
 @alias
