@@ -31,7 +31,7 @@ from .optimizers.dowg import DowgDirection
 from .optimizers.fira import FiraResidual
 from .optimizers.galore import GaloreProjection
 from .optimizers.lars import LarsTrustRatio
-from .optimizers.msvag import VarianceAdapted
+from .optimizers.msvag import MsvagDirection
 from .optimizers.novograd import NormEma
 from .optimizers.prodigy import Prodigy
 from .optimizers.schedule_free import TimesRectifier, WarmUp
@@ -203,7 +203,7 @@ __all__ = [
     "TrustRatio",
     "Tunable",
     "Tuned",
-    "VarianceAdapted",
+    "MsvagDirection",
     "WarmUp",
     "WeightDecay",
     "FiraResidual",

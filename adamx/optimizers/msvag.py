@@ -13,7 +13,7 @@ from ..numerics.arithmetic import lerp, one_minus_power, safe_divide
 from ..parts.learning_rate import LearningRate
 
 
-class VarianceAdapted(Rule):
+class MsvagDirection(Rule):
     """M-SVAG's update: the mean, shortened by its relative variance.
 
         γ = m² / (m² + ρ s),    s = (v - m²) / (1 - ρ)
@@ -93,7 +93,7 @@ def scale_by_msvag(beta: Hyper = 0.9) -> Rule:
     Reference: Balles & Hennig, "Dissecting Adam: the sign, magnitude and variance of
     stochastic gradients", ICML 2018, the M-SVAG algorithm, arXiv:1705.07774.
     """
-    return VarianceAdapted(beta)
+    return MsvagDirection(beta)
 
 
 @alias
