@@ -54,7 +54,7 @@ from .lookahead import lookahead
 from .mars import MarsCorrection, mars, scale_by_mars
 from .msvag import msvag, scale_by_msvag
 from .muon import muon, scale_by_muon
-from .nadam import WarmNesterov, nadam, nadamw, scale_by_nadam, scale_by_nadamw
+from .nadam import WarmupNesterov, nadam, nadamw, scale_by_nadam, scale_by_nadamw
 from .novograd import novograd, scale_by_novograd
 from .padam import Power, padam, scale_by_padam
 from .param_ema import param_ema
@@ -85,7 +85,7 @@ __all__ = [
     "AccumulatedMomentum", "SkipFirstStep", "Atan2", "Blend", "NormalizeByPrevious", "CorrectedDecay",
     "DiffGradFriction", "AdadeltaDirection", "DecayedMax", "MixtureOfEmas", "OverCurvature",
     "AvagradDirection", "PositiveNegativeMomentum", "Power", "Resilient", "HessianRoot",
-    "TemporalShift", "LionMomentum", "MarsCorrection", "WarmNesterov", "AdanDirection",
+    "TemporalShift", "LionMomentum", "MarsCorrection", "WarmupNesterov", "AdanDirection",
     "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adahessian",
     "adam", "adam_atan2", "adam_mini", "adamax", "adamaxw", "adamc", "adamd",
     "adamod", "adamp", "adamuon", "adamw", "adan", "adapnm", "adashift", "ademamix",

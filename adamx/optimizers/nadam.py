@@ -21,7 +21,7 @@ from ..parts.nesterov import Nesterov
 from ..parts.weight_decay import WeightDecay
 
 
-class WarmNesterov(Rule):
+class WarmupNesterov(Rule):
     """The look-ahead with Dozat's warming momentum, as torch.optim.NAdam has it.
 
         μ_t = β (1 - 0.96**(t ψ) / 2)
@@ -91,7 +91,7 @@ def scale_by_nadam(
     if momentum_decay is None:
         moment = Nesterov(Debiased(Ema(b1)))
     else:
-        moment = WarmNesterov(Ema(b1), momentum_decay)
+        moment = WarmupNesterov(Ema(b1), momentum_decay)
     return Precondition(moment, by=RootPlusEps(Debiased(Ema(b2, square, "nu")), eps))
 
 
