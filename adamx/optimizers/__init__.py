@@ -56,7 +56,7 @@ from .msvag import msvag, scale_by_msvag
 from .muon import muon, scale_by_muon
 from .nadam import WarmupNesterov, nadam, nadamw, scale_by_nadam, scale_by_nadamw
 from .novograd import novograd, scale_by_novograd
-from .padam import Power, padam, scale_by_padam
+from .padam import PartialPower, padam, scale_by_padam
 from .param_ema import param_ema
 from .prodigy import prodigy
 from .qhadam import Blend, qhadam, scale_by_qhadam
@@ -84,7 +84,7 @@ from .yogi import scale_by_yogi, yogi
 __all__ = [
     "AccumulatedMomentum", "SkipFirstStep", "Atan2", "Blend", "NormalizeByPrevious", "CorrectedDecay",
     "DiffGradFriction", "AdadeltaDirection", "DecayedMax", "MixtureOfEmas", "OverCurvature",
-    "AvagradDirection", "PositiveNegativeMomentum", "Power", "Resilient", "HessianRoot",
+    "AvagradDirection", "PositiveNegativeMomentum", "PartialPower", "Resilient", "HessianRoot",
     "TemporalShift", "LionMomentum", "MarsCorrection", "WarmupNesterov", "AdanDirection",
     "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adahessian",
     "adam", "adam_atan2", "adam_mini", "adamax", "adamaxw", "adamc", "adamd",

@@ -15,7 +15,7 @@ from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, RunningMax, square
 
 
-class Power(Rule):
+class PartialPower(Rule):
     """`D**(2 p)`: a denominator between none, p = 0, and itself, p = 1/2.
 
     The correction of its moment stays a square root whatever p is, as in the authors'
@@ -73,7 +73,7 @@ def scale_by_padam(
     m, v = Ema(b1), RunningMax(Ema(b2, square, "nu"))
     root = RootPlusEps(Debiased(v) if bias_correction else v, before_correction(eps))
     moment = Debiased(m) if bias_correction else m
-    return Precondition(moment, by=Power(root, p))
+    return Precondition(moment, by=PartialPower(root, p))
 
 
 @alias

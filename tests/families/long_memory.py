@@ -9,7 +9,7 @@ from adamx import (
     Debiased,
     Ema,
     LearningRate,
-    Power,
+    PartialPower,
     Precondition,
     RootPlusEps,
     RunningMax,
@@ -101,7 +101,7 @@ MUTANTS = {
         lambda: chain(
             Precondition(
                 Ema(0.9),
-                by=Power(
+                by=PartialPower(
                     RootPlusEps(Ema(0.9, g2, "nu"), adamx.EpsBeforeCorrection(1e-8))
                 ),
             ),
