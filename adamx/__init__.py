@@ -33,7 +33,7 @@ from .optimizers.galore import GaloreProjection
 from .optimizers.lars import LarsTrustRatio
 from .optimizers.msvag import MsvagDirection
 from .optimizers.novograd import NormEma
-from .optimizers.prodigy import Prodigy
+from .optimizers.prodigy import ProdigyDirection
 from .optimizers.schedule_free import TimesRectifier, WarmUp
 from .optimizers.shampoo import AveragedInverseRoots, InverseRoots
 from .optimizers.sm3 import Cover
@@ -174,7 +174,7 @@ __all__ = [
     "PowerDecaySchedule",
     "Precondition",
     "PrimalAveraging",
-    "Prodigy",
+    "ProdigyDirection",
     "AdampProjection",
     "ProximalWeightDecay",
     "AddEpsEachStep",

@@ -93,7 +93,12 @@ CASES = {
     "adam_atan2": adam_atan2,
     "adam_atan2_options": adam_atan2,
 }
-DEFAULT_RATES = {"AdamAtan2": 1e-4, "Prodigy": 1.0, "DAdaptDirection": 1.0, "DoG": 1.0}
+DEFAULT_RATES = {
+    "AdamAtan2": 1e-4,
+    "ProdigyDirection": 1.0,
+    "DAdaptDirection": 1.0,
+    "DoG": 1.0,
+}
 
 
 def words_of(run: quadratic.Run) -> dict:

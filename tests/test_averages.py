@@ -96,7 +96,10 @@ def test_two_averages_of_one_leaf_are_refused():
             "TimesRectifier: `b2` and `threshold` must be numbers",
         ),
         (lambda: adamx.param_ema(adamx.adam(), 1.0), "ParamEma: `decay` must lie in"),
-        (lambda: adamx.prodigy(estim_lr0=0.0), "Prodigy: `estim_lr0` must be above 0"),
+        (
+            lambda: adamx.prodigy(estim_lr0=0.0),
+            "ProdigyDirection: `estim_lr0` must be above 0",
+        ),
         (lambda: adamx.sharpness_aware(jax.grad(jnp.sum), -1.0), "`rho` must be at"),
     ],
 )

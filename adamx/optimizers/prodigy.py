@@ -66,7 +66,7 @@ def prodigy(
     parameter-free learner", ICML 2024, Algorithm 4, arXiv:2306.06101.
     """
     b1, b2 = betas
-    direction = Prodigy(
+    direction = ProdigyDirection(
         learning_rate,
         b1,
         b2,
@@ -82,7 +82,7 @@ def prodigy(
     return chain(direction, Negate())
 
 
-class Prodigy(_RateFree):
+class ProdigyDirection(_RateFree):
     """Prodigy's Adam: moments of d g, and an estimate d of the distance to go.
 
         m ← β₁ m + (1 - β₁) d g,    v ← β₂ v + (1 - β₂) d² g²

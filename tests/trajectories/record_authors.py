@@ -59,11 +59,11 @@ RUNS = {
         {"lr": 0.05, "betas": (0.9, 0.9), "weight_decay": 0.1},
         False,
     ),
-    "prodigy": ("prodigyopt", "prodigyopt", "Prodigy", {}, False),
+    "prodigy": ("prodigyopt", "prodigyopt", "ProdigyDirection", {}, False),
     "prodigy_options": (
         "prodigyopt",
         "prodigyopt",
-        "Prodigy",
+        "ProdigyDirection",
         {
             "betas": (0.8, 0.99),
             "eps": 1e-4,
@@ -79,7 +79,7 @@ RUNS = {
     "prodigy_beta3": (
         "prodigyopt",
         "prodigyopt",
-        "Prodigy",
+        "ProdigyDirection",
         {"beta3": 0.9, "d0": 1e-4, "use_bias_correction": True},
         True,
     ),
