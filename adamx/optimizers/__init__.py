@@ -59,7 +59,7 @@ from .novograd import novograd, scale_by_novograd
 from .padam import PartialPower, padam, scale_by_padam
 from .param_ema import param_ema
 from .prodigy import prodigy
-from .qhadam import Blend, qhadam, scale_by_qhadam
+from .qhadam import QuasiHyperbolic, qhadam, scale_by_qhadam
 from .radam import radam, scale_by_radam
 from .rmsprop import rmsprop, scale_by_rmsprop
 from .rprop import Resilient, rprop, scale_by_rprop
@@ -82,7 +82,7 @@ from .yogi import scale_by_yogi, yogi
 # One name a line would be most of the file.
 # fmt: off
 __all__ = [
-    "AccumulatedMomentum", "SkipFirstStep", "Atan2", "Blend", "NormalizeByPrevious", "CorrectedDecay",
+    "AccumulatedMomentum", "SkipFirstStep", "Atan2", "QuasiHyperbolic", "NormalizeByPrevious", "CorrectedDecay",
     "DiffGradFriction", "AdadeltaDirection", "DecayedMax", "MixtureOfEmas", "OverCurvature",
     "AvagradDirection", "PositiveNegativeMomentum", "PartialPower", "Resilient", "HessianRoot",
     "TemporalShift", "LionMomentum", "MarsCorrection", "WarmupNesterov", "AdanDirection",

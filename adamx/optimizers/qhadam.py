@@ -15,7 +15,7 @@ from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, Reading, gradient, square
 
 
-class Blend(Rule):
+class QuasiHyperbolic(Rule):
     """`ν m + (1 - ν) f(g)`: a share of the moment, and of the gradient that it reads.
 
     Args:
@@ -72,8 +72,8 @@ def scale_by_qhadam(
     Reference: Ma & Yarats, "Quasi-hyperbolic momentum and Adam for deep learning", ICLR
     2019, section 4, arXiv:1810.06801.
     """
-    m = Blend(Debiased(Ema(b1)), nu1)
-    v = Blend(Debiased(Ema(b2, square, "nu")), nu2, square, public="nu2")
+    m = QuasiHyperbolic(Debiased(Ema(b1)), nu1)
+    v = QuasiHyperbolic(Debiased(Ema(b2, square, "nu")), nu2, square, public="nu2")
     return Precondition(m, by=RootPlusEps(v, eps))
 
 

@@ -2,12 +2,12 @@
 
 import adamx
 from adamx import (
-    Blend,
     Debiased,
     Ema,
     LearningRate,
     PositiveNegativeMomentum,
     Precondition,
+    QuasiHyperbolic,
     RootPlusEps,
     chain,
     square,
@@ -61,7 +61,9 @@ MUTANTS = {
     ),
     "qhadam that blends before the correction": (
         (papers.qhadam, {"b1": 0.9}),
-        lambda: chain(over_the_root(Blend(Ema(0.9), 0.7)), LearningRate(RATE)),
+        lambda: chain(
+            over_the_root(QuasiHyperbolic(Ema(0.9), 0.7)), LearningRate(RATE)
+        ),
     ),
     "diffgrad without friction": ((papers.diffgrad, {}), lambda: adamx.adam(RATE)),
     "diffgrad whose gradient never changes": (
