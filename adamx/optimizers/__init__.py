@@ -62,7 +62,7 @@ from .prodigy import prodigy
 from .qhadam import QuasiHyperbolic, qhadam, scale_by_qhadam
 from .radam import radam, scale_by_radam
 from .rmsprop import rmsprop, scale_by_rmsprop
-from .rprop import Resilient, rprop, scale_by_rprop
+from .rprop import RpropDirection, rprop, scale_by_rprop
 from .schedule_free import (
     schedule_free,
     schedule_free_adamw,
@@ -84,7 +84,7 @@ from .yogi import scale_by_yogi, yogi
 __all__ = [
     "AccumulatedMomentum", "SkipFirstStep", "Atan2", "QuasiHyperbolic", "NormalizeByPrevious", "CorrectedDecay",
     "DiffGradFriction", "AdadeltaDirection", "DecayedMax", "MixtureOfEmas", "OverCurvature",
-    "AvagradDirection", "PositiveNegativeMomentum", "PartialPower", "Resilient", "HessianRoot",
+    "AvagradDirection", "PositiveNegativeMomentum", "PartialPower", "RpropDirection", "HessianRoot",
     "TemporalShift", "LionMomentum", "MarsCorrection", "WarmupNesterov", "AdanDirection",
     "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adahessian",
     "adam", "adam_atan2", "adam_mini", "adamax", "adamaxw", "adamc", "adamd",

@@ -14,7 +14,7 @@ from ..parts.learning_rate import LearningRate
 from ..parts.moments import Identity
 
 
-class Resilient(Rule):
+class RpropDirection(Rule):
     """The sign of the gradient, with a step size for each element that learns.
 
     Args:
@@ -100,7 +100,7 @@ def scale_by_rprop(
 
     Reference: Igel & Hüsken, "Improving the Rprop learning algorithm", NC 2000.
     """
-    return Resilient(
+    return RpropDirection(
         eta_minus,
         eta_plus,
         min_step_size,
@@ -156,7 +156,7 @@ def rprop(
     ICNN 1993.
     """
     return chain(
-        Resilient(
+        RpropDirection(
             eta_minus,
             eta_plus,
             min_step_size,
