@@ -218,7 +218,7 @@ def schedule_free_sgd(
     return schedule_free(steps, rate, b1, weight_lr_power, r=r)
 
 
-class WarmUp(Value):
+class LinearWarmup(Value):
     """A linear warm-up of another rate: `min(k / W, 1) η` at step k, from 1.
 
     Args:
@@ -242,7 +242,7 @@ def warmed_up(learning_rate: Any, steps: int) -> Any:
             f"warm-up: `warmup_steps` must be a whole number of steps, at least 0, got "
             f"{steps!r}. 0 is none."
         )
-    return WarmUp(learning_rate, steps) if steps else learning_rate
+    return LinearWarmup(learning_rate, steps) if steps else learning_rate
 
 
 class TimesRectifier(Value):
