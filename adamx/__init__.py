@@ -34,7 +34,7 @@ from .optimizers.lars import LarsTrustRatio
 from .optimizers.msvag import MsvagDirection
 from .optimizers.novograd import NormEma
 from .optimizers.prodigy import ProdigyDirection
-from .optimizers.schedule_free import LinearWarmup, TimesRectifier
+from .optimizers.schedule_free import LinearWarmup, RectifiedSchedule
 from .optimizers.shampoo import AveragedInverseRoots, InverseRoots
 from .optimizers.sm3 import Cover
 from .optimizers.soap import AsB2, InEigenbasis
@@ -199,7 +199,7 @@ __all__ = [
     "Stored",
     "Sum",
     "SquaredDeviation",
-    "TimesRectifier",
+    "RectifiedSchedule",
     "TrustRatio",
     "Tunable",
     "Tuned",

@@ -93,7 +93,7 @@ def test_two_averages_of_one_leaf_are_refused():
         (lambda: adamx.schedule_free_sgd(0.1, b1=0.0), "ScheduleFree: `b1` must lie"),
         (
             lambda: adamx.schedule_free_radam(0.1, b2=lambda k: 0.9),
-            "TimesRectifier: `b2` and `threshold` must be numbers",
+            "RectifiedSchedule: `b2` and `threshold` must be numbers",
         ),
         (lambda: adamx.param_ema(adamx.adam(), 1.0), "ParamEma: `decay` must lie in"),
         (

@@ -161,7 +161,7 @@ def schedule_free_radam(
     """
     before = 0.0 if silent_sgd_phase else 1.0
     rectified = functools.partial(
-        TimesRectifier, b2=b2, threshold=threshold, before=before
+        RectifiedSchedule, b2=b2, threshold=threshold, before=before
     )
     root = RootPlusEps(Debiased(Ema(b2, square, "nu")), eps)
     rate, decays = rectified(learning_rate), not is_zero(weight_decay)
@@ -245,7 +245,7 @@ def warmed_up(learning_rate: Any, steps: int) -> Any:
     return LinearWarmup(learning_rate, steps) if steps else learning_rate
 
 
-class TimesRectifier(Value):
+class RectifiedSchedule(Value):
     """Another schedule times RAdam's r_t, or times `before` while ρ_t ≤ threshold.
 
     Args:
@@ -266,7 +266,7 @@ class TimesRectifier(Value):
     def __post_init__(self) -> None:
         if not (isinstance(self.b2, float) and isinstance(self.threshold, float)):
             raise _checks.AdamxError(
-                f"TimesRectifier: `b2` and `threshold` must be numbers, got "
+                f"RectifiedSchedule: `b2` and `threshold` must be numbers, got "
                 f"{self.b2!r} and {self.threshold!r}. r_t is known for constants only."
             )
 
