@@ -52,7 +52,7 @@ class _TwoSided(Rule):
         return own(x.reshape(rows, *like.shape[1:]), self.axis_name)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-class InverseRoots(_TwoSided):
+class ShampooPreconditioner(_TwoSided):
     """Shampoo: `L^(-1/4) G R^(-1/4)`, L = ε I + Σ G Gᵀ, R = ε I + Σ Gᵀ G.
 
     A vector has one statistic, ε I + Σ g gᵀ, and the power -1/2; so has a scalar.
@@ -115,10 +115,10 @@ class InverseRoots(_TwoSided):
         return h + square
 
 
-class AveragedInverseRoots(InverseRoots):
+class AveragedInverseRoots(ShampooPreconditioner):
     """Shampoo with averages in place of the sums: `L ← β₂ L + (1 - β₂) G Gᵀ`.
 
-    Args: as in `InverseRoots`, and b2: β₂ in [0, 1).
+    Args: as in `ShampooPreconditioner`, and b2: β₂ in [0, 1).
 
     Reference: Anil et al., "Scalable second order optimization for deep learning",
     2020, arXiv:2002.09018.
@@ -149,7 +149,9 @@ def scale_by_shampoo(
     optimization", ICML 2018, Algorithm 1, arXiv:1802.09568.
     """
     if b2 is None:
-        return InverseRoots(eps, exponent, max_dim=max_dim, axis_name=axis_name)
+        return ShampooPreconditioner(
+            eps, exponent, max_dim=max_dim, axis_name=axis_name
+        )
     return AveragedInverseRoots(
         eps, exponent, b2=b2, max_dim=max_dim, axis_name=axis_name
     )
