@@ -35,7 +35,7 @@ from .optimizers.msvag import MsvagDirection
 from .optimizers.novograd import NormEma
 from .optimizers.prodigy import ProdigyDirection
 from .optimizers.schedule_free import LinearWarmup, RectifiedSchedule
-from .optimizers.shampoo import AveragedInverseRoots, ShampooPreconditioner
+from .optimizers.shampoo import AveragedShampooPreconditioner, ShampooPreconditioner
 from .optimizers.sm3 import Cover
 from .optimizers.soap import AsB2, InEigenbasis
 from .optimizers.spam import SpikeClip
@@ -121,7 +121,7 @@ __all__ = [
     "CautiousMeanPlusEps",
     "Additive",
     "AsB2",
-    "AveragedInverseRoots",
+    "AveragedShampooPreconditioner",
     "BlockEma",
     "DynamicBound",
     "AdamMiniBlocks",

@@ -115,7 +115,7 @@ class ShampooPreconditioner(_TwoSided):
         return h + square
 
 
-class AveragedInverseRoots(ShampooPreconditioner):
+class AveragedShampooPreconditioner(ShampooPreconditioner):
     """Shampoo with averages in place of the sums: `L ← β₂ L + (1 - β₂) G Gᵀ`.
 
     Args: as in `ShampooPreconditioner`, and b2: β₂ in [0, 1).
@@ -152,7 +152,7 @@ def scale_by_shampoo(
         return ShampooPreconditioner(
             eps, exponent, max_dim=max_dim, axis_name=axis_name
         )
-    return AveragedInverseRoots(
+    return AveragedShampooPreconditioner(
         eps, exponent, b2=b2, max_dim=max_dim, axis_name=axis_name
     )
 
