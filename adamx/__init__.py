@@ -36,7 +36,7 @@ from .optimizers.novograd import NormEma
 from .optimizers.prodigy import ProdigyDirection
 from .optimizers.schedule_free import LinearWarmup, RectifiedSchedule
 from .optimizers.shampoo import AveragedShampooPreconditioner, ShampooPreconditioner
-from .optimizers.sm3 import Cover
+from .optimizers.sm3 import Sm3Accumulator
 from .optimizers.soap import AsB2, InEigenbasis
 from .optimizers.spam import SpikeClip
 from .optimizers.stable_adamw import Stabilized
@@ -136,7 +136,7 @@ __all__ = [
     "CameConfidence",
     "UncorrectedMoment",
     "CautiousCount",
-    "Cover",
+    "Sm3Accumulator",
     "DAdaptDirection",
     "Debiased",
     "Negate",

@@ -18,7 +18,7 @@ from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, Identity
 
 
-class Cover(Rule):
+class Sm3Accumulator(Rule):
     """`ν = min_r μ(r) + g²`, then `μ(r) = max ν over r`, r the slices across each axis.
 
     The slot holds the maxima of all axes one after another: n + m numbers for an
@@ -88,7 +88,7 @@ def scale_by_sm3(
     """
     kind = eps if isinstance(eps, Eps) else EpsInsideRoot(eps)
     direction = Precondition(
-        Identity(), by=RootPlusEps(Cover(axis_name=axis_name), kind)
+        Identity(), by=RootPlusEps(Sm3Accumulator(axis_name=axis_name), kind)
     )
     average = () if is_zero(momentum) else (Ema(momentum, public="momentum"),)
     return chain(direction, *average)

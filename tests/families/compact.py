@@ -2,13 +2,13 @@
 
 import adamx
 from adamx import (
-    Cover,
     Ema,
     FactoredSecondMoment,
     Identity,
     LearningRate,
     Precondition,
     RootPlusEps,
+    Sm3Accumulator,
     chain,
 )
 from tests import papers
@@ -159,7 +159,8 @@ MUTANTS = {
     "sm3: no momentum": (
         (papers.sm3, {}),
         lambda: chain(
-            Precondition(Identity(), by=RootPlusEps(Cover(), 0.0)), LearningRate(RATE)
+            Precondition(Identity(), by=RootPlusEps(Sm3Accumulator(), 0.0)),
+            LearningRate(RATE),
         ),
     ),
     "adam_mini: blocks across the wrong axis": (
