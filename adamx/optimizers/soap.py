@@ -48,7 +48,7 @@ def scale_by_soap(
     return InEigenbasis(
         b1,
         b2,
-        AsB2() if shampoo_beta is None else shampoo_beta,
+        SameAsB2() if shampoo_beta is None else shampoo_beta,
         eps,
         precondition_frequency=precondition_frequency,
         sort=sort,
@@ -115,7 +115,7 @@ def soap(
     direction = InEigenbasis(
         b1,
         b2,
-        AsB2() if shampoo_beta is None else shampoo_beta,
+        SameAsB2() if shampoo_beta is None else shampoo_beta,
         eps,
         weight_decay,
         mask,
@@ -127,7 +127,7 @@ def soap(
     return chain(direction, LearningRate(learning_rate))
 
 
-class AsB2(Value):
+class SameAsB2(Value):
     """Stands for the decay β₂ where another one could be given."""
 
 
@@ -139,7 +139,7 @@ class InEigenbasis(_TwoSided):
 
     Args:
         b1: β₁ in [0, 1); b2: β₂ in [0, 1).
-        shampoo_beta: the decay of L and R; `AsB2()` for β₂.
+        shampoo_beta: the decay of L and R; `SameAsB2()` for β₂.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
         weight_decay: λ ≥ 0, λ θ is added from the second gradient on; mask: the leaves
             that decay.
@@ -156,7 +156,9 @@ class InEigenbasis(_TwoSided):
 
     b1: hyper.Hyper = hyper.hyper(0.95, allowed=hyper.FRACTION)
     b2: hyper.Hyper = hyper.hyper(0.95, allowed=hyper.FRACTION)
-    shampoo_beta: Any = hyper.hyper(AsB2(), allowed=hyper.FRACTION, or_part=AsB2)
+    shampoo_beta: Any = hyper.hyper(
+        SameAsB2(), allowed=hyper.FRACTION, or_part=SameAsB2
+    )
     eps: hyper.Hyper | Eps = hyper.hyper(1e-8, allowed=hyper.NON_NEGATIVE, or_part=Eps)
     weight_decay: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
     mask: Any = None
@@ -222,7 +224,7 @@ class InEigenbasis(_TwoSided):
         u = jnp.where(first, 0, u)
         new = {"mu": m, "nu": v}
         if matrix:
-            same = isinstance(self.shampoo_beta, AsB2)
+            same = isinstance(self.shampoo_beta, SameAsB2)
             beta = self.b2 if same else self.shampoo_beta
             statistics = [
                 lerp(slots[name], x @ x.T, beta) if n else slots[name]
