@@ -37,7 +37,7 @@ from .optimizers.prodigy import ProdigyDirection
 from .optimizers.schedule_free import LinearWarmup, RectifiedSchedule
 from .optimizers.shampoo import AveragedShampooPreconditioner, ShampooPreconditioner
 from .optimizers.sm3 import Sm3Accumulator
-from .optimizers.soap import InEigenbasis, SameAsB2
+from .optimizers.soap import SameAsB2, SoapDirection
 from .optimizers.spam import SpikeClip
 from .optimizers.stable_adamw import Stabilized
 from .optimizers.yogi import Additive
@@ -150,7 +150,7 @@ __all__ = [
     "EpsBeforeCorrection",
     "Momentum",
     "Identity",
-    "InEigenbasis",
+    "SoapDirection",
     "GaloreProjection",
     "IndependentWeightDecay",
     "ShampooPreconditioner",

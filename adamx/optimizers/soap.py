@@ -45,7 +45,7 @@ def scale_by_soap(
     Reference: Vyas et al., "SOAP: improving and stabilizing Shampoo using Adam", ICLR
     2025, Algorithms 3 and 4, arXiv:2409.11321.
     """
-    return InEigenbasis(
+    return SoapDirection(
         b1,
         b2,
         SameAsB2() if shampoo_beta is None else shampoo_beta,
@@ -112,7 +112,7 @@ def soap(
     Reference: Vyas et al., "SOAP: improving and stabilizing Shampoo using Adam", ICLR
     2025, Algorithms 3 and 4, arXiv:2409.11321.
     """
-    direction = InEigenbasis(
+    direction = SoapDirection(
         b1,
         b2,
         SameAsB2() if shampoo_beta is None else shampoo_beta,
@@ -131,7 +131,7 @@ class SameAsB2(Value):
     """Stands for the decay β₂ where another one could be given."""
 
 
-class InEigenbasis(_TwoSided):
+class SoapDirection(_TwoSided):
     """SOAP: Adam in the eigenbasis of Shampoo's statistics.
 
     Leaves of fewer than two axes have no basis: they are Adam's, from the second
@@ -169,7 +169,7 @@ class InEigenbasis(_TwoSided):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "mask", as_mask("InEigenbasis", self.mask))
+        object.__setattr__(self, "mask", as_mask("SoapDirection", self.mask))
 
     def reads_param(self) -> bool:
         return not hyper.is_zero(self.weight_decay)
