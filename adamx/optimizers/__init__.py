@@ -74,7 +74,7 @@ from .shampoo import scale_by_shampoo, shampoo
 from .signum import scale_by_signum, signum
 from .sm3 import scale_by_sm3, sm3
 from .soap import scale_by_soap, soap
-from .sophia import OverCurvature, scale_by_sophia, sophia
+from .sophia import DivideByHessian, scale_by_sophia, sophia
 from .spam import scale_by_spam, spam
 from .stable_adamw import scale_by_stable_adamw, stable_adamw
 from .yogi import scale_by_yogi, yogi
@@ -83,7 +83,7 @@ from .yogi import scale_by_yogi, yogi
 # fmt: off
 __all__ = [
     "AccumulatedMomentum", "SkipFirstStep", "Atan2", "QuasiHyperbolic", "NormalizeByPrevious", "CorrectedDecay",
-    "DiffGradFriction", "AdadeltaDirection", "DecayedMax", "MixtureOfEmas", "OverCurvature",
+    "DiffGradFriction", "AdadeltaDirection", "DecayedMax", "MixtureOfEmas", "DivideByHessian",
     "AvagradDirection", "PositiveNegativeMomentum", "PartialPower", "RpropDirection", "HessianRoot",
     "TemporalShift", "LionMomentum", "MarsCorrection", "WarmupNesterov", "AdanDirection",
     "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adahessian",

@@ -18,7 +18,7 @@ from ..parts.moments import Ema
 from ..parts.weight_decay import WeightDecay
 
 
-class OverCurvature(Rule):
+class DivideByHessian(Rule):
     """`moment(g) / max(γ h, ε)`, where h averages the estimates of every k-th step.
 
     Args:
@@ -79,7 +79,7 @@ def scale_by_sophia(
     Reference: Liu et al., "Sophia: a scalable stochastic second-order optimizer for
     language model pre-training", ICLR 2024, Algorithm 3, arXiv:2305.14342.
     """
-    newton = OverCurvature(Ema(b1), b2, gamma, eps, update_interval)
+    newton = DivideByHessian(Ema(b1), b2, gamma, eps, update_interval)
     return chain(newton, Clip(clip_threshold))
 
 
