@@ -39,7 +39,7 @@ from .optimizers.shampoo import AveragedShampooPreconditioner, ShampooPreconditi
 from .optimizers.sm3 import Sm3Accumulator
 from .optimizers.soap import SameAsB2, SoapDirection
 from .optimizers.spam import SpikeClip
-from .optimizers.stable_adamw import Stabilized
+from .optimizers.stable_adamw import UpdateClipping
 from .optimizers.yogi import Additive
 from .parts.bias_correction import Debiased, Rectified
 from .parts.clipping import (
@@ -192,7 +192,7 @@ __all__ = [
     "LookaheadWeights",
     "SpikeClip",
     "SplitMaster",
-    "Stabilized",
+    "UpdateClipping",
     "Stacked",
     "State",
     "StochasticRounding",

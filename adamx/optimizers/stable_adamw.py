@@ -20,7 +20,7 @@ from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
 
 
-class Stabilized(_PerTensor):
+class UpdateClipping(_PerTensor):
     """StableAdamW: Adam's step and decay, shortened where the square lags behind.
 
         ρ = RMS(g / max(sqrt(v̂), ε))
@@ -46,7 +46,7 @@ class Stabilized(_PerTensor):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "mask", as_mask("Stabilized", self.mask))
+        object.__setattr__(self, "mask", as_mask("UpdateClipping", self.mask))
 
     def reads_param(self) -> bool:
         return not hyper.is_zero(self.weight_decay)
@@ -71,7 +71,7 @@ def _stable(
     b1: Hyper, b2: Hyper, eps: Hyper | Eps, decay: Hyper, mask: Any, axis_name: Any
 ) -> Rule:
     root = RootPlusEps(Debiased(Ema(b2, square, "nu")), eps)
-    return Stabilized(Debiased(Ema(b1)), root, decay, mask, axis_name=axis_name)
+    return UpdateClipping(Debiased(Ema(b1)), root, decay, mask, axis_name=axis_name)
 
 
 @alias
