@@ -40,7 +40,7 @@ from .optimizers.sm3 import Sm3Accumulator
 from .optimizers.soap import SameAsB2, SoapDirection
 from .optimizers.spam import SpikeClip
 from .optimizers.stable_adamw import UpdateClipping
-from .optimizers.yogi import Additive
+from .optimizers.yogi import YogiMoment
 from .parts.bias_correction import Debiased, Rectified
 from .parts.clipping import (
     AdaptiveClip,
@@ -119,7 +119,7 @@ __all__ = [
     "AdaptiveClip",
     "EpsOutsideRoot",
     "CautiousMeanPlusEps",
-    "Additive",
+    "YogiMoment",
     "SameAsB2",
     "AveragedShampooPreconditioner",
     "BlockEma",

@@ -15,7 +15,7 @@ from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, Sum, square
 
 
-class Additive(Sum):
+class YogiMoment(Sum):
     """Yogi's second moment: it moves towards the reading by a share of the reading.
 
         v ← v - (1 - β) sign(v - f) f,    f the reading of the gradient
@@ -71,7 +71,7 @@ def scale_by_yogi(
     Reference: Zaheer et al., "Adaptive methods for nonconvex optimization", NeurIPS
     2018, Algorithm 2.
     """
-    m, v = Ema(b1), Additive(square, "nu", initial_accumulator, decay=b2)
+    m, v = Ema(b1), YogiMoment(square, "nu", initial_accumulator, decay=b2)
     if bias_correction:
         return Precondition(Debiased(m), by=RootPlusEps(Debiased(v), eps))
     return Precondition(m, by=RootPlusEps(v, eps))
