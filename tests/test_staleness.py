@@ -78,7 +78,7 @@ def test_with_one_number_a_block_whole_blocks_wander():
 
 def test_a_scale_in_float16_loses_what_it_follows(monkeypatch):
     """The mutant: scales of ten digits, rounded to nearest, stick as codes do."""
-    largest = adamx.storage.blocks.Layout.largest
+    largest = adamx.storage.blocks.Blocks.largest
 
     def short(self, x):
         return largest(self, x).astype(jnp.float16).astype(jnp.float32)
@@ -89,7 +89,7 @@ def test_a_scale_in_float16_loses_what_it_follows(monkeypatch):
     assert np.allclose(
         codec.decode(codec.encode(x, draw), x.shape), x, rtol=1e-6, atol=0
     )
-    monkeypatch.setattr(adamx.storage.blocks.Layout, "largest", short)
+    monkeypatch.setattr(adamx.storage.blocks.Blocks, "largest", short)
     assert not np.allclose(
         codec.decode(codec.encode(x, draw), x.shape), x, rtol=0.1, atol=0
     )

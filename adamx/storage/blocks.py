@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 
-class Layout(NamedTuple):
+class Blocks(NamedTuple):
     """`lead` axes are left alone; the `n` elements after them lie in blocks.
 
     Attributes:
@@ -67,10 +67,10 @@ class Layout(NamedTuple):
         return jax.lax.reduce_window(x, start, jax.lax.max, window, window, padding)
 
 
-def layout(shape: tuple[int, ...], block: int) -> Layout:
+def layout(shape: tuple[int, ...], block: int) -> Blocks:
     """The layout of an array of this shape."""
     merged = min(1, len(shape))
     while merged < len(shape) and math.prod(shape[-merged:]) < block:
         merged += 1
     lead = shape[: len(shape) - merged]
-    return Layout(lead, math.prod(shape[len(lead) :]), block, max(merged, 1))
+    return Blocks(lead, math.prod(shape[len(lead) :]), block, max(merged, 1))

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from .. import errors as _checks
 from ..engine.state import nothing
-from .blocks import Layout, layout
+from .blocks import Blocks, layout
 from .codec import Codec, Draw, Kept
 from .quantization_maps import Code, Companded, Minifloat
 
@@ -161,7 +161,7 @@ class Blockwise(Codec):
             codes = _pack(lay, k + jnp.int8(self._top) if self.signed else k)
         return {"codes": codes, "scale": scale.reshape(lay.ranked(lay.blocks))}
 
-    def _round(self, shares: Array, uniform: Draw, lay: Layout) -> Array:
+    def _round(self, shares: Array, uniform: Draw, lay: Blocks) -> Array:
         top, sign = self._top, bool(self.signed)
         size = jnp.clip(jnp.abs(shares) if sign else shares, 0, 1)
         k, part = self._code.between(size, top, sign)
@@ -199,7 +199,7 @@ def _size(shape: tuple[int, ...]) -> int:
     return size
 
 
-def _pack(lay: Layout, k: Array) -> Array:
+def _pack(lay: Blocks, k: Array) -> Array:
     """Two codes a byte along the row, the first in the low half."""
     row = k.astype(jnp.uint8).reshape(*lay.lead, lay.blocks * lay.block)
     row = row[..., : lay.n + lay.n % 2]
@@ -207,7 +207,7 @@ def _pack(lay: Layout, k: Array) -> Array:
     return (low | (high << 4)).reshape(lay.ranked(-(-lay.n // 2)))
 
 
-def _unpack(lay: Layout, codes: Array) -> Array:
+def _unpack(lay: Blocks, codes: Array) -> Array:
     packed = codes.reshape(*lay.lead, -(-lay.n // 2))
     row = jnp.stack([packed & 15, packed >> 4], -1)
     row = row.reshape(*lay.lead, 2 * packed.shape[-1])[..., : lay.n]
