@@ -15,8 +15,8 @@ import pytest
 from adamx.storage import (
     BlockMean,
     Blockwise,
+    Cast,
     Companded,
-    Dense,
     DynamicMap,
     Linear,
     Logarithmic,
@@ -249,8 +249,8 @@ def test_scales_are_the_largest_of_blocks(shape, merged, bits):
     [
         Blockwise(min_size=1),
         Blockwise(4, min_size=1),
-        Dense(jnp.float8_e4m3fn),
-        Dense(jnp.float8_e5m2, "stochastic"),
+        Cast(jnp.float8_e4m3fn),
+        Cast(jnp.float8_e5m2, "stochastic"),
     ],
     ids=repr,
 )
@@ -271,7 +271,7 @@ def test_blocks_of_any_size(codec, signed, largest):
 def test_a_block_of_subnormals_is_at_most_lost(dtype, size):
     """XLA on CPU takes them for zeros: so do we, or keep them; never a NaN."""
     codec = Blockwise(signed=False, min_size=1)
-    codec = codec if dtype is None else Dense(dtype, signed=False)
+    codec = codec if dtype is None else Cast(dtype, signed=False)
     _, back = there_and_back(codec, np.full((1, 128), size))
     assert ((back == 0) | (back == np.float32(size))).all()
 
@@ -309,7 +309,7 @@ def test_dense_to_nearest_and_even(name):
     ties = exact[:-1] + float_.step(exact[:-1]) / 2
     x = np.r_[x, np.float32(exact), np.float32(ties), -np.float32(ties)]
     x = x[(np.abs(x) >= TINY) | (x == 0)]
-    _, back = there_and_back(Dense(dtype), x)
+    _, back = there_and_back(Cast(dtype), x)
     np.testing.assert_array_equal(back, float_.nearest(x))
 
 
@@ -323,7 +323,7 @@ def test_dense_stochastic(name, signed):
     below, above = float_.around(row)
     if not signed:
         below, above = numbers.keep_off_zero(below, above, row)
-    codec = Dense(dtype, "stochastic", signed=signed)
+    codec = Cast(dtype, "stochastic", signed=signed)
     share = shares_of_upper(codec, row, below, above, 0)
     chance = numbers.chance_of_upper(row.astype(np.float64), below, above)
     np.testing.assert_allclose(share, chance, rtol=0, atol=0.5 / DRAWS + 1e-6)
@@ -346,11 +346,11 @@ def test_dense_eight_bit_floats(name, power, signed):
         least = float_.numbers()[1]
         below, above = numbers.keep_off_zero(below, above, codes)
         nearest = np.where((nearest == 0) & (codes > 0), least, nearest)
-    codec = Dense(dtype, "stochastic", signed=signed)
+    codec = Cast(dtype, "stochastic", signed=signed)
     share = shares_of_upper(codec, row, scale * below, scale * above, EPS)
     chance = numbers.chance_of_upper(codes, below, above)
     np.testing.assert_allclose(share, chance, rtol=0, atol=0.5 / DRAWS + 1e-5)
-    kept, back = there_and_back(Dense(dtype, signed=signed), row)
+    kept, back = there_and_back(Cast(dtype, signed=signed), row)
     np.testing.assert_array_equal(kept["scale"], np.float32([scale]))
     np.testing.assert_array_equal(kept["codes"].astype(np.float64), nearest)
     np.testing.assert_allclose(back, scale * nearest, rtol=EPS, atol=0)
@@ -360,7 +360,7 @@ def test_dense_eight_bit_floats(name, power, signed):
 @pytest.mark.parametrize("rounding", ["nearest", "stochastic"])
 def test_dense_shows_what_is_not_finite(name, rounding):
     x = np.float32([np.nan, np.inf, -np.inf])[:, None]
-    _, back = there_and_back(Dense(SMALL_FLOATS[name][0], rounding), x)
+    _, back = there_and_back(Cast(SMALL_FLOATS[name][0], rounding), x)
     assert not np.isfinite(back).any()
     if "float16" in name:
         np.testing.assert_array_equal(back, x)

@@ -13,7 +13,7 @@ import optax
 import pytest
 
 import adamx
-from adamx.storage import Blockwise, Dense, Minifloat
+from adamx.storage import Blockwise, Cast, Minifloat
 from adamx.testing import kept_slot
 
 from .papers import small_numbers as numbers
@@ -169,7 +169,7 @@ def test_parameters_land_on_either_neighbour(dtype, float_):
 
 
 STORED = {
-    "bfloat16": Dense(jnp.bfloat16, "stochastic"),
+    "bfloat16": Cast(jnp.bfloat16, "stochastic"),
     "8 bits": Blockwise(code=Minifloat(), min_size=1),
 }
 
@@ -194,7 +194,7 @@ def test_random_bits_of_a_store(form):
     The same seed rounds alike.
     """
     gradient = np.random.default_rng(0).normal(size=(160, 128)).astype(np.float32)
-    exact = kept(Dense(jnp.float32), gradient)
+    exact = kept(Cast(jnp.float32), gradient)
     runs = [kept(STORED[form], gradient, seed) for seed in (0, 1)]
     again = kept(STORED[form], gradient, 1)
     jax.tree.map(np.testing.assert_array_equal, again, runs[1])

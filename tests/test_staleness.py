@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import adamx
-from adamx.storage import Blockwise, Companded, Dense, Minifloat
+from adamx.storage import Blockwise, Cast, Companded, Minifloat
 from benchmarks.memory import staleness
 
 SHAPE = (16, 256)
@@ -23,7 +23,7 @@ def run(mu, nu, heavy):
 
 
 DEFAULTS = {
-    "bfloat16": Dense(jnp.bfloat16, "stochastic"),
+    "bfloat16": Cast(jnp.bfloat16, "stochastic"),
     "eight bits": Blockwise(),
 }
 
@@ -45,7 +45,7 @@ def test_blocks_of_many_decades_make_no_large_steps(name):
 @pytest.mark.parametrize(
     "nu",
     [
-        Dense(jnp.bfloat16),
+        Cast(jnp.bfloat16),
         Blockwise(rounding=NEAREST),
         Blockwise(code=Companded(), rounding=NEAREST),
     ],
@@ -53,13 +53,13 @@ def test_blocks_of_many_decades_make_no_large_steps(name):
 )
 def test_rounded_to_nearest_it_sticks(nu):
     """The mutant: what the other libraries do is seen by this experiment."""
-    ratio, _ = run(Dense(jnp.float32), nu, False)
+    ratio, _ = run(Cast(jnp.float32), nu, False)
     assert np.median(np.sqrt(ratio)) > 1.2
 
 
 def test_without_the_floor_some_steps_are_enormous():
     bare = Blockwise(code=Companded(), rounding=NEAREST, floor=False)
-    _, (largest, exact) = run(Dense(jnp.float32), bare, True)
+    _, (largest, exact) = run(Cast(jnp.float32), bare, True)
     assert largest > 30 * exact
 
 
@@ -67,7 +67,7 @@ def test_with_one_number_a_block_whole_blocks_wander():
     """Right on average over blocks, while each strays by a quarter; alone by 3 %."""
     spread = {}
     for rounding in ("dither", "stochastic"):
-        ratio, _ = run(Dense(jnp.float32), Blockwise(rounding=rounding), False)
+        ratio, _ = run(Cast(jnp.float32), Blockwise(rounding=rounding), False)
         blocks = ratio.reshape(-1, 128).mean(1)
         spread[rounding] = blocks.std()
         assert abs(blocks.mean() - 1) < 4 * blocks.std() / np.sqrt(len(blocks))

@@ -7,11 +7,11 @@ import optax
 import pytest
 
 import adamx
-from adamx.storage import Blockwise, Dense
+from adamx.storage import Blockwise, Cast
 from tests.counting import counted
 from tests.trees import assert_equal, signature
 
-HALF = Dense(jnp.bfloat16, "stochastic")
+HALF = Cast(jnp.bfloat16, "stochastic")
 MADE = {
     "adamw": lambda: adamx.adamw(1e-2),
     "bfloat16": lambda: adamx.store(adamx.adamw(1e-2), mu=HALF, nu=HALF),

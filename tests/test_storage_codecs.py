@@ -10,8 +10,8 @@ from adamx.numerics.random_bits import Uniform, key_of
 from adamx.storage import (
     BlockMean,
     Blockwise,
+    Cast,
     Companded,
-    Dense,
     DynamicMap,
     Linear,
     Logarithmic,
@@ -31,10 +31,10 @@ CODES = pytest.mark.parametrize("code", list(BOOKS))
 BITS = pytest.mark.parametrize("bits", [8, 4])
 SIGNS = pytest.mark.parametrize("signed", [True, False], ids=["signed", "positive"])
 LOSSY = [
-    Dense(jnp.bfloat16, "stochastic"),
-    Dense(jnp.float16, "stochastic"),
-    Dense(jnp.float8_e4m3fn, "stochastic"),
-    Dense(jnp.float8_e5m2, "stochastic"),
+    Cast(jnp.bfloat16, "stochastic"),
+    Cast(jnp.float16, "stochastic"),
+    Cast(jnp.float8_e4m3fn, "stochastic"),
+    Cast(jnp.float8_e5m2, "stochastic"),
     *(Blockwise(bits, code=code) for bits in (8, 4) for code, _ in BOOKS.values()),
 ]
 
@@ -193,7 +193,7 @@ def test_a_number_that_is_not_zero_keeps_off_zero(code, bits):
 
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.float8_e4m3fn, jnp.float8_e5m2])
 def test_dense_keeps_off_zero_where_its_range_ends(dtype):
-    codec = Dense(dtype, "stochastic", signed=False)
+    codec = Cast(dtype, "stochastic", signed=False)
     x = normal((2048,), False, decades=12.0)
     x[::7] = 0.0
     if dtype == jnp.float16:
@@ -216,7 +216,7 @@ def test_what_is_not_finite_stays_visible(codec, bad):
 
 @pytest.mark.parametrize(
     "codec",
-    [Dense(jnp.float8_e4m3fn), Blockwise(), Blockwise(4, rounding="dither")],
+    [Cast(jnp.float8_e4m3fn), Blockwise(), Blockwise(4, rounding="dither")],
     ids=repr,
 )
 @SIGNS

@@ -7,7 +7,7 @@ import pytest
 
 import adamx
 from adamx import storage
-from adamx.storage import BlockMean, Blockwise, Dense, RowColumnMeans
+from adamx.storage import BlockMean, Blockwise, Cast, RowColumnMeans
 from benchmarks.memory import combine, sizes
 from benchmarks.memory.forms import BY_NAME
 
@@ -38,9 +38,9 @@ REFUSED = {
     r"Blockwise: `min_size` must be a number of elements, got -1": (
         lambda: Blockwise(min_size=-1)
     ),
-    r"Dense: `dtype` must be one of float32, .* got int8": lambda: Dense(jnp.int8),
-    r"Dense: `rounding` must be one of 'nearest', 'stochastic', got 'dither'": (
-        lambda: Dense(jnp.bfloat16, "dither")
+    r"Cast: `dtype` must be one of float32, .* got int8": lambda: Cast(jnp.int8),
+    r"Cast: `rounding` must be one of 'nearest', 'stochastic', got 'dither'": (
+        lambda: Cast(jnp.bfloat16, "dither")
     ),
     r"Minifloat: `mantissa` must be a number of bits from 0 to 6, got 9": (
         lambda: storage.Minifloat(9)

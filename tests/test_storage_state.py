@@ -15,17 +15,17 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import adamx
-from adamx.storage import BlockMean, Blockwise, Codec, Dense, Factored, Minifloat
+from adamx.storage import BlockMean, Blockwise, Cast, Codec, Factored, Minifloat
 from adamx.testing import kept_slot
 from tests.counting import counted
 from tests.trees import assert_close, assert_equal, signature
 
-HALF = Dense(jnp.bfloat16, "stochastic")
+HALF = Cast(jnp.bfloat16, "stochastic")
 FORMS = {
     "bfloat16": {"mu": HALF, "nu": HALF},
     "eight": {"mu": Blockwise(), "nu": Blockwise()},
     "four": {"mu": Blockwise(4), "nu": Blockwise(4)},
-    "float8": {"mu": Dense(jnp.float8_e4m3fn), "nu": Dense(jnp.float8_e5m2)},
+    "float8": {"mu": Cast(jnp.float8_e4m3fn), "nu": Cast(jnp.float8_e5m2)},
     "means": {"nu": Factored()},
     "blocks": {"nu": BlockMean()},
     "mixed": {"mu": HALF, "nu": Blockwise(block=64, code=Minifloat(2))},
@@ -56,7 +56,7 @@ def run(tx, steps, start=0, state=None, p=None, update=None):
 
 def test_kept_in_float32_it_is_the_same_bit_for_bit():
     plain = adamx.adamw(1e-2)
-    wide = adamx.store(plain, mu=Dense(jnp.float32), nu=Dense(jnp.float32))
+    wide = adamx.store(plain, mu=Cast(jnp.float32), nu=Cast(jnp.float32))
     assert_equal(run(wide, 5), run(plain, 5))
 
 

@@ -1,7 +1,7 @@
 """How the memory of an optimizer is kept."""
 
 from .blockwise import Blockwise
-from .cast import Dense
+from .cast import Cast
 from .codec import Codec
 from .means import BlockMean, RowColumnMeans
 from .quantization_maps import (
@@ -14,7 +14,7 @@ from .quantization_maps import (
 )
 
 __all__ = [
-    "Dense",
+    "Cast",
     "Blockwise",
     "RowColumnMeans",
     "BlockMean",

@@ -92,7 +92,7 @@ class Blockwise(Codec):
         if self.bits not in (4, 8):
             raise _checks.AdamxError(
                 f"Blockwise: `bits` must be 8 or 4, got {self.bits!r}. For 16 use "
-                f"Dense(jnp.bfloat16, 'stochastic')."
+                f"Cast(jnp.bfloat16, 'stochastic')."
             )
         if not isinstance(self.block, int) or self.block < 2 or self.block % 2:
             raise _checks.AdamxError(

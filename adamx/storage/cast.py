@@ -65,7 +65,7 @@ def rounded(x: Array, dtype: Any, uniform: Draw | None) -> Array:
     return jnp.where(jnp.isfinite(x), landed, x).astype(dtype)
 
 
-class Dense(Codec):
+class Cast(Codec):
     """Each number in another dtype.
 
     The range of the 8-bit floats does not hold a second moment: they are kept with a
@@ -87,13 +87,13 @@ class Dense(Codec):
     signed: bool | None = dataclasses.field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        dtype = as_dtype("Dense", self.dtype, _WIDE + _FP8)
+        dtype = as_dtype("Cast", self.dtype, _WIDE + _FP8)
         object.__setattr__(self, "dtype", dtype)
-        check_rounding("Dense", self.rounding, ("nearest", "stochastic"))
+        check_rounding("Cast", self.rounding, ("nearest", "stochastic"))
 
     def __repr__(self) -> str:
         rounding = f", {self.rounding!r}" if self.rounding != "nearest" else ""
-        return f"Dense(jnp.{self.dtype.name}{rounding})"
+        return f"Cast(jnp.{self.dtype.name}{rounding})"
 
     @property
     def parts(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -103,7 +103,7 @@ class Dense(Codec):
     def _scaled(self) -> bool:
         return self.dtype.name in _FP8
 
-    def bind(self, slot: str, signed: bool) -> "Dense":
+    def bind(self, slot: str, signed: bool) -> "Cast":
         return dataclasses.replace(self, signed=signed)
 
     def encode(self, x: Float[Array, "..."], uniform: Draw) -> Kept:

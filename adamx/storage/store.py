@@ -55,7 +55,7 @@ def _expression(tx: Any, codecs: dict[str, Any], seed: Any) -> str:
 def store(tx: Any, *, seed: Any = 0, **codecs: Any) -> Any:
     """The same algorithm with the named slots kept by codecs.
 
-        store(adamw(1e-3), mu=Dense(jnp.bfloat16), nu=Blockwise(bits=8))
+        store(adamw(1e-3), mu=Cast(jnp.bfloat16), nu=Blockwise(bits=8))
 
     The update of a step is computed from the new moments in float32, before they are
     stored. A slot stored twice is kept as the outer `store` says. `adamx.plan(tx,
@@ -119,7 +119,7 @@ def _check(name: str, codec: Any, known: dict[str, Slot], tx: Any) -> None:
     if slot.alone and bound.parts != ("",):
         raise _checks.AdamxError(
             f"store: {name!r} must be kept by a codec of one array, got {codec!r}. "
-            f"{slot.alone} Pass Dense(jnp.bfloat16, 'stochastic')."
+            f"{slot.alone} Pass Cast(jnp.bfloat16, 'stochastic')."
         )
 
 

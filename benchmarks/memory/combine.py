@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 
 import adamx
-from adamx.storage import BlockMean, Blockwise, Dense, RowColumnMeans
+from adamx.storage import BlockMean, Blockwise, Cast, RowColumnMeans
 
 CODECS = {
-    "bfloat16": Dense(jnp.bfloat16, "stochastic"),
-    "float8": Dense(jnp.float8_e4m3fn, "stochastic"),
+    "bfloat16": Cast(jnp.bfloat16, "stochastic"),
+    "float8": Cast(jnp.float8_e4m3fn, "stochastic"),
     "8 bits": Blockwise(min_size=0),
     "4 bits": Blockwise(4, min_size=0),
     "row and column means": RowColumnMeans(),

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 import adamx
-from adamx.storage import Blockwise, Companded, Dense
+from adamx.storage import Blockwise, Cast, Companded
 
 RATE = 1e-3
-HALF = Dense(jnp.bfloat16, "stochastic")
+HALF = Cast(jnp.bfloat16, "stochastic")
 
 
 class Form(NamedTuple):
@@ -37,7 +37,7 @@ FORMS = (
     Form("bfloat16 weights, 16 more bits", None, jnp.bfloat16, adamx.split_master),
     Form("7 bytes", Blockwise(), jnp.bfloat16, lambda: adamx.split_master(8)),
     Form("bfloat16 weights, stochastic", None, jnp.bfloat16, adamx.stochastic_rounding),
-    Form("bfloat16, to nearest", Dense(jnp.bfloat16), control=True),
+    Form("bfloat16, to nearest", Cast(jnp.bfloat16), control=True),
     Form(
         "8 bits companded, to nearest",
         Blockwise(code=Companded(), rounding="nearest", floor=False),

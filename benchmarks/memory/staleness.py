@@ -13,17 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 
 import adamx
-from adamx.storage import Blockwise, Companded, Dense, DynamicMap, Linear, Logarithmic
+from adamx.storage import Blockwise, Cast, Companded, DynamicMap, Linear, Logarithmic
 from adamx.testing import kept_slot
 
 SHAPE = (32, 256)
 NEAREST = "nearest"
-HALF = Dense(jnp.bfloat16, "stochastic")
+HALF = Cast(jnp.bfloat16, "stochastic")
 E4M3 = jnp.float8_e4m3fn
 
 # (name, codec of both moments, whether a bar is judged)
 CODECS: tuple[tuple[str, Any, bool], ...] = (
-    ("float32", Dense(jnp.float32), True),
+    ("float32", Cast(jnp.float32), True),
     ("bfloat16", HALF, True),
     ("8 bits", Blockwise(), True),
     ("8 bits, dither", Blockwise(rounding="dither"), False),
@@ -31,9 +31,9 @@ CODECS: tuple[tuple[str, Any, bool], ...] = (
     ("8 bits, dynamic map", Blockwise(code=DynamicMap()), False),
     ("8 bits, logarithmic", Blockwise(code=Logarithmic()), False),
     ("8 bits, linear", Blockwise(code=Linear()), False),
-    ("float8 e4m3", Dense(E4M3, "stochastic"), False),
+    ("float8 e4m3", Cast(E4M3, "stochastic"), False),
     ("4 bits", Blockwise(4), False),
-    ("bfloat16, to nearest", Dense(jnp.bfloat16), False),
+    ("bfloat16, to nearest", Cast(jnp.bfloat16), False),
     ("8 bits, to nearest", Blockwise(rounding=NEAREST), False),
     (
         "8 bits companded, to nearest, no floor",
@@ -45,7 +45,7 @@ CODECS: tuple[tuple[str, Any, bool], ...] = (
         Blockwise(code=DynamicMap(), rounding=NEAREST, floor=False),
         False,
     ),
-    ("float8 e4m3, to nearest", Dense(E4M3), False),
+    ("float8 e4m3, to nearest", Cast(E4M3), False),
 )
 
 

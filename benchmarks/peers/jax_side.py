@@ -20,7 +20,7 @@ ADAGRAD = dataclasses.replace(
     ours=lambda: adamx.adagrad(RATE, 0.0),
     twin=lambda: optax.adagrad(RATE, initial_accumulator_value=0.0, eps=0.0),
 )
-BFLOAT16 = storage.Dense(jnp.bfloat16)
+BFLOAT16 = storage.Cast(jnp.bfloat16)
 CODECS = {
     "mu bfloat16": {"mu": BFLOAT16},
     "bfloat16": {"mu": BFLOAT16, "nu": BFLOAT16},
