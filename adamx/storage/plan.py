@@ -16,7 +16,7 @@ from ..wrappers.tunable import Tunable, Tuned
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class MemoryRow:
     """One slot of one leaf.
 
     Attributes:
@@ -46,7 +46,7 @@ class Plan:
         shared: the bytes that do not belong to a leaf: counts and other scalars.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[MemoryRow, ...]
     parameters: int
     shared: int
 
@@ -94,7 +94,7 @@ def _trees(slot: Slot, kept: Any) -> list[Any]:
     return list(kept.values()) if slot.codec and len(slot.codec.parts) > 1 else [kept]
 
 
-def _rows(tx: Any, state: Any, params: Any) -> list[Row]:
+def _rows(tx: Any, state: Any, params: Any) -> list[MemoryRow]:
     """The rows of one transformation and its state."""
     if isinstance(tx, Tunable) and isinstance(state, Tuned):
         return _rows(tx.inner, state.inner, params)
@@ -121,7 +121,9 @@ def _name(part: Any) -> str:
     return type(part).__name__
 
 
-def _of_slot(part: str, name: str, slot: Slot, kept: Any, params: Any) -> list[Row]:
+def _of_slot(
+    part: str, name: str, slot: Slot, kept: Any, params: Any
+) -> list[MemoryRow]:
     leaves, treedef = jax.tree.flatten(params, is_leaf=lambda x: x is None)
     columns = [treedef.flatten_up_to(tree) for tree in _trees(slot, kept)]
     rows = []
@@ -135,15 +137,15 @@ def _of_slot(part: str, name: str, slot: Slot, kept: Any, params: Any) -> list[R
             how = slot.codec.note(p.shape)
         else:
             how = repr(slot.codec) if slot.codec else str(arrays[0].dtype)
-        rows.append(Row(path, tuple(p.shape), part, name, how, size))
+        rows.append(MemoryRow(path, tuple(p.shape), part, name, how, size))
     return rows
 
 
-def _foreign(name: str, state: Any) -> list[Row]:
+def _foreign(name: str, state: Any) -> list[MemoryRow]:
     """A state that is not ours, leaf by leaf."""
     found = jax.tree_util.tree_leaves_with_path(state)
     return [
-        Row(
+        MemoryRow(
             jax.tree_util.keystr(keys),
             tuple(x.shape),
             name,
