@@ -107,7 +107,7 @@ from .storage.low_precision_params import (
     split_master,
     stochastic_rounding,
 )
-from .storage.plan import Plan, plan
+from .storage.plan import MemoryPlan, plan
 from .storage.store import Stored, store
 from .wrappers.cautious import cautious, grams
 from .wrappers.restore import restore
@@ -170,7 +170,7 @@ __all__ = [
     "Not",
     "Orthogonalize",
     "ParamEma",
-    "Plan",
+    "MemoryPlan",
     "PowerDecaySchedule",
     "Precondition",
     "PrimalAveraging",

@@ -37,7 +37,7 @@ class MemoryRow:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class MemoryPlan:
     """What `plan` returns; prints as a table.
 
     Attributes:
@@ -158,7 +158,7 @@ def _foreign(name: str, state: Any) -> list[MemoryRow]:
     ]
 
 
-def plan(tx: Any, params: Any) -> Plan:
+def plan(tx: Any, params: Any) -> MemoryPlan:
     """What `tx` will keep of each leaf of `params`, and in how many bytes.
 
         print(plan(store(adamw(1e-3), nu=Blockwise(bits=8)), params))
@@ -175,4 +175,4 @@ def plan(tx: Any, params: Any) -> Plan:
     rows = tuple(_rows(tx, state, params))
     parameters = sum(math.prod(p.shape) for p in jax.tree.leaves(params))
     shared = _bytes(state) - sum(row.bytes for row in rows)
-    return Plan(rows, parameters, shared)
+    return MemoryPlan(rows, parameters, shared)
