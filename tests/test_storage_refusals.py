@@ -130,14 +130,14 @@ def test_the_bars_of_bytes_are_met():
 def test_the_plan_says_how_each_leaf_is_kept():
     p = {"bias": jnp.ones(8), "narrow": jnp.ones((512, 10)), "w": jnp.ones((64, 128))}
     tx = adamx.store(adamx.adamw(1e-3), mu=Blockwise(), nu=Blockwise(4))
-    text = str(adamx.plan(tx, p))
+    text = str(adamx.memory_plan(tx, p))
     assert "float32, fewer than 4,096 elements" in text
     assert "last 2 axes merged" in text
     assert "Blockwise(4, signed=False)" in text
-    found = adamx.plan(tx, p)
+    found = adamx.memory_plan(tx, p)
     state = tx.init(p)
     assert found.bytes == sum(x.nbytes for x in jax.tree.leaves(state))
-    assert found.bytes == adamx.plan(tx, jax.eval_shape(lambda: p)).bytes
+    assert found.bytes == adamx.memory_plan(tx, jax.eval_shape(lambda: p)).bytes
     assert {row.slot for row in found.rows} == {"mu", "nu"}
     assert np.isclose(found.bytes_per_parameter, found.bytes / found.parameters)
 
@@ -148,10 +148,10 @@ def test_the_plan_sees_through_masks_tunable_and_foreign_parts():
     p = {"bias": jnp.ones(8), "w": jnp.ones((64, 128))}
     masked = adamx.Masked(adamx.scale_by_adam(), "w")
     tx = adamx.tunable(adamx.chain(optax.trace(0.9), masked), "b1")
-    rows = adamx.plan(tx, p).rows
+    rows = adamx.memory_plan(tx, p).rows
     assert ("bias", "mu", "nothing", 1) in [
         (r.leaf, r.slot, r.kept, r.bytes) for r in rows
     ]
     assert any(r.part == "trace" and r.bytes == 4 * 64 * 128 for r in rows)
-    foreign = adamx.plan(optax.adam(1e-3), p)
+    foreign = adamx.memory_plan(optax.adam(1e-3), p)
     assert foreign.bytes == 8 * (8 + 64 * 128) + 4

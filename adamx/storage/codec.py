@@ -44,7 +44,7 @@ class Codec(Value):
         raise NotImplementedError
 
     def note(self, shape: tuple[int, ...]) -> str:
-        """How an array of this shape is kept, for `plan`."""
+        """How an array of this shape is kept, for `memory_plan`."""
         return repr(self)
 
 

@@ -38,7 +38,7 @@ class MemoryRow:
 
 @dataclasses.dataclass(frozen=True)
 class MemoryPlan:
-    """What `plan` returns; prints as a table.
+    """What `memory_plan` returns; prints as a table.
 
     Attributes:
         rows: one for each slot of each leaf.

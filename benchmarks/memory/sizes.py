@@ -55,7 +55,7 @@ def parameters(tree: Any) -> int:
 def row(form: Form) -> dict[str, Any]:
     params = gpt2(form.params)
     n = parameters(params)
-    state = adamx.plan(form.tx(), params).bytes / n
+    state = adamx.memory_plan(form.tx(), params).bytes / n
     weight = jnp.dtype(form.params).itemsize
     return {
         "form": form.name,
@@ -82,7 +82,7 @@ def bars(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for shape in SHAPES:
         p = jax.ShapeDtypeStruct(shape, jnp.float32)
         tx = adamx.store(adamx.scale_by_adam(), mu=codec, nu=codec)
-        size = sum(r.bytes for r in adamx.plan(tx, p).rows) / math.prod(shape)
+        size = sum(r.bytes for r in adamx.memory_plan(tx, p).rows) / math.prod(shape)
         judged.append(
             {"what": f"leaf {shape}, 8 bits", "limit": LEAF, "measured": size}
         )
