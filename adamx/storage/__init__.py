@@ -5,12 +5,12 @@ from .cast import Cast
 from .codec import Codec
 from .means import BlockMean, RowColumnMeans
 from .quantization_maps import (
-    Code,
     Companded,
     DynamicMap,
     Linear,
     Logarithmic,
     Minifloat,
+    QuantizationMap,
 )
 
 __all__ = [
@@ -23,6 +23,6 @@ __all__ = [
     "DynamicMap",
     "Logarithmic",
     "Linear",
-    "Code",
+    "QuantizationMap",
     "Codec",
 ]

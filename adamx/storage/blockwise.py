@@ -10,7 +10,7 @@ from .. import errors as _checks
 from ..engine.state import nothing
 from .blocks import Blocks, layout
 from .codec import Codec, Draw, Kept
-from .quantization_maps import Code, Companded, Minifloat
+from .quantization_maps import Companded, Minifloat, QuantizationMap
 
 ROUNDINGS = ("nearest", "stochastic", "dither")
 
@@ -99,7 +99,7 @@ class Blockwise(Codec):
                 f"Blockwise: `block` must be an even number of elements, at least 2, "
                 f"got {self.block!r}. Two 4-bit codes share a byte; 128 is usual."
             )
-        if not (self.code is None or isinstance(self.code, Code)):
+        if not (self.code is None or isinstance(self.code, QuantizationMap)):
             raise _checks.refuse(
                 "Blockwise",
                 "`code` must be a code",
@@ -124,7 +124,7 @@ class Blockwise(Codec):
         return dataclasses.replace(self, signed=self.signed or signed)
 
     @property
-    def _code(self) -> Code:
+    def _code(self) -> QuantizationMap:
         return self.code or (Minifloat() if self.bits == 8 else Companded())
 
     @property

@@ -17,7 +17,7 @@ from .. import errors as _checks
 from ..engine.value import Value
 
 
-class Code(Value):
+class QuantizationMap(Value):
     """The base of all codes: `level` and `between`."""
 
     def level(self, k: Float[Array, "..."], top: int, signed: bool) -> Array:
@@ -42,7 +42,7 @@ def _ending_at_one(level: Array, k: Array, top: int) -> Array:
     return jnp.where(jnp.abs(k) == top, jnp.sign(k), level)
 
 
-class Linear(Code):
+class Linear(QuantizationMap):
     """`k / K`: a control. Small numbers beside large ones are lost."""
 
     def level(self, k: Float[Array, "..."], top: int, signed: bool) -> Array:
@@ -54,7 +54,7 @@ class Linear(Code):
         return k, r - k
 
 
-class Companded(Code):
+class Companded(QuantizationMap):
     """Finer near zero: signed `k / (2K - k)`, non-negative `(k / K)²`.
 
     The signed one undoes the softsign z = 2x / (1 + |x|); the other is linear in the
@@ -80,7 +80,7 @@ class Companded(Code):
         return k, (x * (2 * top - k) - k) * (2 * top - k - 1) * (0.5 / top)
 
 
-class Minifloat(Code):
+class Minifloat(QuantizationMap):
     """Small floating-point numbers whose largest is 1: octaves, linear inside.
 
     With p bits of mantissa, `level(K - j)` is the j-th float32 of p bits below 1: at 8
@@ -130,7 +130,7 @@ class Minifloat(Code):
         return jnp.maximum(k, 0).astype(x.dtype), jnp.where(k > 0, part, x / lowest)
 
 
-class Logarithmic(Code):
+class Logarithmic(QuantizationMap):
     """`2^(-octaves (K - k) / (K - 1))`, and 0: the same relative error everywhere.
 
     Args:
@@ -163,7 +163,7 @@ class Logarithmic(Code):
         return k, jnp.where(k > 0, over, x / lowest)
 
 
-class DynamicMap(Code):
+class DynamicMap(QuantizationMap):
     """Decades of falling resolution, linear inside: Dettmers' dynamic tree.
 
     The published map with its largest level made exactly 1 on both sides (its signed
