@@ -18,6 +18,7 @@ from benchmarks.members import MEMBERS
 from tests import trajectories
 from tests.trajectories import forms
 
+NAMES = vars(adamx.parts) | vars(adamx)
 RATE = 1e-3
 STEPS = 60
 SCALES = (-3, 1)
@@ -95,7 +96,7 @@ def said(difference: float, dtype: Any = jnp.float64) -> str:
 
 def same(name: str) -> Any:
     """The call of ours that has the form of Optax's `NAME(RATE)`."""
-    return eval(SAME_VALUES.get(name, f"{name}(1e-3)"), vars(adamx))
+    return eval(SAME_VALUES.get(name, f"{name}(1e-3)"), NAMES)
 
 
 def from_optax(name: str) -> str:
@@ -106,7 +107,7 @@ def from_optax(name: str) -> str:
     if name in MOVING:
         ours, theirs = MOVING[name]
         twin = eval(theirs, vars(optax) | vars(optax.contrib))
-        tx = eval(ours, vars(adamx))
+        tx = eval(ours, NAMES)
         return said(apart(tx, twin, jnp.float64, STEPS, moving=True))
     if name not in TWINS:
         return "–"

@@ -14,8 +14,7 @@ from collections.abc import Callable, Mapping
 import jax
 import optax
 
-from benchmarks.clocks import Clocks, Seconds
-from benchmarks.clocks import timed as timed_ready
+from benchmarks.clocks import Clocks, Seconds, timed as timed_ready
 from benchmarks.members import Make
 from benchmarks.ratio import Pair
 from benchmarks.trees import Tree, fresh

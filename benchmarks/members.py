@@ -50,7 +50,7 @@ MEMBERS = {
         Member(
             "adagrad",
             1,
-            lambda: adamx.adagrad(RATE, adamx.EpsInsideRoot(1e-7)),
+            lambda: adamx.adagrad(RATE, adamx.parts.EpsInsideRoot(1e-7)),
             lambda: optax.adagrad(RATE, initial_accumulator_value=0.0, eps=1e-7),
             "Optax's: eps inside the root (adamx puts it outside); both start at 0",
             EVERY,

@@ -218,20 +218,20 @@ STORY = (
             Variant("no-b1", {"b1": 0.0}, twin=functools.partial(optax.adam, b1=0.0)),
             Variant(
                 "hat",
-                {"eps": adamx.EpsBeforeCorrection(1e-3)},
+                {"eps": adamx.parts.EpsBeforeCorrection(1e-3)},
                 oracle="adam_eps_hat",
                 oracle_keywords={"eps": 1e-3},
             ),
             Variant(
                 "root",
-                {"eps": adamx.EpsInsideRoot(1e-4, 1e-6)},
+                {"eps": adamx.parts.EpsInsideRoot(1e-4, 1e-6)},
                 oracle="adam_eps_root",
                 oracle_keywords={"eps_root": 1e-4, "eps": 1e-6},
                 twin=functools.partial(optax.adam, eps_root=1e-4, eps=1e-6),
             ),
             Variant(
                 "max",
-                {"eps": adamx.EpsAsFloor(0.3)},
+                {"eps": adamx.parts.EpsAsFloor(0.3)},
                 oracle="adam_eps_max",
                 oracle_keywords={"eps": 0.3},
             ),

@@ -9,7 +9,8 @@ import optax
 import pytest
 
 import adamx
-from adamx import (
+from adamx import adagrad, adam, adamw, chain, radam, rmsprop, sgd
+from adamx.parts import (
     Clip,
     ClipByGlobalNorm,
     Debiased,
@@ -19,13 +20,6 @@ from adamx import (
     Precondition,
     RootPlusEps,
     SquaredDeviation,
-    adagrad,
-    adam,
-    adamw,
-    chain,
-    radam,
-    rmsprop,
-    sgd,
     square,
 )
 from tests.sentences import PARAMS, assert_told, message, step

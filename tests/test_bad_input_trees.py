@@ -6,16 +6,8 @@ import optax
 import pytest
 
 import adamx
-from adamx import (
-    Ema,
-    IndependentWeightDecay,
-    Masked,
-    WeightDecay,
-    adam,
-    adamw,
-    sgd,
-    tunable,
-)
+from adamx import Masked, adam, adamw, sgd, tunable
+from adamx.parts import Ema, IndependentWeightDecay, WeightDecay
 from tests.sentences import PARAMS, assert_told, step
 
 

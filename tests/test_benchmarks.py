@@ -13,8 +13,8 @@ import numpy as np
 import optax
 import pytest
 
-from benchmarks import __main__ as command
 from benchmarks import (
+    __main__ as command,
     compare,
     device,
     measure,

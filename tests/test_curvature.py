@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax.sharding import AxisType
-from jax.sharding import PartitionSpec as P
+from jax.sharding import AxisType, PartitionSpec as P
 
 import adamx
-from adamx import LearningRate, WeightDecay, chain
+from adamx import chain
+from adamx.parts import LearningRate, WeightDecay
 from tests.agreement import NOISE, SHAPES, SIZE, START, on, slope
 from tests.members import SCHEDULES
 from tests.papers import curvature

@@ -5,11 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax.sharding import AxisType
-from jax.sharding import PartitionSpec as P
+from jax.sharding import AxisType, PartitionSpec as P
 
 import adamx
-from adamx import (
+from adamx import chain
+from adamx.optimizers import SpikeClip
+from adamx.parts import (
     AdaptiveClip,
     Cautious,
     CautiousCount,
@@ -25,9 +26,7 @@ from adamx import (
     Ema,
     Grams,
     LearningRate,
-    SpikeClip,
     WeightDecay,
-    chain,
 )
 from tests import papers
 from tests.agreement import (

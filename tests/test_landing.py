@@ -223,7 +223,7 @@ def test_refusals():
     with pytest.raises(ValueError, match=r"split_master: `bits` must be 16 or 8"):
         adamx.split_master(12)
     with pytest.raises(ValueError, match="must be last, got StochasticRounding"):
-        adamx.chain(adamx.stochastic_rounding(), adamx.LearningRate(1.0))
+        adamx.chain(adamx.stochastic_rounding(), adamx.parts.LearningRate(1.0))
     tx, p = adamx.split_master(), jnp.ones(3)
     with pytest.raises(
         TypeError, match="every parameter must be bfloat16, got float32"

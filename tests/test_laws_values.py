@@ -11,7 +11,8 @@ import optax
 import pytest
 
 import adamx
-from adamx import (
+from adamx import Masked, chain
+from adamx.parts import (
     Centered,
     Clip,
     ClipByGlobalNorm,
@@ -20,7 +21,6 @@ from adamx import (
     Identity,
     IndependentWeightDecay,
     LearningRate,
-    Masked,
     Momentum,
     Precondition,
     Rectified,
@@ -28,7 +28,6 @@ from adamx import (
     SquaredDeviation,
     Sum,
     WeightDecay,
-    chain,
     square,
 )
 from tests.estimated import Estimated
@@ -36,6 +35,8 @@ from tests.members import PAIRS, cases
 from tests.trees import assert_equal, grads, params
 
 NAMES = {
+    **vars(adamx.parts),
+    **vars(adamx.optimizers),
     **vars(adamx),
     "Estimated": Estimated,
     "adamx": adamx,
@@ -54,7 +55,7 @@ PARTS = {
     "identity": Identity(),
     "debiased": Debiased(Ema(0.9)),
     "root": RootPlusEps(
-        Debiased(Ema(0.9, of=square, name="nu")), adamx.EpsInsideRoot(1e-8, 1e-6)
+        Debiased(Ema(0.9, of=square, name="nu")), adamx.parts.EpsInsideRoot(1e-8, 1e-6)
     ),
     "centered": RootPlusEps(Centered(Ema(0.9, of=square, name="nu"), Ema(0.9)), 1e-3),
     "rectified": Rectified(RootPlusEps(Debiased(Ema(0.9, of=square, name="nu"))), 4.0),
@@ -132,7 +133,7 @@ def test_different_expressions_are_different_values():
             assert (one == other) == same, (name, other_name)
     assert Ema(0.9) != 0.9
     assert Ema(0.9) != Ema(0.9, name="m")
-    assert adamx.adam(0.1) != adamx.adam(0.1, eps=adamx.EpsBeforeCorrection(1e-8))
+    assert adamx.adam(0.1) != adamx.adam(0.1, eps=adamx.parts.EpsBeforeCorrection(1e-8))
     assert len({Ema(0.9), Ema(0.9), Ema(0.8)}) == 2
 
 

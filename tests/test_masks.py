@@ -7,7 +7,8 @@ import optax
 import pytest
 
 import adamx
-from adamx import Clip, IndependentWeightDecay, LearningRate, Masked, WeightDecay, chain
+from adamx import Masked, chain
+from adamx.parts import Clip, IndependentWeightDecay, LearningRate, WeightDecay
 from tests.trees import assert_close, assert_equal
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import adamx
-from adamx import (
+from adamx import chain
+from adamx.parts import (
     Debiased,
     Ema,
     EpsBeforeCorrection,
@@ -16,7 +17,6 @@ from adamx import (
     Precondition,
     RootPlusEps,
     WeightDecay,
-    chain,
     square,
 )
 from tests import papers
@@ -160,7 +160,7 @@ COMPOSED = {
         lambda: chain(
             adamx.scale_by_rmsprop(eps=EpsInsideRoot(1e-4)),
             LearningRate(SCHEDULES["learning_rate"]),
-            adamx.Momentum(0.8),
+            adamx.parts.Momentum(0.8),
         ),
         papers.rmsprop_tf,
         {

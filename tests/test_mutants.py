@@ -10,7 +10,8 @@ import optax
 import pytest
 
 import adamx
-from adamx import (
+from adamx import chain
+from adamx.parts import (
     Debiased,
     Ema,
     EpsBeforeCorrection,
@@ -23,7 +24,6 @@ from adamx import (
     Rectified,
     RootPlusEps,
     WeightDecay,
-    chain,
     square,
 )
 from tests import papers

@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import AxisType
-from jax.sharding import PartitionSpec as P
+from jax.sharding import AxisType, PartitionSpec as P
 
 import adamx
-from adamx import GradientNoise, LearningRate, chain
+from adamx import chain
+from adamx.parts import GradientNoise, LearningRate
 from tests import papers
 from tests.agreement import (
     START,

@@ -10,8 +10,16 @@ import optax
 import pytest
 
 import adamx
-from adamx import Debiased, Ema, Identity, Precondition, Rectified, RootPlusEps, square
 from adamx.numerics.arithmetic import arctan2
+from adamx.parts import (
+    Debiased,
+    Ema,
+    Identity,
+    Precondition,
+    Rectified,
+    RootPlusEps,
+    square,
+)
 from tests.members import SCHEDULES, STORY, cases, sample
 from tests.papers import exact
 from tests.trees import grads, params, stacked
@@ -214,18 +222,18 @@ def test_the_second_moment_follows_bfloat16_gradients_that_shrink(case):
 def test_the_global_norm_is_exact_whatever_the_dtype(dtype):
     """A million ones have the norm 1000; summed in bfloat16 it is 512."""
     g = {"a": jnp.ones((1000, 900), dtype), "b": jnp.ones((100_000,), dtype)}
-    tx = adamx.ClipByGlobalNorm(1.0)
+    tx = adamx.parts.ClipByGlobalNorm(1.0)
     updates, _ = tx.update(g, tx.init(g))
     for leaf in jax.tree.leaves(updates):
         assert leaf.dtype == dtype
         np.testing.assert_array_equal(leaf, jnp.asarray(1e-3, dtype))
-    tx = adamx.ClipByGlobalNorm(1000.5)
+    tx = adamx.parts.ClipByGlobalNorm(1000.5)
     for leaf in jax.tree.leaves(tx.update(g, tx.init(g))[0]):
         np.testing.assert_array_equal(leaf, jnp.ones((), dtype))
 
 
 def test_the_global_norm_clip_is_safe_at_zero():
-    tx = adamx.ClipByGlobalNorm(1.0)
+    tx = adamx.parts.ClipByGlobalNorm(1.0)
     zero = jax.tree.map(jnp.zeros_like, params())
 
     def clipped(g):
@@ -238,7 +246,7 @@ def test_the_global_norm_clip_is_safe_at_zero():
 
 
 def test_elementwise_clipping():
-    tx = adamx.Clip(0.5)
+    tx = adamx.parts.Clip(0.5)
     g = jnp.asarray([-2.0, -0.5, 0.0, 0.3, 7.0])
     updates, _ = tx.update(g, tx.init(g))
     np.testing.assert_array_equal(updates, jnp.asarray([-0.5, -0.5, 0.0, 0.3, 0.5]))

@@ -9,8 +9,7 @@ import re
 
 import pytest
 
-from benchmarks import __main__ as command
-from benchmarks import conversation, measure
+from benchmarks import __main__ as command, conversation, measure
 from benchmarks.peers import case, jax_side, picture, worker
 from benchmarks.peers.process import Worker
 from benchmarks.trees import Tree

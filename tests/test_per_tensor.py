@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax.sharding import AxisType, NamedSharding
-from jax.sharding import PartitionSpec as P
+from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 
 import adamx
 from adamx.engine.state import is_nothing
@@ -220,11 +219,11 @@ def test_the_blocks_of_adam_mini_follow_the_role_of_a_tensor():
         ("norm/scale", (8,)): (1,),
         ("conv/kernel", (3, 3, 4, 16)): (1, 1, 1, 16),
     }
-    by_role = adamx.AdamMiniBlocks()
+    by_role = adamx.optimizers.AdamMiniBlocks()
     assert {k: by_role(*k) for k in roles} == roles
-    assert adamx.AdamMiniBlocks(heads=4)("q_proj/kernel", (8, 8)) == (1, 4)
+    assert adamx.optimizers.AdamMiniBlocks(heads=4)("q_proj/kernel", (8, 8)) == (1, 4)
     p = {"q_proj": {"kernel": jnp.zeros((8, 8))}, "bias": jnp.zeros((5,))}
-    state = adamx.adam_mini(blocks=adamx.AdamMiniBlocks(heads=4)).init(p)
+    state = adamx.adam_mini(blocks=adamx.optimizers.AdamMiniBlocks(heads=4)).init(p)
     assert jax.tree.map(jnp.shape, state.slots["nu"]) == {
         "q_proj": {"kernel": (1, 4)},
         "bias": (1,),

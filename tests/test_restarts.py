@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import adamx
-from adamx import Ema, LearningRate, Masked, PeriodicReset, chain
+from adamx import Masked, chain
+from adamx.parts import Ema, LearningRate, PeriodicReset
 from tests.agreement import assert_follows, wanted
 from tests.families.spiked import IN_PAPER, SHORT
 from tests.member import RATE
@@ -104,7 +105,7 @@ SENTENCES = {
     ),
     "a slot that starts at the parameter": (
         lambda: PeriodicReset(
-            chain(ADAM(), LearningRate(0.1), adamx.LookaheadWeights())
+            chain(ADAM(), LearningRate(0.1), adamx.parts.LookaheadWeights())
         ),
         "PeriodicReset: the slots of `part` must start at numbers, got `slow` of",
         "Put what keeps it outside.",

@@ -54,7 +54,7 @@ REFUSED = {
     r"Blockwise\(signed=False\) must hold a slot that is never negative, got 'mu'": (
         lambda: adamx.store(ADAM, mu=Blockwise(signed=False))
     ),
-    r"Factored\(\) must hold a slot that is never negative, got 'mu'\. A product": (
+    r"RowColumnMeans\(\) must hold .* is never negative, got 'mu'\. A product": (
         lambda: adamx.store(ADAM, mu=RowColumnMeans())
     ),
     r"BlockMean\(\) must hold a slot that is never negative, got 'mu'\. Signs": (

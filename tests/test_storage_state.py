@@ -11,11 +11,10 @@ import numpy as np
 import optax
 import orbax.checkpoint as ocp
 import pytest
-from jax.sharding import AxisType, NamedSharding
-from jax.sharding import PartitionSpec as P
+from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 
 import adamx
-from adamx.storage import BlockMean, Blockwise, Cast, Codec, Factored, Minifloat
+from adamx.storage import BlockMean, Blockwise, Cast, Codec, Minifloat, RowColumnMeans
 from adamx.testing import kept_slot
 from tests.counting import counted
 from tests.trees import assert_close, assert_equal, signature
@@ -26,7 +25,7 @@ FORMS = {
     "eight": {"mu": Blockwise(), "nu": Blockwise()},
     "four": {"mu": Blockwise(4), "nu": Blockwise(4)},
     "float8": {"mu": Cast(jnp.float8_e4m3fn), "nu": Cast(jnp.float8_e5m2)},
-    "means": {"nu": Factored()},
+    "means": {"nu": RowColumnMeans()},
     "blocks": {"nu": BlockMean()},
     "mixed": {"mu": HALF, "nu": Blockwise(block=64, code=Minifloat(2))},
 }
@@ -103,9 +102,7 @@ def test_it_is_a_value(form):
     assert again == tx
     assert hash(again) == hash(tx)
     assert again.update is tx.update
-    names = {n: getattr(adamx, n) for n in adamx.__all__}
-    names |= {n: getattr(adamx.storage, n) for n in adamx.storage.__all__}
-    names |= {"Factored": adamx.storage.Factored, "jnp": jnp}
+    names = vars(adamx.storage) | vars(adamx.parts) | vars(adamx) | {"jnp": jnp}
     assert eval(repr(tx), names) == tx
     assert pickle.loads(pickle.dumps(tx)) == tx
 
@@ -221,10 +218,14 @@ def test_stacked_layers_are_stored_as_one_leaf():
 
 
 def test_adams_second_moment_in_row_and_column_means_is_adafactors():
-    """Without first moment and correction: Factored() of the same average."""
-    linear = adamx.RootPlusEps(adamx.Ema(0.9, adamx.square, "nu"), 0.0)
-    ours = adamx.store(adamx.Precondition(adamx.Identity(), by=linear), nu=Factored())
-    theirs = adamx.Factored(0.9, eps=0.0)
+    """Without first moment and correction: RowColumnMeans() of the same average."""
+    linear = adamx.parts.RootPlusEps(
+        adamx.parts.Ema(0.9, adamx.parts.square, "nu"), 0.0
+    )
+    ours = adamx.store(
+        adamx.parts.Precondition(adamx.parts.Identity(), by=linear), nu=RowColumnMeans()
+    )
+    theirs = adamx.parts.FactoredSecondMoment(0.9, eps=0.0)
     p = {"w": jnp.zeros((8, 16))}
     state, other = ours.init(p), theirs.init(p)
     for k in range(6):
@@ -235,8 +236,8 @@ def test_adams_second_moment_in_row_and_column_means_is_adafactors():
 
 
 def test_adams_second_moment_in_block_means_is_adam_minis():
-    mini = adamx.BlockEma(0.9, adamx.by_column)
-    ours = adamx.store(adamx.Ema(0.9, adamx.square, "nu"), nu=BlockMean())
+    mini = adamx.optimizers.BlockEma(0.9, adamx.optimizers.by_column)
+    ours = adamx.store(adamx.parts.Ema(0.9, adamx.parts.square, "nu"), nu=BlockMean())
     p = {"w": jnp.zeros((8, 16))}
     state, other = ours.init(p), mini.init(p)
     for k in range(6):
@@ -310,7 +311,7 @@ def test_a_schedule_free_point_is_read_back_in_bfloat16():
 
 
 WRAPPERS = {
-    "chain": lambda tx: adamx.chain(adamx.Clip(1.0), tx),
+    "chain": lambda tx: adamx.chain(adamx.parts.Clip(1.0), tx),
     "masked": lambda tx: adamx.Masked(tx, "kernel"),
     "cautious": adamx.cautious,
     "grams": adamx.grams,

@@ -327,7 +327,9 @@ def test_a_value_like_every_other(name):
     tx = MEMBERS[name]
     assert pickle.loads(pickle.dumps(tx)) == tx
     assert hash(pickle.loads(pickle.dumps(tx))) == hash(tx)
-    assert eval(repr(tx), vars(adamx)) == tx
+    assert (
+        eval(repr(tx), vars(adamx.parts) | vars(adamx.optimizers) | vars(adamx)) == tx
+    )
 
 
 @pytest.mark.parametrize("name", ["dog", "dowg", "prodigy", "dadapt_adamw"])

@@ -7,7 +7,8 @@ import optax
 import pytest
 
 import adamx
-from adamx import LearningRate, chain
+from adamx import chain
+from adamx.parts import LearningRate
 from tests.counting import counted
 from tests.members import RATE, cases, sample
 from tests.trees import (
@@ -63,7 +64,7 @@ def test_the_twin_of_optax_agrees_to_rounding_in_64_bits(case, x64):
 def test_in_an_optax_chain(case):
     """A member is a link like any other, in front of and behind Optax's own."""
     tx = optax.chain(optax.clip(0.5), case.scale_by(), optax.scale(-RATE))
-    clipped = chain(adamx.Clip(0.5), case.scale_by(), LearningRate(RATE))
+    clipped = chain(adamx.parts.Clip(0.5), case.scale_by(), LearningRate(RATE))
     assert_close(run(tx)[2], run(clipped)[2])
 
 

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax.sharding import AxisType, NamedSharding
-from jax.sharding import PartitionSpec as P
+from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 
 import adamx
-from adamx import ClipByGlobalNorm, chain
+from adamx import chain
+from adamx.parts import ClipByGlobalNorm
 from tests.counting import counted
 from tests.members import PAIRS, STORY, cases, sample
 from tests.trees import assert_close, signature
@@ -180,13 +180,15 @@ def test_the_global_norm_inside_shard_map_is_that_of_the_whole(axis_name):
     g = {
         "w": jnp.asarray(np.random.default_rng(3).standard_normal((8, 4)), jnp.float32)
     }
-    tx = chain(ClipByGlobalNorm(1.0, axis_name=axis_name), adamx.LearningRate(1.0))
+    tx = chain(
+        ClipByGlobalNorm(1.0, axis_name=axis_name), adamx.parts.LearningRate(1.0)
+    )
 
     def clip(g):
         return tx.update(g, tx.init(g))[0]
 
     got = jax.jit(jax.shard_map(clip, mesh=mesh, in_specs=spec, out_specs=spec))(g)
-    whole = chain(ClipByGlobalNorm(1.0), adamx.LearningRate(1.0))
+    whole = chain(ClipByGlobalNorm(1.0), adamx.parts.LearningRate(1.0))
     want, _ = whole.update(g, whole.init(g))
     assert_close(jax.tree.map(np.asarray, got), jax.tree.map(np.asarray, want))
     norm = np.sqrt(np.sum(np.square(np.asarray(got["w"], np.float64))))

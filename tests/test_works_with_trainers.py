@@ -146,7 +146,7 @@ def test_nnx_trees_are_trees(case):
 
 def test_masks_see_the_paths_of_flax():
     _, p = nnx.split(Net(nnx.Rngs(0)))
-    tx = adamx.WeightDecay(1.0, mask=r"out.*kernel")
+    tx = adamx.parts.WeightDecay(1.0, mask=r"out.*kernel")
     zero = jax.tree.map(jnp.zeros_like, p)
     updates, _ = tx.update(zero, tx.init(p), p)
     moved = {

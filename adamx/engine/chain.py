@@ -13,8 +13,7 @@ import optax
 from jaxtyping import Array, Float
 
 from .. import errors as _checks
-from . import hyperparams as hyper
-from . import tree as lift
+from . import hyperparams as hyper, tree as lift
 from .rule import Rule
 from .state import Context, Slot, Slots, State
 from .transformation import Transformation

@@ -57,7 +57,7 @@ def _is_static(parameter: inspect.Parameter) -> bool:
     return parameter.annotation is int or "Callable" in str(parameter.annotation)
 
 
-def alias(function: Callable[P, T]) -> Callable[P, T]:
+def checked_keywords(function: Callable[P, T]) -> Callable[P, T]:
     """Explain keywords of Optax and torch that the function does not have.
 
     And arrays for what decides the program, as `optax.inject_hyperparams` makes them.
@@ -86,4 +86,13 @@ def alias(function: Callable[P, T]) -> Callable[P, T]:
                 )
         return function(*args, **kwargs)
 
+    explained.__dict__[_OPTIMIZER] = True
     return explained
+
+
+_OPTIMIZER = "adamx_optimizer"
+
+
+def is_optimizer(made: object) -> bool:
+    """Whether `made` is a function of an optimizer, or of its direction."""
+    return _OPTIMIZER in getattr(made, "__dict__", {})

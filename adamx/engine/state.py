@@ -1,8 +1,8 @@
 """The words a rule is written in: what it asks to be remembered, and what it is told.
 
 A rule sees one leaf of the parameters. `Slot` is one array it wants kept between steps,
-`Context` what it may know besides its update and its slots, and `State` what is kept for
-the whole tree. No arithmetic here.
+`Context` what it may know besides its update and its slots, and `State` what is kept
+for the whole tree. No arithmetic here.
 """
 
 import dataclasses

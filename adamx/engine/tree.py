@@ -17,9 +17,7 @@ import optax
 from .. import errors as _checks
 from ..numerics.arithmetic import compute_dtype
 from ..numerics.random_bits import key_of, word_of
-from . import hyperparams as hyper
-from . import slots as keeping
-from . import tree_checks as _structure
+from . import hyperparams as hyper, slots as keeping, tree_checks as _structure
 from .state import Context, Slot, State
 
 # ---- the start ---------------------------------------------------------------

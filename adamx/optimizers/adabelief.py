@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..parts.bias_correction import Debiased, Rectified
@@ -17,7 +17,7 @@ from ..parts.moments import Ema, SquaredDeviation
 from ..parts.nesterov import Nesterov
 
 
-@alias
+@checked_keywords
 def scale_by_adabelief(
     b1: Hyper = 0.9,
     b2: Hyper = 0.999,
@@ -49,7 +49,7 @@ def scale_by_adabelief(
     return Precondition(moment, by=Rectified(root) if rectify else root)
 
 
-@alias
+@checked_keywords
 def adabelief(
     learning_rate: Hyper,
     b1: Hyper = 0.9,
@@ -74,8 +74,8 @@ def adabelief(
         eps_root: ε_root ≥ 0 in units of the squared gradient; it adds up over the
             steps to ε_root / (1 - β₂).
         nesterov: look ahead as `nadam`.
-        rectify: wait for the variance as `radam`; with `eps=EpsBeforeCorrection(1e-16)` it is the
-            default of the authors' code.
+        rectify: wait for the variance as `radam`; with
+            `eps=EpsBeforeCorrection(1e-16)` it is the default of the authors' code.
 
     State: `mu` (m), `nu` (s), both from zero; 8 bytes per parameter, and the count.
 

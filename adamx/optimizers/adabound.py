@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..parts.bias_correction import Debiased
@@ -17,7 +17,7 @@ from ..parts.learning_rate import Negate
 from ..parts.moments import Ema, square
 
 
-@alias
+@checked_keywords
 def scale_by_adabound(
     b1: Hyper = 0.9,
     b2: Hyper = 0.999,
@@ -55,7 +55,7 @@ def scale_by_adabound(
     )
 
 
-@alias
+@checked_keywords
 def adabound(
     learning_rate: Hyper = 1e-3,
     b1: Hyper = 0.9,
@@ -86,8 +86,8 @@ def adabound(
 
     Departs from the paper: it is the authors' code, with Adam's corrections, ε, no
     1 / sqrt(t), and γ where the paper has 1 - β₂. The paper's listing is
-    `chain(DynamicBound(Ema(b1), by=RootPlusEps(Ema(b2, square, "nu"), 0.0), learning_rate=α,
-    gamma=1 - b2), LearningRate(lambda k: (k + 1) ** -0.5))`.
+    `chain(DynamicBound(Ema(b1), by=RootPlusEps(Ema(b2, square, "nu"), 0.0),
+    learning_rate=α, gamma=1 - b2), LearningRate(lambda k: (k + 1) ** -0.5))`.
 
     Raises:
         ValueError: an argument out of its range.

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp, safe_divide
@@ -45,7 +45,7 @@ class AdadeltaDirection(Rule):
         return u, slots | {"nu": v, "squared_steps": s}
 
 
-@alias
+@checked_keywords
 def scale_by_adadelta(rho: Hyper = 0.9, eps: Hyper | Eps = 1e-6) -> Rule:
     """AdaDelta's direction: `adadelta` without decay, rate and sign.
 
@@ -61,7 +61,7 @@ def scale_by_adadelta(rho: Hyper = 0.9, eps: Hyper | Eps = 1e-6) -> Rule:
     return AdadeltaDirection(rho, eps)
 
 
-@alias
+@checked_keywords
 def adadelta(
     learning_rate: Hyper = 1.0,
     rho: Hyper = 0.9,

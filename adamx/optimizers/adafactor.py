@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper, is_zero
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
 from ..numerics.norms import rms
@@ -24,7 +24,7 @@ from ..parts.moments import Ema, Identity
 from ..parts.weight_decay import IndependentWeightDecay
 
 
-@alias
+@checked_keywords
 def scale_by_adafactor(
     min_dim_size_to_factor: int = 0,
     decay_rate: Hyper = 0.8,
@@ -67,7 +67,7 @@ def _average(momentum: Hyper | None) -> tuple[Rule, ...]:
     return (Ema(momentum, public="momentum"),)
 
 
-@alias
+@checked_keywords
 def adafactor(
     learning_rate: Hyper | None = None,
     min_dim_size_to_factor: int = 0,

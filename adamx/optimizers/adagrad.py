@@ -2,14 +2,14 @@
 
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Identity, Sum, square
 
 
-@alias
+@checked_keywords
 def scale_by_adagrad(
     eps: Hyper | Eps = 1e-10, *, initial_accumulator: Hyper = 0.0
 ) -> Rule:
@@ -28,7 +28,7 @@ def scale_by_adagrad(
     return Precondition(Identity(), by=RootPlusEps(total, eps))
 
 
-@alias
+@checked_keywords
 def adagrad(
     learning_rate: Hyper,
     eps: Hyper | Eps = 1e-10,
@@ -43,7 +43,8 @@ def adagrad(
     Args:
         learning_rate: α ≥ 0, in units of the parameter.
         eps: ε ≥ 0 in units of the gradient, added to the root (torch), or an eps kind:
-            `EpsInsideRoot(1e-7)` with `initial_accumulator=0.1` is Optax's and TensorFlow's.
+            `EpsInsideRoot(1e-7)` with `initial_accumulator=0.1` is Optax's and
+            TensorFlow's.
         initial_accumulator: s before the first step, at least 0.
 
     State: `sum_of_squares` (s, from `initial_accumulator`); 4 bytes per parameter, and

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, _estimate, part
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_sqrt
@@ -76,7 +76,7 @@ class HessianRoot(Rule):
         return own(self.average(whole(d, axis_name)), axis_name)  # pyright: ignore[reportOptionalCall]
 
 
-@alias
+@checked_keywords
 def scale_by_adahessian(
     b1: Hyper = 0.9,
     b2: Hyper = 0.999,
@@ -110,7 +110,7 @@ def scale_by_adahessian(
     return Precondition(Debiased(Ema(b1)), by=root)
 
 
-@alias
+@checked_keywords
 def adahessian(
     learning_rate: Hyper = 0.15,
     b1: Hyper = 0.9,

@@ -4,7 +4,7 @@ from typing import Any
 
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, RootPlusEps
@@ -13,14 +13,15 @@ from ..parts.moments import Ema, square
 from ..parts.weight_decay import WeightDecay
 
 
-@alias
+@checked_keywords
 def scale_by_adam(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) -> Rule:
     """Adam's direction, `m̂ / (sqrt(v̂) + ε)`: `adam` without rate and sign.
 
     Args:
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of its square.
-        eps: ε ≥ 0 in units of the gradient, or an eps kind such as `EpsBeforeCorrection(1e-8)`.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind such as
+            `EpsBeforeCorrection(1e-8)`.
 
     State: `mu`, `nu`; 8 bytes per parameter.
 
@@ -31,7 +32,7 @@ def scale_by_adam(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) -
     return Precondition(moment, by=RootPlusEps(Debiased(Ema(b2, square, "nu")), eps))
 
 
-@alias
+@checked_keywords
 def adam(
     learning_rate: Hyper = 1e-3,
     b1: Hyper = 0.9,
@@ -48,8 +49,9 @@ def adam(
         learning_rate: α ≥ 0, in units of the parameter: about the size of a step.
         b1: β₁ in [0, 1), the decay of m, which gives the direction.
         b2: β₂ in [0, 1), the decay of v, which gives the speed.
-        eps: ε ≥ 0 in units of the gradient, or an eps kind: `EpsBeforeCorrection(1e-8)` is the
-            efficient form of the paper's section 2, `EpsInsideRoot` TensorFlow's.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind: `EpsBeforeCorrection(1e-8)`
+            is the efficient form of the paper's section 2, `EpsInsideRoot`
+            TensorFlow's.
 
     State: `mu` (m), `nu` (v), from 0; 8 bytes per parameter, and the count.
 
@@ -65,7 +67,7 @@ def adam(
     return chain(scale_by_adam(b1, b2, eps), LearningRate(learning_rate))
 
 
-@alias
+@checked_keywords
 def scale_by_adamw(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) -> Rule:
     """AdamW's direction before decay and rate, which is Adam's: see `scale_by_adam`.
 
@@ -75,7 +77,7 @@ def scale_by_adamw(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) 
     return scale_by_adam(b1, b2, eps)
 
 
-@alias
+@checked_keywords
 def adamw(
     learning_rate: Hyper,
     b1: Hyper = 0.9,

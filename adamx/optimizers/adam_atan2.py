@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import arctan2
@@ -41,7 +41,7 @@ class Atan2(Rule):
         return self.a * arctan2(m, self.b * d), slots
 
 
-@alias
+@checked_keywords
 def scale_by_adam_atan2(
     b1: Hyper = 0.9, b2: Hyper = 0.99, *, a: Hyper = 1.27, b: Hyper = 1.0
 ) -> Rule:
@@ -62,7 +62,7 @@ def scale_by_adam_atan2(
     return Atan2(Debiased(Ema(b1)), by=root, a=a, b=b)
 
 
-@alias
+@checked_keywords
 def adam_atan2(
     learning_rate: Hyper = 1e-3,
     b1: Hyper = 0.9,

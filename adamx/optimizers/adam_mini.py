@@ -15,7 +15,7 @@ from .. import errors as _checks
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..engine.value import Value
@@ -28,7 +28,7 @@ from ..parts.moments import Ema
 from ..parts.weight_decay import WeightDecay
 
 
-@alias
+@checked_keywords
 def scale_by_adam_mini(
     b1: Hyper = 0.9,
     b2: Hyper = 0.999,
@@ -50,7 +50,7 @@ def scale_by_adam_mini(
     return Precondition(Debiased(Ema(b1)), by=RootPlusEps(second, eps))
 
 
-@alias
+@checked_keywords
 def adam_mini(
     learning_rate: Hyper = 1e-3,
     b1: Hyper = 0.9,
@@ -77,9 +77,9 @@ def adam_mini(
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
         blocks: a function of a leaf's path and shape that returns the number of blocks
-            along each axis; None for `AdamMiniBlocks()`. `AdamMiniBlocks(heads=12)`: by head for
-            queries and keys, by token for embeddings, by output neuron for other
-            kernels, one block for the rest.
+            along each axis; None for `AdamMiniBlocks()`.
+            `AdamMiniBlocks(heads=12)`: by head for queries and keys, by token for
+            embeddings, by output neuron for other kernels, one block for the rest.
         axis_name: inside `shard_map`, the mesh axes over which the first axis is split.
 
     State: `mu` (m), 4 bytes per parameter, and `nu` (v), 4 bytes per block, from 0.
@@ -181,7 +181,8 @@ class BlockEma(Rule):
     Args:
         decay: β in [0, 1), the weight of the past.
         blocks: a function of a leaf's path and shape that returns the number of blocks
-            along each axis: `AdamMiniBlocks()`, `by_row`, `by_column`, `one_block`, your own.
+            along each axis: `AdamMiniBlocks()`, `by_row`, `by_column`, `one_block`,
+            your own.
         name: the slot that holds v.
         axis_name: inside `shard_map`, the mesh axes over which the first axis is split.
 

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp
@@ -62,7 +62,7 @@ class DecayedMax(Rule):
         return u, slots | {self.name: u}
 
 
-@alias
+@checked_keywords
 def scale_by_adamax(
     b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8
 ) -> Rule:
@@ -81,7 +81,7 @@ def scale_by_adamax(
     return Precondition(Debiased(Ema(b1)), by=DecayedMax(b2, eps))
 
 
-@alias
+@checked_keywords
 def adamax(
     learning_rate: Hyper,
     b1: Hyper = 0.9,
@@ -116,7 +116,7 @@ def adamax(
     return chain(scale_by_adamax(b1, b2, eps), LearningRate(learning_rate))
 
 
-@alias
+@checked_keywords
 def scale_by_adamaxw(
     b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8
 ) -> Rule:
@@ -128,7 +128,7 @@ def scale_by_adamaxw(
     return scale_by_adamax(b1, b2, eps)
 
 
-@alias
+@checked_keywords
 def adamaxw(
     learning_rate: Hyper,
     b1: Hyper = 0.9,

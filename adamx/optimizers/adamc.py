@@ -8,7 +8,7 @@ from .. import errors as _checks
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.masks import as_mask
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
@@ -69,7 +69,7 @@ class CorrectedDecay(Rule):
         return -rate * update, slots
 
 
-@alias
+@checked_keywords
 def scale_by_adamc(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) -> Rule:
     """AdamC's direction before decay and rate, Adam's: see `scale_by_adam`.
 
@@ -80,7 +80,7 @@ def scale_by_adamc(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) 
     return Precondition(moment, by=RootPlusEps(Debiased(Ema(b2, square, "nu")), eps))
 
 
-@alias
+@checked_keywords
 def adamc(
     learning_rate: Hyper,
     b1: Hyper = 0.9,

@@ -2,7 +2,7 @@
 
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, RootPlusEps
@@ -10,7 +10,7 @@ from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
 
 
-@alias
+@checked_keywords
 def scale_by_adamd(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) -> Rule:
     """AdamD's direction, `m / (sqrt(v̂) + ε)`: `adamd` without rate and sign.
 
@@ -27,7 +27,7 @@ def scale_by_adamd(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) 
     return Precondition(Ema(b1), by=RootPlusEps(Debiased(Ema(b2, square, "nu")), eps))
 
 
-@alias
+@checked_keywords
 def adamd(
     learning_rate: Hyper = 1e-3,
     b1: Hyper = 0.9,
@@ -44,8 +44,9 @@ def adamd(
         learning_rate: α ≥ 0, in units of the parameter: the first step is (1 - β₁) α.
         b1: β₁ in [0, 1), the decay of m.
         b2: β₂ in [0, 1), the decay of v.
-        eps: ε ≥ 0 in units of the gradient, or an eps kind: with `EpsBeforeCorrection(1e-8)` it is
-            the paper's efficient form, the rate times sqrt(1 - β₂ᵗ).
+        eps: ε ≥ 0 in units of the gradient, or an eps kind: with
+            `EpsBeforeCorrection(1e-8)` it is the paper's efficient form, the rate times
+            sqrt(1 - β₂ᵗ).
 
     State: `mu` (m), `nu` (v), both from zero; 8 bytes per parameter, and the count.
 

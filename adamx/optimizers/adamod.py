@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule, merge_slots
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp
@@ -57,7 +57,7 @@ class MomentalBound(_ElementRate):
         return jnp.minimum(rate, s) * m, slots | {self.name: s}
 
 
-@alias
+@checked_keywords
 def scale_by_adamod(
     b1: Hyper = 0.9,
     b2: Hyper = 0.999,
@@ -94,7 +94,7 @@ def scale_by_adamod(
     )
 
 
-@alias
+@checked_keywords
 def adamod(
     learning_rate: Hyper = 1e-3,
     b1: Hyper = 0.9,
@@ -118,8 +118,9 @@ def adamod(
         b3: β₃ in [0, 1), the decay of s, the memory of the rates.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
         corrected_rate: let the rate carry the correction of the mean, η / (1 - β₁ᵗ), so
-            that it is averaged and bounded too; with `eps=EpsBeforeCorrection(1e-8)` this is the
-            authors' code. The default is the paper's listing.
+            that it is averaged and bounded too; with
+            `eps=EpsBeforeCorrection(1e-8)` this is the authors' code. The
+            default is the paper's listing.
 
     State: `mu`, `nu`, `rate` (s), all from zero; 12 bytes per parameter, and the count.
 

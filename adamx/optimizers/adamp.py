@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.masks import as_mask
 from ..engine.rule import Part, Rule, _PerTensor, part
 from ..engine.state import Context, Slots
@@ -49,7 +49,7 @@ def _projected(
     )
 
 
-@alias
+@checked_keywords
 def scale_by_adamp(
     b1: Hyper = 0.9,
     b2: Hyper = 0.999,
@@ -86,7 +86,7 @@ def scale_by_adamp(
     )
 
 
-@alias
+@checked_keywords
 def adamp(
     learning_rate: Hyper = 1e-3,
     b1: Hyper = 0.9,

@@ -4,7 +4,7 @@ from typing import Any
 
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..numerics.matrices import QUINTIC
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.directions import Sign
@@ -14,7 +14,7 @@ from ..parts.orthogonal import HIDDEN, NormalizeRms, Orthogonalize
 from .muon import _finish, _momentum, _rest
 
 
-@alias
+@checked_keywords
 def scale_by_adamuon(
     beta: Hyper = 0.95,
     eps: Hyper | Eps = 1e-8,
@@ -51,7 +51,7 @@ def scale_by_adamuon(
     return chain(Masked(hidden, muon_mask), rest)
 
 
-@alias
+@checked_keywords
 def adamuon(
     learning_rate: Hyper = 0.02,
     beta: Hyper = 0.95,

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import safe_divide
@@ -45,7 +45,7 @@ class AdanDirection(Rule):
         return safe_divide(m + b2 * v, d), slots | {"gradient_before": g}
 
 
-@alias
+@checked_keywords
 def scale_by_adan(
     b1: Hyper = 0.98,
     b2: Hyper = 0.92,
@@ -74,7 +74,7 @@ def scale_by_adan(
     return AdanDirection(started(Ema(b1)), change, by=root)
 
 
-@alias
+@checked_keywords
 def adan(
     learning_rate: Hyper,
     b1: Hyper = 0.98,

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp
@@ -55,7 +55,7 @@ class PositiveNegativeMomentum(Rule):
         return u, slots | {self.name: m, f"{self.name}_before": before}
 
 
-@alias
+@checked_keywords
 def scale_by_adapnm(
     b1: Hyper = 0.9, b2: Hyper = 0.999, b3: Hyper = 1.0, eps: Hyper | Eps = 1e-8
 ) -> Rule:
@@ -76,7 +76,7 @@ def scale_by_adapnm(
     return Precondition(Debiased(PositiveNegativeMomentum(b1, b3)), by=root)
 
 
-@alias
+@checked_keywords
 def adapnm(
     learning_rate: Hyper = 1e-3,
     b1: Hyper = 0.9,

@@ -10,7 +10,7 @@ from .. import errors as _checks
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp, safe_divide
@@ -63,8 +63,8 @@ class TemporalShift(Rule):
         super().__post_init__()
         if isinstance(self.n, bool) or not isinstance(self.n, int) or self.n < 1:
             raise _checks.AdamxError(
-                f"TemporalShift: `n` must be a whole number of gradients, at least 1, got "
-                f"{self.n!r}. It is how many are kept; 10 is usual."
+                f"TemporalShift: `n` must be a whole number of gradients, at least 1, "
+                f"got {self.n!r}. It is how many are kept; 10 is usual."
             )
 
     def reach(self) -> str:
@@ -104,7 +104,7 @@ class TemporalShift(Rule):
         return u, slots | new | {"nu": v, "nu_weight": w}
 
 
-@alias
+@checked_keywords
 def scale_by_adashift(
     n: int = 10,
     b1: Hyper = 0.9,
@@ -132,7 +132,7 @@ def scale_by_adashift(
     return TemporalShift(n, b1, b2, eps, elementwise=elementwise, axis_name=axis_name)
 
 
-@alias
+@checked_keywords
 def adashift(
     learning_rate: Hyper = 1e-2,
     n: int = 10,

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import one_minus_power
@@ -109,7 +109,7 @@ class AccumulatedMomentum(Rule):
         return mixed, slots | {"mu": m}
 
 
-@alias
+@checked_keywords
 def scale_by_ademamix(
     b1: Hyper = 0.9,
     b2: Hyper = 0.999,
@@ -136,7 +136,7 @@ def scale_by_ademamix(
     return Precondition(mixed, by=RootPlusEps(Debiased(Ema(b2, square, "nu")), eps))
 
 
-@alias
+@checked_keywords
 def ademamix(
     learning_rate: Hyper,
     b1: Hyper = 0.9,
@@ -183,7 +183,7 @@ def ademamix(
     return chain(direction, *decoupled(weight_decay, mask), LearningRate(learning_rate))
 
 
-@alias
+@checked_keywords
 def scale_by_simplified_ademamix(
     b1: Hyper = 0.99,
     b2: Hyper = 0.95,
@@ -210,7 +210,7 @@ def scale_by_simplified_ademamix(
     return Precondition(mixed, by=RootPlusEps(Debiased(Ema(b2, square, "nu")), eps))
 
 
-@alias
+@checked_keywords
 def simplified_ademamix(
     learning_rate: Hyper,
     b1: Hyper = 0.99,

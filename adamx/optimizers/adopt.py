@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_divide
@@ -26,7 +26,8 @@ class NormalizeByPrevious(Rule):
         then:        g / max(sqrt(v), ε),    and only then  v takes in g²
 
     Args:
-        moment: the rule that keeps v, such as `InitFromFirst(Ema(0.9999, square, "nu"))`.
+        moment: the rule that keeps v, such as `InitFromFirst(Ema(0.9999, square,
+            "nu"))`.
         eps: ε ≥ 0 in units of the gradient, the least denominator, or an eps kind.
     """
 
@@ -66,7 +67,7 @@ class SkipFirstStep(Rule):
         return jnp.where(leaf.count == 1, update, changed), slots
 
 
-@alias
+@checked_keywords
 def scale_by_adopt(
     b1: Hyper = 0.9,
     b2: Hyper = 0.9999,
@@ -94,7 +95,7 @@ def scale_by_adopt(
     return chain(normalised, *clip, Ema(b1))
 
 
-@alias
+@checked_keywords
 def adopt(
     learning_rate: Hyper,
     b1: Hyper = 0.9,

@@ -2,7 +2,7 @@
 
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, RootPlusEps
@@ -10,7 +10,7 @@ from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, RunningMax, square
 
 
-@alias
+@checked_keywords
 def scale_by_amsgrad(
     b1: Hyper = 0.9,
     b2: Hyper = 0.999,
@@ -46,7 +46,7 @@ def scale_by_amsgrad(
     return Precondition(moment, by=RootPlusEps(largest, eps))
 
 
-@alias
+@checked_keywords
 def amsgrad(
     learning_rate: Hyper,
     b1: Hyper = 0.9,

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..parts.bias_correction import Debiased
@@ -28,7 +28,7 @@ from .galore import _Low, _nothing
 MINI = 128**0.5
 
 
-@alias
+@checked_keywords
 def scale_by_apollo(
     rank: int = 256,
     update_proj_gap: int = 200,
@@ -66,7 +66,7 @@ def scale_by_apollo(
     )
 
 
-@alias
+@checked_keywords
 def apollo(
     learning_rate: Hyper,
     rank: int = 256,
@@ -140,7 +140,7 @@ def apollo(
     return chain(direction, decay, LearningRate(learning_rate))
 
 
-@alias
+@checked_keywords
 def scale_by_apollo_mini(
     update_proj_gap: int = 200,
     scale: Hyper = MINI,
@@ -177,7 +177,7 @@ def scale_by_apollo_mini(
     )
 
 
-@alias
+@checked_keywords
 def apollo_mini(
     learning_rate: Hyper,
     update_proj_gap: int = 200,

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_divide, safe_sqrt
@@ -81,7 +81,7 @@ class AvagradDirection(Rule):
         return eta * m, slots
 
 
-@alias
+@checked_keywords
 def scale_by_avagrad(
     b1: Hyper = 0.9,
     b2: Hyper = 0.999,
@@ -105,7 +105,7 @@ def scale_by_avagrad(
     return AvagradDirection(Ema(b1), Ema(b2, square, "nu"), eps, axis_name=axis_name)
 
 
-@alias
+@checked_keywords
 def avagrad(
     learning_rate: Hyper = 0.1,
     b1: Hyper = 0.9,

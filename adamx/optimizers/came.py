@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_divide, safe_sqrt
@@ -23,7 +23,8 @@ class CameConfidence(Rule):
 
     Args:
         moment: m, an average of the update, such as `Ema(0.9)`.
-        instability: S, a `FactoredSecondMoment` average; where it does not factor, the result is m.
+        instability: S, a `FactoredSecondMoment` average; where it does not factor, the
+            result is m.
 
     Reference: Luo et al., "CAME: confidence-guided adaptive memory efficient
     optimization", ACL 2023, Algorithm 2, arXiv:2307.02047.
@@ -40,7 +41,7 @@ class CameConfidence(Rule):
         return safe_divide(m, safe_sqrt(s)), slots
 
 
-@alias
+@checked_keywords
 def scale_by_came(
     b1: Hyper = 0.9,
     b2: Hyper = 0.999,
@@ -77,7 +78,7 @@ def scale_by_came(
     )
 
 
-@alias
+@checked_keywords
 def came(
     learning_rate: Hyper,
     b1: Hyper = 0.9,

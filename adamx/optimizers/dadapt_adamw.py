@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import _RateFree
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import gathered_weight, lerp, safe_divide, safe_sqrt
@@ -110,7 +110,7 @@ def _corrected_rate(
     return weights | {"rate": rate, "d_before": kept["d"]}
 
 
-@alias
+@checked_keywords
 def dadapt_adamw(
     learning_rate: Hyper = 1.0,
     betas: tuple[Any, Any] = (0.9, 0.999),

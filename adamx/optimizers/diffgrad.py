@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, merge_slots, part
 from ..engine.state import Context, Slot, Slots
 from ..parts.bias_correction import Debiased
@@ -41,7 +41,7 @@ class DiffGradFriction(Rule):
         return xi * u, slots | {self.name: g}
 
 
-@alias
+@checked_keywords
 def scale_by_diffgrad(
     b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8
 ) -> Rule:
@@ -61,7 +61,7 @@ def scale_by_diffgrad(
     return DiffGradFriction(Precondition(Debiased(Ema(b1)), by=root))
 
 
-@alias
+@checked_keywords
 def diffgrad(
     learning_rate: Hyper = 1e-3,
     b1: Hyper = 0.9,

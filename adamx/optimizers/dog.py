@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper, is_zero
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import _RateFree
 from ..engine.state import Context, Slot, Slots, copied
 from ..numerics.arithmetic import safe_sqrt
@@ -75,7 +75,7 @@ class DogDirection(_RateFree):
         return jnp.where(update == 0, 0, leaf.shared["rate"] * update), slots
 
 
-@alias
+@checked_keywords
 def dog(
     learning_rate: Hyper = 1.0,
     init_distance: Hyper = 1e-6,

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper, is_zero
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import _RateFree
 from ..engine.state import Context, Slot, Slots, copied
 from ..numerics.arithmetic import safe_sqrt
@@ -64,7 +64,7 @@ class DowgDirection(_RateFree):
         return jnp.where(update == 0, 0, leaf.shared["rate"] * update), slots
 
 
-@alias
+@checked_keywords
 def dowg(
     learning_rate: Hyper = 1.0,
     init_estim_sq_dist: Hyper = 1e-4,

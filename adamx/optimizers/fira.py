@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import safe_sqrt
@@ -82,7 +82,7 @@ class FiraResidual(GaloreProjection, _Limited):
         return self._back(u, update), slots | {"projection": p, "length": length}
 
 
-@alias
+@checked_keywords
 def scale_by_fira(
     rank: int = 128,
     update_proj_gap: int = 200,
@@ -114,7 +114,7 @@ def scale_by_fira(
     )
 
 
-@alias
+@checked_keywords
 def fira(
     learning_rate: Hyper,
     rank: int = 128,
@@ -143,7 +143,8 @@ def fira(
         scale: s ≥ 0.
         b1: β₁ in [0, 1).
         b2: β₂ in [0, 1).
-        eps: ε ≥ 0, before the correction (`EpsBeforeCorrection`) and added to the lengths.
+        eps: ε ≥ 0, before the correction (`EpsBeforeCorrection`) and added to the
+            lengths.
         growth: γ ≥ 1 of the limiter, or None for none. After a step of zero gradient S
             grows again from γ ε by a factor γ a step.
         weight_decay: λ ≥ 0.

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.norms import own, shards, whole
@@ -31,7 +31,7 @@ def _adam(b1: Hyper, b2: Hyper, eps: Hyper | Eps) -> Rule:
     return Precondition(Debiased(Ema(b1)), by=RootPlusEps(second, eps))
 
 
-@alias
+@checked_keywords
 def scale_by_galore(
     rank: int = 128,
     update_proj_gap: int = 200,
@@ -55,7 +55,7 @@ def scale_by_galore(
     return GaloreProjection(adam, rank, update_proj_gap, scale, axis_name=axis_name)
 
 
-@alias
+@checked_keywords
 def galore(
     learning_rate: Hyper,
     rank: int = 128,
@@ -82,8 +82,8 @@ def galore(
         scale: s ≥ 0; the paper has 0.25.
         b1: β₁ in [0, 1).
         b2: β₂ in [0, 1).
-        eps: ε ≥ 0 in units of the gradient, or an eps kind; `EpsBeforeCorrection(1e-6)` is the
-            authors' code.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind; `EpsBeforeCorrection(1e-6)`
+            is the authors' code.
         weight_decay: λ ≥ 0.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.

@@ -4,11 +4,11 @@ from typing import Any
 
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..parts.parameter_averages import PrimalAveraging
 
 
-@alias
+@checked_keywords
 def gpa(tx: Any, mu_y: Hyper = 0.7, mu_x: Hyper = 0.9967) -> Chain:
     """Generalized primal averaging of any member's steps.
 

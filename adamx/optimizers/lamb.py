@@ -9,7 +9,7 @@ from typing import Any
 
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, RootPlusEps
@@ -24,7 +24,7 @@ def _adam(b1: Hyper, b2: Hyper, eps: Hyper | Eps) -> Rule:
     return Precondition(Debiased(Ema(b1)), by=RootPlusEps(second, eps))
 
 
-@alias
+@checked_keywords
 def scale_by_lamb(
     b1: Hyper = 0.9,
     b2: Hyper = 0.999,
@@ -45,7 +45,7 @@ def scale_by_lamb(
     return chain(_adam(b1, b2, eps), TrustRatio(phi=phi, axis_name=axis_name))
 
 
-@alias
+@checked_keywords
 def lamb(
     learning_rate: Hyper,
     b1: Hyper = 0.9,
@@ -77,8 +77,9 @@ def lamb(
     State: `mu` (m), `nu` (v), from 0; 8 bytes per parameter, and the count.
 
     Departs from the paper: 1 for a ratio with a zero, as in the authors' code, which
-    leaves out the bias correction: `chain(Precondition(Ema(0.9), by=RootPlusEps(Ema(0.999,
-    square, "nu"), 1e-6)), WeightDecay(λ), TrustRatio(), LearningRate(α))`.
+    leaves out the bias correction: `chain(Precondition(Ema(0.9),
+    by=RootPlusEps(Ema(0.999, square, "nu"), 1e-6)), WeightDecay(λ), TrustRatio(),
+    LearningRate(α))`.
 
     Raises:
         ValueError: an argument out of its range.

@@ -4,7 +4,7 @@ from typing import Any
 
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
@@ -12,7 +12,7 @@ from ..parts.moments import Ema, Identity, square
 from ..parts.weight_decay import decoupled
 
 
-@alias
+@checked_keywords
 def scale_by_laprop(
     b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-15
 ) -> Chain:
@@ -32,7 +32,7 @@ def scale_by_laprop(
     return chain(Precondition(Identity(), by=root), Debiased(Ema(b1)))
 
 
-@alias
+@checked_keywords
 def laprop(
     learning_rate: Hyper = 4e-4,
     b1: Hyper = 0.9,

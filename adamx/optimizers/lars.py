@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.masks import as_mask
 from ..engine.rule import _PerTensor
 from ..engine.state import Context, Slots
@@ -69,7 +69,7 @@ class LarsTrustRatio(_PerTensor):
         return rate * u, slots
 
 
-@alias
+@checked_keywords
 def scale_by_lars(
     trust_coefficient: Hyper = 0.001,
     eps: Hyper = 0.0,
@@ -101,7 +101,7 @@ def scale_by_lars(
     return chain(local, Momentum(momentum, nesterov))
 
 
-@alias
+@checked_keywords
 def lars(
     learning_rate: Hyper,
     weight_decay: Hyper = 0.0,

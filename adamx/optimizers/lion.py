@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp
@@ -42,7 +42,7 @@ class LionMomentum(Rule):
         return lerp(m, update, self.b1), slots | {self.name: kept}
 
 
-@alias
+@checked_keywords
 def scale_by_lion(b1: Hyper = 0.9, b2: Hyper = 0.99) -> Chain:
     """Lion's direction: `lion` without decay, rate and sign.
 
@@ -58,7 +58,7 @@ def scale_by_lion(b1: Hyper = 0.9, b2: Hyper = 0.99) -> Chain:
     return chain(LionMomentum(b1, b2), Sign())
 
 
-@alias
+@checked_keywords
 def lion(
     learning_rate: Hyper,
     b1: Hyper = 0.9,

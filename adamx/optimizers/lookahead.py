@@ -4,11 +4,11 @@ from typing import Any
 
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..parts.parameter_averages import LookaheadWeights
 
 
-@alias
+@checked_keywords
 def lookahead(tx: Any, sync_period: int = 5, slow_step_size: Hyper = 0.5) -> Chain:
     """Lookahead: k steps forward, one step back, with any member inside.
 

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
 from ..parts.bias_correction import Debiased
@@ -59,7 +59,7 @@ class MarsCorrection(Rule):
         return self.of.apply(c, slots, leaf)
 
 
-@alias
+@checked_keywords
 def scale_by_mars(
     b1: Hyper = 0.95,
     b2: Hyper = 0.99,
@@ -90,7 +90,7 @@ def scale_by_mars(
     return MarsCorrection(gamma, adam, clip=clip, exact=exact)
 
 
-@alias
+@checked_keywords
 def mars(
     learning_rate: Hyper = 3e-3,
     b1: Hyper = 0.95,

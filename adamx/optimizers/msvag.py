@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp, one_minus_power, safe_divide
@@ -81,7 +81,7 @@ class MsvagDirection(Rule):
         return u, slots | {"mu": mu, "nu": nu}
 
 
-@alias
+@checked_keywords
 def scale_by_msvag(beta: Hyper = 0.9) -> Rule:
     """M-SVAG's direction: `msvag` without rate and sign.
 
@@ -96,7 +96,7 @@ def scale_by_msvag(beta: Hyper = 0.9) -> Rule:
     return MsvagDirection(beta)
 
 
-@alias
+@checked_keywords
 def msvag(learning_rate: Hyper, beta: Hyper = 0.9) -> Chain:
     """M-SVAG: momentum whose steps are short where the gradient is noise.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper, is_zero
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.masks import Not
 from ..engine.rule import Rule
 from ..numerics.matrices import QUINTIC
@@ -58,7 +58,7 @@ def _finish(
     )
 
 
-@alias
+@checked_keywords
 def scale_by_muon(
     coefficients: tuple = QUINTIC,
     ns_steps: int = 5,
@@ -92,7 +92,7 @@ def scale_by_muon(
     return chain(Masked(hidden, muon_mask), rest)
 
 
-@alias
+@checked_keywords
 def muon(
     learning_rate: Hyper = 0.02,
     coefficients: tuple = QUINTIC,

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, merge_slots, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp
@@ -67,7 +67,7 @@ class WarmupNesterov(Rule):
         return m_hat, slots
 
 
-@alias
+@checked_keywords
 def scale_by_nadam(
     b1: Hyper = 0.9,
     b2: Hyper = 0.999,
@@ -95,7 +95,7 @@ def scale_by_nadam(
     return Precondition(moment, by=RootPlusEps(Debiased(Ema(b2, square, "nu")), eps))
 
 
-@alias
+@checked_keywords
 def nadam(
     learning_rate: Hyper,
     b1: Hyper = 0.9,
@@ -137,7 +137,7 @@ def nadam(
     return chain(direction, LearningRate(learning_rate))
 
 
-@alias
+@checked_keywords
 def scale_by_nadamw(
     b1: Hyper = 0.9,
     b2: Hyper = 0.999,
@@ -153,7 +153,7 @@ def scale_by_nadamw(
     return scale_by_nadam(b1, b2, eps, momentum_decay=momentum_decay)
 
 
-@alias
+@checked_keywords
 def nadamw(
     learning_rate: Hyper,
     b1: Hyper = 0.9,

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule, _PerTensor
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp
@@ -53,7 +53,7 @@ class NormEma(_PerTensor):
         return v, slots | {self.name: v}
 
 
-@alias
+@checked_keywords
 def scale_by_novograd(
     b1: Hyper = 0.9,
     b2: Hyper = 0.25,
@@ -84,7 +84,7 @@ def _moment(b1: Hyper, averaging: bool) -> Rule:
     return Ema(b1) if averaging else Momentum(b1, name="mu", public="b1")
 
 
-@alias
+@checked_keywords
 def novograd(
     learning_rate: Hyper,
     b1: Hyper = 0.9,

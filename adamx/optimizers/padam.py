@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..parts.bias_correction import Debiased
@@ -22,7 +22,8 @@ class PartialPower(Rule):
     code: with (sqrt(v) + ε) / sqrt(w) for D it is (sqrt(v) + ε)**(2 p) / sqrt(w).
 
     Args:
-        denominator: D, such as `RootPlusEps(RunningMax(Ema(0.999, square, "nu")), EpsBeforeCorrection(1e-8))`.
+        denominator: D, such as `RootPlusEps(RunningMax(Ema(0.999, square, "nu")),
+            EpsBeforeCorrection(1e-8))`.
         p: the power of the squares, in [0, 1/2].
     """
 
@@ -46,7 +47,7 @@ class PartialPower(Rule):
         return power, slots
 
 
-@alias
+@checked_keywords
 def scale_by_padam(
     b1: Hyper = 0.9,
     b2: Hyper = 0.999,
@@ -76,7 +77,7 @@ def scale_by_padam(
     return Precondition(moment, by=PartialPower(root, p))
 
 
-@alias
+@checked_keywords
 def padam(
     learning_rate: Hyper = 0.1,
     b1: Hyper = 0.9,

@@ -4,11 +4,11 @@ from typing import Any
 
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..parts.parameter_averages import ParamEma
 
 
-@alias
+@checked_keywords
 def param_ema(tx: Any, decay: Hyper = 0.999) -> Chain:
     """Any member, evaluated at the bias-corrected moving average of its parameters.
 

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import _RateFree
 from ..engine.state import Context, Slot, Slots, copied
 from ..numerics.arithmetic import lerp, safe_divide, safe_sqrt
@@ -17,7 +17,7 @@ from ..parts.learning_rate import Negate
 from .dadapt_adamw import _corrected_rate
 
 
-@alias
+@checked_keywords
 def prodigy(
     learning_rate: Hyper = 1.0,
     betas: tuple[Any, Any] = (0.9, 0.999),

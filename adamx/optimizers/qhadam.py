@@ -5,7 +5,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import lerp
@@ -49,7 +49,7 @@ class QuasiHyperbolic(Rule):
         return lerp(m, self.of(update, slots), self.share), after
 
 
-@alias
+@checked_keywords
 def scale_by_qhadam(
     b1: Hyper = 0.995,
     b2: Hyper = 0.999,
@@ -77,7 +77,7 @@ def scale_by_qhadam(
     return Precondition(m, by=RootPlusEps(v, eps))
 
 
-@alias
+@checked_keywords
 def qhadam(
     learning_rate: Hyper = 1e-3,
     b1: Hyper = 0.995,

@@ -2,7 +2,7 @@
 
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..parts.bias_correction import Debiased, Rectified
 from ..parts.denominators import Eps, Precondition, RootPlusEps
@@ -10,7 +10,7 @@ from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
 
 
-@alias
+@checked_keywords
 def scale_by_radam(
     b1: Hyper = 0.9,
     b2: Hyper = 0.999,
@@ -23,7 +23,8 @@ def scale_by_radam(
     Args:
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of its square.
-        eps: ε ≥ 0 in units of the gradient, or an eps kind; `EpsBeforeCorrection(1e-8)` is torch's.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind; `EpsBeforeCorrection(1e-8)`
+            is torch's.
         threshold: see `radam`.
 
     State: `mu`, `nu`; 8 bytes per parameter.
@@ -35,7 +36,7 @@ def scale_by_radam(
     return Precondition(Debiased(Ema(b1)), by=Rectified(root, threshold))
 
 
-@alias
+@checked_keywords
 def radam(
     learning_rate: Hyper,
     b1: Hyper = 0.9,
@@ -55,7 +56,8 @@ def radam(
         learning_rate: α ≥ 0, in units of the parameter.
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of its square.
-        eps: ε ≥ 0 in units of the gradient, or an eps kind; `EpsBeforeCorrection(1e-8)` is torch's.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind; `EpsBeforeCorrection(1e-8)`
+            is torch's.
         threshold: the length ρ_t from which the variance is trusted, at least 4. The
             paper's listing says 4; the authors' code, torch and Optax say 5, the
             default. At β₂ = .999 the two differ in step 5 only.

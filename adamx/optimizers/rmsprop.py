@@ -2,13 +2,13 @@
 
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper, is_zero
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Centered, Ema, Identity, Momentum, square
 
 
-@alias
+@checked_keywords
 def scale_by_rmsprop(
     decay: Hyper = 0.9,
     eps: Hyper | Eps = 1e-8,
@@ -36,7 +36,7 @@ def scale_by_rmsprop(
     return chain(direction, *ball)
 
 
-@alias
+@checked_keywords
 def rmsprop(
     learning_rate: Hyper,
     decay: Hyper = 0.9,

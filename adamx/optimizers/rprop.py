@@ -7,7 +7,7 @@ from .. import errors as _checks
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
 from ..parts.learning_rate import LearningRate
@@ -76,7 +76,7 @@ class RpropDirection(Rule):
         return self.rate.apply(u, slots, leaf)
 
 
-@alias
+@checked_keywords
 def scale_by_rprop(
     eta_minus: Hyper = 0.5,
     eta_plus: Hyper = 1.2,
@@ -111,7 +111,7 @@ def scale_by_rprop(
     )
 
 
-@alias
+@checked_keywords
 def rprop(
     learning_rate: Hyper,
     eta_minus: Hyper = 0.5,

@@ -13,7 +13,7 @@ from .. import errors as _checks
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper, is_zero
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.value import Value
 from ..numerics.arithmetic import rectifier, rho
 from ..parts.bias_correction import Debiased, Rectified
@@ -24,7 +24,7 @@ from ..parts.parameter_averages import ScheduleFree
 from ..parts.weight_decay import WeightDecay
 
 
-@alias
+@checked_keywords
 def schedule_free(
     tx: Any,
     learning_rate: Hyper,
@@ -63,7 +63,7 @@ def schedule_free(
     return chain(tx, ScheduleFree(learning_rate, b1, weight_lr_power, r))
 
 
-@alias
+@checked_keywords
 def schedule_free_adamw(
     learning_rate: Hyper = 0.0025,
     warmup_steps: int = 0,
@@ -115,7 +115,7 @@ def schedule_free_adamw(
     return schedule_free(steps, rate, b1, weight_lr_power, r=r)
 
 
-@alias
+@checked_keywords
 def schedule_free_radam(
     learning_rate: Hyper = 0.0025,
     b1: Hyper = 0.9,
@@ -176,7 +176,7 @@ def schedule_free_radam(
     return schedule_free(steps, rate, b1, weight_lr_power, r=r)
 
 
-@alias
+@checked_keywords
 def schedule_free_sgd(
     learning_rate: Hyper = 1.0,
     warmup_steps: int = 0,

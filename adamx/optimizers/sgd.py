@@ -2,13 +2,13 @@
 
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper, is_zero
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Identity, Momentum
 
 
-@alias
+@checked_keywords
 def scale_by_sgd(
     momentum: Hyper = 0.0, *, nesterov: bool = False, dampening: Hyper = 0.0
 ) -> Rule:
@@ -29,7 +29,7 @@ def scale_by_sgd(
     return Momentum(momentum, nesterov, dampening)
 
 
-@alias
+@checked_keywords
 def sgd(
     learning_rate: Hyper,
     momentum: Hyper = 0.0,

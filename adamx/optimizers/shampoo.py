@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp
@@ -130,7 +130,7 @@ class AveragedShampooPreconditioner(ShampooPreconditioner):
         return lerp(h, square, self.b2)
 
 
-@alias
+@checked_keywords
 def scale_by_shampoo(
     eps: Hyper = 1e-4,
     *,
@@ -157,7 +157,7 @@ def scale_by_shampoo(
     )
 
 
-@alias
+@checked_keywords
 def shampoo(
     learning_rate: Hyper,
     eps: Hyper = 1e-4,

@@ -4,14 +4,14 @@ from typing import Any
 
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..parts.directions import Sign
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema
 from ..parts.weight_decay import decoupled
 
 
-@alias
+@checked_keywords
 def scale_by_signum(beta: Hyper = 0.9) -> Chain:
     """Signum's direction: `signum` without decay, rate and sign.
 
@@ -26,7 +26,7 @@ def scale_by_signum(beta: Hyper = 0.9) -> Chain:
     return chain(Ema(beta, public="beta"), Sign())
 
 
-@alias
+@checked_keywords
 def signum(
     learning_rate: Hyper,
     beta: Hyper = 0.9,

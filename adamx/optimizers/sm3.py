@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper, is_zero
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..parts.denominators import Eps, EpsInsideRoot, Precondition, RootPlusEps
@@ -73,7 +73,7 @@ def _over_others(x: Any, axis: int, reduce: Any) -> Any:
     return reduce(x, others)
 
 
-@alias
+@checked_keywords
 def scale_by_sm3(
     momentum: Hyper = 0.9, *, eps: Hyper | Eps = 0.0, axis_name: Any = None
 ) -> Chain:
@@ -94,7 +94,7 @@ def scale_by_sm3(
     return chain(direction, *average)
 
 
-@alias
+@checked_keywords
 def sm3(
     learning_rate: Hyper,
     momentum: Hyper = 0.9,

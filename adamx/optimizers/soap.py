@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.masks import as_mask
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -24,7 +24,7 @@ from ..parts.learning_rate import LearningRate
 from .shampoo import _TwoSided
 
 
-@alias
+@checked_keywords
 def scale_by_soap(
     b1: Hyper = 0.95,
     b2: Hyper = 0.95,
@@ -57,7 +57,7 @@ def scale_by_soap(
     )
 
 
-@alias
+@checked_keywords
 def soap(
     learning_rate: Hyper = 3e-3,
     b1: Hyper = 0.95,
@@ -85,8 +85,8 @@ def soap(
         b1: β₁ in [0, 1).
         b2: β₂ in [0, 1).
         shampoo_beta: β in [0, 1); None for β₂.
-        eps: ε ≥ 0 in units of the gradient, or an eps kind; `EpsBeforeCorrection(1e-8)` is the
-            authors' code.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind; `EpsBeforeCorrection(1e-8)`
+            is the authors' code.
         weight_decay: λ ≥ 0.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.

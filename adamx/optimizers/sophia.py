@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, _estimate, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp, safe_divide
@@ -54,7 +54,7 @@ class DivideByHessian(Rule):
         return u, slots | {"hessian": h}
 
 
-@alias
+@checked_keywords
 def scale_by_sophia(
     b1: Hyper = 0.965,
     b2: Hyper = 0.99,
@@ -83,7 +83,7 @@ def scale_by_sophia(
     return chain(newton, Clip(clip_threshold))
 
 
-@alias
+@checked_keywords
 def sophia(
     learning_rate: Hyper,
     b1: Hyper = 0.965,

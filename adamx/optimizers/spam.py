@@ -9,7 +9,7 @@ from .. import errors as _checks
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_sqrt
@@ -21,7 +21,7 @@ from ..parts.restarts import PeriodicReset
 from ..parts.weight_decay import decoupled
 
 
-@alias
+@checked_keywords
 def scale_by_spam(
     b1: Hyper = 0.9,
     b2: Hyper = 0.999,
@@ -61,7 +61,7 @@ def scale_by_spam(
     )
 
 
-@alias
+@checked_keywords
 def spam(
     learning_rate: Hyper = 1e-3,
     b1: Hyper = 0.9,
@@ -142,8 +142,8 @@ class SpikeClip(Rule):
     Args:
         threshold: θ > 0.
         warmup: the first step that is clipped.
-        every: where v begins anew at every so many steps (`PeriodicReset`), as many steps
-            are left alone after each of them too; None where it does not.
+        every: where v begins anew at every so many steps (`PeriodicReset`), as many
+            steps are left alone after each of them too; None where it does not.
         slot: the slot that holds v.
 
     Reference: Huang et al., "SPAM: spike-aware Adam with momentum reset for stable LLM

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.masks import as_mask
 from ..engine.rule import Part, Rule, _PerTensor, part
 from ..engine.state import Context, Slots
@@ -28,8 +28,8 @@ class UpdateClipping(_PerTensor):
 
     Args:
         moment: m̂, such as `Debiased(Ema(0.9))`.
-        denominator: its root, such as `RootPlusEps(Debiased(Ema(0.99, square, "nu")), 1e-6)`;
-            of an eps kind its `eps` bounds ρ.
+        denominator: its root, such as `RootPlusEps(Debiased(Ema(0.99, square, "nu")),
+            1e-6)`; of an eps kind its `eps` bounds ρ.
         weight_decay: λ ≥ 0; the number 0 needs no parameters.
         mask: the leaves that decay.
         axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
@@ -74,7 +74,7 @@ def _stable(
     return UpdateClipping(Debiased(Ema(b1)), root, decay, mask, axis_name=axis_name)
 
 
-@alias
+@checked_keywords
 def scale_by_stable_adamw(
     b1: Hyper = 0.9,
     b2: Hyper = 0.99,
@@ -94,7 +94,7 @@ def scale_by_stable_adamw(
     return _stable(b1, b2, eps, 0.0, None, axis_name)
 
 
-@alias
+@checked_keywords
 def stable_adamw(
     learning_rate: Hyper,
     b1: Hyper = 0.9,

@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
-from ..engine.keywords import alias
+from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
 from ..parts.bias_correction import Debiased
@@ -48,7 +48,7 @@ class YogiMoment(Sum):
         return v, slots | {self.name: v}
 
 
-@alias
+@checked_keywords
 def scale_by_yogi(
     b1: Hyper = 0.9,
     b2: Hyper = 0.999,
@@ -77,7 +77,7 @@ def scale_by_yogi(
     return Precondition(m, by=RootPlusEps(v, eps))
 
 
-@alias
+@checked_keywords
 def yogi(
     learning_rate: Hyper,
     b1: Hyper = 0.9,

@@ -1,1 +1,74 @@
-"""The building blocks that several optimizers share; every one is a rule."""
+"""The rules that several optimizers share, and those that belong to none.
+
+Moments, bias correction, denominators, weight decay, learning rate, clipping, masks,
+averages of the parameters. Each is an Optax transformation by itself.
+"""
+
+from ..engine.masks import Not as Not
+from .bias_correction import Debiased as Debiased, Rectified as Rectified
+from .clipping import (
+    AdaptiveClip as AdaptiveClip,
+    Clip as Clip,
+    ClipByGlobalNorm as ClipByGlobalNorm,
+    ClipByNorm as ClipByNorm,
+    ClipByRms as ClipByRms,
+    ClipNormGrowth as ClipNormGrowth,
+)
+from .denominators import (
+    Eps as Eps,
+    EpsAsFloor as EpsAsFloor,
+    EpsBeforeCorrection as EpsBeforeCorrection,
+    EpsInsideRoot as EpsInsideRoot,
+    EpsOutsideRoot as EpsOutsideRoot,
+    Precondition as Precondition,
+    RootPlusEps as RootPlusEps,
+)
+from .directions import (
+    Cautious as Cautious,
+    CautiousClamp as CautiousClamp,
+    CautiousCount as CautiousCount,
+    CautiousMeanPlusEps as CautiousMeanPlusEps,
+    Centralize as Centralize,
+    Grams as Grams,
+    Sign as Sign,
+)
+from .factored import (
+    FactoredSecondMoment as FactoredSecondMoment,
+    PowerDecaySchedule as PowerDecaySchedule,
+)
+from .gradient_noise import GradientNoise as GradientNoise
+from .learning_rate import LearningRate as LearningRate, Negate as Negate
+from .masked import Masked as Masked
+from .moments import (
+    Centered as Centered,
+    Ema as Ema,
+    Identity as Identity,
+    InitFromFirst as InitFromFirst,
+    Momentum as Momentum,
+    RunningMax as RunningMax,
+    SquaredDeviation as SquaredDeviation,
+    Sum as Sum,
+    gradient as gradient,
+    square as square,
+)
+from .nesterov import Ahead as Ahead, LookAhead as LookAhead, Nesterov as Nesterov
+from .orthogonal import (
+    NormalizeRms as NormalizeRms,
+    Orthogonalize as Orthogonalize,
+    ScaleByShape as ScaleByShape,
+    hidden_matrix as hidden_matrix,
+)
+from .parameter_averages import (
+    LookaheadWeights as LookaheadWeights,
+    ParamEma as ParamEma,
+    PrimalAveraging as PrimalAveraging,
+    ScheduleFree as ScheduleFree,
+)
+from .restarts import PeriodicReset as PeriodicReset
+from .trust_ratio import TrustRatio as TrustRatio
+from .weight_decay import (
+    CautiousWeightDecay as CautiousWeightDecay,
+    IndependentWeightDecay as IndependentWeightDecay,
+    ProximalWeightDecay as ProximalWeightDecay,
+    WeightDecay as WeightDecay,
+)

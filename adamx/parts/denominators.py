@@ -84,8 +84,8 @@ class RootPlusEps(Rule):
 
     Args:
         moment: the rule that gives v, such as `Debiased(Ema(0.999, square, "nu"))`.
-        eps: ε ≥ 0, in units of the gradient, added to the root; or a kind: `EpsOutsideRoot`,
-            `EpsBeforeCorrection`, `EpsInsideRoot`, `EpsAsFloor`.
+        eps: ε ≥ 0, in units of the gradient, added to the root; or a kind:
+            `EpsOutsideRoot`, `EpsBeforeCorrection`, `EpsInsideRoot`, `EpsAsFloor`.
         public: the public name of a number `eps`, if it is not "eps".
     """
 

@@ -61,9 +61,9 @@ class Cautious(Wrapper):
 
     Args:
         part: a rule, such as `scale_by_adam()`.
-        longer: by how much, of the published forms: `CautiousClamp(1e-3)` (the default: the
-            authors' later code), `CautiousMeanPlusEps(eps)` (Algorithm 1), `CautiousCount()`
-            (Algorithm 2).
+        longer: by how much, of the published forms: `CautiousClamp(1e-3)` (the default:
+            the authors' later code), `CautiousMeanPlusEps(eps)` (Algorithm 1),
+            `CautiousCount()` (Algorithm 2).
         axis_name: inside `shard_map`, the mesh axes over which the leaf is split.
 
     Reference: Liang et al., "Cautious optimizers: improving training with one line of

@@ -39,8 +39,8 @@ class SquaredDeviation(Value):
     def __call__(self, g: Float[Array, "..."], slots: Slots) -> Float[Array, "..."]:
         if self.slot not in slots:
             raise _checks.AdamxError(
-                f"SquaredDeviation: `slot` must be kept by a part of the same chain, got "
-                f"{self.slot!r}. {_checks.suggest(self.slot, slots)}"
+                f"SquaredDeviation: `slot` must be kept by a part of the same chain, "
+                f"got {self.slot!r}. {_checks.suggest(self.slot, slots)}"
             )
         return (g - slots[self.slot]) ** 2
 
@@ -266,10 +266,10 @@ class RunningMax(Rule):
 
         v_max ← max(v_max, v)
 
-    Where it stands decides what is compared: `RunningMax(Debiased(Ema(b2, square, "nu")))`
-    keeps the largest corrected average (Optax's AMSGrad), `Debiased(RunningMax(Ema(...)))`
-    corrects the largest raw one (torch), `RunningMax(Ema(...))` corrects nothing (the
-    paper).
+    Where it stands decides what is compared: `RunningMax(Debiased(Ema(b2, square,
+    "nu")))` keeps the largest corrected average (Optax's AMSGrad),
+    `Debiased(RunningMax(Ema(...)))` corrects the largest raw one (torch),
+    `RunningMax(Ema(...))` corrects nothing (the paper).
 
     Args:
         moment: a moment that is not negative, such as `Ema(0.999, square, "nu")`.

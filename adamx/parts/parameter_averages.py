@@ -162,8 +162,8 @@ class LookaheadWeights(_Averaging):
         super().__post_init__()
         if not isinstance(self.sync_period, int) or self.sync_period < 1:
             raise _checks.AdamxError(
-                f"LookaheadWeights: `sync_period` must be a whole number of steps, at least "
-                f"1, got {self.sync_period!r}. 5 is usual."
+                f"LookaheadWeights: `sync_period` must be a whole number of steps, at "
+                f"least 1, got {self.sync_period!r}. 5 is usual."
             )
 
     def slots(self) -> dict[str, Slot]:

@@ -47,8 +47,9 @@ class PeriodicReset(Wrapper):
             steps = getattr(self, name)
             if isinstance(steps, bool) or not isinstance(steps, int) or steps < least:
                 raise _checks.AdamxError(
-                    f"PeriodicReset: `{name}` must be a whole number of steps, at least "
-                    f"{least}, got {steps!r}. The paper has every=500, warmup=150."
+                    f"PeriodicReset: `{name}` must be a whole number of steps, at "
+                    f"least {least}, got {steps!r}. "
+                    f"The paper has every=500, warmup=150."
                 )
         for name, slot in self.part.slots().items():
             if callable(slot.start):

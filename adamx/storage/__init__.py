@@ -1,28 +1,23 @@
-"""How the memory of an optimizer is kept."""
+"""How the memory of an optimizer is kept: codecs, and the levels that they round to.
 
-from .blockwise import Blockwise
-from .cast import Cast
-from .codec import Codec
-from .means import BlockMean, RowColumnMeans
-from .quantization_maps import (
-    Companded,
-    DynamicMap,
-    Linear,
-    Logarithmic,
-    Minifloat,
-    QuantizationMap,
+`adamx.store` puts a codec on a slot, `adamx.memory_plan` counts the bytes.
+"""
+
+from .blockwise import Blockwise as Blockwise
+from .cast import Cast as Cast
+from .codec import Codec as Codec
+from .low_precision_params import (
+    SplitMaster as SplitMaster,
+    StochasticRounding as StochasticRounding,
 )
-
-__all__ = [
-    "Cast",
-    "Blockwise",
-    "RowColumnMeans",
-    "BlockMean",
-    "Companded",
-    "Minifloat",
-    "DynamicMap",
-    "Logarithmic",
-    "Linear",
-    "QuantizationMap",
-    "Codec",
-]
+from .means import BlockMean as BlockMean, RowColumnMeans as RowColumnMeans
+from .plan import MemoryPlan as MemoryPlan, MemoryRow as MemoryRow
+from .quantization_maps import (
+    Companded as Companded,
+    DynamicMap as DynamicMap,
+    Linear as Linear,
+    Logarithmic as Logarithmic,
+    Minifloat as Minifloat,
+    QuantizationMap as QuantizationMap,
+)
+from .store import Stored as Stored

@@ -158,7 +158,7 @@ def _foreign(name: str, state: Any) -> list[MemoryRow]:
     ]
 
 
-def plan(tx: Any, params: Any) -> MemoryPlan:
+def memory_plan(tx: Any, params: Any) -> MemoryPlan:
     """What `tx` will keep of each leaf of `params`, and in how many bytes.
 
         print(plan(store(adamw(1e-3), nu=Blockwise(bits=8)), params))

@@ -58,8 +58,8 @@ def store(tx: Any, *, seed: Any = 0, **codecs: Any) -> Any:
         store(adamw(1e-3), mu=Cast(jnp.bfloat16), nu=Blockwise(bits=8))
 
     The update of a step is computed from the new moments in float32, before they are
-    stored. A slot stored twice is kept as the outer `store` says. `adamx.memory_plan(tx,
-    params)` lists what is kept of every leaf.
+    stored. A slot stored twice is kept as the outer `store` says.
+    `adamx.memory_plan(tx, params)` lists what is kept of every leaf.
 
     Args:
         tx: an adamx transformation, in any nesting of chains, masks and `tunable`.

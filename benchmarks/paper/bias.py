@@ -44,9 +44,11 @@ SCALES = {
 
 def uncorrected(learning_rate: Any, b1: Any, b2: Any) -> Any:
     """Adam whose moments keep the pull of their zero start."""
-    denominator = adamx.RootPlusEps(adamx.Ema(b2, adamx.square, "nu"), 1e-8)
-    direction = adamx.Precondition(adamx.Ema(b1), by=denominator)
-    return adamx.chain(direction, adamx.LearningRate(learning_rate))
+    denominator = adamx.parts.RootPlusEps(
+        adamx.parts.Ema(b2, adamx.parts.square, "nu"), 1e-8
+    )
+    direction = adamx.parts.Precondition(adamx.parts.Ema(b1), by=denominator)
+    return adamx.chain(direction, adamx.parts.LearningRate(learning_rate))
 
 
 FORMS: Mapping[str, Callable[..., Any]] = {

@@ -1,17 +1,9 @@
 """The rows of adamx/aliases/blended.py and positive_negative.py."""
 
 import adamx
-from adamx import (
-    Debiased,
-    Ema,
-    LearningRate,
-    PositiveNegativeMomentum,
-    Precondition,
-    QuasiHyperbolic,
-    RootPlusEps,
-    chain,
-    square,
-)
+from adamx import chain
+from adamx.optimizers import PositiveNegativeMomentum, QuasiHyperbolic
+from adamx.parts import Debiased, Ema, LearningRate, Precondition, RootPlusEps, square
 from tests import papers
 from tests.member import RATE, Member, Variant
 

@@ -1,16 +1,15 @@
 """The rows of adamx/aliases/bounded.py."""
 
 import adamx
-from adamx import (
+from adamx import chain
+from adamx.optimizers import DynamicBound, MomentalBound
+from adamx.parts import (
     Debiased,
-    DynamicBound,
     Ema,
     EpsBeforeCorrection,
     LearningRate,
-    MomentalBound,
     Negate,
     RootPlusEps,
-    chain,
     square,
 )
 from tests import papers

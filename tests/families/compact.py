@@ -1,15 +1,15 @@
 """The rows of adamx/aliases/compact.py and coarse.py."""
 
 import adamx
-from adamx import (
+from adamx import chain
+from adamx.optimizers import Sm3Accumulator
+from adamx.parts import (
     Ema,
     FactoredSecondMoment,
     Identity,
     LearningRate,
     Precondition,
     RootPlusEps,
-    Sm3Accumulator,
-    chain,
 )
 from tests import papers
 from tests.member import RATE, Member, Variant
@@ -105,7 +105,9 @@ ROWS = (
         "adam_mini",
         (
             Variant("", oracle_keywords={"blocks": compact.by_columns}),
-            Variant("one-block", {"blocks": adamx.one_block}, oracle_keywords={}),
+            Variant(
+                "one-block", {"blocks": adamx.optimizers.one_block}, oracle_keywords={}
+            ),
             Variant(
                 "heavy",
                 {"weight_decay": 0.3, "b2": 0.99, "eps": 1e-4},
@@ -130,8 +132,8 @@ MUTANTS = {
         (papers.adafactor, {}),
         lambda: chain(
             Precondition(Identity(), by=RootPlusEps(FactoredSecondMoment(0.999), 0.0)),
-            adamx.ClipByRms(1.0),
-            adamx.ScaleByParameterRms(),
+            adamx.parts.ClipByRms(1.0),
+            adamx.optimizers.ScaleByParameterRms(),
             LearningRate(RATE),
         ),
     ),
@@ -139,7 +141,7 @@ MUTANTS = {
         (papers.came, {}),
         lambda: chain(
             Precondition(Identity(), by=RootPlusEps(FactoredSecondMoment(0.999), 0.0)),
-            adamx.ClipByRms(1.0),
+            adamx.parts.ClipByRms(1.0),
             Precondition(
                 Ema(0.9),
                 by=RootPlusEps(
@@ -165,6 +167,6 @@ MUTANTS = {
     ),
     "adam_mini: blocks across the wrong axis": (
         (papers.adam_mini, {"blocks": compact.by_columns}),
-        lambda: adamx.adam_mini(RATE, blocks=adamx.by_row),
+        lambda: adamx.adam_mini(RATE, blocks=adamx.optimizers.by_row),
     ),
 }

@@ -1,7 +1,7 @@
 """The rows of adamx/aliases/corrected.py."""
 
 import adamx
-from adamx import EpsBeforeCorrection
+from adamx.parts import EpsBeforeCorrection
 from tests import papers
 from tests.member import RATE, Member, Variant
 

@@ -3,7 +3,8 @@
 import optax
 
 import adamx
-from adamx import LearningRate, chain
+from adamx import chain
+from adamx.parts import LearningRate
 from tests import papers
 from tests.member import RATE, Member, Variant
 
@@ -79,9 +80,11 @@ MUTANTS = {
     "avagrad that has seen the gradient": (
         (papers.avagrad, {}),
         lambda: chain(
-            adamx.Precondition(
-                adamx.Ema(0.9),
-                by=adamx.RootPlusEps(adamx.Ema(0.999, adamx.square, "nu"), 0.1),
+            adamx.parts.Precondition(
+                adamx.parts.Ema(0.9),
+                by=adamx.parts.RootPlusEps(
+                    adamx.parts.Ema(0.999, adamx.parts.square, "nu"), 0.1
+                ),
             ),
             LearningRate(RATE * 0.1),
         ),

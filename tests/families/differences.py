@@ -1,7 +1,8 @@
 """The rows of adamx/aliases/differences.py."""
 
 import adamx
-from adamx import EpsInsideRoot, LearningRate, ProximalWeightDecay, chain
+from adamx import chain
+from adamx.parts import EpsInsideRoot, LearningRate, ProximalWeightDecay
 from tests import papers
 from tests.member import RATE, Member, Variant
 
@@ -89,6 +90,8 @@ MUTANTS = {
     ),
     "mars clipped as one vector": (
         (papers.mars_approximate, {"gamma": 0.0}),
-        lambda: chain(adamx.ClipByGlobalNorm(1.0), adamx.adam(RATE, b1=0.95, b2=0.99)),
+        lambda: chain(
+            adamx.parts.ClipByGlobalNorm(1.0), adamx.adam(RATE, b1=0.95, b2=0.99)
+        ),
     ),
 }

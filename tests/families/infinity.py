@@ -5,7 +5,8 @@ import functools
 import optax
 
 import adamx
-from adamx import Debiased, Ema, LearningRate, Precondition, RootPlusEps, chain, square
+from adamx import chain
+from adamx.parts import Debiased, Ema, LearningRate, Precondition, RootPlusEps, square
 from tests import papers
 from tests.member import RATE, Member, Variant
 
@@ -50,7 +51,9 @@ MUTANTS = {
     "adamax with a corrected denominator": (
         (papers.adamax, {"b2": 0.9}),
         lambda: chain(
-            Precondition(Debiased(Ema(0.9)), by=Debiased(adamx.DecayedMax(0.9, 1e-8))),
+            Precondition(
+                Debiased(Ema(0.9)), by=Debiased(adamx.optimizers.DecayedMax(0.9, 1e-8))
+            ),
             LearningRate(RATE),
         ),
     ),
@@ -58,8 +61,8 @@ MUTANTS = {
         (papers.adamaxw, {"weight_decay": 0.1}),
         lambda: chain(
             Precondition(
-                chain(Debiased(Ema(0.9)), adamx.WeightDecay(0.1)),
-                by=adamx.DecayedMax(0.999, 1e-8),
+                chain(Debiased(Ema(0.9)), adamx.parts.WeightDecay(0.1)),
+                by=adamx.optimizers.DecayedMax(0.999, 1e-8),
             ),
             LearningRate(RATE),
         ),

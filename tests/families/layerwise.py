@@ -5,7 +5,8 @@ import functools
 import optax
 
 import adamx
-from adamx import (
+from adamx import chain
+from adamx.parts import (
     Debiased,
     Ema,
     Identity,
@@ -15,7 +16,6 @@ from adamx import (
     RootPlusEps,
     TrustRatio,
     WeightDecay,
-    chain,
     square,
 )
 from tests import papers
@@ -102,7 +102,7 @@ ROWS = (
             ),
             Variant(
                 "authors",
-                {"b1": 0.95, "b2": 0.98, "eps": adamx.EpsInsideRoot(1e-8)},
+                {"b1": 0.95, "b2": 0.98, "eps": adamx.parts.EpsInsideRoot(1e-8)},
                 oracle_keywords={"eps": 0.0, "eps_root": 1e-8},
             ),
         ),
@@ -164,7 +164,8 @@ MUTANTS = {
         (papers.novograd, {}),
         lambda: chain(
             Precondition(
-                Identity(), by=RootPlusEps(Debiased(adamx.NormEma(0.98)), 1e-8)
+                Identity(),
+                by=RootPlusEps(Debiased(adamx.optimizers.NormEma(0.98)), 1e-8),
             ),
             Momentum(0.95),
             LearningRate(RATE),

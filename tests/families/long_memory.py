@@ -5,17 +5,17 @@ import functools
 import optax
 
 import adamx
-from adamx import (
+from adamx import chain
+from adamx.optimizers import PartialPower
+from adamx.parts import (
     Debiased,
     Ema,
     LearningRate,
-    PartialPower,
     Precondition,
     RootPlusEps,
     RunningMax,
-    chain,
+    square as g2,
 )
-from adamx import square as g2
 from tests import papers
 from tests.member import RATE, Member, Variant
 
@@ -102,7 +102,9 @@ MUTANTS = {
             Precondition(
                 Ema(0.9),
                 by=PartialPower(
-                    RootPlusEps(Ema(0.9, g2, "nu"), adamx.EpsBeforeCorrection(1e-8))
+                    RootPlusEps(
+                        Ema(0.9, g2, "nu"), adamx.parts.EpsBeforeCorrection(1e-8)
+                    )
                 ),
             ),
             LearningRate(RATE),

@@ -19,7 +19,9 @@ LOW = {"rank": 1, "update_proj_gap": 7}
 def drawn(k, g):
     """The projection that the member draws in step k, (m, 1)."""
     shape = (g.shape[0], 1)
-    return np.asarray(adamx.random_projection(0, "matrix", k // 7, shape, jnp.float64))
+    return np.asarray(
+        adamx.optimizers.random_projection(0, "matrix", k // 7, shape, jnp.float64)
+    )
 
 
 DRAWN = {"update_proj_gap": 7, "projection": drawn}
@@ -111,7 +113,7 @@ MUTANTS = {
     ),
     "fira: the rest of the gradient dropped": (
         (papers.fira_or_adam, LOW | {"growth": None}),
-        lambda: adamx.galore(RATE, 1, 7, eps=adamx.EpsBeforeCorrection(1e-8)),
+        lambda: adamx.galore(RATE, 1, 7, eps=adamx.parts.EpsBeforeCorrection(1e-8)),
     ),
     "apollo: one factor for the tensor": (
         (papers.apollo_or_adam, DRAWN | FREE),

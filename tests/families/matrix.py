@@ -1,14 +1,13 @@
 """The rows of adamx/aliases/matrix.py: matrices by Muon, the other leaves by Adam."""
 
 import adamx
-from adamx import (
+from adamx import Masked, chain
+from adamx.parts import (
     Ema,
     LearningRate,
-    Masked,
     Not,
     Orthogonalize,
     ScaleByShape,
-    chain,
     hidden_matrix,
 )
 from tests import papers

@@ -5,7 +5,8 @@ import functools
 import optax
 
 import adamx
-from adamx import (
+from adamx import chain
+from adamx.parts import (
     Debiased,
     Ema,
     LearningRate,
@@ -13,7 +14,6 @@ from adamx import (
     Precondition,
     RootPlusEps,
     WeightDecay,
-    chain,
     square,
 )
 from tests import papers

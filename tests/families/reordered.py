@@ -5,7 +5,8 @@ import functools
 import optax
 
 import adamx
-from adamx import Debiased, Ema, LearningRate, Precondition, RootPlusEps, chain, square
+from adamx import chain
+from adamx.parts import Debiased, Ema, LearningRate, Precondition, RootPlusEps, square
 from tests import papers
 from tests.member import RATE, Member, Variant
 
@@ -70,10 +71,10 @@ MUTANTS = {
         (papers.adopt, {"use_clipping": False}),
         lambda: chain(
             Precondition(
-                adamx.Identity(),
+                adamx.parts.Identity(),
                 by=RootPlusEps(
-                    adamx.InitFromFirst(Ema(0.9999, square, "nu")),
-                    adamx.EpsAsFloor(1e-6),
+                    adamx.parts.InitFromFirst(Ema(0.9999, square, "nu")),
+                    adamx.parts.EpsAsFloor(1e-6),
                 ),
             ),
             Ema(0.9),
@@ -96,7 +97,7 @@ MUTANTS = {
         (papers.laprop, {}),
         lambda: chain(
             Precondition(
-                adamx.Identity(),
+                adamx.parts.Identity(),
                 by=RootPlusEps(Debiased(Ema(0.999, square, "nu")), 1e-15),
             ),
             Ema(0.9),

@@ -5,7 +5,8 @@ import functools
 import optax
 
 import adamx
-from adamx import Ema, LearningRate, Sign, WeightDecay, chain
+from adamx import chain
+from adamx.parts import Ema, LearningRate, Sign, WeightDecay
 from tests import papers
 from tests.member import RATE, Member, Variant
 

@@ -63,8 +63,8 @@ COMPOSED = {
     "ademamix warmed up as in its paper": (
         lambda: adamx.ademamix(
             RATE,
-            alpha=schedule(adamx.alpha_warmup, alpha=5.0, warmup=40),
-            b3=schedule(adamx.b3_warmup, b3=0.999, warmup=40),
+            alpha=schedule(adamx.optimizers.alpha_warmup, alpha=5.0, warmup=40),
+            b3=schedule(adamx.optimizers.b3_warmup, b3=0.999, warmup=40),
         ),
         papers.ademamix,
         {

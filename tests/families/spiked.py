@@ -1,7 +1,9 @@
 """The rows of adamx/aliases/spiked.py."""
 
 import adamx
-from adamx import LearningRate, PeriodicReset, SpikeClip, chain
+from adamx import chain
+from adamx.optimizers import SpikeClip
+from adamx.parts import LearningRate, PeriodicReset
 from tests import papers
 from tests.member import RATE, Member, Variant
 
@@ -38,7 +40,7 @@ ROWS = (
 
 def _spam(clip=None, **changes):
     """SPAM with one of its parts exchanged."""
-    adam = adamx.scale_by_adam(eps=adamx.EpsBeforeCorrection(1e-6))
+    adam = adamx.scale_by_adam(eps=adamx.parts.EpsBeforeCorrection(1e-6))
     words = {"every": 16, "warmup": 5} | changes
     clip = SpikeClip(20.0, 3, 16) if clip is None else clip
     return chain(clip, PeriodicReset(adam, **words), LearningRate(RATE))
@@ -63,7 +65,7 @@ MUTANTS = {
         (papers.spam, IN_PAPER),
         lambda: chain(
             SpikeClip(20.0, 3, 16),
-            adamx.adam(RATE, eps=adamx.EpsBeforeCorrection(1e-6)),
+            adamx.adam(RATE, eps=adamx.parts.EpsBeforeCorrection(1e-6)),
         ),
     ),
 }

@@ -5,7 +5,8 @@ import functools
 import optax
 
 import adamx
-from adamx import LearningRate, WeightDecay, chain
+from adamx import chain
+from adamx.parts import LearningRate, WeightDecay
 from tests import papers
 from tests.member import RATE, Member, Variant
 
@@ -85,7 +86,7 @@ MUTANTS = {
     ),
     "adadelta with eps outside the roots": (
         (papers.adadelta, {}),
-        lambda: adamx.adadelta(RATE, eps=adamx.EpsOutsideRoot(1e-6)),
+        lambda: adamx.adadelta(RATE, eps=adamx.parts.EpsOutsideRoot(1e-6)),
     ),
     "rprop that goes on where it turned": (
         (papers.rprop, {}),

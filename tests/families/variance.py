@@ -5,7 +5,8 @@ import functools
 import optax
 
 import adamx
-from adamx import (
+from adamx import chain
+from adamx.parts import (
     Centered,
     Debiased,
     Ema,
@@ -14,7 +15,6 @@ from adamx import (
     Precondition,
     RootPlusEps,
     SquaredDeviation,
-    chain,
     square,
 )
 from tests import papers

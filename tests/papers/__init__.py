@@ -48,10 +48,12 @@ from .bounded import (
 from .clips import (
     spam,
 )
-from .compact import adafactor as adafactor
-from .compact import adam_mini as adam_mini
-from .compact import came as came
-from .compact import sm3 as sm3
+from .compact import (
+    adafactor as adafactor,
+    adam_mini as adam_mini,
+    came as came,
+    sm3 as sm3,
+)
 from .corrected import (
     adamc,
     adamd,
@@ -88,12 +90,12 @@ from .infinity_norm import (
 )
 from .layerwise import (  # whole tensors: tests/test_tensor_oracles.py has their laws
     adamp as adamp,
+    lamb as lamb,
+    lars as lars,
+    lars_of_momentum as lars_of_momentum,
+    novograd as novograd,
+    stable_adamw as stable_adamw,
 )
-from .layerwise import lamb as lamb
-from .layerwise import lars as lars
-from .layerwise import lars_of_momentum as lars_of_momentum
-from .layerwise import novograd as novograd
-from .layerwise import stable_adamw as stable_adamw
 from .long_memory import (
     amsgrad,
     amsgrad_paper,
@@ -101,14 +103,18 @@ from .long_memory import (
     padam,
     padam_official,
 )
-from .low_rank import apollo_mini_or_adam as apollo_mini_or_adam
-from .low_rank import apollo_or_adam as apollo_or_adam
-from .low_rank import fira_or_adam as fira_or_adam
-from .low_rank import galore_or_adam as galore_or_adam
-from .matrix import adamuon_or_adam as adamuon_or_adam
-from .matrix import muon_or_adam as muon_or_adam
-from .matrix import shampoo_of_an_axis as shampoo_of_an_axis
-from .matrix import soap as soap
+from .low_rank import (
+    apollo_mini_or_adam as apollo_mini_or_adam,
+    apollo_or_adam as apollo_or_adam,
+    fira_or_adam as fira_or_adam,
+    galore_or_adam as galore_or_adam,
+)
+from .matrix import (
+    adamuon_or_adam as adamuon_or_adam,
+    muon_or_adam as muon_or_adam,
+    shampoo_of_an_axis as shampoo_of_an_axis,
+    soap as soap,
+)
 from .mixtures import (
     ademamix,
     simplified_ademamix,

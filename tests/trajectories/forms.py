@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 
 import adamx
-from adamx import EpsBeforeCorrection, LearningRate, WeightDecay, chain
+from adamx import chain
+from adamx.parts import EpsBeforeCorrection, LearningRate, WeightDecay
 from tests import trajectories
 
 
