@@ -16,9 +16,9 @@ class Estimated(Wrapper):
     def extras(self):
         return self.part.extras() - {"hessian"}
 
-    def apply(self, update, slots, leaf):
-        extra = {**leaf.extra, "hessian": jnp.abs(update)}
-        return self.part.apply(update, slots, leaf._replace(extra=extra))
+    def apply(self, update, slots, ctx):
+        extra = {**ctx.extra, "hessian": jnp.abs(update)}
+        return self.part.apply(update, slots, ctx._replace(extra=extra))
 
 
 def completed(tx):

@@ -29,18 +29,16 @@ class RuleSequence(Rule):
         return f"chain({', '.join(map(repr, self.rules))})"
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         for rule in self.rules:
-            update, slots = rule.apply(update, slots, leaf)
+            update, slots = rule.apply(update, slots, ctx)
         return update, slots
 
     def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
-        return self.rules[0].measure(
-            update, slots, leaf
-        )  # only the first may be global
+        return self.rules[0].measure(update, slots, ctx)  # only the first may be global
 
     def total(
         self, totals: dict[str, Array], known: dict[str, Array]

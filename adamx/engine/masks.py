@@ -1,7 +1,7 @@
 """Which leaves a part acts on: by tree, callable, path predicate or path regex.
 
 A mask is a value. It is resolved against the tree of parameters by the lift; the rule
-only asks `leaf.selects(mask)`.
+only asks `ctx.selects(mask)`.
 """
 
 import inspect

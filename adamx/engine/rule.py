@@ -1,6 +1,6 @@
 """What a rule is: one step of arithmetic on one leaf, and an Optax transformation.
 
-The author of an algorithm writes `slots()` and `apply(update, slots, leaf)`; `init` and
+The author of an algorithm writes `slots()` and `apply(update, slots, ctx)`; `init` and
 `update` of whole trees come from the lift, once, for all.
 """
 
@@ -45,7 +45,7 @@ class Rule(Transformation):
                 object.__setattr__(self, field.name, kept)
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         """The new update and the new slots of one leaf."""
         raise NotImplementedError
@@ -63,7 +63,7 @@ class Rule(Transformation):
         return known
 
     def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
         """For a rule of global reach: numbers of one leaf, summed over the tree."""
         return {}
@@ -71,7 +71,7 @@ class Rule(Transformation):
     def total(
         self, totals: dict[str, Array], known: dict[str, Array]
     ) -> dict[str, Array]:
-        """For a rule of global reach: what the sums come to, for `leaf.shared`.
+        """For a rule of global reach: what the sums come to, for `ctx.shared`.
 
         `known` is what `tick` returned and the shared slots; a shared slot that is
         returned is kept.
@@ -88,7 +88,7 @@ class Rule(Transformation):
                 yield from (e for e in field if isinstance(e, Rule))
 
     def masks(self) -> tuple[Mask, ...]:
-        """The masks that `leaf.selects` will be asked about."""
+        """The masks that `ctx.selects` will be asked about."""
         fields = (getattr(self, name) for name in self._fields)
         own = {f: None for f in fields if isinstance(f, Mask)}
         for part in self.parts():
@@ -100,15 +100,15 @@ class Rule(Transformation):
         return frozenset().union(*(part.extras() for part in self.parts()))
 
     def reads_param(self) -> bool:
-        """Whether `leaf.param` is read."""
+        """Whether `ctx.param` is read."""
         return any(part.reads_param() for part in self.parts())
 
     def reads_path(self) -> bool:
-        """Whether `leaf.path` is read (each leaf is then traced by itself)."""
+        """Whether `ctx.path` is read (each leaf is then traced by itself)."""
         return any(part.reads_path() for part in self.parts())
 
     def draws(self) -> bool:
-        """Whether `leaf.key` is read."""
+        """Whether `ctx.key` is read."""
         return any(part.draws() for part in self.parts())
 
     def lands(self) -> bool:
@@ -146,9 +146,9 @@ class Wrapper(Rule):
     part: Part = part()
 
     def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
-        return self.part.measure(update, slots, leaf)
+        return self.part.measure(update, slots, ctx)
 
     def total(
         self, totals: dict[str, Array], known: dict[str, Array]
@@ -203,5 +203,5 @@ class _RateFree(Rule):
         return True
 
 
-def _estimate(leaf: Context, like: Array) -> Array:
-    return jnp.asarray(leaf.extra["hessian"], like.dtype)
+def _estimate(ctx: Context, like: Array) -> Array:
+    return jnp.asarray(ctx.extra["hessian"], like.dtype)

@@ -119,8 +119,8 @@ class AddEpsEachStep(Rule):
         return self.moment.decay
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        s, slots = self.moment.apply(update, slots, leaf)
+        s, slots = self.moment.apply(update, slots, ctx)
         s = s + self.eps_root
         return s, slots | {self.name: s}

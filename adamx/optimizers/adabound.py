@@ -117,14 +117,14 @@ class UncorrectedMoment(Rule):
     def name(self) -> str:
         return self.moment.name
 
-    def rate_weight(self, leaf: Context) -> Any:
+    def rate_weight(self, ctx: Context) -> Any:
         """What the rate is divided by."""
-        return leaf.shared[f"{self.name}_weight"]
+        return ctx.shared[f"{self.name}_weight"]
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        _, slots = self.moment.apply(update, slots, leaf)
+        _, slots = self.moment.apply(update, slots, ctx)
         return slots[self.name], slots
 
 
@@ -140,14 +140,14 @@ class _ElementRate(Rule):
     )
 
     def _rate(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context, undivided: float
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context, undivided: float
     ) -> tuple[Float[Array, "..."], Float[Array, "..."], Slots]:
         """The moment and its rate; where the denominator is 0 it is `undivided`."""
-        m, slots = self.moment.apply(update, slots, leaf)
-        d, slots = self.by.apply(update, slots, leaf)
+        m, slots = self.moment.apply(update, slots, ctx)
+        d, slots = self.by.apply(update, slots, ctx)
         alpha = self.learning_rate
         if isinstance(self.moment, UncorrectedMoment):
-            alpha = alpha / self.moment.rate_weight(leaf)
+            alpha = alpha / self.moment.rate_weight(ctx)
         none = d == 0
         return m, jnp.where(none, undivided, alpha / jnp.where(none, 1, d)), slots
 
@@ -187,8 +187,8 @@ class DynamicBound(_ElementRate):
         }
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        m, rate, slots = self._rate(update, slots, leaf, jnp.inf)
-        known = leaf.shared
+        m, rate, slots = self._rate(update, slots, ctx, jnp.inf)
+        known = ctx.shared
         return jnp.clip(rate, known["rate_lower"], known["rate_upper"]) * m, slots

@@ -33,7 +33,7 @@ class AdadeltaDirection(Rule):
         return {"nu": Slot(signed=False), "squared_steps": Slot(signed=False)}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         rms = (
             self.eps if isinstance(self.eps, Eps) else EpsInsideRoot(self.eps)

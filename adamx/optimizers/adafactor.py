@@ -155,9 +155,9 @@ class ScaleByParameterRms(Rule):
         return True
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        size = rms(leaf.param, self.axis_name)  # pyright: ignore[reportArgumentType]
+        size = rms(ctx.param, self.axis_name)  # pyright: ignore[reportArgumentType]
         return jnp.maximum(size, self.eps_scale) * update, slots
 
 

@@ -58,12 +58,12 @@ class HessianRoot(Rule):
         return "elementwise" if self.average is None else "per tensor"
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        d = _estimate(leaf, update)
+        d = _estimate(ctx, update)
         d = jnp.abs(d) if self.magnitude else d
         d = d if self.average is None else self._averaged(d)
-        v, slots = self.moment.apply(d, slots, leaf)
+        v, slots = self.moment.apply(d, slots, ctx)
         root = safe_sqrt(v)
         if not (hyper.is_constant(self.hessian_power) and self.hessian_power == 1.0):
             none = root == 0  # no derivative there

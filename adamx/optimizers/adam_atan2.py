@@ -34,10 +34,10 @@ class Atan2(Rule):
     b: Hyper = hyper.hyper(1.0, allowed=hyper.POSITIVE, kw_only=True)
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        m, slots = self.moment.apply(update, slots, leaf)
-        d, slots = self.by.apply(update, slots, leaf)
+        m, slots = self.moment.apply(update, slots, ctx)
+        d, slots = self.by.apply(update, slots, ctx)
         return self.a * arctan2(m, self.b * d), slots
 
 

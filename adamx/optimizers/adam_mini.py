@@ -232,9 +232,9 @@ class BlockEma(Rule):
         ), shared
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        grid, shared = self._grid(leaf.path or "", update.shape)
+        grid, shared = self._grid(ctx.path or "", update.shape)
         cells = _cells(update * update, grid)
         inside = tuple(range(1, cells.ndim, 2))
         mean = cells.mean(inside, keepdims=True)

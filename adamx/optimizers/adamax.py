@@ -51,7 +51,7 @@ class DecayedMax(Rule):
         return {self.name: Slot(signed=False)}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         if isinstance(self.eps, Eps):
             size = self.eps.denominator(update * update, 1.0)

@@ -59,13 +59,13 @@ class CorrectedDecay(Rule):
         return True
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         rate, decay = self.learning_rate, self.weight_decay
-        if leaf.selects(self.normalized):
+        if ctx.selects(self.normalized):
             decay = decay * (rate / self.max_learning_rate)
-        if leaf.selects(self.mask):
-            update = update + decay * leaf.param
+        if ctx.selects(self.mask):
+            update = update + decay * ctx.param
         return -rate * update, slots
 
 

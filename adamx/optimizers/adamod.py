@@ -50,9 +50,9 @@ class MomentalBound(_ElementRate):
         return merge_slots(self) | {self.name: Slot(signed=False)}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        m, rate, slots = self._rate(update, slots, leaf, 0.0)
+        m, rate, slots = self._rate(update, slots, ctx, 0.0)
         s = lerp(slots[self.name], rate, self.decay)
         return jnp.minimum(rate, s) * m, slots | {self.name: s}
 

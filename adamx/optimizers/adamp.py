@@ -197,11 +197,11 @@ class AdampProjection(_PerTensor):
         return True
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        p, slots = self.part.apply(update, slots, leaf)
-        theta: Any = leaf.param
-        decay = self.weight_decay if leaf.selects(self.mask) else 0.0
+        p, slots = self.part.apply(update, slots, ctx)
+        theta: Any = ctx.param
+        decay = self.weight_decay if ctx.selects(self.mask) else 0.0
         if theta.ndim < 2:
             return p + decay * theta, slots
         axes = tuple(

@@ -35,13 +35,13 @@ class AdanDirection(Rule):
         return super().slots() | {"gradient_before": Slot()}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         g, b2 = update, self.change.decay
-        diff = jnp.where(leaf.count == 1, 0, g - slots["gradient_before"])
-        m, slots = self.mean.apply(g, slots, leaf)
-        v, slots = self.change.apply(diff, slots, leaf)
-        d, slots = self.by.apply(g + b2 * diff, slots, leaf)
+        diff = jnp.where(ctx.count == 1, 0, g - slots["gradient_before"])
+        m, slots = self.mean.apply(g, slots, ctx)
+        v, slots = self.change.apply(diff, slots, ctx)
+        d, slots = self.by.apply(g + b2 * diff, slots, ctx)
         return safe_divide(m + b2 * v, d), slots | {"gradient_before": g}
 
 

@@ -46,7 +46,7 @@ class PositiveNegativeMomentum(Rule):
         return {self.name: Slot(), f"{self.name}_before": Slot()}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         before, b3 = slots[self.name], self.balance
         m = lerp(slots[f"{self.name}_before"], update, self.decay * self.decay)

@@ -84,11 +84,11 @@ class TemporalShift(Rule):
         return largest
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         past = [update, *(slots[f"gradient_{i}"] for i in range(1, self.n + 1))]
         v = lerp(slots["nu"], self._squares(past[-1]), self.b2)
-        v = jnp.where(leaf.count > self.n, v, slots["nu"])
+        v = jnp.where(ctx.count > self.n, v, slots["nu"])
         w = slots["nu_weight"]
         started = (w > 0) | (v > 0)
         w = jnp.where(started, lerp(w, jnp.ones_like(w), self.b2), 0)

@@ -62,10 +62,10 @@ class MixtureOfEmas(Rule):
     alpha: Hyper = hyper.hyper(allowed=_SHARE)
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        m1, slots = self.fast.apply(update, slots, leaf)
-        m2, slots = self.slow.apply(update, slots, leaf)
+        m1, slots = self.fast.apply(update, slots, ctx)
+        m2, slots = self.slow.apply(update, slots, ctx)
         return m1 + self.alpha * m2, slots
 
 
@@ -100,12 +100,12 @@ class AccumulatedMomentum(Rule):
         return {"mu_weight": self.b1 * kept["mu_weight"] + 1}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         m = self.b1 * slots["mu"] + update
         mixed = m + self.alpha * update
         if self.bias_correction1:
-            mixed = mixed / leaf.shared["mu_weight"]
+            mixed = mixed / ctx.shared["mu_weight"]
         return mixed, slots | {"mu": m}
 
 

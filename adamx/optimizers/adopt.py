@@ -35,14 +35,14 @@ class NormalizeByPrevious(Rule):
     eps: Hyper | Eps = hyper.hyper(1e-6, allowed=hyper.NON_NEGATIVE, or_part=Eps)
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         eps = self.eps if isinstance(self.eps, Eps) else EpsAsFloor(self.eps)
-        first = leaf.count == 1
+        first = ctx.count == 1
         # at the first step there is no v yet: 1 keeps the branch not taken finite
         v = jnp.where(first, 1, slots[self.moment.name])
         normed = safe_divide(update, eps.denominator(v, 1.0))
-        _, slots = self.moment.apply(update, slots, leaf)
+        _, slots = self.moment.apply(update, slots, ctx)
         return jnp.where(first, 0, normed), slots
 
 
@@ -61,10 +61,10 @@ class SkipFirstStep(Rule):
     part: Part = part()
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        changed, slots = self.part.apply(update, slots, leaf)
-        return jnp.where(leaf.count == 1, update, changed), slots
+        changed, slots = self.part.apply(update, slots, ctx)
+        return jnp.where(ctx.count == 1, update, changed), slots
 
 
 @checked_keywords

@@ -283,17 +283,17 @@ class ApolloScaling(_Low, _Limited):
         return {**super().slots(), "length": length}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         size = self._size(update.shape)
         if size is None:
-            return self.part.apply(update, slots, leaf)
+            return self.part.apply(update, slots, ctx)
         g = self._wide(update)
-        draw = (leaf.count - 1) // self.update_proj_gap
+        draw = (ctx.count - 1) // self.update_proj_gap
         shape = (size[0], self.rank)
-        p = random_projection(self.seed, leaf.path or "", draw, shape, g.dtype)
+        p = random_projection(self.seed, ctx.path or "", draw, shape, g.dtype)
         r = p.T @ g
-        n, slots = self.part.apply(r, slots, leaf)
+        n, slots = self.part.apply(r, slots, ctx)
         s = g * _columns(n, r, self.eps_norm, self.by_tensor)
-        s, length = self._limit(s, slots["length"], leaf)
+        s, length = self._limit(s, slots["length"], ctx)
         return self._back(self.scale * s, update), slots | {"length": length}

@@ -54,7 +54,7 @@ class AvagradDirection(Rule):
         return jnp.where(none, 0, 1 / jnp.where(none, 1, d))
 
     def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
         eta = self._rates(slots)
         return {
@@ -73,11 +73,11 @@ class AvagradDirection(Rule):
         return {"rate_rms": safe_sqrt(safe_divide(squares, count))}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        eta = safe_divide(self._rates(slots), leaf.shared["rate_rms"])
-        m, slots = self.moment.apply(update, slots, leaf)
-        _, slots = self.square.apply(update, slots, leaf)
+        eta = safe_divide(self._rates(slots), ctx.shared["rate_rms"])
+        m, slots = self.moment.apply(update, slots, ctx)
+        _, slots = self.square.apply(update, slots, ctx)
         return eta * m, slots
 
 

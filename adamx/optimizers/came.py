@@ -34,10 +34,10 @@ class CameConfidence(Rule):
     instability: Part = part()
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        m, slots = self.moment.apply(update, slots, leaf)
-        s, slots = self.instability.apply(update - m, slots, leaf)
+        m, slots = self.moment.apply(update, slots, ctx)
+        s, slots = self.instability.apply(update - m, slots, ctx)
         return safe_divide(m, safe_sqrt(s)), slots
 
 

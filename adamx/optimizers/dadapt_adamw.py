@@ -62,16 +62,16 @@ class DAdaptDirection(_RateFree):
     def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         return _corrected_rate(self, kept, count)
 
-    def _s(self, update: Array, slots: Slots, leaf: Context) -> Array:
+    def _s(self, update: Array, slots: Slots, ctx: Context) -> Array:
         root = self.b2**0.5
-        return root * slots["s"] + (1 - root) * leaf.shared["rate"] * update
+        return root * slots["s"] + (1 - root) * ctx.shared["rate"] * update
 
     def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
         root = safe_sqrt(slots["nu"]) + self.eps
         product = jnp.sum(update * safe_divide(slots["s"], root))
-        size = jnp.sum(jnp.abs(self._s(update, slots, leaf)))
+        size = jnp.sum(jnp.abs(self._s(update, slots, ctx)))
         return {"product": product, "size": size}
 
     def total(
@@ -84,15 +84,15 @@ class DAdaptDirection(_RateFree):
         return {"r": r, "d": jnp.maximum(d, safe_divide(r, (1 - root) * size))}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        rate = leaf.shared["rate"]
+        rate = ctx.shared["rate"]
         m = lerp(slots["mu"], rate * update, self.b1)
         v = lerp(slots["nu"], update * update, self.b2)
-        s = self._s(update, slots, leaf)
+        s = self._s(update, slots, ctx)
         u = safe_divide(m, safe_sqrt(v) + self.eps)
         if not hyper.is_zero(self.weight_decay):
-            u = u + self.weight_decay * rate * leaf.param
+            u = u + self.weight_decay * rate * ctx.param
         return u, slots | {"mu": m, "nu": v, "s": s}
 
 

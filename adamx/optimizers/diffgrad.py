@@ -33,11 +33,11 @@ class DiffGradFriction(Rule):
         return merge_slots(self) | {self.name: Slot()}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         g = update
         xi = jax.nn.sigmoid(jnp.abs(slots[self.name] - g))
-        u, slots = self.direction.apply(g, slots, leaf)
+        u, slots = self.direction.apply(g, slots, ctx)
         return xi * u, slots | {self.name: g}
 
 

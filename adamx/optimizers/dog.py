@@ -46,9 +46,9 @@ class DogDirection(_RateFree):
         return {"start": Slot(start=copied)} | {n: Slot(shared=True) for n in scalars}
 
     def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
-        away = leaf.param - slots["start"]
+        away = ctx.param - slots["start"]
         return {
             "away": jnp.sum(away * away),
             "began": jnp.sum(slots["start"] ** 2),
@@ -70,9 +70,9 @@ class DogDirection(_RateFree):
         return {"distance": distance, "sum_of_square_norms": norms, "rate": rate}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        return jnp.where(update == 0, 0, leaf.shared["rate"] * update), slots
+        return jnp.where(update == 0, 0, ctx.shared["rate"] * update), slots
 
 
 @checked_keywords

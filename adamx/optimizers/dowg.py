@@ -41,9 +41,9 @@ class DowgDirection(_RateFree):
         return {"start": Slot(start=copied)} | {n: Slot(shared=True) for n in scalars}
 
     def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
-        away = leaf.param - slots["start"]
+        away = ctx.param - slots["start"]
         return {"away": jnp.sum(away * away), "square": jnp.sum(update * update)}
 
     def total(
@@ -59,9 +59,9 @@ class DowgDirection(_RateFree):
         return {"square_distance": distance, "weighted_sum": weighted, "rate": rate}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        return jnp.where(update == 0, 0, leaf.shared["rate"] * update), slots
+        return jnp.where(update == 0, 0, ctx.shared["rate"] * update), slots
 
 
 @checked_keywords

@@ -22,7 +22,7 @@ from .galore import GaloreProjection, _adam, _nothing
 class _Limited(Rule):
     """Fira's norm-growth limiter: no step more than γ times as long as the last."""
 
-    def _limit(self, s: Any, before: Any, leaf: Context) -> tuple[Any, Any]:
+    def _limit(self, s: Any, before: Any, ctx: Context) -> tuple[Any, Any]:
         length = norm(s)
         growth = self.growth  # pyright: ignore[reportAttributeAccessIssue]
         if growth is None:
@@ -30,8 +30,8 @@ class _Limited(Rule):
         allowed = before + self.eps_norm  # pyright: ignore[reportAttributeAccessIssue]
         possible = allowed > 0
         ratio = length / jnp.where(possible, allowed, 1)
-        limiter = jnp.where(leaf.count == 1, 1, jnp.maximum(ratio, growth) / growth)
-        stopped = (leaf.count > 1) & ~possible & (length > 0)
+        limiter = jnp.where(ctx.count == 1, 1, jnp.maximum(ratio, growth) / growth)
+        stopped = (ctx.count > 1) & ~possible & (length > 0)
         s = jnp.where(stopped, 0, s / limiter)
         return s, norm(s)
 
@@ -68,16 +68,16 @@ class FiraResidual(GaloreProjection, _Limited):
         return {**super().slots(), "length": length}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         if self._size(update.shape) is None:
-            return self.part.apply(update, slots, leaf)
+            return self.part.apply(update, slots, ctx)
         g = self._wide(update)
-        p = self._projection(g, slots, leaf)
+        p = self._projection(g, slots, ctx)
         r = p.T @ g
-        n, slots = self.part.apply(r, slots, leaf)
+        n, slots = self.part.apply(r, slots, ctx)
         s = (g - p @ r) * _columns(n, r, self.eps_norm, False)
-        s, length = self._limit(s, slots["length"], leaf)
+        s, length = self._limit(s, slots["length"], ctx)
         u = self.scale * (p @ n + s)
         return self._back(u, update), slots | {"projection": p, "length": length}
 

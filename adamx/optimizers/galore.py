@@ -155,8 +155,8 @@ class _Low(Rule):
         rows = like.shape[0] * shards(self.axis_name)
         return own(x.T if rows > like.shape[1] else x, self.axis_name)
 
-    def _due(self, leaf: Context) -> Any:
-        return (leaf.count - 1) % self.update_proj_gap == 0
+    def _due(self, ctx: Context) -> Any:
+        return (ctx.count - 1) % self.update_proj_gap == 0
 
 
 def _nothing(p: Any) -> Array:
@@ -183,23 +183,23 @@ class GaloreProjection(_Low):
         projection = Slot(like=self._like(lambda m, n: (m, self.rank), _nothing))
         return {**super().slots(), "projection": projection}
 
-    def _projection(self, g: Any, slots: Slots, leaf: Context) -> Any:
+    def _projection(self, g: Any, slots: Slots, ctx: Context) -> Any:
         def leading(g: Any) -> Any:
             u = jnp.linalg.svd(g, full_matrices=False)[0][:, : self.rank]
             largest = jnp.take_along_axis(u, jnp.argmax(jnp.abs(u), 0)[None], 0)
             return u * jnp.where(largest < 0, -1, 1).astype(u.dtype)
 
         fixed = jax.lax.stop_gradient((g, slots["projection"]))
-        due = self._due(leaf)
+        due = self._due(ctx)
         return jax.lax.cond(due, lambda g, p: leading(g), lambda g, p: p, *fixed)
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         if self._size(update.shape) is None:
-            return self.part.apply(update, slots, leaf)
+            return self.part.apply(update, slots, ctx)
         g = self._wide(update)
-        p = self._projection(g, slots, leaf)
-        n, slots = self.part.apply(p.T @ g, slots, leaf)
+        p = self._projection(g, slots, ctx)
+        n, slots = self.part.apply(p.T @ g, slots, ctx)
         u = self.scale * (p @ n)
         return self._back(u, update), slots | {"projection": p}

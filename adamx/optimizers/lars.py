@@ -51,12 +51,12 @@ class LarsTrustRatio(_PerTensor):
         return True
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        theta: Any = leaf.param
-        decay = self.weight_decay if leaf.selects(self.mask) else 0.0
+        theta: Any = ctx.param
+        decay = self.weight_decay if ctx.selects(self.mask) else 0.0
         u = update + decay * theta
-        if not leaf.selects(self.trust_ratio_mask):
+        if not ctx.selects(self.trust_ratio_mask):
             return u, slots
         above = norm(theta, self.axis_name)
         if self.norm_of_sum:

@@ -35,7 +35,7 @@ class LionMomentum(Rule):
         return {self.name: Slot()}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         m = slots[self.name]
         kept = lerp(m, update, self.b2)

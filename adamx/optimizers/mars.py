@@ -46,17 +46,17 @@ class MarsCorrection(Rule):
         return own | super().extras()
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         g, b1 = update, self.of.moment.decay
         if self.exact:
-            before = leaf.extra["gradient_before"].astype(g.dtype)
+            before = ctx.extra["gradient_before"].astype(g.dtype)
         else:
             before = slots["gradient_before"]
             slots = slots | {"gradient_before": g}
         c = g + self.gamma * b1 / (1 - b1) * (g - before)
-        c, slots = self.clip.apply(c, slots, leaf)
-        return self.of.apply(c, slots, leaf)
+        c, slots = self.clip.apply(c, slots, ctx)
+        return self.of.apply(c, slots, ctx)
 
 
 @checked_keywords

@@ -70,13 +70,13 @@ class MsvagDirection(Rule):
         return {"mu_weight": w, "mu_square_weight": q, "mu_ratio": ratio}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        g, w = update, leaf.shared["mu_weight"]
+        g, w = update, ctx.shared["mu_weight"]
         mu = lerp(slots["mu"], g, self.beta)
         nu = lerp(slots["nu"], g * g, self.beta)
         m = mu / w
-        variance = leaf.shared["mu_ratio"] * jnp.maximum(nu / w - m * m, 0)  # ρ s
+        variance = ctx.shared["mu_ratio"] * jnp.maximum(nu / w - m * m, 0)  # ρ s
         u = m * safe_divide(m * m, m * m + variance)
         return u, slots | {"mu": mu, "nu": nu}
 

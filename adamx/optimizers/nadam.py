@@ -59,10 +59,10 @@ class WarmupNesterov(Rule):
         }
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        m, slots = self.moment.apply(update, slots, leaf)
-        name, known = self.moment.name, leaf.shared
+        m, slots = self.moment.apply(update, slots, ctx)
+        name, known = self.moment.name, ctx.shared
         m_hat = known[f"{name}_share"] * m + known[f"{name}_fresh"] * update
         return m_hat, slots
 

@@ -45,11 +45,11 @@ class NormEma(_PerTensor):
         return {self.name: Slot(like=jnp.sum, signed=False)}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         squared = across(jnp.sum(update * update), self.axis_name)
         v = lerp(slots[self.name], squared, self.decay)
-        v = jnp.where(leaf.count == 1, squared, v)
+        v = jnp.where(ctx.count == 1, squared, v)
         return v, slots | {self.name: v}
 
 

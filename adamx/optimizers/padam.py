@@ -36,12 +36,12 @@ class PartialPower(Rule):
     )
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        d, slots = self.denominator.apply(update, slots, leaf)
+        d, slots = self.denominator.apply(update, slots, ctx)
         none = d == 0
         power = jnp.where(none, 0, jnp.where(none, 1, d) ** (2 * self.p))
-        weight = leaf.shared.get(f"{self.denominator.moment.name}_weight")
+        weight = ctx.shared.get(f"{self.denominator.moment.name}_weight")
         if weight is not None:
             power = power * weight ** (self.p - 0.5)
         return power, slots

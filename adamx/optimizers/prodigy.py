@@ -133,21 +133,21 @@ class ProdigyDirection(_RateFree):
     def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         return _corrected_rate(self, kept, count)
 
-    def _s(self, update: Array, slots: Slots, leaf: Context) -> Array:
-        d = leaf.shared["d_before"]
-        weight = d * (d if self.safeguard_warmup else leaf.shared["rate"])
+    def _s(self, update: Array, slots: Slots, ctx: Context) -> Array:
+        d = ctx.shared["d_before"]
+        weight = d * (d if self.safeguard_warmup else ctx.shared["rate"])
         return self._b3() * slots["s"] + weight * update
 
     def _b3(self) -> Any:
         return self.b2**0.5 if self.b3 is None else self.b3
 
     def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
-        progress = jnp.sum(update * (slots["start"] - leaf.param))
+        progress = jnp.sum(update * (slots["start"] - ctx.param))
         return {
             "progress": progress,
-            "size": jnp.abs(self._s(update, slots, leaf)).sum(),
+            "size": jnp.abs(self._s(update, slots, ctx)).sum(),
         }
 
     def total(
@@ -161,12 +161,12 @@ class ProdigyDirection(_RateFree):
         return {"r": r, "d": jnp.where(size > 0, jnp.maximum(d, found), d)}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        g = leaf.shared["d_before"] * update
+        g = ctx.shared["d_before"] * update
         m, v = lerp(slots["mu"], g, self.b1), lerp(slots["nu"], g * g, self.b2)
-        u = safe_divide(m, safe_sqrt(v) + leaf.shared["d"] * self.eps)
+        u = safe_divide(m, safe_sqrt(v) + ctx.shared["d"] * self.eps)
         if not hyper.is_zero(self.weight_decay):
-            u = u + self.weight_decay * leaf.param
-        s = self._s(update, slots, leaf)
-        return leaf.shared["rate"] * u, slots | {"mu": m, "nu": v, "s": s}
+            u = u + self.weight_decay * ctx.param
+        s = self._s(update, slots, ctx)
+        return ctx.shared["rate"] * u, slots | {"mu": m, "nu": v, "s": s}

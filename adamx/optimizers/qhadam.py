@@ -43,9 +43,9 @@ class QuasiHyperbolic(Rule):
         return {"share": self.public}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        m, after = self.moment.apply(update, slots, leaf)
+        m, after = self.moment.apply(update, slots, ctx)
         return lerp(m, self.of(update, slots), self.share), after
 
 

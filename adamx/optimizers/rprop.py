@@ -54,7 +54,7 @@ class RpropDirection(Rule):
         return own | taken | super().slots()
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         g, size = update, slots["step_size"]
         turned = jnp.sign(g) * jnp.sign(slots["gradient_before"])
@@ -73,7 +73,7 @@ class RpropDirection(Rule):
         if self.backtrack:  # in units of the parameter, whatever the rate is by now
             u = jnp.where(turned < 0, -slots["step_before"] / unit, u)
             slots = slots | {"step_before": u * unit}
-        return self.rate.apply(u, slots, leaf)
+        return self.rate.apply(u, slots, ctx)
 
 
 @checked_keywords

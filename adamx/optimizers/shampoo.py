@@ -85,7 +85,7 @@ class ShampooPreconditioner(_TwoSided):
         }
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         order = 2 if update.ndim >= 2 else 1
         sides = self._sides(update.shape)
@@ -98,7 +98,7 @@ class ShampooPreconditioner(_TwoSided):
         for name, n, x in (("left", sides[0], g), ("right", sides[1], g.T)):
             h = slots[name]
             if n:
-                h = jnp.where(leaf.count == 1, self.eps * jnp.eye(n, dtype=x.dtype), h)
+                h = jnp.where(ctx.count == 1, self.eps * jnp.eye(n, dtype=x.dtype), h)
                 h = self._gather(h, x @ x.T)
                 root = symmetric_power(h, power)
                 u = root @ u if name == "left" else u @ root

@@ -46,7 +46,7 @@ class Sm3Accumulator(Rule):
         return {self.name: Slot(like=like, signed=False)}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         g = jnp.atleast_1d(update)
         least, start = jnp.full(g.shape, jnp.inf, g.dtype), 0

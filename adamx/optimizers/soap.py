@@ -199,9 +199,9 @@ class SoapDirection(_TwoSided):
         return weights
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        first = leaf.count == 1
+        first = ctx.count == 1
         matrix = update.ndim >= 2
         sides = self._sides(update.shape)
         bases = [slots["left_basis"], slots["right_basis"]]
@@ -217,7 +217,7 @@ class SoapDirection(_TwoSided):
         m = jnp.where(first, m, lerp(m, g, self.b1))
         v = jnp.where(first, v, lerp(v, rotate(g) ** 2, self.b2))
         w1, w2 = (
-            jnp.where(first, 1, leaf.shared[n]) for n in ("mu_weight", "nu_weight")
+            jnp.where(first, 1, ctx.shared[n]) for n in ("mu_weight", "nu_weight")
         )
         eps = self.eps if isinstance(self.eps, Eps) else EpsOutsideRoot(self.eps)
         u = rotate(safe_divide(rotate(m) / w1, eps.denominator(v / w2, w2)), back=True)
@@ -230,12 +230,12 @@ class SoapDirection(_TwoSided):
                 lerp(slots[name], x @ x.T, beta) if n else slots[name]
                 for name, n, x in (("left", sides[0], g), ("right", sides[1], g.T))
             ]
-            bases, v = self._refreshed(leaf.count, statistics, bases, v, sides)
+            bases, v = self._refreshed(ctx.count, statistics, bases, v, sides)
             new = {"mu": self._own(m, update), "nu": self._own(v, update)}
             new |= {"left": statistics[0], "right": statistics[1]}
             u = self._own(u, update)
-        if self.reads_param() and leaf.selects(self.mask):
-            u = u + jnp.where(first, 0, self.weight_decay) * leaf.param
+        if self.reads_param() and ctx.selects(self.mask):
+            u = u + jnp.where(first, 0, self.weight_decay) * ctx.param
         new |= {"left_basis": bases[0], "right_basis": bases[1]}
         return u, slots | new
 

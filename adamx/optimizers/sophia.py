@@ -42,13 +42,13 @@ class DivideByHessian(Rule):
         return frozenset({"hessian"})
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        m, slots = self.moment.apply(update, slots, leaf)
+        m, slots = self.moment.apply(update, slots, ctx)
         h = slots["hessian"]
-        due = (leaf.count - 1) % self.update_interval == 0
+        due = (ctx.count - 1) % self.update_interval == 0
         # an estimate that is not due may be anything, such as the last one or NaN
-        estimate = jnp.where(due, _estimate(leaf, update), h)
+        estimate = jnp.where(due, _estimate(ctx, update), h)
         h = jnp.where(due, lerp(h, estimate, self.b2), h)
         u = safe_divide(m, jnp.maximum(self.gamma * h, self.eps))
         return u, slots | {"hessian": h}

@@ -160,7 +160,7 @@ class SpikeClip(Rule):
         return {"threshold": "spike_threshold"}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         if self.slot not in slots:
             raise _checks.AdamxError(
@@ -169,6 +169,6 @@ class SpikeClip(Rule):
             )
         most = safe_sqrt(self.threshold * slots[self.slot])
         clipped = jnp.clip(update, -most, most)
-        since = leaf.count if self.every is None else leaf.count % self.every
-        early = (leaf.count < self.warmup) | (since < self.warmup)
+        since = ctx.count if self.every is None else ctx.count % self.every
+        early = (ctx.count < self.warmup) | (since < self.warmup)
         return jnp.where(early, update, clipped), slots

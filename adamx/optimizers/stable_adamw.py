@@ -52,18 +52,18 @@ class UpdateClipping(_PerTensor):
         return not hyper.is_zero(self.weight_decay)
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        m, slots = self.moment.apply(update, slots, leaf)
-        d, slots = self.denominator.apply(update, slots, leaf)
+        m, slots = self.moment.apply(update, slots, ctx)
+        d, slots = self.denominator.apply(update, slots, ctx)
         second, eps = self.denominator.moment, self.denominator.eps  # pyright: ignore[reportAttributeAccessIssue]
-        weight = leaf.shared.get(f"{second.name}_weight", 1.0)
+        weight = ctx.shared.get(f"{second.name}_weight", 1.0)
         floor = eps.eps if isinstance(eps, Eps) else eps  # pyright: ignore[reportAttributeAccessIssue]
         v = slots[second.name] / weight
         ratio = safe_divide(update, jnp.maximum(safe_sqrt(v), floor))
         u = safe_divide(m, d)
-        if self.reads_param() and leaf.selects(self.mask):
-            u = u + self.weight_decay * leaf.param
+        if self.reads_param() and ctx.selects(self.mask):
+            u = u + self.weight_decay * ctx.param
         return u / jnp.maximum(rms(ratio, self.axis_name), 1), slots
 
 

@@ -41,7 +41,7 @@ class YogiMoment(Sum):
         return {"decay": "b2", **super().public_names}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         v, f = slots[self.name], self.of(update, slots)
         v = v - (1 - self.decay) * jnp.sign(v - f) * f

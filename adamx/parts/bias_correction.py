@@ -82,11 +82,11 @@ class Debiased(Rule):
         return self.moment.tick(kept, count) | known
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        m, slots = self.moment.apply(update, slots, leaf)
+        m, slots = self.moment.apply(update, slots, ctx)
         # a product: XLA divides every element by a scalar that several leaves share
-        return m * leaf.shared[self._correction], slots
+        return m * ctx.shared[self._correction], slots
 
 
 class Rectified(Rule):
@@ -133,9 +133,9 @@ class Rectified(Rule):
         return self.denominator.tick(kept, count) | {self._factor: trusted}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        d, slots = self.denominator.apply(update, slots, leaf)
-        r = leaf.shared[self._factor]
+        d, slots = self.denominator.apply(update, slots, ctx)
+        r = ctx.shared[self._factor]
         trusted = r > 0
         return jnp.where(trusted, d / jnp.where(trusted, r, 1), 1), slots

@@ -25,7 +25,7 @@ class Clip(Rule):
     )
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         return jnp.clip(update, -self.max_delta, self.max_delta), slots
 
@@ -50,7 +50,7 @@ class ClipByNorm(Rule):
         return "per tensor"
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         return update * shrink(norm(update, self.axis_name), self.max_norm), slots
 
@@ -82,7 +82,7 @@ class ClipByGlobalNorm(Rule):
         return "global"
 
     def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
         return {"square_sum": jnp.sum(update * update)}
 
@@ -95,9 +95,9 @@ class ClipByGlobalNorm(Rule):
         return {"global_norm": safe_sqrt(square)}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        return update * shrink(leaf.shared["global_norm"], self.max_norm), slots
+        return update * shrink(ctx.shared["global_norm"], self.max_norm), slots
 
 
 class ClipByRms(Rule):
@@ -118,7 +118,7 @@ class ClipByRms(Rule):
         return "per tensor"
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         over = rms(update, self.axis_name) / self.clipping_threshold
         return update / jnp.maximum(over, 1), slots
@@ -168,7 +168,7 @@ class AdaptiveClip(Rule):
         return {self.name: Slot(like=_one, signed=False)}
 
     def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
         return {"clip_squares": jnp.sum(update * update)}
 
@@ -179,13 +179,13 @@ class AdaptiveClip(Rule):
         return {"clip_norm": safe_sqrt(across(squares, self.axis_name))}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        usual, warming = slots[self.name], leaf.count < self.warmup
+        usual, warming = slots[self.name], ctx.count < self.warmup
         length = norm(update, self.axis_name)
-        together = shrink(leaf.shared["clip_norm"], self.lambda_abs)
+        together = shrink(ctx.shared["clip_norm"], self.lambda_abs)
         alone = shrink(length, self.lambda_rel * usual)
-        first = leaf.count == 1
+        first = ctx.count == 1
         scale = jnp.where(warming, together, jnp.where(first, 1, alone))
         clipped = scale * length
         least = jnp.where(first, clipped, jnp.minimum(usual, clipped))
@@ -226,9 +226,9 @@ class ClipNormGrowth(Rule):
         return {self.name: Slot(like=_one, signed=False)}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         length = norm(update, self.axis_name)
         scale = shrink(length, self.limit * (slots[self.name] + self.eps))
-        scale = jnp.where(leaf.count == 1, 1, scale)
+        scale = jnp.where(ctx.count == 1, 1, scale)
         return update * scale, slots | {self.name: scale * length}

@@ -98,10 +98,10 @@ class RootPlusEps(Rule):
         return {"eps": self.public or "eps"}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        v, slots = self.moment.apply(update, slots, leaf)
-        weight = leaf.shared.get(f"{getattr(self.moment, 'name', '')}_weight", 1.0)
+        v, slots = self.moment.apply(update, slots, ctx)
+        weight = ctx.shared.get(f"{getattr(self.moment, 'name', '')}_weight", 1.0)
         eps = self.eps if isinstance(self.eps, Eps) else EpsOutsideRoot(self.eps)
         return eps.denominator(v, weight), slots
 
@@ -118,8 +118,8 @@ class Precondition(Rule):
     by: Part = part(kw_only=True)
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        m, slots = self.moment.apply(update, slots, leaf)
-        d, slots = self.by.apply(update, slots, leaf)
+        m, slots = self.moment.apply(update, slots, ctx)
+        d, slots = self.by.apply(update, slots, ctx)
         return safe_divide(m, d), slots

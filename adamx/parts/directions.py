@@ -21,7 +21,7 @@ class Sign(Rule):
     """`u ← sign(u)`; the sign of 0 is 0."""
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         return jnp.sign(update), slots
 
@@ -77,9 +77,9 @@ class Cautious(Wrapper):
         return "global" if self.part.reach() == "global" else "per tensor"
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        u, slots = self.part.apply(update, slots, leaf)
+        u, slots = self.part.apply(update, slots, ctx)
         agreed = u * update > 0
         kept = norms.across(jnp.sum(agreed, dtype=u.dtype), self.axis_name)
         size = float(u.size * norms.shards(self.axis_name))
@@ -101,9 +101,9 @@ class Grams(Wrapper):
     """
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        u, slots = self.part.apply(update, slots, leaf)
+        u, slots = self.part.apply(update, slots, ctx)
         return jnp.sign(update) * jnp.abs(u), slots
 
 
@@ -126,7 +126,7 @@ class Centralize(Rule):
         return "per tensor"
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         if update.ndim < 2:
             return update, slots

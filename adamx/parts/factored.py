@@ -97,10 +97,10 @@ class FactoredSecondMoment(Rule):
         return {f"{self.name}_decay": 1 - count**-self.decay.decay_rate}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         power = isinstance(self.decay, PowerDecaySchedule)
-        decay = leaf.shared[f"{self.name}_decay"] if power else self.decay
+        decay = ctx.shared[f"{self.name}_decay"] if power else self.decay
         x = self.of(update, slots) + self.eps
         if not self.factors(x.shape):
             if not self.keep_whole:

@@ -43,14 +43,14 @@ class GradientNoise(Rule):
         return True
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         key = jax.random.key(self.seed)
-        key = jax.random.fold_in(key, zlib.crc32((leaf.path or "").encode()))
-        key = jax.random.fold_in(key, leaf.count)
+        key = jax.random.fold_in(key, zlib.crc32((ctx.path or "").encode()))
+        key = jax.random.fold_in(key, ctx.count)
         if self.axis_name is not None:
             key = jax.random.fold_in(key, jax.lax.axis_index(self.axis_name))
-        t = leaf.count.astype(update.dtype)
+        t = ctx.count.astype(update.dtype)
         deviation = jnp.sqrt(self.noise_variance / t**self.gamma)
         return update + deviation * jax.random.normal(
             key, update.shape, update.dtype

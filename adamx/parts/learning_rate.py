@@ -24,7 +24,7 @@ class LearningRate(Rule):
         return True
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         return -self.learning_rate * update, slots
 
@@ -36,6 +36,6 @@ class Negate(Rule):
         return True
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         return -update, slots

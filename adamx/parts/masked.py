@@ -41,15 +41,15 @@ class Masked(Wrapper):
         return {name: guarded(slot) for name, slot in self.part.slots().items()}
 
     def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
-        if not leaf.selects(self.mask):
+        if not ctx.selects(self.mask):
             return {}
-        return self.part.measure(update, slots, leaf)
+        return self.part.measure(update, slots, ctx)
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        if not leaf.selects(self.mask):
+        if not ctx.selects(self.mask):
             return update, slots
-        return self.part.apply(update, slots, leaf)
+        return self.part.apply(update, slots, ctx)

@@ -60,7 +60,7 @@ class Identity(Rule):
     """The update as it is: no memory."""
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         return update, slots
 
@@ -100,7 +100,7 @@ class Ema(Rule):
         return {self.name: Slot(signed=is_signed(self.of))}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         m = lerp(slots[self.name], self.of(update, slots), self.decay)
         return m, slots | {self.name: m}
@@ -158,12 +158,12 @@ class Momentum(Rule):
         return {self.name: Slot()}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         g = update
         m = self.momentum * slots[self.name] + (1 - self.dampening) * g
         if not hyper.is_zero(self.dampening):
-            m = jnp.where(leaf.count == 1, g, m)
+            m = jnp.where(ctx.count == 1, g, m)
         u = g + self.momentum * m if self.nesterov else m
         return u, slots | {self.name: m}
 
@@ -203,7 +203,7 @@ class Sum(Rule):
         return {self.name: Slot(start=self.start, signed=is_signed(self.of))}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         s = slots[self.name] + self.of(update, slots)
         return s, slots | {self.name: s}
@@ -226,10 +226,10 @@ class Centered(Rule):
     mean: Part = part()
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        v, slots = self.square.apply(update, slots, leaf)
-        m, slots = self.mean.apply(update, slots, leaf)
+        v, slots = self.square.apply(update, slots, ctx)
+        m, slots = self.mean.apply(update, slots, ctx)
         return jnp.maximum(v - m * m, 0), slots
 
 
@@ -254,10 +254,10 @@ class InitFromFirst(Rule):
         return self.moment.decay
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        m, after = self.moment.apply(update, slots, leaf)
-        m = jnp.where(leaf.count == 1, self.moment.of(update, slots), m)
+        m, after = self.moment.apply(update, slots, ctx)
+        m = jnp.where(ctx.count == 1, self.moment.of(update, slots), m)
         return m, after | {self.name: m}
 
 
@@ -294,8 +294,8 @@ class RunningMax(Rule):
         return merge_slots(self) | {f"{self.name}_max": Slot(signed=False)}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        v, slots = self.moment.apply(update, slots, leaf)
+        v, slots = self.moment.apply(update, slots, ctx)
         v_max = jnp.maximum(slots[f"{self.name}_max"], v)
         return v_max, slots | {f"{self.name}_max": v_max}

@@ -44,9 +44,9 @@ class LookAhead(Rule):
         return self.moment.decay
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        m, slots = self.moment.apply(update, slots, leaf)
+        m, slots = self.moment.apply(update, slots, ctx)
         return lerp(m, update, self.decay), slots
 
 
@@ -110,9 +110,9 @@ class Nesterov(Rule):
         }
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        m_hat, slots = self.moment.apply(update, slots, leaf)
-        name, known = self.moment.name, leaf.shared
+        m_hat, slots = self.moment.apply(update, slots, ctx)
+        name, known = self.moment.name, ctx.shared
         m_hat = known[f"{name}_share"] * m_hat + known[f"{name}_fresh"] * update
         return m_hat, slots

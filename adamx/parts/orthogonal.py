@@ -60,7 +60,7 @@ class Orthogonalize(Rule):
         return "per tensor"
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         _check_matrix("Orthogonalize", update)
         u = whole(update, self.axis_name)
@@ -90,7 +90,7 @@ class ScaleByShape(Rule):
         return "per tensor"
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         _check_matrix("ScaleByShape", update)
         shape = (update.shape[0] * shards(self.axis_name), update.shape[1])
@@ -124,7 +124,7 @@ class NormalizeRms(Rule):
         return "per tensor"
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         size = update.size * shards(self.axis_name)
         length = norm(update, self.axis_name) + self.eps

@@ -72,9 +72,9 @@ class PrimalAveraging(_Averaging):
         return _shares(self.name, before, self.inner, c)
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        return _average(self.name, self.inner, update, slots, leaf)
+        return _average(self.name, self.inner, update, slots, ctx)
 
 
 class ScheduleFree(_Averaging):
@@ -115,9 +115,9 @@ class ScheduleFree(_Averaging):
         return sums | _shares(self.name, before, self.b1, c)
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        return _average(self.name, self.b1, update, slots, leaf)
+        return _average(self.name, self.b1, update, slots, ctx)
 
 
 def _shares(name: str, before: Array, inner: Any, c: Array) -> dict[str, Array]:
@@ -127,12 +127,12 @@ def _shares(name: str, before: Array, inner: Any, c: Array) -> dict[str, Array]:
 
 
 def _average(
-    name: str, inner: Any, update: Array, slots: Slots, leaf: Context
+    name: str, inner: Any, update: Array, slots: Slots, ctx: Context
 ) -> tuple[Array, Slots]:
-    y, z = leaf.param, slots[name]
-    x = leaf.shared[f"{name}_before"] * (z - y)  # as seen from y, so that 0 stays 0
+    y, z = ctx.param, slots[name]
+    x = ctx.shared[f"{name}_before"] * (z - y)  # as seen from y, so that 0 stays 0
     z = z + update
-    x = x + leaf.shared[f"{name}_c"] * (z - y - x)
+    x = x + ctx.shared[f"{name}_c"] * (z - y - x)
     return inner * x + (1 - inner) * (z - y), slots | {name: z}
 
 
@@ -173,12 +173,12 @@ class LookaheadWeights(_Averaging):
         return {self.name + _SHARE: jnp.ones_like(count)}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        slow, now = slots[self.name], leaf.count % self.sync_period == 0
-        fast = leaf.param + update
+        slow, now = slots[self.name], ctx.count % self.sync_period == 0
+        fast = ctx.param + update
         moved = jnp.where(now, slow + self.slow_step_size * (fast - slow), slow)
-        update = jnp.where(now, moved - leaf.param, update)
+        update = jnp.where(now, moved - ctx.param, update)
         return update, slots | {self.name: moved}
 
 
@@ -219,10 +219,10 @@ class ParamEma(_Averaging):
         }
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         mean = slots[self.name]
-        mean = mean + leaf.shared[f"{self.name}_c"] * (leaf.param + update - mean)
+        mean = mean + ctx.shared[f"{self.name}_c"] * (ctx.param + update - mean)
         return update, slots | {self.name: mean}
 
 

@@ -101,25 +101,25 @@ class PeriodicReset(Wrapper):
     def _scale(self) -> str:
         return f"{self.name}_scale"
 
-    def _seen(self, slots: Slots, leaf: Context) -> tuple[Slots, Context]:
+    def _seen(self, slots: Slots, ctx: Context) -> tuple[Slots, Context]:
         """What the part sees of its slots and of the step."""
-        since: Any = leaf.shared[self.name]
+        since: Any = ctx.shared[self.name]
         begun = {
             name: jnp.where(since == 0, jnp.asarray(slot.start, x.dtype), x)
             for name, slot in self.part.slots().items()
             if not slot.shared and not is_nothing(x := slots[name])
         }
         if self.recount:
-            leaf = leaf._replace(count=self._recounted(leaf.count, since))
-        return slots | begun, leaf
+            ctx = ctx._replace(count=self._recounted(ctx.count, since))
+        return slots | begun, ctx
 
     def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
-        return self.part.measure(update, *self._seen(slots, leaf))
+        return self.part.measure(update, *self._seen(slots, ctx))
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        u, slots = self.part.apply(update, *self._seen(slots, leaf))
-        return leaf.shared[self._scale] * u, slots
+        u, slots = self.part.apply(update, *self._seen(slots, ctx))
+        return ctx.shared[self._scale] * u, slots

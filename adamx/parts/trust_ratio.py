@@ -43,9 +43,9 @@ class TrustRatio(Rule):
         return True
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        above = norm(leaf.param, self.axis_name)  # pyright: ignore[reportArgumentType]
+        above = norm(ctx.param, self.axis_name)  # pyright: ignore[reportArgumentType]
         above = above if self.phi is None else self.phi(above)
         below = norm(update, self.axis_name)
         trusted = (above != 0) & (below != 0)

@@ -52,11 +52,11 @@ class WeightDecay(_Decay):
     """
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        if not leaf.selects(self.mask):
+        if not ctx.selects(self.mask):
             return update, slots
-        return update + self.weight_decay * leaf.param, slots
+        return update + self.weight_decay * ctx.param, slots
 
 
 class CautiousWeightDecay(_Decay):
@@ -74,11 +74,11 @@ class CautiousWeightDecay(_Decay):
     """
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        if not leaf.selects(self.mask):
+        if not ctx.selects(self.mask):
             return update, slots
-        agreed = jnp.where(update * leaf.param >= 0, leaf.param, 0)
+        agreed = jnp.where(update * ctx.param >= 0, ctx.param, 0)
         return update + self.weight_decay * agreed, slots
 
 
@@ -97,11 +97,11 @@ class IndependentWeightDecay(_Decay):
     """
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        if not leaf.selects(self.mask):
+        if not ctx.selects(self.mask):
             return update, slots
-        return update - self.weight_decay * leaf.param, slots
+        return update - self.weight_decay * ctx.param, slots
 
 
 class ProximalWeightDecay(_Decay):
@@ -122,12 +122,12 @@ class ProximalWeightDecay(_Decay):
     learning_rate: hyper.Hyper = hyper.hyper(allowed=hyper.NON_NEGATIVE, kw_only=True)
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        if not leaf.selects(self.mask):
+        if not ctx.selects(self.mask):
             return update, slots
         pull = self.learning_rate * self.weight_decay
-        return (update - pull * leaf.param) / (1 + pull), slots
+        return (update - pull * ctx.param) / (1 + pull), slots
 
 
 def decoupled(weight_decay: hyper.Hyper, mask: Any = None) -> tuple[Rule, ...]:

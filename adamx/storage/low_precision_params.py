@@ -46,13 +46,13 @@ class StochasticRounding(_Landing):
     seed: Any = 0
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        if leaf.dtype not in (jnp.bfloat16, jnp.float16):
+        if ctx.dtype not in (jnp.bfloat16, jnp.float16):
             return update, slots
-        uniform = Uniform(key_of(self.seed, leaf.key), draw=1)
-        target = rounded(leaf.param + update, leaf.dtype, uniform)
-        return target.astype(update.dtype) - leaf.param, slots
+        uniform = Uniform(key_of(self.seed, ctx.key), draw=1)
+        target = rounded(ctx.param + update, ctx.dtype, uniform)
+        return target.astype(update.dtype) - ctx.param, slots
 
 
 class SplitMaster(_Landing):
@@ -91,21 +91,21 @@ class SplitMaster(_Landing):
         return {_RESIDUAL: Slot(dtype=dtype)}
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        if leaf.dtype != jnp.bfloat16:
+        if ctx.dtype != jnp.bfloat16:
             raise _checks.AdamxTypeError(
                 f"split_master: every parameter must be bfloat16, got "
-                f"{jnp.dtype(leaf.dtype).name}. Cast it, or leave it out with "
+                f"{jnp.dtype(ctx.dtype).name}. Cast it, or leave it out with "
                 f"Masked(split_master(), mask)."
             )
         unit = 2 ** (16 - self.bits)
-        param = leaf.param.astype(jnp.float32)
+        param = ctx.param.astype(jnp.float32)
         residual = slots[_RESIDUAL].astype(jnp.int32) * unit
         master = joined(param, residual) + update.astype(jnp.float32)
         master = jnp.where(jnp.isnan(master), jnp.nan, master)
         if self.bits == 8:
-            draw = Uniform(key_of(self.seed, leaf.key), draw=1)(master.shape)
+            draw = Uniform(key_of(self.seed, ctx.key), draw=1)(master.shape)
             master = in_24_bits(master, draw)
         wanted, _ = split(master)
         step = wanted - param

@@ -40,9 +40,9 @@ class Stored(Wrapper):
         return kept
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        return self.part.apply(update, slots, leaf)
+        return self.part.apply(update, slots, ctx)
 
 
 def _expression(tx: Any, codecs: dict[str, Any], seed: Any) -> str:

@@ -49,22 +49,22 @@ class Stacked(Wrapper):
         return {name: stacked(slot) for name, slot in self.part.slots().items()}
 
     def measure(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
-        if not leaf.selects(self.mask):
-            return self.part.measure(update, slots, leaf)
-        each = self._mapped(self.part.measure, update, slots, leaf)
+        if not ctx.selects(self.mask):
+            return self.part.measure(update, slots, ctx)
+        each = self._mapped(self.part.measure, update, slots, ctx)
         return jax.tree.map(lambda x: x.sum(0), each)
 
     def apply(
-        self, update: Float[Array, "..."], slots: Slots, leaf: Context
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        if not leaf.selects(self.mask):
-            return self.part.apply(update, slots, leaf)
-        update, new = self._mapped(self.part.apply, update, slots, leaf)
+        if not ctx.selects(self.mask):
+            return self.part.apply(update, slots, ctx)
+        update, new = self._mapped(self.part.apply, update, slots, ctx)
         return update, slots | new
 
-    def _mapped(self, function: Any, update: Any, slots: Slots, leaf: Context) -> Any:
+    def _mapped(self, function: Any, update: Any, slots: Slots, ctx: Context) -> Any:
         """`function(update, slots, leaf)` of each slice."""
         if update.ndim == 0:
             raise _checks.AdamxError(
@@ -75,12 +75,12 @@ class Stacked(Wrapper):
         own = {name: slots[name] for name, slot in kept if not slot.shared}
 
         def one(update: Any, own: Slots, param: Any, extra: Any) -> Any:
-            return function(update, own, leaf._replace(param=param, extra=extra))
+            return function(update, own, ctx._replace(param=param, extra=extra))
 
-        extra = {name: _extra_axis(x, update) for name, x in leaf.extra.items()}
-        param = None if leaf.param is None else 0
+        extra = {name: _extra_axis(x, update) for name, x in ctx.extra.items()}
+        param = None if ctx.param is None else 0
         mapped = jax.vmap(one, in_axes=(0, 0, param, extra))
-        return mapped(update, own, leaf.param, dict(leaf.extra))
+        return mapped(update, own, ctx.param, dict(ctx.extra))
 
 
 def _extra_axis(x: Any, update: Any) -> int | None:

@@ -26,8 +26,7 @@ def _every_case():
     try:
         from tests.table.cases import OPTIMIZERS, Case
     except ImportError:  # before the table had a folder of its own
-        from tests.members import ALIASES as OPTIMIZERS
-        from tests.members import Case
+        from tests.members import ALIASES as OPTIMIZERS, Case
     for row in OPTIMIZERS:
         for variant in row.variants:
             yield Case(row, variant)
