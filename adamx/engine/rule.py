@@ -54,12 +54,12 @@ class Rule(Transformation):
         """What is remembered, by name: by default what the parts remember."""
         return merge_slots(self)
 
-    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+    def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         """What the tree shares this step: the new shared slots and what follows from
         them. `count` is 1 on the first step, in a floating dtype."""
         known: dict[str, Array] = {}
         for part in self.parts():
-            known |= part.tick(kept, count)
+            known |= part.shared(kept, count)
         return known
 
     def measure(
@@ -73,7 +73,7 @@ class Rule(Transformation):
     ) -> dict[str, Array]:
         """For a rule of global reach: what the sums come to, for `ctx.shared`.
 
-        `known` is what `tick` returned and the shared slots; a shared slot that is
+        `known` is what `shared` returned and the shared slots; a shared slot that is
         returned is kept.
         """
         return totals

@@ -44,7 +44,7 @@ class Slot:
         like: the slot has the shape and sharding of `like(parameter)`; without it, of
             the parameter itself. A sum over the columns makes it one value per row.
         by_path: `like` is called with the leaf's path and the parameter.
-        shared: one scalar for the whole tree, kept up to date by the rule's `tick`.
+        shared: one scalar for the whole tree, kept up to date by the rule's `shared`.
         signed: whether it may be negative (storage wants to know).
         from_count: for a shared slot, its value after `count` steps, with which a
             state saved without it is completed (`adamx.restore`).
@@ -76,7 +76,7 @@ class Context(NamedTuple):
     Attributes:
         count: the step being taken, 1 on the first.
         param: the parameter in the arithmetic's dtype, where the rule reads it.
-        shared: what the whole tree shares this step: what `tick` returned and the
+        shared: what the whole tree shares this step: what `shared` returned and the
             totals of what `measure` returned.
         extra: the extra arguments of `update` that the rule asked for.
         selected: the masks that select this leaf.

@@ -2,7 +2,7 @@
 
 This file, with the refusals of `_structure`, is the only one that knows trees.
 
-A rule is met by its methods only: `slots`, `tick`, `measure`, `apply`, and what it says
+A rule is met by its methods only: `slots`, `shared`, `measure`, `apply`, and what it says
 of itself (`masks`, `extras`, `reads_param`, `reads_path`).
 """
 
@@ -109,10 +109,10 @@ class Step(NamedTuple):
     last: bool = True
 
 
-def _tick(rule: Any, kept: dict[str, Any], count: Any) -> dict[str, Any]:
+def _shared(rule: Any, kept: dict[str, Any], count: Any) -> dict[str, Any]:
     """What the whole tree shares this step: computed once, not once per leaf."""
     dtype = shared_dtype()
-    return rule.cast(dtype).tick(kept, count.astype(dtype))
+    return rule.cast(dtype).shared(kept, count.astype(dtype))
 
 
 class _Inputs(NamedTuple):
@@ -236,7 +236,7 @@ def sweep(
     live = [i for i, g in enumerate(leaves) if g is not None]
 
     kept = {name: slots[name] for name, slot in declared.items() if slot.shared}
-    shared = kept | _tick(rule, kept, step.count)
+    shared = kept | _shared(rule, kept, step.count)
     measure, apply = _leaf_functions(rule)
     if rule.reach() == "global":
         parts = []

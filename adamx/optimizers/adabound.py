@@ -179,9 +179,9 @@ class DynamicBound(_ElementRate):
         kw_only=True,
     )
 
-    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+    def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         closed = self.gamma * count
-        return super().tick(kept, count) | {
+        return super().shared(kept, count) | {
             "rate_lower": self.final_lr * closed / (closed + 1),
             "rate_upper": self.final_lr * (1 + 1 / closed),
         }

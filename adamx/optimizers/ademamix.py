@@ -94,7 +94,7 @@ class AccumulatedMomentum(Rule):
             )
         return slots
 
-    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+    def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         if not self.bias_correction1:
             return {}
         return {"mu_weight": self.b1 * kept["mu_weight"] + 1}

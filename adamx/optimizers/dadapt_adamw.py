@@ -59,7 +59,7 @@ class DAdaptDirection(_RateFree):
         scalars = {n: Slot(shared=True) for n in ("r", "b1_weight", "b2_weight")}
         return leaves | scalars | {"d": Slot(start=self.estim_lr0, shared=True)}
 
-    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+    def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         return _corrected_rate(self, kept, count)
 
     def _s(self, update: Array, slots: Slots, ctx: Context) -> Array:

@@ -55,7 +55,7 @@ class MsvagDirection(Rule):
         b = self._beta(count)
         return (1 - b) / (1 + b) * one_minus_power(b, 2 * count)
 
-    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+    def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         b = self.beta
         if hyper.is_constant(b):
             w = one_minus_power(b, count)

@@ -48,11 +48,11 @@ class WarmupNesterov(Rule):
         warmth = jnp.exp(math.log(0.96) * t * self.momentum_decay)
         return self.moment.decay * (1 - warmth / 2)
 
-    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+    def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         name = self.moment.name
         now, after = self._momentum(count), self._momentum(count + 1)
         w = lerp(kept[f"{name}_weight"], jnp.ones_like(count), now)
-        return self.moment.tick(kept, count) | {
+        return self.moment.shared(kept, count) | {
             f"{name}_weight": w,
             f"{name}_share": after / lerp(w, jnp.ones_like(w), after),
             f"{name}_fresh": (1 - now) / w,

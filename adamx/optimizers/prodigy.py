@@ -130,7 +130,7 @@ class ProdigyDirection(_RateFree):
         distance = {"d": Slot(start=self.estim_lr0, shared=True)}
         return leaves | scalars | distance | {"start": Slot(start=copied)}
 
-    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+    def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         return _corrected_rate(self, kept, count)
 
     def _s(self, update: Array, slots: Slots, ctx: Context) -> Array:

@@ -188,7 +188,7 @@ class SoapDirection(_TwoSided):
                 )
         return slots
 
-    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+    def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         weights = {}
         for name, decay in (("mu_weight", self.b1), ("nu_weight", self.b2)):
             if name in kept:

@@ -1,6 +1,6 @@
 """Bias correction: what an average that started at zero still lacks.
 
-Both corrections depend on the step alone, so they are computed once per update (`tick`)
+Both corrections depend on the step alone, so they are computed once per update (`shared`)
 and shared by all leaves.
 """
 
@@ -76,10 +76,10 @@ class Debiased(Rule):
         dtype = count.dtype
         return one_minus_power(jnp.asarray(decay, dtype), count)
 
-    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+    def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         weight = gathered_weight(self.decay, kept.get(self._weight), count)
         known = {self._weight: weight, self._correction: 1 / weight}
-        return self.moment.tick(kept, count) | known
+        return self.moment.shared(kept, count) | known
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -126,11 +126,11 @@ class Rectified(Rule):
     def _factor(self) -> str:
         return f"{self.denominator.moment.name}_rectifier"
 
-    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+    def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         decay = self.denominator.moment.decay
         rho_t, rho_inf = rho(decay, count)
         trusted = rectifier(rho_t, rho_inf, self.threshold)  # 0: not trusted
-        return self.denominator.tick(kept, count) | {self._factor: trusted}
+        return self.denominator.shared(kept, count) | {self._factor: trusted}
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

@@ -91,7 +91,7 @@ class FactoredSecondMoment(Rule):
             f"{self.name}_col": Slot(like=like(sum_of(-2), True), signed=False),
         } | (whole if self.keep_whole else {})
 
-    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+    def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         if not isinstance(self.decay, PowerDecaySchedule):
             return {}
         return {f"{self.name}_decay": 1 - count**-self.decay.decay_rate}

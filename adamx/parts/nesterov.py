@@ -95,8 +95,8 @@ class Nesterov(Rule):
             ahead = Ahead(hyper.schedule(one_step_ahead, schedule=self.moment.decay))
             object.__setattr__(self, "ahead", ahead)
 
-    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
-        known = self.moment.tick(kept, count)
+    def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+        known = self.moment.shared(kept, count)
         name, now = self.moment.name, self.moment.decay
         after = now if self.ahead is None else self.ahead.decay
         w = known[f"{name}_weight"]

@@ -66,7 +66,7 @@ class PrimalAveraging(_Averaging):
     def slots(self) -> dict[str, Slot]:
         return _point(self.name)
 
-    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+    def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         before = kept[self.name + _SHARE]
         c = jnp.full_like(count, 1) * (1 - self.decay)
         return _shares(self.name, before, self.inner, c)
@@ -105,7 +105,7 @@ class ScheduleFree(_Averaging):
         sums = {"learning_rate_max": Slot(shared=True), "weight_sum": Slot(shared=True)}
         return _point(self.name) | sums
 
-    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+    def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         largest = jnp.maximum(kept["learning_rate_max"], self.learning_rate)
         weight = count**self.r * largest**self.weight_lr_power
         total = kept["weight_sum"] + weight
@@ -169,7 +169,7 @@ class LookaheadWeights(_Averaging):
     def slots(self) -> dict[str, Slot]:
         return _point(self.name)
 
-    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+    def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         return {self.name + _SHARE: jnp.ones_like(count)}
 
     def apply(
@@ -210,7 +210,7 @@ class ParamEma(_Averaging):
     def slots(self) -> dict[str, Slot]:
         return _point(self.name) | {f"{self.name}_weight": Slot(shared=True)}
 
-    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+    def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         weight = gathered_weight(self.decay, kept[f"{self.name}_weight"], count)
         return {
             f"{self.name}_weight": weight,

@@ -79,7 +79,7 @@ class PeriodicReset(Wrapper):
         """The steps that the memory has seen."""
         return jnp.where(count < self.every, count, since.astype(count.dtype) + 1)
 
-    def tick(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+    def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         # kept, since float32 cannot tell step 2**24 from the next
         since = (kept[self.name] + 1) % self.every
         if self.recount:
@@ -95,7 +95,7 @@ class PeriodicReset(Wrapper):
         warming = (count >= self.every) & (since < self.warmup)
         scale = jnp.where(warming, 1 - 0.99 * (1 + jnp.cos(angle)) / 2, 1)
         own = {self.name: since, self._scale: scale.astype(count.dtype)}
-        return self.part.tick(kept, count_of_part) | own
+        return self.part.shared(kept, count_of_part) | own
 
     @property
     def _scale(self) -> str:
