@@ -35,15 +35,17 @@ class RuleSequence(Rule):
             update, slots = rule.apply(update, slots, ctx)
         return update, slots
 
-    def measure(
+    def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
-        return self.rules[0].measure(update, slots, ctx)  # only the first may be global
+        return self.rules[0].partial_sums(
+            update, slots, ctx
+        )  # only the first may be global
 
-    def total(
+    def from_sums(
         self, totals: dict[str, Array], known: dict[str, Array]
     ) -> dict[str, Array]:
-        return self.rules[0].total(totals, known)
+        return self.rules[0].from_sums(totals, known)
 
 
 class External(Value):

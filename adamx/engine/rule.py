@@ -62,13 +62,13 @@ class Rule(Transformation):
             known |= part.shared(kept, count)
         return known
 
-    def measure(
+    def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
         """For a rule of global reach: numbers of one leaf, summed over the tree."""
         return {}
 
-    def total(
+    def from_sums(
         self, totals: dict[str, Array], known: dict[str, Array]
     ) -> dict[str, Array]:
         """For a rule of global reach: what the sums come to, for `ctx.shared`.
@@ -145,15 +145,15 @@ class Wrapper(Rule):
 
     part: Part = part()
 
-    def measure(
+    def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
-        return self.part.measure(update, slots, ctx)
+        return self.part.partial_sums(update, slots, ctx)
 
-    def total(
+    def from_sums(
         self, totals: dict[str, Array], known: dict[str, Array]
     ) -> dict[str, Array]:
-        return self.part.total(totals, known)
+        return self.part.from_sums(totals, known)
 
 
 def merge_slots(rule: Rule) -> dict[str, Slot]:

@@ -77,7 +77,7 @@ class Context(NamedTuple):
         count: the step being taken, 1 on the first.
         param: the parameter in the arithmetic's dtype, where the rule reads it.
         shared: what the whole tree shares this step: what `shared` returned and the
-            totals of what `measure` returned.
+            totals of what `partial_sums` returned.
         extra: the extra arguments of `update` that the rule asked for.
         selected: the masks that select this leaf.
         path: where the leaf stands, such as `layers/0/kernel`, if the rule reads it.

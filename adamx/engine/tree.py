@@ -2,7 +2,7 @@
 
 This file, with the refusals of `_structure`, is the only one that knows trees.
 
-A rule is met by its methods only: `slots`, `shared`, `measure`, `apply`, and what it says
+A rule is met by its methods only: `slots`, `shared`, `partial_sums`, `apply`, and what it says
 of itself (`masks`, `extras`, `reads_param`, `reads_path`).
 """
 
@@ -125,7 +125,7 @@ class _Inputs(NamedTuple):
 
 
 def _leaf_functions(rule: Any) -> tuple[Any, Any]:
-    """`measure` and `apply` of a rule, compiled once per distinct form of a leaf.
+    """`partial_sums` and `apply` of a rule, compiled once per distinct form of a leaf.
 
     A form is static: the masks that select the leaf, its path where the rule reads it,
     and the dtype in which its update leaves.
@@ -150,7 +150,7 @@ def _leaf_functions(rule: Any) -> tuple[Any, Any]:
 
     def measure(form: Any, kept: dict[str, Any], *given: Any) -> Any:
         here, u, leaf = enter(form, *given)
-        return here.measure(u, seen(form, kept, u), leaf)
+        return here.partial_sums(u, seen(form, kept, u), leaf)
 
     def apply(form: Any, kept: dict[str, Any], *given: Any) -> Any:
         here, u, leaf = enter(form, *given)
@@ -245,7 +245,7 @@ def sweep(
             parts.append(measure(forms[i], old, shared, step.count, inputs[i]))
         names = {name for part in parts for name in part}
         sums = {k: sum(part[k] for part in parts if k in part) for k in sorted(names)}
-        shared = shared | rule.cast(shared_dtype()).total(sums, shared)
+        shared = shared | rule.cast(shared_dtype()).from_sums(sums, shared)
     for i in live:
         old = {name: column[i] for name, column in columns.items()}
         leaves[i], new = apply(forms[i], old, shared, step.count, inputs[i])

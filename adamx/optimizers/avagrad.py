@@ -53,7 +53,7 @@ class AvagradDirection(Rule):
         none = d == 0
         return jnp.where(none, 0, 1 / jnp.where(none, 1, d))
 
-    def measure(
+    def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
         eta = self._rates(slots)
@@ -62,7 +62,7 @@ class AvagradDirection(Rule):
             "rate_count": jnp.asarray(eta.size, eta.dtype),
         }
 
-    def total(
+    def from_sums(
         self, totals: dict[str, Array], known: dict[str, Array]
     ) -> dict[str, Array]:
         nothing = jnp.zeros(())

@@ -66,7 +66,7 @@ class DAdaptDirection(_RateFree):
         root = self.b2**0.5
         return root * slots["s"] + (1 - root) * ctx.shared["rate"] * update
 
-    def measure(
+    def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
         root = safe_sqrt(slots["nu"]) + self.eps
@@ -74,7 +74,7 @@ class DAdaptDirection(_RateFree):
         size = jnp.sum(jnp.abs(self._s(update, slots, ctx)))
         return {"product": product, "size": size}
 
-    def total(
+    def from_sums(
         self, totals: dict[str, Array], known: dict[str, Array]
     ) -> dict[str, Array]:
         d, root = known["d"], self.b2**0.5

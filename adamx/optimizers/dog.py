@@ -45,7 +45,7 @@ class DogDirection(_RateFree):
         scalars = ("distance", "sum_of_square_norms")
         return {"start": Slot(start=copied)} | {n: Slot(shared=True) for n in scalars}
 
-    def measure(
+    def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
         away = ctx.param - slots["start"]
@@ -55,7 +55,7 @@ class DogDirection(_RateFree):
             "square": jnp.sum(update * update),
         }
 
-    def total(
+    def from_sums(
         self, totals: dict[str, Array], known: dict[str, Array]
     ) -> dict[str, Array]:
         like = known["distance"]

@@ -40,13 +40,13 @@ class DowgDirection(_RateFree):
         scalars = ("square_distance", "weighted_sum")
         return {"start": Slot(start=copied)} | {n: Slot(shared=True) for n in scalars}
 
-    def measure(
+    def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
         away = ctx.param - slots["start"]
         return {"away": jnp.sum(away * away), "square": jnp.sum(update * update)}
 
-    def total(
+    def from_sums(
         self, totals: dict[str, Array], known: dict[str, Array]
     ) -> dict[str, Array]:
         like = known["weighted_sum"]

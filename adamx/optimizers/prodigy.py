@@ -141,7 +141,7 @@ class ProdigyDirection(_RateFree):
     def _b3(self) -> Any:
         return self.b2**0.5 if self.b3 is None else self.b3
 
-    def measure(
+    def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
         progress = jnp.sum(update * (slots["start"] - ctx.param))
@@ -150,7 +150,7 @@ class ProdigyDirection(_RateFree):
             "size": jnp.abs(self._s(update, slots, ctx)).sum(),
         }
 
-    def total(
+    def from_sums(
         self, totals: dict[str, Array], known: dict[str, Array]
     ) -> dict[str, Array]:
         d, rate = known["d"], known["rate"]

@@ -81,12 +81,12 @@ class ClipByGlobalNorm(Rule):
     def reach(self) -> str:
         return "global"
 
-    def measure(
+    def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
         return {"square_sum": jnp.sum(update * update)}
 
-    def total(
+    def from_sums(
         self, totals: dict[str, Array], known: dict[str, Array]
     ) -> dict[str, Array]:
         square = totals.get("square_sum", jnp.zeros(()))
@@ -167,12 +167,12 @@ class AdaptiveClip(Rule):
     def slots(self) -> dict[str, Slot]:
         return {self.name: Slot(like=_one, signed=False)}
 
-    def measure(
+    def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
         return {"clip_squares": jnp.sum(update * update)}
 
-    def total(
+    def from_sums(
         self, totals: dict[str, Array], known: dict[str, Array]
     ) -> dict[str, Array]:
         squares = totals.get("clip_squares", jnp.zeros(()))

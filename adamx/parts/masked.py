@@ -40,12 +40,12 @@ class Masked(Wrapper):
 
         return {name: guarded(slot) for name, slot in self.part.slots().items()}
 
-    def measure(
+    def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
         if not ctx.selects(self.mask):
             return {}
-        return self.part.measure(update, slots, ctx)
+        return self.part.partial_sums(update, slots, ctx)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

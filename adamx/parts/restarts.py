@@ -113,10 +113,10 @@ class PeriodicReset(Wrapper):
             ctx = ctx._replace(count=self._recounted(ctx.count, since))
         return slots | begun, ctx
 
-    def measure(
+    def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
-        return self.part.measure(update, *self._seen(slots, ctx))
+        return self.part.partial_sums(update, *self._seen(slots, ctx))
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

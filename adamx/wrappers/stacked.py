@@ -48,12 +48,12 @@ class Stacked(Wrapper):
 
         return {name: stacked(slot) for name, slot in self.part.slots().items()}
 
-    def measure(
+    def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
         if not ctx.selects(self.mask):
-            return self.part.measure(update, slots, ctx)
-        each = self._mapped(self.part.measure, update, slots, ctx)
+            return self.part.partial_sums(update, slots, ctx)
+        each = self._mapped(self.part.partial_sums, update, slots, ctx)
         return jax.tree.map(lambda x: x.sum(0), each)
 
     def apply(
