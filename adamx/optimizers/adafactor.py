@@ -145,14 +145,13 @@ class ScaleByParameterRms(Rule):
     memory cost", ICML 2018, Algorithm 4, arXiv:1804.04235.
     """
 
+    scope = "tensor"
+
     eps_scale: hyper.Hyper = hyper.hyper(1e-3, allowed=hyper.NON_NEGATIVE)
     axis_name: Any = hyper.option(None)
 
-    def reach(self) -> str:
-        return "per tensor"
-
-    def reads_param(self) -> bool:
-        return True
+    def needs(self) -> frozenset[str]:
+        return super().needs() | {"param"}
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

@@ -51,11 +51,12 @@ class HessianRoot(Rule):
     magnitude: bool = False
     axis_name: Any = hyper.option(None)
 
-    def extras(self) -> frozenset[str]:
-        return frozenset({"hessian"})
+    def needs(self) -> frozenset[str]:
+        return super().needs() | {"hessian"}
 
-    def reach(self) -> str:
-        return "elementwise" if self.average is None else "per tensor"
+    @property
+    def scope(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return "element" if self.average is None else "tensor"
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

@@ -190,6 +190,8 @@ class BlockEma(Rule):
     2025, Algorithm 1, arXiv:2406.16793.
     """
 
+    scope = "tensor"
+
     decay: hyper.Hyper = hyper.hyper(allowed=hyper.FRACTION)
     blocks: Callable[[str, Grid], Grid] = AdamMiniBlocks()
     name: str = hyper.option("nu")
@@ -199,11 +201,8 @@ class BlockEma(Rule):
     def public_names(self) -> dict[str, str]:
         return {"decay": "b2"}
 
-    def reach(self) -> str:
-        return "per tensor"
-
-    def reads_path(self) -> bool:
-        return True
+    def needs(self) -> frozenset[str]:
+        return super().needs() | {"path"}
 
     def slots(self) -> dict[str, Slot]:
         def like(path: str, p: Any) -> Any:

@@ -34,6 +34,8 @@ class CorrectedDecay(Rule):
     the AdamC algorithm, arXiv:2506.02285.
     """
 
+    place = "step"
+
     learning_rate: Hyper = hyper.hyper(
         allowed=hyper.NON_NEGATIVE.but("It is the length of a step.")
     )
@@ -52,11 +54,8 @@ class CorrectedDecay(Rule):
             mask = as_mask("CorrectedDecay", getattr(self, name))
             object.__setattr__(self, name, mask)
 
-    def reads_param(self) -> bool:
-        return True
-
-    def descends(self) -> bool:
-        return True
+    def needs(self) -> frozenset[str]:
+        return super().needs() | {"param"}
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

@@ -11,7 +11,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import checked_keywords
 from ..engine.masks import as_mask
-from ..engine.rule import Part, Rule, _PerTensor, part
+from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_divide, safe_sqrt
 from ..numerics.norms import across
@@ -156,7 +156,7 @@ def adamp(
     return chain(direction, LearningRate(learning_rate))
 
 
-class AdampProjection(_PerTensor):
+class AdampProjection(Rule):
     """AdamP: drop the part of a step that only lengthens a scale-invariant weight.
 
         cos(θ, g) < δ / sqrt(dim):  u = Π_θ(p) + λ r θ,  Π_θ(p) = p - (θ̂·p) θ̂
@@ -180,6 +180,8 @@ class AdampProjection(_PerTensor):
     scale-invariant weights", ICLR 2021, Algorithm 2, arXiv:2006.08217.
     """
 
+    scope = "tensor"
+
     part: Part = part()
     weight_decay: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
     mask: Any = None
@@ -193,8 +195,8 @@ class AdampProjection(_PerTensor):
         super().__post_init__()
         object.__setattr__(self, "mask", as_mask("AdampProjection", self.mask))
 
-    def reads_param(self) -> bool:
-        return True
+    def needs(self) -> frozenset[str]:
+        return super().needs() | {"param"}
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

@@ -67,8 +67,9 @@ class TemporalShift(Rule):
                 f"got {self.n!r}. It is how many are kept; 10 is usual."
             )
 
-    def reach(self) -> str:
-        return "elementwise" if self.elementwise else "per tensor"
+    @property
+    def scope(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return "element" if self.elementwise else "tensor"
 
     def slots(self) -> dict[str, Slot]:
         like = None if self.elementwise else jnp.sum

@@ -275,8 +275,8 @@ class ApolloScaling(_Low, _Limited):
     by_tensor: bool = hyper.option(False)
     seed: int = hyper.option(0)
 
-    def reads_path(self) -> bool:
-        return True
+    def needs(self) -> frozenset[str]:
+        return super().needs() | {"path"}
 
     def slots(self) -> dict[str, Slot]:
         length = Slot(like=self._like(lambda m, n: (), _nothing), signed=False)

@@ -35,6 +35,8 @@ class AvagradDirection(Rule):
     2021, Algorithm 2, arXiv:1912.01823.
     """
 
+    scope = "tree"
+
     moment: Part = part()
     square: Part = part()
     eps: Hyper | Eps = hyper.hyper(
@@ -43,9 +45,6 @@ class AvagradDirection(Rule):
         or_part=Eps,
     )
     axis_name: Any = hyper.option(None)
-
-    def reach(self) -> str:
-        return "global"
 
     def _rates(self, slots: Slots) -> Float[Array, "..."]:
         eps = self.eps if isinstance(self.eps, Eps) else EpsOutsideRoot(self.eps)

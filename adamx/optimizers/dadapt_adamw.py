@@ -9,14 +9,14 @@ from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import checked_keywords
-from ..engine.rule import _RateFree
+from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import gathered_weight, lerp, safe_divide, safe_sqrt
 from ..numerics.norms import _reduced
 from ..parts.learning_rate import Negate
 
 
-class DAdaptDirection(_RateFree):
+class DAdaptDirection(Rule):
     """D-Adapted Adam: an estimate d of the distance to go, inside Adam's average.
 
         rate = d η,    r ← β r + (1 - β) rate ⟨g, s / (sqrt(v) + ε)⟩ with the v before
@@ -42,6 +42,8 @@ class DAdaptDirection(_RateFree):
     ICML 2023, arXiv:2301.07733, as in the authors' code.
     """
 
+    scope = "tree"
+
     learning_rate: hyper.Hyper = hyper.hyper(1.0, allowed=hyper.NON_NEGATIVE)
     b1: hyper.Hyper = hyper.hyper(0.9, allowed=hyper.FRACTION)
     b2: hyper.Hyper = hyper.hyper(0.999, allowed=hyper.FRACTION)
@@ -51,8 +53,9 @@ class DAdaptDirection(_RateFree):
     bias_correction: bool = hyper.option(True)
     axis_name: Any = hyper.option(None)
 
-    def reads_param(self) -> bool:
-        return not hyper.is_zero(self.weight_decay)
+    def needs(self) -> frozenset[str]:
+        decays = not hyper.is_zero(self.weight_decay)
+        return super().needs() | ({"param"} if decays else set())
 
     def slots(self) -> dict[str, Slot]:
         leaves = {n: Slot(signed=n != "nu") for n in ("mu", "nu", "s")}

@@ -9,7 +9,7 @@ from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper, is_zero
 from ..engine.keywords import checked_keywords
-from ..engine.rule import _RateFree
+from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots, copied
 from ..numerics.arithmetic import safe_sqrt
 from ..numerics.norms import _reduced
@@ -23,7 +23,7 @@ def _over(distance: Array, root: Array) -> Array:
     return jnp.where(seen, distance / jnp.where(seen, root, 1), 0)
 
 
-class DogDirection(_RateFree):
+class DogDirection(Rule):
     """DoG: `u = g r̄ / sqrt(Σ ‖g‖² + ε)`, r̄ the farthest distance from the start.
 
     Args:
@@ -37,9 +37,14 @@ class DogDirection(_RateFree):
     arXiv:2302.12022.
     """
 
+    scope = "tree"
+
     init_distance: hyper.Hyper = hyper.hyper(1e-6, allowed=hyper.POSITIVE)
     eps: hyper.Hyper = hyper.hyper(1e-8, allowed=hyper.NON_NEGATIVE)
     axis_name: Any = hyper.option(None)
+
+    def needs(self) -> frozenset[str]:
+        return super().needs() | {"param"}
 
     def slots(self) -> dict[str, Slot]:
         scalars = ("distance", "sum_of_square_norms")

@@ -9,7 +9,7 @@ from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper, is_zero
 from ..engine.keywords import checked_keywords
-from ..engine.rule import _RateFree
+from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots, copied
 from ..numerics.arithmetic import safe_sqrt
 from ..numerics.norms import _reduced
@@ -18,7 +18,7 @@ from ..parts.weight_decay import WeightDecay
 from .dog import _over
 
 
-class DowgDirection(_RateFree):
+class DowgDirection(Rule):
     """DoWG: `u = g r̄² / (sqrt(Σ r̄² ‖g‖²) + ε)`.
 
     Args:
@@ -32,9 +32,14 @@ class DowgDirection(_RateFree):
     arXiv:2305.16284.
     """
 
+    scope = "tree"
+
     init_estim_sq_dist: hyper.Hyper = hyper.hyper(1e-4, allowed=hyper.POSITIVE)
     eps: hyper.Hyper = hyper.hyper(1e-4, allowed=hyper.NON_NEGATIVE)
     axis_name: Any = hyper.option(None)
+
+    def needs(self) -> frozenset[str]:
+        return super().needs() | {"param"}
 
     def slots(self) -> dict[str, Slot]:
         scalars = ("square_distance", "weighted_sum")

@@ -114,14 +114,13 @@ def galore(
 class _Low(Rule):
     """What the three share: a part whose slots have the shape of R."""
 
+    scope = "tensor"
+
     part: Part = part()
     rank: int = 128
     update_proj_gap: int = 200
     scale: hyper.Hyper = hyper.hyper(1.0, allowed=hyper.NON_NEGATIVE)
     axis_name: Any = hyper.option(None)
-
-    def reach(self) -> str:
-        return "per tensor"
 
     def _size(self, shape: tuple[int, ...]) -> tuple[int, int] | None:
         """(m, n) with m ≤ n of a leaf that is projected."""

@@ -10,14 +10,14 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import checked_keywords
 from ..engine.masks import as_mask
-from ..engine.rule import _PerTensor
+from ..engine.rule import Rule
 from ..engine.state import Context, Slots
 from ..numerics.norms import norm
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Momentum
 
 
-class LarsTrustRatio(_PerTensor):
+class LarsTrustRatio(Rule):
     """LARS: `u = η ‖θ‖ / (‖g‖ + λ ‖θ‖ + ε) (g + λ θ)`; 1 for the rate at a zero norm.
 
     Args:
@@ -33,6 +33,8 @@ class LarsTrustRatio(_PerTensor):
     2017, Algorithm 1, arXiv:1708.03888.
     """
 
+    scope = "tensor"
+
     weight_decay: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
     mask: Any = None
     trust_coefficient: hyper.Hyper = hyper.hyper(1e-3, allowed=hyper.NON_NEGATIVE)
@@ -47,8 +49,8 @@ class LarsTrustRatio(_PerTensor):
             mask = as_mask("LarsTrustRatio", getattr(self, name))
             object.__setattr__(self, name, mask)
 
-    def reads_param(self) -> bool:
-        return True
+    def needs(self) -> frozenset[str]:
+        return super().needs() | {"param"}
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

@@ -41,9 +41,8 @@ class MarsCorrection(Rule):
         kept = {} if self.exact else {"gradient_before": Slot()}
         return kept | super().slots()
 
-    def extras(self) -> frozenset[str]:
-        own = frozenset({"gradient_before"} if self.exact else ())
-        return own | super().extras()
+    def needs(self) -> frozenset[str]:
+        return super().needs() | ({"gradient_before"} if self.exact else set())
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

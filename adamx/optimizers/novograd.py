@@ -9,7 +9,7 @@ from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import checked_keywords
-from ..engine.rule import Rule, _PerTensor
+from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp
 from ..numerics.norms import across
@@ -19,7 +19,7 @@ from ..parts.moments import Ema, Identity, Momentum
 from ..parts.weight_decay import WeightDecay
 
 
-class NormEma(_PerTensor):
+class NormEma(Rule):
     """The average of ‖g‖², one number per tensor, started at the first (NovoGrad).
 
         first step:  v ← ‖g‖²,    then:  v ← β v + (1 - β) ‖g‖²
@@ -32,6 +32,8 @@ class NormEma(_PerTensor):
     Reference: Ginsburg et al., "Stochastic gradient methods with layer-wise adaptive
     moments for training of deep networks", 2019, Algorithm 1, arXiv:1905.11286.
     """
+
+    scope = "tensor"
 
     decay: hyper.Hyper = hyper.hyper(allowed=hyper.FRACTION)
     name: str = hyper.option("nu")

@@ -9,7 +9,7 @@ from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import checked_keywords
-from ..engine.rule import _RateFree
+from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots, copied
 from ..numerics.arithmetic import lerp, safe_divide, safe_sqrt
 from ..numerics.norms import _reduced
@@ -82,7 +82,7 @@ def prodigy(
     return chain(direction, Negate())
 
 
-class ProdigyDirection(_RateFree):
+class ProdigyDirection(Rule):
     """Prodigy's Adam: moments of d g, and an estimate d of the distance to go.
 
         m ← β₁ m + (1 - β₁) d g,    v ← β₂ v + (1 - β₂) d² g²
@@ -112,6 +112,8 @@ class ProdigyDirection(_RateFree):
     authors' code.
     """
 
+    scope = "tree"
+
     learning_rate: hyper.Hyper = hyper.hyper(1.0, allowed=hyper.NON_NEGATIVE)
     b1: hyper.Hyper = hyper.hyper(0.9, allowed=hyper.FRACTION)
     b2: hyper.Hyper = hyper.hyper(0.999, allowed=hyper.FRACTION)
@@ -123,6 +125,9 @@ class ProdigyDirection(_RateFree):
     safeguard_warmup: bool = hyper.option(False)
     bias_correction: bool = hyper.option(True)
     axis_name: Any = hyper.option(None)
+
+    def needs(self) -> frozenset[str]:
+        return super().needs() | {"param"}
 
     def slots(self) -> dict[str, Slot]:
         leaves = {n: Slot(signed=n != "nu") for n in ("mu", "nu", "s")}

@@ -20,8 +20,7 @@ from ..parts.learning_rate import LearningRate
 class _TwoSided(Rule):
     """What the two have in common: a left and a right statistic of each matrix."""
 
-    def reach(self) -> str:
-        return "per tensor"
+    scope = "tensor"
 
     def _sides(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """The lengths of the two sides that have a statistic; 0 for none."""

@@ -32,11 +32,10 @@ class Sm3Accumulator(Rule):
     Algorithm SM3-II, arXiv:1901.11150.
     """
 
+    scope = "tensor"
+
     name: str = hyper.option("cover")
     axis_name: Any = hyper.option(None)
-
-    def reach(self) -> str:
-        return "per tensor"
 
     def slots(self) -> dict[str, Slot]:
         def like(p: Any) -> Any:

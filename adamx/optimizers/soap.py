@@ -171,8 +171,9 @@ class SoapDirection(_TwoSided):
         super().__post_init__()
         object.__setattr__(self, "mask", as_mask("SoapDirection", self.mask))
 
-    def reads_param(self) -> bool:
-        return not hyper.is_zero(self.weight_decay)
+    def needs(self) -> frozenset[str]:
+        decays = not hyper.is_zero(self.weight_decay)
+        return super().needs() | ({"param"} if decays else set())
 
     def slots(self) -> dict[str, Slot]:
         slots = {"mu": Slot(), "nu": Slot(signed=False)}
@@ -234,7 +235,7 @@ class SoapDirection(_TwoSided):
             new = {"mu": self._own(m, update), "nu": self._own(v, update)}
             new |= {"left": statistics[0], "right": statistics[1]}
             u = self._own(u, update)
-        if self.reads_param() and ctx.selects(self.mask):
+        if "param" in self.needs() and ctx.selects(self.mask):
             u = u + jnp.where(first, 0, self.weight_decay) * ctx.param
         new |= {"left_basis": bases[0], "right_basis": bases[1]}
         return u, slots | new

@@ -38,8 +38,8 @@ class DivideByHessian(Rule):
     def slots(self) -> dict[str, Slot]:
         return self.moment.slots() | {"hessian": Slot()}
 
-    def extras(self) -> frozenset[str]:
-        return frozenset({"hessian"})
+    def needs(self) -> frozenset[str]:
+        return super().needs() | {"hessian"}
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

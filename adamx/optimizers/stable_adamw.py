@@ -10,7 +10,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import checked_keywords
 from ..engine.masks import as_mask
-from ..engine.rule import Part, Rule, _PerTensor, part
+from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_divide, safe_sqrt
 from ..numerics.norms import rms
@@ -20,7 +20,7 @@ from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
 
 
-class UpdateClipping(_PerTensor):
+class UpdateClipping(Rule):
     """StableAdamW: Adam's step and decay, shortened where the square lags behind.
 
         ρ = RMS(g / max(sqrt(v̂), ε))
@@ -38,6 +38,8 @@ class UpdateClipping(_PerTensor):
     vision-language models", NeurIPS 2023, Algorithm 2, arXiv:2304.13013.
     """
 
+    scope = "tensor"
+
     moment: Part = part()
     denominator: Part = part()
     weight_decay: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
@@ -48,8 +50,9 @@ class UpdateClipping(_PerTensor):
         super().__post_init__()
         object.__setattr__(self, "mask", as_mask("UpdateClipping", self.mask))
 
-    def reads_param(self) -> bool:
-        return not hyper.is_zero(self.weight_decay)
+    def needs(self) -> frozenset[str]:
+        decays = not hyper.is_zero(self.weight_decay)
+        return super().needs() | ({"param"} if decays else set())
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -62,7 +65,7 @@ class UpdateClipping(_PerTensor):
         v = slots[second.name] / weight
         ratio = safe_divide(update, jnp.maximum(safe_sqrt(v), floor))
         u = safe_divide(m, d)
-        if self.reads_param() and ctx.selects(self.mask):
+        if "param" in self.needs() and ctx.selects(self.mask):
             u = u + self.weight_decay * ctx.param
         return u / jnp.maximum(rms(ratio, self.axis_name), 1), slots
 

@@ -41,13 +41,12 @@ class ClipByNorm(Rule):
     networks", ICML 2013, Algorithm 1, arXiv:1211.5063.
     """
 
+    scope = "tensor"
+
     max_norm: hyper.Hyper = hyper.hyper(
         allowed=hyper.POSITIVE.but("It bounds the norm of each tensor; 1 is usual.")
     )
     axis_name: Any = hyper.option(None)
-
-    def reach(self) -> str:
-        return "per tensor"
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -71,15 +70,14 @@ class ClipByGlobalNorm(Rule):
     networks", ICML 2013, Algorithm 1, arXiv:1211.5063.
     """
 
+    scope = "tree"
+
     max_norm: hyper.Hyper = hyper.hyper(
         allowed=hyper.POSITIVE.but(
             "It bounds the norm of the whole update; 1 is usual."
         )
     )
     axis_name: Any = hyper.option(None)
-
-    def reach(self) -> str:
-        return "global"
 
     def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -111,11 +109,10 @@ class ClipByRms(Rule):
     memory cost", ICML 2018, section 6, arXiv:1804.04235.
     """
 
+    scope = "tensor"
+
     clipping_threshold: hyper.Hyper = hyper.hyper(1.0, allowed=hyper.POSITIVE)
     axis_name: Any = hyper.option(None)
-
-    def reach(self) -> str:
-        return "per tensor"
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -150,6 +147,8 @@ class AdaptiveClip(Rule):
     gradient clipping", 2025, Algorithm 1, arXiv:2502.11034.
     """
 
+    scope = "tree"
+
     decay: hyper.Hyper = hyper.hyper(0.98, allowed=hyper.FRACTION)
     lambda_abs: hyper.Hyper = hyper.hyper(1.0, allowed=hyper.POSITIVE)
     lambda_rel: hyper.Hyper = hyper.hyper(1.05, allowed=hyper.POSITIVE)
@@ -160,9 +159,6 @@ class AdaptiveClip(Rule):
     @property
     def public_names(self) -> dict[str, str]:
         return {"decay": f"{self.name}_decay"}
-
-    def reach(self) -> str:
-        return "global"
 
     def slots(self) -> dict[str, Slot]:
         return {self.name: Slot(like=_one, signed=False)}
@@ -210,6 +206,8 @@ class ClipNormGrowth(Rule):
     low-rank constraint?", 2024, arXiv:2410.01623.
     """
 
+    scope = "tensor"
+
     limit: hyper.Hyper = hyper.hyper(1.01, allowed=hyper.POSITIVE)
     eps: hyper.Hyper = hyper.hyper(1e-8, allowed=hyper.NON_NEGATIVE)
     axis_name: Any = hyper.option(None)
@@ -218,9 +216,6 @@ class ClipNormGrowth(Rule):
     @property
     def public_names(self) -> dict[str, str]:
         return {"eps": f"{self.name}_eps"}
-
-    def reach(self) -> str:
-        return "per tensor"
 
     def slots(self) -> dict[str, Slot]:
         return {self.name: Slot(like=_one, signed=False)}

@@ -70,11 +70,10 @@ class Cautious(Wrapper):
     code", 2024, Algorithms 1 and 2, arXiv:2411.16085.
     """
 
+    scope = "tensor"
+
     longer: Any = CautiousClamp()
     axis_name: Any = hyper.option(None)
-
-    def reach(self) -> str:
-        return "global" if self.part.reach() == "global" else "per tensor"
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -119,11 +118,10 @@ class Centralize(Rule):
     deep neural networks", ECCV 2020, eq. 1, arXiv:2004.01461.
     """
 
+    scope = "tensor"
+
     axes: tuple[int, ...] | None = None
     axis_name: Any = hyper.option(None)
-
-    def reach(self) -> str:
-        return "per tensor"
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

@@ -53,6 +53,8 @@ class FactoredSecondMoment(Rule):
     memory cost", ICML 2018, Algorithm 2, arXiv:1804.04235.
     """
 
+    scope = "tensor"
+
     decay: Any = hyper.hyper(allowed=hyper.FRACTION, or_part=PowerDecaySchedule)
     of: Reading = square
     name: str = "nu"
@@ -66,9 +68,6 @@ class FactoredSecondMoment(Rule):
     @property
     def public_names(self) -> dict[str, str]:
         return {"decay": self.public, "eps": self.public_eps}
-
-    def reach(self) -> str:
-        return "per tensor"
 
     def factors(self, shape: tuple[int, ...]) -> bool:
         """Whether a leaf of this shape is factored."""

@@ -39,8 +39,8 @@ class GradientNoise(Rule):
     def public_names(self) -> dict[str, str]:
         return {"gamma": "noise_gamma"}
 
-    def reads_path(self) -> bool:
-        return True
+    def needs(self) -> frozenset[str]:
+        return super().needs() | {"path"}
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

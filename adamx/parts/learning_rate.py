@@ -14,14 +14,13 @@ class LearningRate(Rule):
         learning_rate: η ≥ 0, a number, an array or a schedule of the steps taken.
     """
 
+    place = "step"
+
     learning_rate: hyper.Hyper = hyper.hyper(
         allowed=hyper.NON_NEGATIVE.but(
             "It is the length of a step, and steps go downhill by themselves."
         )
     )
-
-    def descends(self) -> bool:
-        return True
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -32,8 +31,7 @@ class LearningRate(Rule):
 class Negate(Rule):
     """`u ← -u`, in the place of `LearningRate` where the rate stands inside a part."""
 
-    def descends(self) -> bool:
-        return True
+    place = "step"
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

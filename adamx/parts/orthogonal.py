@@ -46,6 +46,8 @@ class Orthogonalize(Rule):
     2024, kellerjordan.github.io/posts/muon.
     """
 
+    scope = "tensor"
+
     ns_steps: int = 5
     coefficients: tuple[float, float, float] = QUINTIC
     eps: hyper.Hyper = hyper.hyper(1e-7, allowed=hyper.NON_NEGATIVE)
@@ -55,9 +57,6 @@ class Orthogonalize(Rule):
     @property
     def public_names(self) -> dict[str, str]:
         return {"eps": self.public or "eps"}
-
-    def reach(self) -> str:
-        return "per tensor"
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -82,12 +81,11 @@ class ScaleByShape(Rule):
     is scalable for LLM training", 2025, eq. 4, arXiv:2502.16982.
     """
 
+    scope = "tensor"
+
     consistent_rms: hyper.Hyper | None = None
     out_axis: int = hyper.option(-1)
     axis_name: Any = hyper.option(None)
-
-    def reach(self) -> str:
-        return "per tensor"
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -112,6 +110,8 @@ class NormalizeRms(Rule):
     arXiv:2507.11005.
     """
 
+    scope = "tensor"
+
     rms: hyper.Hyper = hyper.hyper(0.2, allowed=hyper.NON_NEGATIVE)
     eps: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
     axis_name: Any = hyper.option(None)
@@ -119,9 +119,6 @@ class NormalizeRms(Rule):
     @property
     def public_names(self) -> dict[str, str]:
         return {"eps": "eps_rms"}
-
-    def reach(self) -> str:
-        return "per tensor"
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

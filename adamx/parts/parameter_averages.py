@@ -31,8 +31,8 @@ def _point(name: str) -> dict[str, Slot]:
 class _Averaging(Rule):
     """A rule that reads the parameter; what all averages have in common."""
 
-    def reads_param(self) -> bool:
-        return True
+    def needs(self) -> frozenset[str]:
+        return super().needs() | {"param"}
 
 
 class PrimalAveraging(_Averaging):

@@ -27,6 +27,8 @@ class TrustRatio(Rule):
     ICLR 2020, arXiv:1904.00962.
     """
 
+    scope = "tensor"
+
     trust_coefficient: hyper.Hyper = hyper.hyper(1.0, allowed=hyper.NON_NEGATIVE)
     eps: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
     phi: Callable[[Any], Any] | None = hyper.option(None)
@@ -36,11 +38,8 @@ class TrustRatio(Rule):
     def public_names(self) -> dict[str, str]:
         return {"eps": "trust_eps"}
 
-    def reach(self) -> str:
-        return "per tensor"
-
-    def reads_param(self) -> bool:
-        return True
+    def needs(self) -> frozenset[str]:
+        return super().needs() | {"param"}
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

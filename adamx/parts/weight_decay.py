@@ -30,8 +30,8 @@ class _Decay(Rule):
         mask = as_mask(type(self).__name__, self.mask)
         object.__setattr__(self, "mask", mask)
 
-    def reads_param(self) -> bool:
-        return True
+    def needs(self) -> frozenset[str]:
+        return super().needs() | {"param"}
 
 
 class WeightDecay(_Decay):

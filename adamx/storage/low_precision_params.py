@@ -23,14 +23,10 @@ _RESIDUAL = "residual"
 class _Landing(Rule):
     """A rule that reads the parameter and returns a float32 update, and is last."""
 
-    def reads_param(self) -> bool:
-        return True
+    place = "last"
 
-    def draws(self) -> bool:
-        return True
-
-    def lands(self) -> bool:
-        return True
+    def needs(self) -> frozenset[str]:
+        return super().needs() | {"param", "random"}
 
 
 class StochasticRounding(_Landing):
