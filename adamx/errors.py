@@ -1,4 +1,4 @@
-"""Refusals: the sentences with which arguments fail at the door.
+"""The errors of adamx, and how their messages are worded.
 
 Every message reads "Where: what must hold, got what. Meaning; remedy." Only Python
 numbers are compared; tracers and arrays pass, since their values are not known.
@@ -31,6 +31,21 @@ class Interval:
     def but(self, advice: str) -> "Interval":
         """The same interval with what to say to those outside it."""
         return dataclasses.replace(self, advice=advice)
+
+    @staticmethod
+    def parse(text: str) -> "Interval":
+        """The interval of a text such as "[0, 1)" or "(0, inf)"."""
+        try:
+            low, high = map(float, text[1:-1].split(","))
+            ends = text[0] + text[-1]
+        except (ValueError, IndexError):
+            low, high, ends = 1.0, 0.0, ""
+        if low > high or ends not in ("[)", "[]", "()", "(]"):
+            raise AdamxError(
+                f"hyper: `allowed` must be an interval, got {text!r}. "
+                f"Write for example '[0, 1)' or '(0, inf)'."
+            )
+        return Interval(low, high, ends)
 
     def __contains__(self, x: float) -> bool:
         above = x >= self.low if self.closed[0] == "[" else x > self.low
@@ -78,6 +93,6 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f"There is {', '.join(map(repr, known))}." if known else "There is none."
 
 
-def refuse(where: str, what: str, got: Any, remedy: str) -> AdamxTypeError:
+def type_error(where: str, what: str, got: Any, remedy: str) -> AdamxTypeError:
     """The error for an argument of the wrong kind."""
     return AdamxTypeError(f"{where}: {what}, got {got}. {remedy}")

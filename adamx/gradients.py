@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from . import errors as _checks
+from . import errors
 from .numerics.arithmetic import compute_dtype, safe_divide, safe_sqrt
 
 
@@ -43,8 +43,8 @@ def sharpness_aware(
     arXiv:2102.11600.
     """
     if isinstance(rho, float | int):
-        allowed = _checks.Interval(0.0, float("inf"), "[)", "0.05 is usual.")
-        _checks.check_number("sharpness_aware", "rho", rho, allowed)
+        allowed = errors.Interval(0.0, float("inf"), "[)", "0.05 is usual.")
+        errors.check_number("sharpness_aware", "rho", rho, allowed)
 
     def sharp(params: Any, *args: Any, **kwargs: Any) -> Any:
         def scaled(g: Any, p: Any) -> Any:

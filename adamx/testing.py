@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from . import errors as _checks
-from .engine import slots as keeping
+from . import errors
+from .engine.slots import of_state
 from .numerics.random_bits import Uniform, key_of
 from .storage.codec import Codec
 
@@ -34,7 +34,7 @@ def check_storage(codec: Any, *, signed: bool = False, tolerance: float = 0.1) -
         ValueError: the sentence says what does not hold, and for which shape.
     """
     if not isinstance(codec, Codec):
-        raise _checks.refuse(
+        raise errors.type_error(
             "check_storage",
             "`codec` must be a storage.Codec",
             repr(codec),
@@ -58,12 +58,12 @@ def kept_slot(tx: Any, state: Any, name: str, params: Any) -> Any:
         name: the slot, of the shape of the parameters.
         params: the parameters.
     """
-    return keeping.of_state(tx.slots()[name], state.slots[name], params)
+    return of_state(tx.slots()[name], state.slots[name], params)
 
 
 def _must(holds: Any, codec: Codec, what: str, got: Any) -> None:
     if not holds:
-        raise _checks.AdamxError(f"check_storage: {codec!r} must {what}, got {got}.")
+        raise errors.AdamxError(f"check_storage: {codec!r} must {what}, got {got}.")
 
 
 def _numbers(shape: tuple[int, ...], signed: bool) -> Any:

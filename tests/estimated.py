@@ -13,12 +13,12 @@ class Estimated(Wrapper):
     nothing of extra arguments, then hold. tests/test_curvature.py gives others.
     """
 
-    def extras(self):
-        return self.part.extras() - {"hessian"}
+    def needs(self):
+        return self.part.needs() - {"hessian"}
 
     def apply(self, update, slots, ctx):
         extra = {**ctx.extra, "hessian": jnp.abs(update)}
-        return self.part.apply(update, slots, ctx._replace(extra=extra))
+        return self.part.apply(update, slots, ctx.replace(extra=extra))
 
 
 def completed(tx):

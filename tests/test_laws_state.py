@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from adamx.engine.state import is_nothing
+from adamx.engine.state import is_absent
 from tests.members import ALIASES, PAIRS, cases, grid, law_cases
 from tests.trees import (
     GRAD_DTYPES,
@@ -78,7 +78,7 @@ def test_a_varying_hyperparameter_keeps_the_fixed_point(case, kind):
 
 def dtypes_kept(slots):
     """The dtypes of what is kept, where something is."""
-    return {x.dtype.name for x in jax.tree.leaves(slots) if not is_nothing(x)}
+    return {x.dtype.name for x in jax.tree.leaves(slots) if not is_absent(x)}
 
 
 @FIRST

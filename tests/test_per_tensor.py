@@ -14,7 +14,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 
 import adamx
-from adamx.engine.state import is_nothing
+from adamx.engine.state import is_absent
 from tests.families import compact, eigenbasis, layerwise, low_rank, matrix
 
 STEPS = 4
@@ -174,7 +174,7 @@ def test_every_slot_of_a_stack_has_the_axis_of_layers(name):
             jax.tree.leaves(stack.slots[slot]), jax.tree.leaves(column), strict=True
         )
         for many, one in pairs:
-            empty = is_nothing(many) and is_nothing(one)
+            empty = is_absent(many) and is_absent(one)
             assert empty or many.shape == (layers, *one.shape)
 
 
@@ -183,7 +183,7 @@ def numbers(name, shape, **keywords):
     p = {"kernel": jnp.zeros(shape)}
     tx = BUILT[name](**keywords)
     kept = jax.tree.leaves(jax.eval_shape(tx.init, p).slots)
-    return sum(x.size for x in kept if not is_nothing(x))
+    return sum(x.size for x in kept if not is_absent(x))
 
 
 @pytest.mark.parametrize(
@@ -254,10 +254,10 @@ def test_muon_leaves_embeddings_heads_and_vectors_to_adam():
     assert {
         jax.tree_util.keystr(path, simple=True, separator="/")
         for path, x in jax.tree_util.tree_leaves_with_path(slots["momentum"])
-        if not is_nothing(x)
+        if not is_absent(x)
     } == {"dense/kernel"}
     for name in ("mu", "nu"):
-        assert is_nothing(slots[name]["dense"]["kernel"])
+        assert is_absent(slots[name]["dense"]["kernel"])
         assert slots[name]["lm_head"]["kernel"].size == 12
 
 

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from .. import errors as _checks
-from . import hyperparams as hyper, tree as lift
+from .. import errors
+from . import hyperparams, tree
 from .rule import Rule
 from .state import Context, Slot, Slots, State
 from .transformation import Transformation
@@ -71,7 +71,7 @@ class Chain(Transformation):
         names = [part.name for part in self.parts if isinstance(part, External)]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 f"chain: the states of foreign transformations must have different "
                 f"names, got {twice[0]!r} twice. Name them: "
                 f"chain(({twice[0] + '_first'!r}, tx), ...)."
@@ -80,8 +80,8 @@ class Chain(Transformation):
             tuple(p for p in self.parts if isinstance(p, Rule))
         ).slots()  # no clash
         for part in self.parts[:-1]:
-            if isinstance(part, Rule) and part.lands():
-                raise _checks.AdamxError(
+            if isinstance(part, Rule) and part._has_place("last"):
+                raise errors.AdamxError(
                     f"chain: a part that says where the parameter lands must be last, "
                     f"got {part!r} before {self.parts[-1]!r}. Put it at the end."
                 )
@@ -96,7 +96,7 @@ class Chain(Transformation):
         if len(whole) == 1 and isinstance(whole[0], RuleSequence):
             rules = whole[0].rules
             return rules[0] if len(rules) == 1 else whole[0]
-        raise _checks.refuse(
+        raise errors.type_error(
             "chain",
             "only a chain of rules, with a global one first at most, is itself a rule",
             repr(self),
@@ -113,7 +113,7 @@ class Chain(Transformation):
             elif (
                 passes
                 and isinstance(passes[-1], RuleSequence)
-                and part.reach() != "global"
+                and part._widest_scope() != "tree"
             ):
                 passes[-1] = RuleSequence((*passes[-1].rules, part))
             else:
@@ -132,29 +132,29 @@ class Chain(Transformation):
         inner: dict[str, Any] = {}
         for part in self.passes:
             if isinstance(part, External):
-                inner[part.name] = part.tx.init(lift.widen(params))
+                inner[part.name] = part.tx.init(tree.widen(params))
             else:
-                slots |= lift.start(part, params)
+                slots |= tree.start(part, params)
         return State(jnp.zeros((), jnp.int32), slots, inner)
 
     def _update(
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
     ) -> tuple[Any, State]:
-        slots, inner = lift.slots_of(state), dict(state.inner)
+        slots, inner = tree.slots_of(state), dict(state.inner)
         count = optax.safe_increment(state.count)
-        dtypes = lift.dtypes_of(updates)
+        dtypes = tree.dtypes_of(updates)
         last = len(self.passes) - 1
         for i, part in enumerate(self.passes):
             if isinstance(part, External):
-                wide = lift.widen(params)
+                wide = tree.widen(params)
                 updates, inner[part.name] = part.wide.update(
-                    lift.widen(updates), inner[part.name], wide, **extra
+                    tree.widen(updates), inner[part.name], wide, **extra
                 )
-                updates = lift.narrow(updates, dtypes) if i == last else updates
+                updates = tree.narrow(updates, dtypes) if i == last else updates
                 continue
-            now = hyper.at(part, state.count)
-            step = lift.Step(params, count, extra, dtypes, i == last)
-            updates, slots = lift.sweep(now, updates, slots, step)
+            now = hyperparams.at(part, state.count)
+            step = tree.Step(params, count, extra, dtypes, i == last)
+            updates, slots = tree.run_rule(now, updates, slots, step)
         return updates, State(count, slots, inner)
 
 
@@ -187,7 +187,7 @@ def chain(*parts: Any) -> Chain:
         elif _is_named(part):
             flat.append(External(*part))
         else:
-            raise _checks.refuse(
+            raise errors.type_error(
                 "chain",
                 "every part must be a rule or a gradient transformation",
                 repr(part),

@@ -7,50 +7,85 @@ they may take, is said by the field's metadata.
 """
 
 import dataclasses
+import inspect
 import numbers
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from .. import errors as _checks
+from .. import errors
+from ..errors import Interval
 from .value import Value, is_array
 
-# float | array | schedule; `check_fields` refuses anything else with a sentence
-Hyper: TypeAlias = Any
+if TYPE_CHECKING:
+    Hyper: TypeAlias = Any
+    ScalarOrSchedule: TypeAlias = (
+        float | Array | np.ndarray | np.floating | Callable[[Any], Any]
+    )
+else:
+    Hyper = Annotated[Any, "number, array or schedule"]
+    ScalarOrSchedule = Annotated[Any, "scalar or schedule"]
+"""`Hyper` annotates a field of a rule that is a hyperparameter, `ScalarOrSchedule` the
+argument of a function that becomes one. Both stand for a number, an array or a
+schedule, and what is none of these is an error when the rule is built. To a type
+checker a field may be anything, since its value is used in arithmetic; an argument may
+not."""
 
-
-Interval = _checks.Interval
-
-
-FRACTION = _checks.Interval(0.0, 1.0, "[)")
-
-
-UNIT = _checks.Interval(0.0, 1.0, "[]")
-
-
-NON_NEGATIVE = _checks.Interval(0.0, float("inf"), "[)")
-
-
-POSITIVE = _checks.Interval(0.0, float("inf"), "()")
-
-
-REAL = _checks.Interval(float("-inf"), float("inf"), "()")
+FRACTION = Interval(0.0, 1.0, "[)")
+UNIT = Interval(0.0, 1.0, "[]")
+NON_NEGATIVE = Interval(0.0, float("inf"), "[)")
+POSITIVE = Interval(0.0, float("inf"), "()")
+REAL = Interval(float("-inf"), float("inf"), "()")
 
 
 def hyper(
     default: Any = dataclasses.MISSING,
     *,
-    allowed: _checks.Interval = REAL,
+    allowed: Interval | str = REAL,
+    public: str | Callable[[Any], str] | None = None,
     or_part: type | tuple[type, ...] = (),
     kw_only: bool = False,
 ) -> Any:
-    """A dataclass field that holds a hyperparameter (or, instead, an `or_part`)."""
-    metadata = {"hyper": allowed, "or_part": or_part}
+    """A field of a rule that is a hyperparameter, with its range and public name.
+
+        class MyRule(adamx.Rule):
+            b1: adamx.Hyper = adamx.hyper(0.9, allowed="[0, 1)", public="momentum")
+
+    A field that is annotated with `adamx.Hyper` and has a plain default, or none, is
+    the same with every real number allowed.
+
+    Args:
+        default: its value where none is given: a number, an array or a schedule.
+        allowed: the interval in which a Python number must lie, such as "[0, 1)",
+            "(0, inf)"; arrays and schedules are not compared, as their values are not
+            known when the rule is built.
+        public: the name by which `adamx.tunable`, `adamx.hyperparams` and error
+            messages know it; a function of the rule, or None for the field's own name.
+        or_part: classes whose instances are taken as they are.
+        kw_only: it must be given by keyword.
+
+    Raises:
+        ValueError: `allowed` is not an interval.
+    """
+    if isinstance(allowed, str):
+        allowed = Interval.parse(allowed)
+    metadata = {"hyper": allowed, "or_part": or_part, "public": public}
     return dataclasses.field(default=default, metadata=metadata, kw_only=kw_only)
+
+
+def declare_hyperparams(cls: type) -> None:
+    """Make hyperparameters of the fields of a class that are annotated with `Hyper`."""
+    for name, annotation in inspect.get_annotations(cls).items():
+        named = isinstance(annotation, str) and annotation.split(".")[-1] == "Hyper"
+        if annotation is not Hyper and not named:
+            continue
+        default = cls.__dict__.get(name, dataclasses.MISSING)
+        if not isinstance(default, dataclasses.Field):
+            setattr(cls, name, hyper(default))
 
 
 def option(default: Any) -> Any:
@@ -93,7 +128,7 @@ def schedule(factory: Any, **arguments: Any) -> Schedule:
         TypeError: `factory` is not callable or does not take the arguments.
     """
     if not callable(factory):
-        raise _checks.refuse(
+        raise errors.type_error(
             "schedule",
             "`factory` must be a function that returns a schedule",
             repr(factory),
@@ -104,8 +139,8 @@ def schedule(factory: Any, **arguments: Any) -> Schedule:
     try:
         function: Any = factory(**arguments)
     except TypeError as error:
-        raise _checks.AdamxTypeError(f"schedule: {made!r} fails: {error}.") from None
-    _checks.check_schedule("schedule", _checks.show_callable(factory), function)
+        raise errors.AdamxTypeError(f"schedule: {made!r} fails: {error}.") from None
+    errors.check_schedule("schedule", errors.show_callable(factory), function)
     return made
 
 
@@ -124,11 +159,11 @@ def check_fields(value: Value) -> None:
             object.__setattr__(value, field.name, kept)
 
 
-def normalise(where: str, name: str, value: Any, allowed: _checks.Interval) -> Any:
+def normalise(where: str, name: str, value: Any, allowed: Interval) -> Any:
     """A hyperparameter as it is kept: float, array or schedule; else a refusal."""
     if is_array(value):
         if not jnp.issubdtype(value.dtype, jnp.floating):
-            raise _checks.refuse(
+            raise errors.type_error(
                 where,
                 f"`{name}` must be a real number, a floating array or a schedule",
                 f"an array of dtype {value.dtype}",
@@ -137,12 +172,12 @@ def normalise(where: str, name: str, value: Any, allowed: _checks.Interval) -> A
         return value
     if isinstance(value, numbers.Real | np.number) and not isinstance(value, bool):
         number = float(value)
-        _checks.check_number(where, name, number, allowed)
+        errors.check_number(where, name, number, allowed)
         return number
     if callable(value):
-        _checks.check_schedule(where, name, value)
+        errors.check_schedule(where, name, value)
         return value
-    raise _checks.refuse(
+    raise errors.type_error(
         where,
         f"`{name}` must be a real number, a floating array or a schedule",
         repr(value),
@@ -152,7 +187,8 @@ def normalise(where: str, name: str, value: Any, allowed: _checks.Interval) -> A
 
 def public_name(owner: Value, field: str) -> str:
     """The keyword by which users know a hyperparameter."""
-    return getattr(owner, "public_names", {}).get(field, field)
+    public: Any = owner.__dataclass_fields__[field].metadata.get("public")
+    return (public(owner) if callable(public) else public) or field
 
 
 def hyper_fields(value: Value) -> Iterator[str]:
@@ -214,7 +250,7 @@ def at(x: Any, count: Array) -> Any:
         except (TypeError, ValueError):
             scheduled = None
         if scheduled is None or scheduled.shape or scheduled.dtype == bool:
-            raise _checks.refuse(
+            raise errors.type_error(
                 type(owner).__name__,
                 f"the schedule for `{name}` must return one number",
                 repr(returned),

@@ -7,7 +7,7 @@ from typing import ParamSpec, TypeVar
 
 import jax
 
-from .. import errors as _checks
+from .. import errors
 
 P = ParamSpec("P")
 
@@ -71,15 +71,15 @@ def checked_keywords(function: Callable[P, T]) -> Callable[P, T]:
         for name in kwargs:
             if name not in known:
                 how = instead_of(name, function.__name__)
-                how = how or _checks.suggest(name, known)
-                raise _checks.AdamxTypeError(
+                how = how or errors.suggest(name, known)
+                raise errors.AdamxTypeError(
                     f"{function.__name__}: its keywords must be {sorted(known)}, got "
                     f"`{name}`. {how}{'' if how[-1] in '.?' else '.'}"
                 )
         given = dict(zip(known, args, strict=False)) | kwargs
         for name in static:
             if isinstance(given.get(name), jax.Array):
-                raise _checks.AdamxTypeError(
+                raise errors.AdamxTypeError(
                     f"{function.__name__}: `{name}` must be known when the program is "
                     f"built, got an array. Inside optax.inject_hyperparams say so: "
                     f"static_args={(*static, *masks)}."

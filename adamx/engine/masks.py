@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from .. import errors as _checks
+from .. import errors
 from .value import Value, show
 
 
@@ -40,7 +40,7 @@ class ByTree(Mask):
     def resolve(self, tree: Any) -> Any:
         whole = jax.tree_util.treedef_is_leaf(self.structure)
         if whole and not jax.tree_util.all_leaves([tree]):
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 f"mask: it must say which parameters, got {self.leaves[0]} for all. "
                 f"Leave the part out, or pass None; inside optax.inject_hyperparams a "
                 f"callable mask must be named in static_args."
@@ -116,7 +116,7 @@ def _spread(mask: Any, tree: Any) -> Any:
     try:
         spread = jax.tree.broadcast(mask, tree, is_leaf=_is_none)
     except ValueError as error:
-        raise _checks.AdamxError(
+        raise errors.AdamxError(
             f"mask: it must have the structure of the parameters or be a prefix of it, "
             f"got another: {error}. Build it with jax.tree.map over the parameters."
         ) from None
@@ -127,7 +127,7 @@ def _spread(mask: Any, tree: Any) -> Any:
 
 def _check_bool(leaf: Any) -> None:
     if not isinstance(leaf, bool) and type(leaf).__name__ not in ("bool", "bool_"):
-        raise _checks.refuse(
+        raise errors.type_error(
             "mask",
             "its leaves must be Python bools",
             repr(leaf),
@@ -144,7 +144,7 @@ def as_mask(where: str, mask: Any) -> Mask | None:
         try:
             re.compile(pattern)
         except re.error as error:
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 f"{where}: `mask` must be a valid regular expression, got {pattern!r} "
                 f"({error}). It is searched for in paths such as 'layers/0/kernel'."
             ) from None
@@ -154,10 +154,10 @@ def as_mask(where: str, mask: Any) -> Mask | None:
             return ByCallable(mask)
         if _takes(mask, 2):
             return ByPredicate(mask)  # pyright: ignore[reportArgumentType]
-        raise _checks.refuse(
+        raise errors.type_error(
             where,
             "a callable `mask` must take the parameters, or a path and a leaf",
-            _checks.show_callable(mask) + str(inspect.signature(mask)),
+            errors.show_callable(mask) + str(inspect.signature(mask)),
             "Write `lambda params: ...` or `lambda path, leaf: ...`.",
         )
     leaves, structure = jax.tree.flatten(mask)

@@ -1,26 +1,26 @@
 """What a rule is: one step of arithmetic on one leaf, and an Optax transformation.
 
 The author of an algorithm writes `slots()` and `apply(update, slots, ctx)`; `init` and
-`update` of whole trees come from the lift, once, for all.
+`update` of whole trees come from `engine/tree.py`, once, for all rules.
 """
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .. import errors as _checks
-from . import tree as lift
+from .. import errors
+from . import own_rules, tree
+from .hyperparams import declare_hyperparams
 from .masks import Mask
 from .state import Context, Slot, Slots, State
 from .transformation import Transformation
 
-# ---- rules -------------------------------------------------------------------
+SCOPES = ("element", "tensor", "tree")
+PLACES = ("direction", "step", "last")
 
-
-# a rule, or a chain of rules; anything else is refused with a sentence
+# a rule, or a chain of rules; anything else is a TypeError
 Part: TypeAlias = Any
 
 
@@ -33,8 +33,33 @@ class Rule(Transformation):
     """One step of arithmetic on one leaf, in float32 (float64 for float64 leaves).
 
     Write `apply`, and `slots` if something is remembered. A rule made of other rules
-    gets the rest by asking its parts.
+    gets the rest from its parts.
+
+        class SignOfMean(adamx.Rule):
+            b1: adamx.Hyper = adamx.hyper(0.9, allowed="[0, 1)")
+
+            def slots(self):
+                return {"mu": adamx.Slot()}
+
+            def apply(self, update, slots, ctx):
+                mu = self.b1 * slots["mu"] + (1 - self.b1) * update
+                return jnp.sign(mu), slots | {"mu": mu}
+
+    Attributes:
+        scope: how much of the parameters an element of the update depends on:
+            "element" (its own), "tensor" (the whole leaf) or "tree" (all leaves).
+        place: what the rule returns: "direction" (of ascent), "step" (the sign is
+            turned, and the learning rate is in it) or "last" (a step that says which
+            parameter it ends at: nothing may come after it).
     """
+
+    scope: ClassVar[str] = "element"
+    place: ClassVar[str] = "direction"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        declare_hyperparams(cls)
+        super().__init_subclass__(**kwargs)
+        own_rules.check_class(cls, SCOPES, PLACES)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -48,37 +73,53 @@ class Rule(Transformation):
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         """The new update and the new slots of one leaf."""
-        raise NotImplementedError
+        raise errors.AdamxTypeError(
+            f"{type(self).__name__}: a rule must have a method "
+            f"apply(self, update, slots, ctx), got none. It returns the new update and "
+            f"the new slots: `return update, slots`."
+        )
 
     def slots(self) -> dict[str, Slot]:
         """What is remembered, by name: by default what the parts remember."""
         return merge_slots(self)
 
+    def needs(self) -> frozenset[str]:
+        """What `apply` reads of `ctx` that must be asked for.
+
+        "param" (`ctx.param`, `ctx.dtype`), "path" (`ctx.path`; each leaf is then traced
+        by itself), "random" (`ctx.key`), or the name of an extra argument of `update`
+        (`ctx.extra[name]`). By default what the parts need.
+        """
+        return frozenset().union(*(part.needs() for part in self._parts()))
+
     def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
-        """What the tree shares this step: the new shared slots and what follows from
-        them. `count` is 1 on the first step, in a floating dtype."""
+        """What the tree shares this step, for `ctx.shared`, computed once per update.
+
+        `kept` are the shared slots by name; one that is returned is kept. `count` is 1
+        on the first step, in a floating dtype.
+        """
         known: dict[str, Array] = {}
-        for part in self.parts():
+        for part in self._parts():
             known |= part.shared(kept, count)
         return known
 
     def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
-        """For a rule of global reach: numbers of one leaf, summed over the tree."""
+        """For a rule with the scope "tree": numbers of one leaf, summed over all."""
         return {}
 
     def from_sums(
         self, totals: dict[str, Array], known: dict[str, Array]
     ) -> dict[str, Array]:
-        """For a rule of global reach: what the sums come to, for `ctx.shared`.
+        """For a rule with the scope "tree": what the sums come to, for `ctx.shared`.
 
         `known` is what `shared` returned and the shared slots; a shared slot that is
         returned is kept.
         """
         return totals
 
-    def parts(self) -> Iterator["Rule"]:
+    def _parts(self) -> Iterator["Rule"]:
         """The rules this one is made of."""
         for name in self._fields:
             field = getattr(self, name)
@@ -87,61 +128,42 @@ class Rule(Transformation):
             elif type(field) is tuple:
                 yield from (e for e in field if isinstance(e, Rule))
 
-    def masks(self) -> tuple[Mask, ...]:
+    def _masks(self) -> tuple[Mask, ...]:
         """The masks that `ctx.selects` will be asked about."""
         fields = (getattr(self, name) for name in self._fields)
         own = {f: None for f in fields if isinstance(f, Mask)}
-        for part in self.parts():
-            own |= dict.fromkeys(part.masks())
+        for part in self._parts():
+            own |= dict.fromkeys(part._masks())
         return tuple(own)
 
-    def extras(self) -> frozenset[str]:
-        """The names of the extra arguments of `update` that are read."""
-        return frozenset().union(*(part.extras() for part in self.parts()))
+    def _widest_scope(self) -> str:
+        """The widest scope of this rule and its parts."""
+        scopes = [self.scope, *(part._widest_scope() for part in self._parts())]
+        return max(scopes, key=SCOPES.index)
 
-    def reads_param(self) -> bool:
-        """Whether `ctx.param` is read."""
-        return any(part.reads_param() for part in self.parts())
+    def _has_place(self, place: str) -> bool:
+        """Whether this rule, or one of its parts, has this place."""
+        own = self.place == place
+        return own or any(part._has_place(place) for part in self._parts())
 
-    def reads_path(self) -> bool:
-        """Whether `ctx.path` is read (each leaf is then traced by itself)."""
-        return any(part.reads_path() for part in self.parts())
-
-    def draws(self) -> bool:
-        """Whether `ctx.key` is read."""
-        return any(part.draws() for part in self.parts())
-
-    def lands(self) -> bool:
-        """Whether the update says where the parameter lands: never in fewer digits."""
-        return any(part.lands() for part in self.parts())
-
-    def descends(self) -> bool:
-        """Whether the sign turns here, from a direction of ascent to a step."""
-        return any(part.descends() for part in self.parts())
-
-    def reader(self) -> str:
+    def _reader(self) -> str:
         """The name of the part that reads the parameter, for the error message."""
-        for part in self.parts():
-            if part.reads_param():
-                return part.reader()
+        for part in self._parts():
+            if "param" in part.needs():
+                return part._reader()
         return type(self).__name__
 
-    def reach(self) -> str:
-        """`elementwise`, `per tensor` (needs the whole leaf) or `global` (the tree)."""
-        order = ("elementwise", "per tensor", "global")
-        return max((p.reach() for p in self.parts()), key=order.index, default=order[0])
-
     def _init(self, params: Any) -> State:
-        return lift.init(self, params)
+        return tree.init(self, params)
 
     def _update(
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
     ) -> tuple[Any, State]:
-        return lift.update(self, updates, state, params, extra)
+        return tree.update(self, updates, state, params, extra)
 
 
 class Wrapper(Rule):
-    """A rule around another one, which measures and totals what the other one does."""
+    """A rule around another one, whose sums over the tree are that one's."""
 
     part: Part = part()
 
@@ -159,11 +181,11 @@ class Wrapper(Rule):
 def merge_slots(rule: Rule) -> dict[str, Slot]:
     """The slots of a rule's parts; two parts must not ask for one name."""
     merged: dict[str, Slot] = {}
-    for part in rule.parts():
+    for part in rule._parts():
         asked = part.slots()
         twice = sorted(merged.keys() & asked.keys())
         if twice:
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 f"{type(rule).__name__}: each slot name must belong to one part, got "
                 f"`{twice[0]}` twice, the second time from {part!r}. "
                 f"Give one of them another name=."
@@ -173,35 +195,14 @@ def merge_slots(rule: Rule) -> dict[str, Slot]:
 
 
 def as_rule(where: str, name: str, given: Any) -> Rule:
-    """A rule, or a chain of rules as one; refuse what is neither."""
+    """A rule, or a chain of rules as one; anything else is a TypeError."""
     if isinstance(given, Rule):
         return given
     if isinstance(given, Transformation) and hasattr(given, "rule"):
         return given.rule  # pyright: ignore[reportAttributeAccessIssue]
-    raise _checks.refuse(
+    raise errors.type_error(
         where,
         f"`{name}` must be a rule on one leaf, such as Ema(0.9)",
         repr(given),
         "What sees the whole tree goes into adamx.chain beside it.",
     )
-
-
-class _PerTensor(Rule):
-    """A rule that needs the whole leaf."""
-
-    def reach(self) -> str:
-        return "per tensor"
-
-
-class _RateFree(Rule):
-    """A global rule that remembers where the parameters began."""
-
-    def reach(self) -> str:
-        return "global"
-
-    def reads_param(self) -> bool:
-        return True
-
-
-def _estimate(ctx: Context, like: Array) -> Array:
-    return jnp.asarray(ctx.extra["hessian"], like.dtype)

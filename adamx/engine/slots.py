@@ -9,7 +9,7 @@ from jax.core import Tracer
 
 from ..numerics.arithmetic import compute_dtype
 from ..numerics.random_bits import Uniform, key_of
-from .state import Slot, is_nothing, nothing
+from .state import Slot, absent, is_absent
 
 
 def full(like: Any, value: Any, dtype: Any) -> Any:
@@ -51,7 +51,7 @@ def join(slot: Slot, trees: Any, column_of: Any) -> list:
 def _of_param(slot: Slot, function: Any, p: Any, chosen: frozenset) -> Any:
     """`function(p)` in the dtype of the arithmetic, of each layer of a stack."""
     dtype = compute_dtype(p.dtype)
-    for _ in range(sum(mask in chosen for mask in slot.stacks)):
+    for _ in range(sum(mask in chosen for mask in slot.stacked_by)):
         function = jax.vmap(function)
     if isinstance(p, jax.ShapeDtypeStruct):
         return jax.eval_shape(function, jax.ShapeDtypeStruct(p.shape, dtype))
@@ -59,18 +59,18 @@ def _of_param(slot: Slot, function: Any, p: Any, chosen: frozenset) -> Any:
 
 
 def _like(slot: Slot, path: str) -> Any:
-    return functools.partial(slot.like, path) if slot.by_path else slot.like  # pyright: ignore[reportArgumentType]
+    return functools.partial(slot.shape_of, path) if slot.by_path else slot.shape_of  # pyright: ignore[reportArgumentType]
 
 
 def _start(slot: Slot, p: Any, chosen: frozenset, path: str) -> Any:
     dtype = slot.dtype or compute_dtype(p.dtype)
-    if callable(slot.start):
-        start = _of_param(slot, slot.start, p, chosen)
+    if callable(slot.init):
+        start = _of_param(slot, slot.init, p, chosen)
         abstract = isinstance(p, jax.ShapeDtypeStruct)
         return jnp.zeros(start.shape, dtype) if abstract else jnp.array(start, dtype)
-    if slot.like is None:
-        return full(p, slot.start, dtype)
-    return full(_of_param(slot, _like(slot, path), p, chosen), slot.start, dtype)
+    if slot.shape_of is None:
+        return full(p, slot.init, dtype)
+    return full(_of_param(slot, _like(slot, path), p, chosen), slot.init, dtype)
 
 
 def of_state(slot: Slot, trees: Any, params: Any) -> Any:
@@ -93,15 +93,15 @@ def is_kept(slot: Slot, chosen: frozenset) -> bool:
 def begin(slot: Slot, p: Any, chosen: frozenset, path: str) -> Any:
     """What is kept of one slot of one leaf before the first step.
 
-    An array, or with a codec its parts by name; `nothing()` for a leaf that is masked
+    An array, or with a codec its parts by name; `absent()` for a leaf that is masked
     out and for arrays of size 0.
     """
     if p is None or not is_kept(slot, chosen):
-        empty = None if p is None else nothing()
+        empty = None if p is None else absent()
         return empty if slot.codec is None else dict.fromkeys(slot.codec.parts, empty)
     start = _start(slot, p, chosen, path)
     if slot.codec is None:
-        return start if start.size else nothing()
+        return start if start.size else absent()
     # the first step is 1: the start has random numbers of its own
     encode = functools.partial(_encode, slot.codec, 0)
     key = key_of(slot.seed, key_of(0))
@@ -125,16 +125,16 @@ def shapes_kept(slot: Slot, shape: tuple[int, ...]) -> Any:
 
 def shape_of(slot: Slot, g: Any, chosen: frozenset, path: str | None) -> Any:
     """The shape of what a rule sees of a slot, for an update like `g`."""
-    if slot.like is None and not callable(slot.start):
+    if slot.shape_of is None and not callable(slot.init):
         return g.shape
     p = jax.ShapeDtypeStruct(g.shape, g.dtype)
-    function = slot.start if callable(slot.start) else _like(slot, path or "")
+    function = slot.init if callable(slot.init) else _like(slot, path or "")
     return _of_param(slot, function, p, chosen).shape
 
 
 def decoded(slot: Slot, kept: Any, g: Any, form: Any) -> Any:
     """What a rule sees of what is kept, in the dtype of the arithmetic."""
-    if slot.codec is None and not is_nothing(kept):
+    if slot.codec is None and not is_absent(kept):
         return kept.astype(g.dtype)
     if not is_kept(slot, form.selected):
         return jnp.zeros((0,), g.dtype)
@@ -149,5 +149,5 @@ def encoded(slot: Slot, new: Any, kept: Any, form: Any, key: Any, draw: int) -> 
     if not is_kept(slot, form.selected):
         return kept
     if slot.codec is None:
-        return kept if is_nothing(kept) else new.astype(kept.dtype)
+        return kept if is_absent(kept) else new.astype(kept.dtype)
     return _encode(slot.codec, draw, new, key_of(slot.seed, key))

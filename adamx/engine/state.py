@@ -1,21 +1,25 @@
-"""The words a rule is written in: what it asks to be remembered, and what it is told.
+"""What a rule remembers, what it is told of a leaf, and the state of a whole tree.
 
-A rule sees one leaf of the parameters. `Slot` is one array it wants kept between steps,
-`Context` what it may know besides its update and its slots, and `State` what is kept
-for the whole tree. No arithmetic here.
+A rule sees one leaf of the parameters at a time. `Slot` describes one array that it
+wants kept between steps, `Context` what it may know besides its update and its slots,
+and `State` is what is kept for the whole tree.
 """
 
 import dataclasses
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Array
+
+from ..errors import AdamxError, suggest
 
 Slots = dict[str, Array]
 
 
-def nothing() -> Array:
+def absent() -> Array:
     """What stands in a state where a leaf keeps nothing: one byte, False.
 
     An array, since `None` breaks `optax.tree_map_params`; not one of size 0, which
@@ -29,8 +33,8 @@ def copied(param: Array) -> Array:
     return param
 
 
-def is_nothing(x: Any) -> bool:
-    """Whether `x`, an array or its shape and dtype, stands for nothing."""
+def is_absent(x: Any) -> bool:
+    """Whether `x`, an array or its shape and dtype, stands where nothing is kept."""
     return x.dtype == bool
 
 
@@ -39,64 +43,142 @@ class Slot:
     """One named array remembered for each leaf, or one scalar for the whole tree.
 
     Attributes:
-        start: its value before the first step: a number, or a function of the
+        init: its value before the first step: a number, or a function of the
             parameter (in the arithmetic's dtype) that returns a new array.
-        like: the slot has the shape and sharding of `like(parameter)`; without it, of
-            the parameter itself. A sum over the columns makes it one value per row.
-        by_path: `like` is called with the leaf's path and the parameter.
+        shape_of: the slot has the shape and sharding of `shape_of(parameter)`; without
+            it, of the parameter itself. A sum over the columns makes it one value per
+            row.
+        by_path: `shape_of` is called with the leaf's path and the parameter.
         shared: one scalar for the whole tree, kept up to date by the rule's `shared`.
         signed: whether it may be negative (storage wants to know).
         from_count: for a shared slot, its value after `count` steps, with which a
             state saved without it is completed (`adamx.restore`).
         masks: kept only for the leaves that all of these select.
-        stacks: one for each slice along the first axis of the leaves these select.
+        stacked_by: one for each slice along the first axis of the leaves that these
+            masks select.
         dtype: the dtype it is kept in, if not that of the arithmetic.
         codec: how it is kept (`adamx.store`); None: as it is.
         seed: the integer that the codec's random numbers follow from.
-        alone: why it must stay one array, for the refusal of codecs that make several.
+        single_array_because: why it must stay one array; codecs that make several
+            arrays of a slot give this reason in their error.
     """
 
-    start: Any = 0.0
-    like: Callable[..., Array] | None = None
+    init: Any = 0.0
+    shape_of: Callable[..., Array] | None = None
     shared: bool = False
     signed: bool = True
     from_count: Callable[[Array], Array] | None = None
     masks: tuple = ()
-    stacks: tuple = ()
+    stacked_by: tuple = ()
     by_path: bool = False
     dtype: Any = None
     codec: Any = None
     seed: Any = 0
-    alone: str = ""
+    single_array_because: str = ""
 
 
-class Context(NamedTuple):
+# What a context holds only if the rule asks for it, and what to ask for.
+_ASKED_FOR = {"param": "param", "dtype": "param", "path": "path", "key": "random"}
+
+
+class Context:
     """What a rule may know of a leaf besides its update and its slots.
+
+    `count`, `shared`, `extra` and `selects` are always there. The others are there
+    only if the rule's `needs()` asks for them; reading one that was not asked for
+    raises an error that says so.
 
     Attributes:
         count: the step being taken, 1 on the first.
-        param: the parameter in the arithmetic's dtype, where the rule reads it.
-        shared: what the whole tree shares this step: what `shared` returned and the
-            totals of what `partial_sums` returned.
-        extra: the extra arguments of `update` that the rule asked for.
+        shared: what the whole tree shares this step: what the rule's `shared` and
+            `from_sums` returned, by name.
+        extra: the extra arguments of `update` that the rule asked for, by name.
         selected: the masks that select this leaf.
-        path: where the leaf stands, such as `layers/0/kernel`, if the rule reads it.
-        dtype: the dtype of the parameter itself, where the rule reads it.
-        key: 32 bits that follow from the step and the path, if the rule draws.
+        param: the parameter in the arithmetic's dtype; needs "param".
+        dtype: the dtype of the parameter itself; needs "param".
+        path: where the leaf stands, such as `layers/0/kernel`; needs "path".
+        key: 32 bits that follow from the step and the path; needs "random".
     """
 
-    count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]
-    param: Any = None  # Float[Array, "..."] where the rule reads it
-    shared: Mapping[str, Array] = {}
-    extra: Mapping[str, Any] = {}
-    selected: frozenset = frozenset()
-    path: str | None = None
-    dtype: Any = None
-    key: Any = None
+    count: Any
+    shared: Mapping[str, Array]
+    extra: Mapping[str, Any]
+    selected: frozenset
+    param: Any
+    dtype: Any
+    path: Any
+    key: Any
+
+    def __init__(
+        self,
+        count: Any,
+        shared: Mapping[str, Array] | None = None,
+        extra: Mapping[str, Any] | None = None,
+        selected: frozenset = frozenset(),
+        **asked_for: Any,
+    ) -> None:
+        asked_for |= {"count": count, "shared": shared or {}, "selected": selected}
+        self.__dict__.update(asked_for, extra=Extra(extra or {}))
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _ASKED_FOR:
+            raise AttributeError(f"Context has no attribute {name!r}")
+        reader = sys._getframe(1).f_locals.get("self")
+        rule = type(reader).__name__ if reader is not None else "a rule"
+        raise AdamxError(
+            f"{rule}: `ctx.{name}` must be asked for before it is read, got a rule "
+            f"whose needs() does not name {_ASKED_FOR[name]!r}. Write in the class: "
+            f'def needs(self): return super().needs() | {{"{_ASKED_FOR[name]}"}}.'
+        )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"Context is read only; use ctx.replace({name}=...)")
+
+    def has(self, name: str) -> bool:
+        """Whether it holds what a rule must ask for, such as "param"."""
+        return name in self.__dict__
+
+    def replace(self, **changes: Any) -> "Context":
+        """The same with other values."""
+        return Context(**{**self.__dict__, **changes})
+
+    def only(self, needs: frozenset[str]) -> "Context":
+        """The same without what `needs` does not name."""
+        hidden = {n for n, need in _ASKED_FOR.items() if need not in needs}
+        kept = {n: x for n, x in self.__dict__.items() if n not in hidden}
+        kept["extra"] = {n: x for n, x in self.extra.items() if n in needs}
+        return Context(**kept)
 
     def selects(self, mask: Any) -> bool:
         """Whether `mask` (None: every leaf) selects this leaf."""
         return mask is None or mask in self.selected
+
+
+class Extra(dict):
+    """Extra arguments by name; one that was not asked for is an error."""
+
+    def __missing__(self, name: str) -> Any:
+        raise AdamxError(
+            f"ctx.extra: `{name}` must be asked for before it is read, got a rule "
+            f"whose needs() names {sorted(self) or 'no extra argument'}. "
+            f"Write in the class: def needs(self): "
+            f'return super().needs() | {{"{name}"}}.'
+        )
+
+
+class OwnSlots(dict):
+    """Slots by name; one that no rule declared is an error."""
+
+    def __init__(self, rule: str, slots: Slots) -> None:
+        super().__init__(slots)
+        self.rule = rule
+
+    def __missing__(self, name: str) -> Any:
+        raise AdamxError(
+            f"{self.rule}: the slot `{name}` must be declared before it is read, got "
+            f"the slots {sorted(self)}. {suggest(name, self)} Return it from slots(): "
+            f'{{"{name}": adamx.Slot()}}.'
+        )
 
 
 class State(NamedTuple):
@@ -105,9 +187,20 @@ class State(NamedTuple):
     Attributes:
         count: the steps taken, int32, saturating.
         slots: one entry per slot name: a tree like the parameters, or one scalar.
-        inner: the states of foreign transformations in the chain, by name.
+        inner: the states of external transformations in the chain, by name.
     """
 
     count: Any
     slots: dict[str, Any]
     inner: dict[str, Any] = {}  # noqa: RUF012  never written to
+
+
+def find_states(state: Any, kind: type) -> list[Any]:
+    """Every state of one kind in any nesting of states, the outer before the inner."""
+
+    def is_kind(x: Any) -> bool:
+        return isinstance(x, kind)
+
+    found = [x for x in jax.tree.leaves(state, is_leaf=is_kind) if is_kind(x)]
+    inner = [find_states(getattr(x, "inner", ()), kind) for x in found]
+    return found + [x for states in inner for x in states]

@@ -9,7 +9,7 @@ import optax
 from jax.core import Tracer
 from jaxtyping import Array
 
-from . import hyperparams as hyper
+from . import hyperparams
 from .tree_checks import check_updates
 from .value import Value, _restore
 
@@ -26,7 +26,7 @@ class Transformation(Value, optax.GradientTransformationExtraArgs):
         return tuple.__new__(cls, (None, None))  # the pair is the two properties below
 
     def __post_init__(self) -> None:
-        hyper.check_fields(self)
+        hyperparams.check_fields(self)
 
     def __iter__(self) -> Iterator[Callable]:
         return iter((self.init, self.update))
@@ -64,7 +64,7 @@ class Transformation(Value, optax.GradientTransformationExtraArgs):
 
     def cast(self, dtype: Any) -> Any:
         """The same with its array hyperparameters in `dtype`."""
-        return hyper.cast(self, dtype)
+        return hyperparams.cast(self, dtype)
 
 
 # ---- one pair of functions for equal transformations -------------------------

@@ -1,9 +1,7 @@
-"""From a rule on one leaf to a transformation of a tree.
+"""From a rule on one leaf to a transformation of a tree: `init` and `update`.
 
-This file, with the refusals of `_structure`, is the only one that knows trees.
-
-A rule is met by its methods only: `slots`, `shared`, `partial_sums`, `apply`, and what it says
-of itself (`masks`, `extras`, `reads_param`, `reads_path`).
+Of a rule only its methods are used: `slots`, `needs`, `shared`, `partial_sums`,
+`from_sums` and `apply`.
 """
 
 import functools
@@ -14,10 +12,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from .. import errors as _checks
+from .. import errors
 from ..numerics.arithmetic import compute_dtype
 from ..numerics.random_bits import key_of, word_of
-from . import hyperparams as hyper, slots as keeping, tree_checks as _structure
+from . import hyperparams, tree_checks
+from .leaves import column, flatten, places, slot_column
+from .slots import begin, decoded, encoded, split
 from .state import Context, Slot, State
 
 # ---- the start ---------------------------------------------------------------
@@ -25,26 +25,26 @@ from .state import Context, Slot, State
 
 def start(rule: Any, params: Any) -> dict[str, Any]:
     """The slots of a rule before the first step."""
-    leaves, treedef = _structure.flatten(params)
+    leaves, treedef = flatten(params)
     for i, p in enumerate(leaves):
         if p is not None:
-            _structure.check_param(p, params, i)
+            tree_checks.check_param(p, params, i)
     selected = _selected(rule, params, treedef, len(leaves))
     declared, slots = rule.slots(), {}
     by_path = any(slot.by_path for slot in declared.values())
-    paths = _structure.places(params) if by_path else [""] * len(leaves)
+    paths = places(params) if by_path else [""] * len(leaves)
     for name, slot in declared.items():
         if slot.shared:
-            slots[name] = jnp.full((), slot.start, shared_dtype())
+            slots[name] = jnp.full((), slot.init, shared_dtype())
             continue
-        column = map(functools.partial(keeping.begin, slot), leaves, selected, paths)
-        slots[name] = _as_trees(slot, list(column), treedef)
+        begun = map(functools.partial(begin, slot), leaves, selected, paths)
+        slots[name] = _as_trees(slot, list(begun), treedef)
     return slots
 
 
 def _as_trees(slot: Slot, column: list, treedef: Any) -> Any:
     """What stands in the state for a slot: a tree, or a dict of them by part."""
-    columns = keeping.split(slot, column)
+    columns = split(slot, column)
     if isinstance(columns, dict):
         return {part: treedef.unflatten(each) for part, each in columns.items()}
     return treedef.unflatten(columns)
@@ -66,7 +66,7 @@ def _selected(rule: Any, tree: Any, treedef: Any, n: int) -> list[frozenset]:
     """For each leaf, the masks of the rule that select it."""
     chosen: list[set] = [set() for _ in range(n)]
     if n:
-        for mask in rule.masks():
+        for mask in rule._masks():
             answers = treedef.flatten_up_to(mask.resolve(tree))
             for masks, answer in zip(chosen, answers, strict=True):
                 if answer is True:
@@ -79,9 +79,9 @@ def _extra_columns(
 ) -> tuple[dict[str, Any], dict[str, list]]:
     """Extra arguments the rule asks for: shared by the tree, or one a leaf."""
     one, each = {}, {}
-    for name in sorted(rule.extras()):
+    for name in sorted(rule.needs() - {"param", "path", "random"}):
         if name not in extra:
-            raise _checks.AdamxTypeError(
+            raise errors.AdamxTypeError(
                 f"update: the extra argument `{name}` must be given, got "
                 f"{sorted(extra)}. Call tx.update(updates, state, params, {name}=...)."
             )
@@ -137,36 +137,39 @@ def _leaf_functions(rule: Any) -> tuple[Any, Any]:
     def enter(form: Any, arrays: list, shared: dict, count: Any, x: _Inputs) -> Any:
         given = (x.update, x.param) if x.param is not None else (x.update,)
         dtype = compute_dtype(*(a.dtype for a in given))
-        param = None if x.param is None else x.param.astype(dtype)
         known = {name: value.astype(dtype) for name, value in shared.items()}
-        leaf = Context(count, param, known, x.extra, form.selected, form.path)
+        asked_for: dict[str, Any] = {}
+        if x.param is not None:
+            asked_for |= {"param": x.param.astype(dtype), "dtype": x.param.dtype}
+        if form.path is not None:
+            asked_for["path"] = form.path
         if x.word is not None:
-            own = None if x.param is None else x.param.dtype
-            leaf = leaf._replace(dtype=own, key=key_of(count, x.word))
-        return structure.unflatten(arrays).cast(dtype), x.update.astype(dtype), leaf
+            asked_for["key"] = key_of(count, x.word)
+        ctx = Context(count, known, x.extra, form.selected, **asked_for)
+        return structure.unflatten(arrays).cast(dtype), x.update.astype(dtype), ctx
 
     def seen(form: Any, kept: dict[str, Any], u: Any) -> dict[str, Any]:
-        return {n: keeping.decoded(declared[n], s, u, form) for n, s in kept.items()}
+        return {n: decoded(declared[n], s, u, form) for n, s in kept.items()}
 
-    def measure(form: Any, kept: dict[str, Any], *given: Any) -> Any:
-        here, u, leaf = enter(form, *given)
-        return here.partial_sums(u, seen(form, kept, u), leaf)
+    def partial_sums(form: Any, kept: dict[str, Any], *given: Any) -> Any:
+        here, u, ctx = enter(form, *given)
+        return here.partial_sums(u, seen(form, kept, u), ctx)
 
     def apply(form: Any, kept: dict[str, Any], *given: Any) -> Any:
-        here, u, leaf = enter(form, *given)
-        u, new = here.apply(u, seen(form, kept, u), leaf)
+        here, u, ctx = enter(form, *given)
+        u, new = here.apply(u, seen(form, kept, u), ctx)
         after = {}
         for name, old in kept.items():
             draw = coded.index(name) if name in coded else 0
-            slot, key = declared[name], leaf.key
-            after[name] = keeping.encoded(slot, new[name], old, form, key, draw)
+            slot, key = declared[name], ctx.key if coded else None
+            after[name] = encoded(slot, new[name], old, form, key, draw)
         return u.astype(form.dtype), after
 
     def bound(function: Any) -> Any:
         compiled = jax.jit(function, static_argnums=0)
         return lambda form, kept, *given: compiled(form, kept, arrays, *given)
 
-    return bound(measure), bound(apply)
+    return bound(partial_sums), bound(apply)
 
 
 class _Form(NamedTuple):
@@ -178,28 +181,29 @@ class _Form(NamedTuple):
 def _inputs(rule: Any, leaves: list, treedef: Any, updates: Any, step: Step) -> list:
     """What each leaf brings, checked."""
     n = len(leaves)
-    reads_param = rule.reads_param()
+    needs = rule.needs()
+    reads_param = "param" in needs
     if reads_param and step.params is None:
-        raise _checks.AdamxTypeError(
-            f"update: {rule.reader()} needs the parameters, got params=None. "
+        raise errors.AdamxTypeError(
+            f"update: {rule._reader()} needs the parameters, got params=None. "
             f"Call tx.update(updates, state, params)."
         )
     params = [None] * n
     if step.params is not None:
-        params = _structure.column("params", treedef, step.params, updates)
+        params = column("params", treedef, step.params, updates)
     for i, (g, p) in enumerate(zip(leaves, params, strict=True)):
         if g is not None:
-            _structure.check_leaf(g, p, updates, i)
+            tree_checks.check_leaf(g, p, updates, i)
     one, each = _extra_columns(rule, step.extra, treedef, n)
     coded = any(slot.codec is not None for slot in rule.slots().values())
     words: list = [None] * n
-    if coded or rule.draws():
-        words = list(map(word_of, _structure.places(updates)))
+    if coded or "random" in needs:
+        words = list(map(word_of, places(updates)))
     return [
         _Inputs(
             g,
             p if reads_param else None,
-            one | {name: column[i] for name, column in each.items()},
+            one | {name: here[i] for name, here in each.items()},
             word,
         )
         for i, (g, p, word) in enumerate(zip(leaves, params, words, strict=True))
@@ -210,50 +214,50 @@ def _forms(rule: Any, treedef: Any, updates: Any, step: Step) -> list[_Form]:
     n = treedef.num_leaves
     tree = updates if step.params is None else step.params
     selected = _selected(rule, tree, treedef, n)
-    paths = _structure.places(updates) if rule.reads_path() else [None] * n
+    paths = places(updates) if "path" in rule.needs() else [None] * n
     dtypes = step.dtypes
-    if not step.last or rule.lands():
+    if not step.last or rule._has_place("last"):
         dtypes = [None if d is None else compute_dtype(d) for d in dtypes]
     return list(map(_Form, selected, paths, dtypes))
 
 
-def sweep(
+def run_rule(
     rule: Any, updates: Any, slots: dict[str, Any], step: Step
 ) -> tuple[Any, dict[str, Any]]:
     """One step of a rule, whose schedules are resolved, on each leaf of a tree."""
-    _structure.check_scalars(rule)
+    tree_checks.check_scalars(rule)
     declared = rule.slots()
-    _structure.check_present(declared, slots)
-    leaves, treedef = _structure.flatten(updates)
+    tree_checks.check_present(declared, slots)
+    leaves, treedef = flatten(updates)
     inputs = _inputs(rule, leaves, treedef, updates, step)
     forms = _forms(rule, treedef, updates, step)
     columns = {
-        name: _structure.slot_column(name, slot, treedef, slots[name], updates)
+        name: slot_column(name, slot, treedef, slots[name], updates)
         for name, slot in declared.items()
         if not slot.shared
     }
-    _structure.check_slots(declared, columns, leaves, updates)
+    tree_checks.check_slots(declared, columns, leaves, updates)
     live = [i for i, g in enumerate(leaves) if g is not None]
 
     kept = {name: slots[name] for name, slot in declared.items() if slot.shared}
     shared = kept | _shared(rule, kept, step.count)
-    measure, apply = _leaf_functions(rule)
-    if rule.reach() == "global":
+    partial_sums, apply = _leaf_functions(rule)
+    if rule._widest_scope() == "tree":
         parts = []
         for i in live:
-            old = {name: column[i] for name, column in columns.items()}
-            parts.append(measure(forms[i], old, shared, step.count, inputs[i]))
+            old = {name: each[i] for name, each in columns.items()}
+            parts.append(partial_sums(forms[i], old, shared, step.count, inputs[i]))
         names = {name for part in parts for name in part}
         sums = {k: sum(part[k] for part in parts if k in part) for k in sorted(names)}
         shared = shared | rule.cast(shared_dtype()).from_sums(sums, shared)
     for i in live:
-        old = {name: column[i] for name, column in columns.items()}
+        old = {name: each[i] for name, each in columns.items()}
         leaves[i], new = apply(forms[i], old, shared, step.count, inputs[i])
-        for name, column in columns.items():
-            column[i] = new[name]
+        for name, kept_of_leaves in columns.items():
+            kept_of_leaves[i] = new[name]
     new_slots = {name: shared[name].astype(old.dtype) for name, old in kept.items()}
-    for name, column in columns.items():
-        new_slots[name] = _as_trees(declared[name], column, treedef)
+    for name, kept_of_leaves in columns.items():
+        new_slots[name] = _as_trees(declared[name], kept_of_leaves, treedef)
     return treedef.unflatten(leaves), slots | new_slots
 
 
@@ -263,16 +267,16 @@ def update(
     """One step of one rule on a tree."""
     slots = slots_of(state)
     count = optax.safe_increment(state.count)
-    now = hyper.at(rule, state.count)
+    now = hyperparams.at(rule, state.count)
     step = Step(params, count, extra, dtypes_of(updates))
-    updates, slots = sweep(now, updates, slots, step)
+    updates, slots = run_rule(now, updates, slots, step)
     return updates, State(count, slots, state.inner)
 
 
 def slots_of(state: Any) -> dict[str, Any]:
     """The slots of a state, which must be one of ours."""
     if not isinstance(state, State):
-        raise _checks.refuse(
+        raise errors.type_error(
             "update",
             "the state must be the one that `init` returned",
             type(state).__name__,
@@ -283,7 +287,7 @@ def slots_of(state: Any) -> dict[str, Any]:
 
 def dtypes_of(updates: Any) -> list:
     """The dtypes of the leaves of a tree, None for a leaf without a gradient."""
-    return [getattr(g, "dtype", None) for g in _structure.flatten(updates)[0]]
+    return [getattr(g, "dtype", None) for g in flatten(updates)[0]]
 
 
 def widen(tree: Any) -> Any:
@@ -302,7 +306,7 @@ def widen(tree: Any) -> Any:
 
 def narrow(tree: Any, dtypes: Sequence[Any]) -> Any:
     """The updates back in the dtypes of the gradients."""
-    leaves, treedef = _structure.flatten(tree)
+    leaves, treedef = flatten(tree)
     pairs = zip(leaves, dtypes, strict=True)
     cast = [x if x is None or x.dtype == d else x.astype(d) for x, d in pairs]
     return treedef.unflatten(cast)

@@ -1,19 +1,16 @@
 """Adam with another second moment: AdaBelief, Yogi, M-SVAG."""
 
-from typing import Any
-
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper
 from ..engine.keywords import checked_keywords
-from ..engine.rule import Part, Rule, part
+from ..engine.rule import Rule
 from ..engine.state import Context, Slots
 from ..parts.bias_correction import Debiased, Rectified
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, SquaredDeviation
+from ..parts.moments import Ema, MomentRule, SquaredDeviation
 from ..parts.nesterov import Nesterov
 
 
@@ -94,10 +91,10 @@ def adabelief(
     return chain(direction, LearningRate(learning_rate))
 
 
-_ROOT = hyper.NON_NEGATIVE.but("It is added to the average at every step.")
+_ROOT = NON_NEGATIVE.but("It is added to the average at every step.")
 
 
-class AddEpsEachStep(Rule):
+class AddEpsEachStep(MomentRule):
     """A moment that grows by ε at every step: AdaBelief's.
 
         s ← s' + ε,    s' the moment of the step
@@ -107,16 +104,7 @@ class AddEpsEachStep(Rule):
         eps_root: ε ≥ 0, in units of the moment.
     """
 
-    moment: Part = part()
-    eps_root: Hyper = hyper.hyper(1e-16, allowed=_ROOT)
-
-    @property
-    def name(self) -> str:
-        return self.moment.name
-
-    @property
-    def decay(self) -> Any:
-        return self.moment.decay
+    eps_root: Hyper = hyper(1e-16, allowed=_ROOT)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

@@ -5,9 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import NON_NEGATIVE, POSITIVE, Hyper, hyper
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
@@ -133,9 +132,9 @@ class _ElementRate(Rule):
 
     moment: Part = part()
     by: Part = part(kw_only=True)
-    learning_rate: Hyper = hyper.hyper(
+    learning_rate: Hyper = hyper(
         1.0,
-        allowed=hyper.NON_NEGATIVE.but("It is what is divided and bounded."),
+        allowed=NON_NEGATIVE.but("It is what is divided and bounded."),
         kw_only=True,
     )
 
@@ -168,14 +167,14 @@ class DynamicBound(_ElementRate):
     rate", ICLR 2019, Algorithm 2, arXiv:1902.09843.
     """
 
-    final_lr: Hyper = hyper.hyper(
+    final_lr: Hyper = hyper(
         0.1,
-        allowed=hyper.POSITIVE.but("It is the rate that is left in the end."),
+        allowed=POSITIVE.but("It is the rate that is left in the end."),
         kw_only=True,
     )
-    gamma: Hyper = hyper.hyper(
+    gamma: Hyper = hyper(
         1e-3,
-        allowed=hyper.POSITIVE.but("It is the speed at which the bounds close."),
+        allowed=POSITIVE.but("It is the speed at which the bounds close."),
         kw_only=True,
     )
 

@@ -4,9 +4,8 @@ from typing import Any
 
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import FRACTION, NON_NEGATIVE, Hyper, hyper
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -26,8 +25,8 @@ class AdadeltaDirection(Rule):
         eps: ε ≥ 0, under both roots (RMS(x) = sqrt(x + ε)), or an eps kind.
     """
 
-    rho: Hyper = hyper.hyper(0.9, allowed=hyper.FRACTION)
-    eps: Hyper | Eps = hyper.hyper(1e-6, allowed=hyper.NON_NEGATIVE, or_part=Eps)
+    rho: Hyper = hyper(0.9, allowed=FRACTION)
+    eps: Hyper | Eps = hyper(1e-6, allowed=NON_NEGATIVE, or_part=Eps)
 
     def slots(self) -> dict[str, Slot]:
         return {"nu": Slot(signed=False), "squared_steps": Slot(signed=False)}

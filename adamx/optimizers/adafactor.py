@@ -9,9 +9,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper, is_zero
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, is_zero, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
@@ -147,8 +146,8 @@ class ScaleByParameterRms(Rule):
 
     scope = "tensor"
 
-    eps_scale: hyper.Hyper = hyper.hyper(1e-3, allowed=hyper.NON_NEGATIVE)
-    axis_name: Any = hyper.option(None)
+    eps_scale: Hyper = hyper(1e-3, allowed=NON_NEGATIVE)
+    axis_name: Any = option(None)
 
     def needs(self) -> frozenset[str]:
         return super().needs() | {"param"}

@@ -9,11 +9,10 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import NON_NEGATIVE, UNIT, Hyper, hyper, is_constant, option
 from ..engine.keywords import checked_keywords
-from ..engine.rule import Part, Rule, _estimate, part
+from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_sqrt
 from ..numerics.norms import own, whole
@@ -45,11 +44,11 @@ class HessianRoot(Rule):
     """
 
     moment: Part = part()
-    hessian_power: Hyper = hyper.hyper(1.0, allowed=hyper.UNIT)
-    eps: Hyper = hyper.hyper(1e-4, allowed=hyper.NON_NEGATIVE)
+    hessian_power: Hyper = hyper(1.0, allowed=UNIT)
+    eps: Hyper = hyper(1e-4, allowed=NON_NEGATIVE)
     average: Callable[[Any], Any] | None = spatial_average
     magnitude: bool = False
-    axis_name: Any = hyper.option(None)
+    axis_name: Any = option(None)
 
     def needs(self) -> frozenset[str]:
         return super().needs() | {"hessian"}
@@ -61,12 +60,12 @@ class HessianRoot(Rule):
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        d = _estimate(ctx, update)
+        d = jnp.asarray(ctx.extra["hessian"], update.dtype)
         d = jnp.abs(d) if self.magnitude else d
         d = d if self.average is None else self._averaged(d)
         v, slots = self.moment.apply(d, slots, ctx)
         root = safe_sqrt(v)
-        if not (hyper.is_constant(self.hessian_power) and self.hessian_power == 1.0):
+        if not (is_constant(self.hessian_power) and self.hessian_power == 1.0):
             none = root == 0  # no derivative there
             power = jnp.where(none, 1, root) ** self.hessian_power
             root = jnp.where(none & (self.hessian_power != 0), 0, power)

@@ -4,9 +4,8 @@ from typing import Any
 
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import POSITIVE, Hyper, hyper
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
@@ -30,8 +29,8 @@ class Atan2(Rule):
 
     moment: Part = part()
     by: Part = part(kw_only=True)
-    a: Hyper = hyper.hyper(1.27, allowed=hyper.POSITIVE, kw_only=True)
-    b: Hyper = hyper.hyper(1.0, allowed=hyper.POSITIVE, kw_only=True)
+    a: Hyper = hyper(1.27, allowed=POSITIVE, kw_only=True)
+    b: Hyper = hyper(1.0, allowed=POSITIVE, kw_only=True)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

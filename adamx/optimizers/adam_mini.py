@@ -11,10 +11,9 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .. import errors as _checks
-from ..engine import hyperparams as hyper
+from .. import errors
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import FRACTION, Hyper, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -192,14 +191,10 @@ class BlockEma(Rule):
 
     scope = "tensor"
 
-    decay: hyper.Hyper = hyper.hyper(allowed=hyper.FRACTION)
+    decay: Hyper = hyper(allowed=FRACTION, public="b2")
     blocks: Callable[[str, Grid], Grid] = AdamMiniBlocks()
-    name: str = hyper.option("nu")
-    axis_name: Any = hyper.option(None)
-
-    @property
-    def public_names(self) -> dict[str, str]:
-        return {"decay": "b2"}
+    name: str = option("nu")
+    axis_name: Any = option(None)
 
     def needs(self) -> frozenset[str]:
         return super().needs() | {"path"}
@@ -209,7 +204,7 @@ class BlockEma(Rule):
             grid, _ = self._grid(path, p.shape)
             return _cells(p, grid).mean(range(1, 2 * p.ndim, 2)) if p.ndim else p
 
-        return {self.name: Slot(like=like, by_path=True, signed=False)}
+        return {self.name: Slot(shape_of=like, by_path=True, signed=False)}
 
     def _grid(self, path: str, shape: Grid) -> tuple[Grid, bool]:
         """The blocks that this device sees, and whether others see parts of them."""
@@ -221,7 +216,7 @@ class BlockEma(Rule):
         )
         shared = pieces > 1 and grid[0] == 1
         if not fits or (pieces > 1 and not shared and grid[0] % pieces):
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 f"BlockEma: `blocks` must divide every axis (and its shards), got "
                 f"{grid} for `{path}` of shape {whole}. Return the number of blocks "
                 f"along each axis, 1 for an axis that is not divided."

@@ -5,9 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import FRACTION, NON_NEGATIVE, Hyper, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -33,19 +32,16 @@ class DecayedMax(Rule):
     Algorithm 2, arXiv:1412.6980.
     """
 
-    decay: Hyper = hyper.hyper(
-        allowed=hyper.FRACTION.but("It is what a step leaves of the largest gradient.")
+    decay: Hyper = hyper(
+        allowed=FRACTION.but("It is what a step leaves of the largest gradient."),
+        public="b2",
     )
-    eps: Hyper | Eps = hyper.hyper(
+    eps: Hyper | Eps = hyper(
         1e-8,
-        allowed=hyper.NON_NEGATIVE.but("It keeps the division finite; 1e-8 is usual."),
+        allowed=NON_NEGATIVE.but("It keeps the division finite; 1e-8 is usual."),
         or_part=Eps,
     )
-    name: str = hyper.option("nu")
-
-    @property
-    def public_names(self) -> dict[str, str]:
-        return {"decay": "b2"}
+    name: str = option("nu")
 
     def slots(self) -> dict[str, Slot]:
         return {self.name: Slot(signed=False)}

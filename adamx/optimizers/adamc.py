@@ -4,10 +4,9 @@ from typing import Any
 
 from jaxtyping import Array, Float
 
-from .. import errors as _checks
-from ..engine import hyperparams as hyper
+from .. import errors
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import NON_NEGATIVE, POSITIVE, Hyper, hyper
 from ..engine.keywords import checked_keywords
 from ..engine.masks import as_mask
 from ..engine.rule import Rule
@@ -36,14 +35,14 @@ class CorrectedDecay(Rule):
 
     place = "step"
 
-    learning_rate: Hyper = hyper.hyper(
-        allowed=hyper.NON_NEGATIVE.but("It is the length of a step.")
+    learning_rate: Hyper = hyper(
+        allowed=NON_NEGATIVE.but("It is the length of a step.")
     )
-    weight_decay: Hyper = hyper.hyper(
-        allowed=hyper.NON_NEGATIVE.but("It pulls the parameters towards zero.")
+    weight_decay: Hyper = hyper(
+        allowed=NON_NEGATIVE.but("It pulls the parameters towards zero.")
     )
-    max_learning_rate: Hyper = hyper.hyper(
-        allowed=hyper.POSITIVE.but("It is the largest rate of the schedule.")
+    max_learning_rate: Hyper = hyper(
+        allowed=POSITIVE.but("It is the largest rate of the schedule.")
     )
     mask: Any = None
     normalized: Any = None
@@ -129,7 +128,7 @@ def adamc(
         )
         return chain(direction, rate)
     if callable(learning_rate):
-        raise _checks.AdamxError(
+        raise errors.AdamxError(
             "adamc: a scheduled learning rate must come with `max_learning_rate`, got "
             "None. It is the largest rate of the schedule, by which the decay is "
             "measured; pass for example the peak value."

@@ -3,9 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import FRACTION, Hyper, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule, merge_slots
 from ..engine.state import Context, Slot, Slots
@@ -35,16 +34,13 @@ class MomentalBound(_ElementRate):
     learning", 2019, Algorithm 1, arXiv:1910.12249.
     """
 
-    decay: Hyper = hyper.hyper(
+    decay: Hyper = hyper(
         0.999,
-        allowed=hyper.FRACTION.but("It is the weight of the past rates."),
+        allowed=FRACTION.but("It is the weight of the past rates."),
         kw_only=True,
+        public="b3",
     )
-    name: str = hyper.option("rate")
-
-    @property
-    def public_names(self) -> dict[str, str]:
-        return {"decay": "b3"}
+    name: str = option("rate")
 
     def slots(self) -> dict[str, Slot]:
         return merge_slots(self) | {self.name: Slot(signed=False)}

@@ -6,9 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import NON_NEGATIVE, UNIT, Hyper, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.masks import as_mask
 from ..engine.rule import Part, Rule, part
@@ -183,13 +182,13 @@ class AdampProjection(Rule):
     scope = "tensor"
 
     part: Part = part()
-    weight_decay: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
+    weight_decay: Hyper = hyper(0.0, allowed=NON_NEGATIVE)
     mask: Any = None
-    delta: hyper.Hyper = hyper.hyper(0.1, allowed=hyper.UNIT)
-    wd_ratio: hyper.Hyper = hyper.hyper(0.1, allowed=hyper.UNIT)
-    eps_norm: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
-    channel_axis: int = hyper.option(0)
-    axis_name: Any = hyper.option(None)
+    delta: Hyper = hyper(0.1, allowed=UNIT)
+    wd_ratio: Hyper = hyper(0.1, allowed=UNIT)
+    eps_norm: Hyper = hyper(0.0, allowed=NON_NEGATIVE)
+    channel_axis: int = option(0)
+    axis_name: Any = option(None)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -4,9 +4,8 @@ from typing import Any
 
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import FRACTION, NON_NEGATIVE, Hyper, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -30,17 +29,16 @@ class PositiveNegativeMomentum(Rule):
         name: the slot of m_t; m_{t-1} is in `<name>_before`. Both start at zero.
     """
 
-    decay: Hyper = hyper.hyper(
-        allowed=hyper.FRACTION.but("Its square is the weight of the past.")
+    decay: Hyper = hyper(
+        allowed=FRACTION.but("Its square is the weight of the past."),
+        public="b1",
     )
-    balance: Hyper = hyper.hyper(
-        1.0, allowed=hyper.NON_NEGATIVE.but("It weighs the older average.")
+    balance: Hyper = hyper(
+        1.0,
+        allowed=NON_NEGATIVE.but("It weighs the older average."),
+        public="b3",
     )
-    name: str = hyper.option("mu")
-
-    @property
-    def public_names(self) -> dict[str, str]:
-        return {"decay": "b1", "balance": "b3"}
+    name: str = option("mu")
 
     def slots(self) -> dict[str, Slot]:
         return {self.name: Slot(), f"{self.name}_before": Slot()}

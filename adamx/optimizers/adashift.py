@@ -6,10 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .. import errors as _checks
-from ..engine import hyperparams as hyper
+from .. import errors
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import FRACTION, NON_NEGATIVE, Hyper, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -45,24 +44,20 @@ class TemporalShift(Rule):
     """
 
     n: int = 10
-    b1: Hyper = hyper.hyper(
-        0.9, allowed=hyper.FRACTION.but("It weighs the older gradients.")
-    )
-    b2: Hyper = hyper.hyper(
-        0.999, allowed=hyper.FRACTION.but("It is the weight of the past.")
-    )
-    eps: Hyper | Eps = hyper.hyper(
+    b1: Hyper = hyper(0.9, allowed=FRACTION.but("It weighs the older gradients."))
+    b2: Hyper = hyper(0.999, allowed=FRACTION.but("It is the weight of the past."))
+    eps: Hyper | Eps = hyper(
         1e-10,
-        allowed=hyper.NON_NEGATIVE.but("It keeps the division finite; 1e-10 is usual."),
+        allowed=NON_NEGATIVE.but("It keeps the division finite; 1e-10 is usual."),
         or_part=Eps,
     )
-    elementwise: bool = hyper.option(False)
-    axis_name: Any = hyper.option(None)
+    elementwise: bool = option(False)
+    axis_name: Any = option(None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(self.n, bool) or not isinstance(self.n, int) or self.n < 1:
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 f"TemporalShift: `n` must be a whole number of gradients, at least 1, "
                 f"got {self.n!r}. It is how many are kept; 10 is usual."
             )
@@ -74,7 +69,7 @@ class TemporalShift(Rule):
     def slots(self) -> dict[str, Slot]:
         like = None if self.elementwise else jnp.sum
         past = {f"gradient_{i}": Slot() for i in range(1, self.n + 1)}
-        return past | {name: Slot(like=like, signed=False) for name in _SQUARES}
+        return past | {name: Slot(shape_of=like, signed=False) for name in _SQUARES}
 
     def _squares(self, g: Float[Array, "..."]) -> Float[Array, "..."]:
         if self.elementwise:

@@ -6,9 +6,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import FRACTION, NON_NEGATIVE, Hyper, hyper
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
@@ -19,7 +18,7 @@ from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
 from ..parts.weight_decay import decoupled
 
-_SHARE = hyper.NON_NEGATIVE.but("It weighs one memory against the other.")
+_SHARE = NON_NEGATIVE.but("It weighs one memory against the other.")
 
 
 def alpha_warmup(alpha: float, warmup: int) -> Any:
@@ -59,7 +58,7 @@ class MixtureOfEmas(Rule):
 
     fast: Part = part()
     slow: Part = part()
-    alpha: Hyper = hyper.hyper(allowed=_SHARE)
+    alpha: Hyper = hyper(allowed=_SHARE)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -78,8 +77,8 @@ class AccumulatedMomentum(Rule):
         bias_correction1: divide by the weights in m, 1 + β + β² + …
     """
 
-    b1: Hyper = hyper.hyper(allowed=hyper.FRACTION)
-    alpha: Hyper = hyper.hyper(0.0, allowed=_SHARE)
+    b1: Hyper = hyper(allowed=FRACTION)
+    alpha: Hyper = hyper(0.0, allowed=_SHARE)
     bias_correction1: bool = False
 
     def _weight_after(self, count: Array) -> Array:

@@ -5,9 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
@@ -32,7 +31,7 @@ class NormalizeByPrevious(Rule):
     """
 
     moment: Part = part()
-    eps: Hyper | Eps = hyper.hyper(1e-6, allowed=hyper.NON_NEGATIVE, or_part=Eps)
+    eps: Hyper | Eps = hyper(1e-6, allowed=NON_NEGATIVE, or_part=Eps)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

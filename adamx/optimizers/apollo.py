@@ -11,9 +11,8 @@ from typing import Any
 import jax
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -270,16 +269,16 @@ class ApolloScaling(_Low, _Limited):
     2025, Algorithm 1, arXiv:2412.05270.
     """
 
-    eps_norm: hyper.Hyper = hyper.hyper(1e-8, allowed=hyper.NON_NEGATIVE)
+    eps_norm: Hyper = hyper(1e-8, allowed=NON_NEGATIVE)
     growth: float | None = 1.01
-    by_tensor: bool = hyper.option(False)
-    seed: int = hyper.option(0)
+    by_tensor: bool = option(False)
+    seed: int = option(0)
 
     def needs(self) -> frozenset[str]:
         return super().needs() | {"path"}
 
     def slots(self) -> dict[str, Slot]:
-        length = Slot(like=self._like(lambda m, n: (), _nothing), signed=False)
+        length = Slot(shape_of=self._like(lambda m, n: (), _nothing), signed=False)
         return {**super().slots(), "length": length}
 
     def apply(

@@ -6,9 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
@@ -39,12 +38,12 @@ class AvagradDirection(Rule):
 
     moment: Part = part()
     square: Part = part()
-    eps: Hyper | Eps = hyper.hyper(
+    eps: Hyper | Eps = hyper(
         0.1,
-        allowed=hyper.NON_NEGATIVE.but("It bounds the rates; 0.1 is usual."),
+        allowed=NON_NEGATIVE.but("It bounds the rates; 0.1 is usual."),
         or_part=Eps,
     )
-    axis_name: Any = hyper.option(None)
+    axis_name: Any = option(None)
 
     def _rates(self, slots: Slots) -> Float[Array, "..."]:
         eps = self.eps if isinstance(self.eps, Eps) else EpsOutsideRoot(self.eps)

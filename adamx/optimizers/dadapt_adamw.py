@@ -5,9 +5,16 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import (
+    FRACTION,
+    NON_NEGATIVE,
+    POSITIVE,
+    Hyper,
+    hyper,
+    is_zero,
+    option,
+)
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -44,23 +51,23 @@ class DAdaptDirection(Rule):
 
     scope = "tree"
 
-    learning_rate: hyper.Hyper = hyper.hyper(1.0, allowed=hyper.NON_NEGATIVE)
-    b1: hyper.Hyper = hyper.hyper(0.9, allowed=hyper.FRACTION)
-    b2: hyper.Hyper = hyper.hyper(0.999, allowed=hyper.FRACTION)
-    eps: hyper.Hyper = hyper.hyper(1e-8, allowed=hyper.NON_NEGATIVE)
-    estim_lr0: hyper.Hyper = hyper.hyper(1e-6, allowed=hyper.POSITIVE)
-    weight_decay: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
-    bias_correction: bool = hyper.option(True)
-    axis_name: Any = hyper.option(None)
+    learning_rate: Hyper = hyper(1.0, allowed=NON_NEGATIVE)
+    b1: Hyper = hyper(0.9, allowed=FRACTION)
+    b2: Hyper = hyper(0.999, allowed=FRACTION)
+    eps: Hyper = hyper(1e-8, allowed=NON_NEGATIVE)
+    estim_lr0: Hyper = hyper(1e-6, allowed=POSITIVE)
+    weight_decay: Hyper = hyper(0.0, allowed=NON_NEGATIVE)
+    bias_correction: bool = option(True)
+    axis_name: Any = option(None)
 
     def needs(self) -> frozenset[str]:
-        decays = not hyper.is_zero(self.weight_decay)
+        decays = not is_zero(self.weight_decay)
         return super().needs() | ({"param"} if decays else set())
 
     def slots(self) -> dict[str, Slot]:
         leaves = {n: Slot(signed=n != "nu") for n in ("mu", "nu", "s")}
         scalars = {n: Slot(shared=True) for n in ("r", "b1_weight", "b2_weight")}
-        return leaves | scalars | {"d": Slot(start=self.estim_lr0, shared=True)}
+        return leaves | scalars | {"d": Slot(init=self.estim_lr0, shared=True)}
 
     def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         return _corrected_rate(self, kept, count)
@@ -94,7 +101,7 @@ class DAdaptDirection(Rule):
         v = lerp(slots["nu"], update * update, self.b2)
         s = self._s(update, slots, ctx)
         u = safe_divide(m, safe_sqrt(v) + self.eps)
-        if not hyper.is_zero(self.weight_decay):
+        if not is_zero(self.weight_decay):
             u = u + self.weight_decay * rate * ctx.param
         return u, slots | {"mu": m, "nu": v, "s": s}
 

@@ -4,9 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import Hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, merge_slots, part
 from ..engine.state import Context, Slot, Slots
@@ -27,7 +26,7 @@ class DiffGradFriction(Rule):
     """
 
     direction: Part = part()
-    name: str = hyper.option("gradient_before")
+    name: str = option("gradient_before")
 
     def slots(self) -> dict[str, Slot]:
         return merge_slots(self) | {self.name: Slot()}

@@ -5,9 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper, is_zero
+from ..engine.hyperparams import NON_NEGATIVE, POSITIVE, Hyper, hyper, is_zero, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots, copied
@@ -39,16 +38,16 @@ class DogDirection(Rule):
 
     scope = "tree"
 
-    init_distance: hyper.Hyper = hyper.hyper(1e-6, allowed=hyper.POSITIVE)
-    eps: hyper.Hyper = hyper.hyper(1e-8, allowed=hyper.NON_NEGATIVE)
-    axis_name: Any = hyper.option(None)
+    init_distance: Hyper = hyper(1e-6, allowed=POSITIVE)
+    eps: Hyper = hyper(1e-8, allowed=NON_NEGATIVE)
+    axis_name: Any = option(None)
 
     def needs(self) -> frozenset[str]:
         return super().needs() | {"param"}
 
     def slots(self) -> dict[str, Slot]:
         scalars = ("distance", "sum_of_square_norms")
-        return {"start": Slot(start=copied)} | {n: Slot(shared=True) for n in scalars}
+        return {"start": Slot(init=copied)} | {n: Slot(shared=True) for n in scalars}
 
     def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

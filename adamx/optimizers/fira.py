@@ -5,9 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -60,11 +59,11 @@ class FiraResidual(GaloreProjection, _Limited):
     low-rank constraint?", NeurIPS 2025, Algorithm 1, arXiv:2410.01623.
     """
 
-    eps_norm: hyper.Hyper = hyper.hyper(1e-8, allowed=hyper.NON_NEGATIVE)
+    eps_norm: Hyper = hyper(1e-8, allowed=NON_NEGATIVE)
     growth: float | None = 1.01
 
     def slots(self) -> dict[str, Slot]:
-        length = Slot(like=self._like(lambda m, n: (), _nothing), signed=False)
+        length = Slot(shape_of=self._like(lambda m, n: (), _nothing), signed=False)
         return {**super().slots(), "length": length}
 
     def apply(

@@ -12,9 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
@@ -119,8 +118,8 @@ class _Low(Rule):
     part: Part = part()
     rank: int = 128
     update_proj_gap: int = 200
-    scale: hyper.Hyper = hyper.hyper(1.0, allowed=hyper.NON_NEGATIVE)
-    axis_name: Any = hyper.option(None)
+    scale: Hyper = hyper(1.0, allowed=NON_NEGATIVE)
+    axis_name: Any = option(None)
 
     def _size(self, shape: tuple[int, ...]) -> tuple[int, int] | None:
         """(m, n) with m ≤ n of a leaf that is projected."""
@@ -142,7 +141,7 @@ class _Low(Rule):
     def slots(self) -> dict[str, Slot]:
         low = self._like(lambda m, n: (self.rank, n), lambda p: p)
         return {
-            name: slot if slot.shared else dataclasses.replace(slot, like=low)
+            name: slot if slot.shared else dataclasses.replace(slot, shape_of=low)
             for name, slot in self.part.slots().items()
         }
 
@@ -179,7 +178,7 @@ class GaloreProjection(_Low):
     """
 
     def slots(self) -> dict[str, Slot]:
-        projection = Slot(like=self._like(lambda m, n: (m, self.rank), _nothing))
+        projection = Slot(shape_of=self._like(lambda m, n: (m, self.rank), _nothing))
         return {**super().slots(), "projection": projection}
 
     def _projection(self, g: Any, slots: Slots, ctx: Context) -> Any:

@@ -5,9 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.masks import as_mask
 from ..engine.rule import Rule
@@ -35,13 +34,13 @@ class LarsTrustRatio(Rule):
 
     scope = "tensor"
 
-    weight_decay: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
+    weight_decay: Hyper = hyper(0.0, allowed=NON_NEGATIVE)
     mask: Any = None
-    trust_coefficient: hyper.Hyper = hyper.hyper(1e-3, allowed=hyper.NON_NEGATIVE)
-    eps: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
+    trust_coefficient: Hyper = hyper(1e-3, allowed=NON_NEGATIVE)
+    eps: Hyper = hyper(0.0, allowed=NON_NEGATIVE)
     trust_ratio_mask: Any = None
-    norm_of_sum: bool = hyper.option(False)
-    axis_name: Any = hyper.option(None)
+    norm_of_sum: bool = option(False)
+    axis_name: Any = option(None)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -4,9 +4,8 @@ from typing import Any
 
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import FRACTION, Hyper, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -27,9 +26,9 @@ class LionMomentum(Rule):
         name: the slot that holds m, started at 0.
     """
 
-    b1: Hyper = hyper.hyper(allowed=hyper.FRACTION)
-    b2: Hyper = hyper.hyper(allowed=hyper.FRACTION)
-    name: str = hyper.option("mu")
+    b1: Hyper = hyper(allowed=FRACTION)
+    b2: Hyper = hyper(allowed=FRACTION)
+    name: str = option("mu")
 
     def slots(self) -> dict[str, Slot]:
         return {self.name: Slot()}

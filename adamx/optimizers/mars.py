@@ -4,9 +4,8 @@ from typing import Any
 
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
@@ -32,10 +31,10 @@ class MarsCorrection(Rule):
             which is kept, 0 at first.
     """
 
-    gamma: Hyper = hyper.hyper(allowed=hyper.NON_NEGATIVE)
+    gamma: Hyper = hyper(allowed=NON_NEGATIVE)
     of: Part = part()
     clip: Part = part(kw_only=True)
-    exact: bool = hyper.option(False)
+    exact: bool = option(False)
 
     def slots(self) -> dict[str, Slot]:
         kept = {} if self.exact else {"gradient_before": Slot()}

@@ -3,9 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import FRACTION, Hyper, hyper, is_constant
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -29,13 +28,11 @@ class MsvagDirection(Rule):
     `mu_weight` (sum of the weights) and `mu_square_weight` (of their squares).
     """
 
-    beta: Hyper = hyper.hyper(
-        0.9, allowed=hyper.FRACTION.but("It is the weight of the past.")
-    )
+    beta: Hyper = hyper(0.9, allowed=FRACTION.but("It is the weight of the past."))
 
     def slots(self) -> dict[str, Slot]:
         slots = {"mu": Slot(), "nu": Slot(signed=False)}
-        if hyper.is_constant(self.beta):
+        if is_constant(self.beta):
             return slots
         return slots | {
             "mu_weight": Slot(shared=True, signed=False, from_count=self._weight),
@@ -57,7 +54,7 @@ class MsvagDirection(Rule):
 
     def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         b = self.beta
-        if hyper.is_constant(b):
+        if is_constant(b):
             w = one_minus_power(b, count)
             past = b * one_minus_power(b, count - 1)
             ratio = (1 - b) * (2 - w) / (2 * jnp.where(past > 0, past, 1))

@@ -6,9 +6,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, merge_slots, part
 from ..engine.state import Context, Slot, Slots
@@ -36,8 +35,8 @@ class WarmupNesterov(Rule):
     """
 
     moment: Part = part()
-    momentum_decay: Hyper = hyper.hyper(
-        4e-3, allowed=hyper.NON_NEGATIVE.but("It is the speed of the warming.")
+    momentum_decay: Hyper = hyper(
+        4e-3, allowed=NON_NEGATIVE.but("It is the speed of the warming.")
     )
 
     def slots(self) -> dict[str, Slot]:

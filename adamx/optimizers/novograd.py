@@ -5,9 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import FRACTION, Hyper, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -35,16 +34,12 @@ class NormEma(Rule):
 
     scope = "tensor"
 
-    decay: hyper.Hyper = hyper.hyper(allowed=hyper.FRACTION)
-    name: str = hyper.option("nu")
-    axis_name: Any = hyper.option(None)
-
-    @property
-    def public_names(self) -> dict[str, str]:
-        return {"decay": "b2"}
+    decay: Hyper = hyper(allowed=FRACTION, public="b2")
+    name: str = option("nu")
+    axis_name: Any = option(None)
 
     def slots(self) -> dict[str, Slot]:
-        return {self.name: Slot(like=jnp.sum, signed=False)}
+        return {self.name: Slot(shape_of=jnp.sum, signed=False)}
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

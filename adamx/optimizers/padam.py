@@ -3,9 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import Hyper, Interval, hyper
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
@@ -28,9 +27,9 @@ class PartialPower(Rule):
     """
 
     denominator: Part = part()
-    p: Hyper = hyper.hyper(
+    p: Hyper = hyper(
         0.25,
-        allowed=hyper.Interval(
+        allowed=Interval(
             0.0, 0.5, "[]", "It is the power of the squares; 1/2 is the usual root."
         ),
     )

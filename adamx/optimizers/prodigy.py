@@ -5,9 +5,16 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import (
+    FRACTION,
+    NON_NEGATIVE,
+    POSITIVE,
+    Hyper,
+    hyper,
+    is_zero,
+    option,
+)
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots, copied
@@ -114,17 +121,17 @@ class ProdigyDirection(Rule):
 
     scope = "tree"
 
-    learning_rate: hyper.Hyper = hyper.hyper(1.0, allowed=hyper.NON_NEGATIVE)
-    b1: hyper.Hyper = hyper.hyper(0.9, allowed=hyper.FRACTION)
-    b2: hyper.Hyper = hyper.hyper(0.999, allowed=hyper.FRACTION)
-    b3: hyper.Hyper = hyper.hyper(None, allowed=hyper.FRACTION, or_part=type(None))
-    eps: hyper.Hyper = hyper.hyper(1e-8, allowed=hyper.NON_NEGATIVE)
-    estim_lr0: hyper.Hyper = hyper.hyper(1e-6, allowed=hyper.POSITIVE)
-    estim_lr_coef: hyper.Hyper = hyper.hyper(1.0, allowed=hyper.POSITIVE)
-    weight_decay: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
-    safeguard_warmup: bool = hyper.option(False)
-    bias_correction: bool = hyper.option(True)
-    axis_name: Any = hyper.option(None)
+    learning_rate: Hyper = hyper(1.0, allowed=NON_NEGATIVE)
+    b1: Hyper = hyper(0.9, allowed=FRACTION)
+    b2: Hyper = hyper(0.999, allowed=FRACTION)
+    b3: Hyper = hyper(None, allowed=FRACTION, or_part=type(None))
+    eps: Hyper = hyper(1e-8, allowed=NON_NEGATIVE)
+    estim_lr0: Hyper = hyper(1e-6, allowed=POSITIVE)
+    estim_lr_coef: Hyper = hyper(1.0, allowed=POSITIVE)
+    weight_decay: Hyper = hyper(0.0, allowed=NON_NEGATIVE)
+    safeguard_warmup: bool = option(False)
+    bias_correction: bool = option(True)
+    axis_name: Any = option(None)
 
     def needs(self) -> frozenset[str]:
         return super().needs() | {"param"}
@@ -132,8 +139,8 @@ class ProdigyDirection(Rule):
     def slots(self) -> dict[str, Slot]:
         leaves = {n: Slot(signed=n != "nu") for n in ("mu", "nu", "s")}
         scalars = {n: Slot(shared=True) for n in ("r", "b1_weight", "b2_weight")}
-        distance = {"d": Slot(start=self.estim_lr0, shared=True)}
-        return leaves | scalars | distance | {"start": Slot(start=copied)}
+        distance = {"d": Slot(init=self.estim_lr0, shared=True)}
+        return leaves | scalars | distance | {"start": Slot(init=copied)}
 
     def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         return _corrected_rate(self, kept, count)
@@ -171,7 +178,7 @@ class ProdigyDirection(Rule):
         g = ctx.shared["d_before"] * update
         m, v = lerp(slots["mu"], g, self.b1), lerp(slots["nu"], g * g, self.b2)
         u = safe_divide(m, safe_sqrt(v) + ctx.shared["d"] * self.eps)
-        if not hyper.is_zero(self.weight_decay):
+        if not is_zero(self.weight_decay):
             u = u + self.weight_decay * ctx.param
         s = self._s(update, slots, ctx)
         return ctx.shared["rate"] * u, slots | {"mu": m, "nu": v, "s": s}

@@ -2,9 +2,8 @@
 
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import UNIT, Hyper, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
@@ -26,21 +25,16 @@ class QuasiHyperbolic(Rule):
     """
 
     moment: Part = part()
-    share: Hyper = hyper.hyper(
-        allowed=hyper.UNIT.but(
-            "It is the share of the moment; the gradient's is the rest."
-        )
+    share: Hyper = hyper(
+        allowed=UNIT.but("It is the share of the moment; the gradient's is the rest."),
+        public=lambda self: self.public,
     )
     of: Reading = gradient
-    public: str = hyper.option("nu1")
+    public: str = option("nu1")
 
     @property
     def name(self) -> str:
         return self.moment.name
-
-    @property
-    def public_names(self) -> dict[str, str]:
-        return {"share": self.public}
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

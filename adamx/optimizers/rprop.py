@@ -3,10 +3,9 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .. import errors as _checks
-from ..engine import hyperparams as hyper
+from .. import errors
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import NON_NEGATIVE, POSITIVE, Hyper, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
@@ -29,25 +28,25 @@ class RpropDirection(Rule):
         rate: what gives the unit of the step sizes, a `LearningRate`.
     """
 
-    eta_minus: Hyper = hyper.hyper(0.5, allowed=hyper.POSITIVE)
-    eta_plus: Hyper = hyper.hyper(1.2, allowed=hyper.POSITIVE)
-    min_step_size: Hyper = hyper.hyper(1e-6, allowed=hyper.NON_NEGATIVE)
-    max_step_size: Hyper = hyper.hyper(50.0, allowed=hyper.POSITIVE)
-    pause: bool = hyper.option(True)
-    backtrack: bool = hyper.option(False)
+    eta_minus: Hyper = hyper(0.5, allowed=POSITIVE)
+    eta_plus: Hyper = hyper(1.2, allowed=POSITIVE)
+    min_step_size: Hyper = hyper(1e-6, allowed=NON_NEGATIVE)
+    max_step_size: Hyper = hyper(50.0, allowed=POSITIVE)
+    pause: bool = option(True)
+    backtrack: bool = option(False)
     rate: Part = part(kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.backtrack and not self.pause:
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 f"rprop: `backtrack` must go with `pause`, got pause={self.pause!r}. A "
                 f"step that was taken back is not taken again, smaller."
             )
 
     def slots(self) -> dict[str, Slot]:
         own = {
-            "step_size": Slot(start=1.0, signed=False),
+            "step_size": Slot(init=1.0, signed=False),
             "gradient_before": Slot(),
         }
         taken = {"step_before": Slot()} if self.backtrack else {}

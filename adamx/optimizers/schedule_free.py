@@ -9,10 +9,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from .. import errors as _checks
-from ..engine import hyperparams as hyper
+from .. import errors
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper, is_zero
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, is_zero
 from ..engine.keywords import checked_keywords
 from ..engine.value import Value
 from ..numerics.arithmetic import rectifier, rho
@@ -226,7 +225,7 @@ class LinearWarmup(Value):
         steps: W.
     """
 
-    learning_rate: hyper.Hyper = hyper.hyper(allowed=hyper.NON_NEGATIVE)
+    learning_rate: Hyper = hyper(allowed=NON_NEGATIVE)
     steps: int = 1
 
     def __call__(self, count: Any) -> Any:
@@ -238,7 +237,7 @@ class LinearWarmup(Value):
 def warmed_up(learning_rate: Any, steps: int) -> Any:
     """The rate with a warm-up over `steps` steps; without steps the rate itself."""
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-        raise _checks.AdamxError(
+        raise errors.AdamxError(
             f"warm-up: `warmup_steps` must be a whole number of steps, at least 0, got "
             f"{steps!r}. 0 is none."
         )
@@ -258,14 +257,14 @@ class RectifiedSchedule(Value):
     ICLR 2020, Algorithm 2, arXiv:1908.03265.
     """
 
-    value: hyper.Hyper = hyper.hyper()
+    value: Hyper = hyper()
     b2: Any = 0.999
     threshold: Any = 4.0
     before: float = 0.0
 
     def __post_init__(self) -> None:
         if not (isinstance(self.b2, float) and isinstance(self.threshold, float)):
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 f"RectifiedSchedule: `b2` and `threshold` must be numbers, got "
                 f"{self.b2!r} and {self.threshold!r}. r_t is known for constants only."
             )

@@ -5,9 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import FRACTION, NON_NEGATIVE, Hyper, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -66,10 +65,10 @@ class ShampooPreconditioner(_TwoSided):
     optimization", ICML 2018, Algorithm 1, arXiv:1802.09568.
     """
 
-    eps: hyper.Hyper = hyper.hyper(1e-4, allowed=hyper.NON_NEGATIVE)
+    eps: Hyper = hyper(1e-4, allowed=NON_NEGATIVE)
     exponent: float | None = None
-    max_dim: int = hyper.option(10_000)
-    axis_name: Any = hyper.option(None)
+    max_dim: int = option(10_000)
+    axis_name: Any = option(None)
 
     def _sides(self, shape: tuple[int, ...]) -> tuple[int, int]:
         if len(shape) >= 2:
@@ -79,8 +78,8 @@ class ShampooPreconditioner(_TwoSided):
 
     def slots(self) -> dict[str, Slot]:
         return {
-            "left": Slot(like=self._square(0)),
-            "right": Slot(like=self._square(1)),
+            "left": Slot(shape_of=self._square(0)),
+            "right": Slot(shape_of=self._square(1)),
         }
 
     def apply(
@@ -123,7 +122,7 @@ class AveragedShampooPreconditioner(ShampooPreconditioner):
     2020, arXiv:2002.09018.
     """
 
-    b2: hyper.Hyper = hyper.hyper(0.999, allowed=hyper.FRACTION)
+    b2: Hyper = hyper(0.999, allowed=FRACTION)
 
     def _gather(self, h: Any, square: Any) -> Any:
         return lerp(h, square, self.b2)

@@ -7,9 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper, is_zero
+from ..engine.hyperparams import Hyper, is_zero, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -34,15 +33,15 @@ class Sm3Accumulator(Rule):
 
     scope = "tensor"
 
-    name: str = hyper.option("cover")
-    axis_name: Any = hyper.option(None)
+    name: str = option("cover")
+    axis_name: Any = option(None)
 
     def slots(self) -> dict[str, Slot]:
         def like(p: Any) -> Any:
             p = jnp.atleast_1d(p)
             return jnp.concatenate([_over_others(p, i, jnp.sum) for i in range(p.ndim)])
 
-        return {self.name: Slot(like=like, signed=False)}
+        return {self.name: Slot(shape_of=like, signed=False)}
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

@@ -10,9 +10,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import (
+    FRACTION,
+    NON_NEGATIVE,
+    Hyper,
+    hyper,
+    is_constant,
+    is_zero,
+    option,
+)
 from ..engine.keywords import checked_keywords
 from ..engine.masks import as_mask
 from ..engine.rule import Rule
@@ -154,36 +161,35 @@ class SoapDirection(_TwoSided):
     2025, Algorithms 3 and 4, arXiv:2409.11321.
     """
 
-    b1: hyper.Hyper = hyper.hyper(0.95, allowed=hyper.FRACTION)
-    b2: hyper.Hyper = hyper.hyper(0.95, allowed=hyper.FRACTION)
-    shampoo_beta: Any = hyper.hyper(
-        SameAsB2(), allowed=hyper.FRACTION, or_part=SameAsB2
-    )
-    eps: hyper.Hyper | Eps = hyper.hyper(1e-8, allowed=hyper.NON_NEGATIVE, or_part=Eps)
-    weight_decay: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
+    b1: Hyper = hyper(0.95, allowed=FRACTION)
+    b2: Hyper = hyper(0.95, allowed=FRACTION)
+    shampoo_beta: Any = hyper(SameAsB2(), allowed=FRACTION, or_part=SameAsB2)
+    eps: Hyper | Eps = hyper(1e-8, allowed=NON_NEGATIVE, or_part=Eps)
+    weight_decay: Hyper = hyper(0.0, allowed=NON_NEGATIVE)
     mask: Any = None
-    precondition_frequency: int = hyper.option(10)
-    sort: bool = hyper.option(False)
-    max_dim: int = hyper.option(10_000)
-    axis_name: Any = hyper.option(None)
+    precondition_frequency: int = option(10)
+    sort: bool = option(False)
+    max_dim: int = option(10_000)
+    axis_name: Any = option(None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "mask", as_mask("SoapDirection", self.mask))
 
     def needs(self) -> frozenset[str]:
-        decays = not hyper.is_zero(self.weight_decay)
+        decays = not is_zero(self.weight_decay)
         return super().needs() | ({"param"} if decays else set())
 
     def slots(self) -> dict[str, Slot]:
         slots = {"mu": Slot(), "nu": Slot(signed=False)}
         for side, name in enumerate(("left", "right")):
-            slots[name] = Slot(like=self._square(side))
+            slots[name] = Slot(shape_of=self._square(side))
             slots[f"{name}_basis"] = Slot(
-                like=self._square(side), alone="Its columns must stay orthogonal."
+                shape_of=self._square(side),
+                single_array_because="Its columns must stay orthogonal.",
             )
         for name, decay in (("mu", self.b1), ("nu", self.b2)):
-            if not hyper.is_constant(decay):
+            if not is_constant(decay):
                 slots[f"{name}_weight"] = Slot(
                     shared=True, signed=False, from_count=_weight_of(decay)
                 )

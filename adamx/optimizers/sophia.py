@@ -5,11 +5,10 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import FRACTION, NON_NEGATIVE, POSITIVE, Hyper, hyper
 from ..engine.keywords import checked_keywords
-from ..engine.rule import Part, Rule, _estimate, part
+from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp, safe_divide
 from ..parts.clipping import Clip
@@ -30,9 +29,9 @@ class DivideByHessian(Rule):
     """
 
     moment: Part = part()
-    b2: Hyper = hyper.hyper(0.99, allowed=hyper.FRACTION)
-    gamma: Hyper = hyper.hyper(0.01, allowed=hyper.POSITIVE)
-    eps: Hyper = hyper.hyper(1e-12, allowed=hyper.NON_NEGATIVE)
+    b2: Hyper = hyper(0.99, allowed=FRACTION)
+    gamma: Hyper = hyper(0.01, allowed=POSITIVE)
+    eps: Hyper = hyper(1e-12, allowed=NON_NEGATIVE)
     update_interval: int = 10
 
     def slots(self) -> dict[str, Slot]:
@@ -48,7 +47,7 @@ class DivideByHessian(Rule):
         h = slots["hessian"]
         due = (ctx.count - 1) % self.update_interval == 0
         # an estimate that is not due may be anything, such as the last one or NaN
-        estimate = jnp.where(due, _estimate(ctx, update), h)
+        estimate = jnp.where(due, jnp.asarray(ctx.extra["hessian"], update.dtype), h)
         h = jnp.where(due, lerp(h, estimate, self.b2), h)
         u = safe_divide(m, jnp.maximum(self.gamma * h, self.eps))
         return u, slots | {"hessian": h}

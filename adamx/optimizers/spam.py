@@ -5,10 +5,9 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .. import errors as _checks
-from ..engine import hyperparams as hyper
+from .. import errors
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import POSITIVE, Hyper, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
@@ -150,22 +149,18 @@ class SpikeClip(Rule):
     training", ICLR 2025, Algorithm 1, arXiv:2501.06842.
     """
 
-    threshold: hyper.Hyper = hyper.hyper(5000.0, allowed=hyper.POSITIVE)
+    threshold: Hyper = hyper(5000.0, allowed=POSITIVE, public="spike_threshold")
     warmup: int = 20
     every: int | None = None
-    slot: str = hyper.option("nu")
-
-    @property
-    def public_names(self) -> dict[str, str]:
-        return {"threshold": "spike_threshold"}
+    slot: str = option("nu")
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         if self.slot not in slots:
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 f"SpikeClip: `slot` must be kept by a later part of the same chain, "
-                f"got {self.slot!r}. {_checks.suggest(self.slot, slots)}"
+                f"got {self.slot!r}. {errors.suggest(self.slot, slots)}"
             )
         most = safe_sqrt(self.threshold * slots[self.slot])
         clipped = jnp.clip(update, -most, most)

@@ -5,9 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, is_zero, option
 from ..engine.keywords import checked_keywords
 from ..engine.masks import as_mask
 from ..engine.rule import Part, Rule, part
@@ -42,16 +41,16 @@ class UpdateClipping(Rule):
 
     moment: Part = part()
     denominator: Part = part()
-    weight_decay: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
+    weight_decay: Hyper = hyper(0.0, allowed=NON_NEGATIVE)
     mask: Any = None
-    axis_name: Any = hyper.option(None)
+    axis_name: Any = option(None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "mask", as_mask("UpdateClipping", self.mask))
 
     def needs(self) -> frozenset[str]:
-        decays = not hyper.is_zero(self.weight_decay)
+        decays = not is_zero(self.weight_decay)
         return super().needs() | ({"param"} if decays else set())
 
     def apply(

@@ -3,9 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import FRACTION, Hyper, hyper
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
@@ -32,13 +31,12 @@ class YogiMoment(Sum):
     2018, Algorithm 2.
     """
 
-    decay: Hyper = hyper.hyper(
-        0.999, allowed=hyper.FRACTION.but("1 - decay is the share."), kw_only=True
+    decay: Hyper = hyper(
+        0.999,
+        allowed=FRACTION.but("1 - decay is the share."),
+        kw_only=True,
+        public="b2",
     )
-
-    @property
-    def public_names(self) -> dict[str, str]:
-        return {"decay": "b2", **super().public_names}
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

@@ -1,7 +1,7 @@
 """Bias correction: what an average that started at zero still lacks.
 
-Both corrections depend on the step alone, so they are computed once per update (`shared`)
-and shared by all leaves.
+Both corrections depend on the step alone, so they are computed once per update, in
+`shared`, for all leaves.
 """
 
 from typing import Any
@@ -9,16 +9,17 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .. import errors as _checks
-from ..engine import hyperparams as hyper
+from .. import errors
+from ..engine.hyperparams import Hyper, Interval, hyper, is_constant
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import gathered_weight, one_minus_power, rectifier, rho
+from .moments import MomentRule
 
 
 def _require_average(where: str, name: str, part: Any) -> None:
     if not (hasattr(part, "decay") and hasattr(part, "name")):
-        raise _checks.refuse(
+        raise errors.type_error(
             where,
             f"`{name}` must be an average with a decay, such as Ema(0.9)",
             repr(part),
@@ -26,7 +27,7 @@ def _require_average(where: str, name: str, part: Any) -> None:
         )
 
 
-class Debiased(Rule):
+class Debiased(MomentRule):
     """A moment divided by the weight it has gathered since its zero start.
 
         m̂ = m / (1 - β**t)                      (Kingma & Ba 2014, Algorithm 1)
@@ -41,19 +42,9 @@ class Debiased(Rule):
         moment: an average such as `Ema(0.9)`.
     """
 
-    moment: Part = part()
-
     def __post_init__(self) -> None:
         super().__post_init__()
         _require_average("Debiased", "moment", self.moment)
-
-    @property
-    def name(self) -> str:
-        return self.moment.name
-
-    @property
-    def decay(self) -> Any:
-        return self.moment.decay
 
     @property
     def _weight(self) -> str:
@@ -65,7 +56,7 @@ class Debiased(Rule):
 
     def slots(self) -> dict[str, Slot]:
         slots = self.moment.slots()
-        if not hyper.is_constant(self.decay):
+        if not is_constant(self.decay):
             slots[self._weight] = Slot(
                 shared=True, signed=False, from_count=self._from_count
             )
@@ -110,9 +101,9 @@ class Rectified(Rule):
     """
 
     denominator: Part = part()
-    threshold: hyper.Hyper = hyper.hyper(
+    threshold: Hyper = hyper(
         5.0,
-        allowed=hyper.Interval(
+        allowed=Interval(
             4.0, float("inf"), "[)", "Below 4 the variance is not defined; 5 is usual."
         ),
     )

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
+from ..engine.hyperparams import FRACTION, NON_NEGATIVE, POSITIVE, Hyper, hyper, option
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp, safe_sqrt
@@ -20,8 +20,8 @@ class Clip(Rule):
         max_delta: Δ > 0, in units of the update.
     """
 
-    max_delta: hyper.Hyper = hyper.hyper(
-        allowed=hyper.POSITIVE.but("It bounds the size of every element.")
+    max_delta: Hyper = hyper(
+        allowed=POSITIVE.but("It bounds the size of every element.")
     )
 
     def apply(
@@ -43,10 +43,10 @@ class ClipByNorm(Rule):
 
     scope = "tensor"
 
-    max_norm: hyper.Hyper = hyper.hyper(
-        allowed=hyper.POSITIVE.but("It bounds the norm of each tensor; 1 is usual.")
+    max_norm: Hyper = hyper(
+        allowed=POSITIVE.but("It bounds the norm of each tensor; 1 is usual.")
     )
-    axis_name: Any = hyper.option(None)
+    axis_name: Any = option(None)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -72,12 +72,10 @@ class ClipByGlobalNorm(Rule):
 
     scope = "tree"
 
-    max_norm: hyper.Hyper = hyper.hyper(
-        allowed=hyper.POSITIVE.but(
-            "It bounds the norm of the whole update; 1 is usual."
-        )
+    max_norm: Hyper = hyper(
+        allowed=POSITIVE.but("It bounds the norm of the whole update; 1 is usual.")
     )
-    axis_name: Any = hyper.option(None)
+    axis_name: Any = option(None)
 
     def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -111,8 +109,8 @@ class ClipByRms(Rule):
 
     scope = "tensor"
 
-    clipping_threshold: hyper.Hyper = hyper.hyper(1.0, allowed=hyper.POSITIVE)
-    axis_name: Any = hyper.option(None)
+    clipping_threshold: Hyper = hyper(1.0, allowed=POSITIVE)
+    axis_name: Any = option(None)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -149,19 +147,17 @@ class AdaptiveClip(Rule):
 
     scope = "tree"
 
-    decay: hyper.Hyper = hyper.hyper(0.98, allowed=hyper.FRACTION)
-    lambda_abs: hyper.Hyper = hyper.hyper(1.0, allowed=hyper.POSITIVE)
-    lambda_rel: hyper.Hyper = hyper.hyper(1.05, allowed=hyper.POSITIVE)
+    decay: Hyper = hyper(
+        0.98, allowed=FRACTION, public=lambda self: f"{self.name}_decay"
+    )
+    lambda_abs: Hyper = hyper(1.0, allowed=POSITIVE)
+    lambda_rel: Hyper = hyper(1.05, allowed=POSITIVE)
     warmup: int = 100
-    axis_name: Any = hyper.option(None)
-    name: str = hyper.option("usual_norm")
-
-    @property
-    def public_names(self) -> dict[str, str]:
-        return {"decay": f"{self.name}_decay"}
+    axis_name: Any = option(None)
+    name: str = option("usual_norm")
 
     def slots(self) -> dict[str, Slot]:
-        return {self.name: Slot(like=_one, signed=False)}
+        return {self.name: Slot(shape_of=_one, signed=False)}
 
     def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -208,17 +204,15 @@ class ClipNormGrowth(Rule):
 
     scope = "tensor"
 
-    limit: hyper.Hyper = hyper.hyper(1.01, allowed=hyper.POSITIVE)
-    eps: hyper.Hyper = hyper.hyper(1e-8, allowed=hyper.NON_NEGATIVE)
-    axis_name: Any = hyper.option(None)
-    name: str = hyper.option("norm_before")
-
-    @property
-    def public_names(self) -> dict[str, str]:
-        return {"eps": f"{self.name}_eps"}
+    limit: Hyper = hyper(1.01, allowed=POSITIVE)
+    eps: Hyper = hyper(
+        1e-8, allowed=NON_NEGATIVE, public=lambda self: f"{self.name}_eps"
+    )
+    axis_name: Any = option(None)
+    name: str = option("norm_before")
 
     def slots(self) -> dict[str, Slot]:
-        return {self.name: Slot(like=_one, signed=False)}
+        return {self.name: Slot(shape_of=_one, signed=False)}
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

@@ -10,13 +10,20 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
+from ..engine.hyperparams import (
+    NON_NEGATIVE,
+    Hyper,
+    check_fields,
+    hyper,
+    is_zero,
+    option,
+)
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..engine.value import Value
 from ..numerics.arithmetic import safe_divide, safe_sqrt
 
-_EPS = hyper.NON_NEGATIVE.but("It keeps the division finite; 1e-8 is usual.")
+_EPS = NON_NEGATIVE.but("It keeps the division finite; 1e-8 is usual.")
 
 
 class Eps(Value):
@@ -26,7 +33,7 @@ class Eps(Value):
     """
 
     def __post_init__(self) -> None:
-        hyper.check_fields(self)
+        check_fields(self)
 
     def denominator(self, v: Float[Array, "..."], weight: Any) -> Float[Array, "..."]:
         raise NotImplementedError
@@ -35,7 +42,7 @@ class Eps(Value):
 class EpsOutsideRoot(Eps):
     """`sqrt(v) + ε`: Adam's Algorithm 1, torch, Optax."""
 
-    eps: hyper.Hyper = hyper.hyper(1e-8, allowed=_EPS)
+    eps: Hyper = hyper(1e-8, allowed=_EPS)
 
     def denominator(self, v: Float[Array, "..."], weight: Any) -> Float[Array, "..."]:
         return safe_sqrt(v) + self.eps
@@ -48,13 +55,13 @@ class EpsBeforeCorrection(Eps):
     torch's SparseAdam and RAdam. At b2 = .999 its ε counts 31 times more at step one.
     """
 
-    eps: hyper.Hyper = hyper.hyper(1e-8, allowed=_EPS)
+    eps: Hyper = hyper(1e-8, allowed=_EPS)
 
     def denominator(self, v: Float[Array, "..."], weight: Any) -> Float[Array, "..."]:
         return safe_sqrt(v) + self.eps / weight**0.5
 
 
-def before_correction(eps: hyper.Hyper | Eps) -> Eps:
+def before_correction(eps: Hyper | Eps) -> Eps:
     """A number added to the uncorrected root, as many authors' codes have it."""
     return eps if isinstance(eps, Eps) else EpsBeforeCorrection(eps)
 
@@ -62,18 +69,18 @@ def before_correction(eps: hyper.Hyper | Eps) -> Eps:
 class EpsInsideRoot(Eps):
     """`sqrt(v + ε_root) + ε`: inside the root (TensorFlow, Optax), or in both."""
 
-    eps_root: hyper.Hyper = hyper.hyper(1e-8, allowed=_EPS)
-    eps: hyper.Hyper = hyper.hyper(0.0, allowed=_EPS)
+    eps_root: Hyper = hyper(1e-8, allowed=_EPS)
+    eps: Hyper = hyper(0.0, allowed=_EPS)
 
     def denominator(self, v: Float[Array, "..."], weight: Any) -> Float[Array, "..."]:
         root = safe_sqrt(v + self.eps_root)
-        return root if hyper.is_zero(self.eps) else root + self.eps
+        return root if is_zero(self.eps) else root + self.eps
 
 
 class EpsAsFloor(Eps):
     """`max(sqrt(v), ε)`: no bias where v is large (ADOPT)."""
 
-    eps: hyper.Hyper = hyper.hyper(1e-8, allowed=_EPS)
+    eps: Hyper = hyper(1e-8, allowed=_EPS)
 
     def denominator(self, v: Float[Array, "..."], weight: Any) -> Float[Array, "..."]:
         return jnp.maximum(safe_sqrt(v), self.eps)
@@ -90,12 +97,10 @@ class RootPlusEps(Rule):
     """
 
     moment: Part = part()
-    eps: hyper.Hyper | Eps = hyper.hyper(1e-8, allowed=_EPS, or_part=Eps)
-    public: str | None = hyper.option(None)
-
-    @property
-    def public_names(self) -> dict[str, str]:
-        return {"eps": self.public or "eps"}
+    eps: Hyper | Eps = hyper(
+        1e-8, allowed=_EPS, or_part=Eps, public=lambda self: self.public or "eps"
+    )
+    public: str | None = option(None)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

@@ -9,7 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
+from ..engine.hyperparams import NON_NEGATIVE, POSITIVE, Hyper, hyper, option
 from ..engine.rule import Rule, Wrapper
 from ..engine.state import Context, Slots
 from ..engine.value import Value
@@ -29,7 +29,7 @@ class Sign(Rule):
 class CautiousClamp(Value):
     """`1 / max(mean(φ), smallest)`: the authors' later code, and timm."""
 
-    smallest: hyper.Hyper = hyper.hyper(1e-3, allowed=hyper.POSITIVE)
+    smallest: Hyper = hyper(1e-3, allowed=POSITIVE)
 
     def __call__(self, kept: Array, size: float) -> Array:
         return 1 / jnp.maximum(kept / size, self.smallest)
@@ -38,7 +38,7 @@ class CautiousClamp(Value):
 class CautiousMeanPlusEps(Value):
     """`1 / (mean(φ) + ε)`: the one line of Algorithm 1, which gives ε no value."""
 
-    eps: hyper.Hyper = hyper.hyper(1e-8, allowed=hyper.NON_NEGATIVE)
+    eps: Hyper = hyper(1e-8, allowed=NON_NEGATIVE)
 
     def __call__(self, kept: Array, size: float) -> Array:
         return safe_divide(jnp.sign(kept), kept / size + self.eps)
@@ -73,7 +73,7 @@ class Cautious(Wrapper):
     scope = "tensor"
 
     longer: Any = CautiousClamp()
-    axis_name: Any = hyper.option(None)
+    axis_name: Any = option(None)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -121,7 +121,7 @@ class Centralize(Rule):
     scope = "tensor"
 
     axes: tuple[int, ...] | None = None
-    axis_name: Any = hyper.option(None)
+    axis_name: Any = option(None)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

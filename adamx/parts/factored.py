@@ -9,7 +9,15 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
+from ..engine.hyperparams import (
+    FRACTION,
+    NON_NEGATIVE,
+    POSITIVE,
+    Hyper,
+    check_fields,
+    hyper,
+    option,
+)
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..engine.value import Value
@@ -24,12 +32,10 @@ class PowerDecaySchedule(Value):
     Reference: Shazeer & Stern, "Adafactor", ICML 2018, section 7.2, arXiv:1804.04235.
     """
 
-    decay_rate: hyper.Hyper = hyper.hyper(
-        0.8, allowed=hyper.POSITIVE.but("0.8 is the paper's.")
-    )
+    decay_rate: Hyper = hyper(0.8, allowed=POSITIVE.but("0.8 is the paper's."))
 
     def __post_init__(self) -> None:
-        hyper.check_fields(self)
+        check_fields(self)
 
 
 class FactoredSecondMoment(Rule):
@@ -55,19 +61,19 @@ class FactoredSecondMoment(Rule):
 
     scope = "tensor"
 
-    decay: Any = hyper.hyper(allowed=hyper.FRACTION, or_part=PowerDecaySchedule)
+    decay: Any = hyper(
+        allowed=FRACTION,
+        or_part=PowerDecaySchedule,
+        public=lambda self: self.public,
+    )
     of: Reading = square
     name: str = "nu"
-    eps: hyper.Hyper = hyper.hyper(1e-30, allowed=hyper.NON_NEGATIVE)
-    public: str = hyper.option("b2")
-    public_eps: str = hyper.option("eps")
-    keep_whole: bool = hyper.option(True)
-    min_dim_size_to_factor: int = hyper.option(0)
-    axis_name: Any = hyper.option(None)
-
-    @property
-    def public_names(self) -> dict[str, str]:
-        return {"decay": self.public, "eps": self.public_eps}
+    eps: Hyper = hyper(1e-30, allowed=NON_NEGATIVE, public=lambda self: self.public_eps)
+    public: str = option("b2")
+    public_eps: str = option("eps")
+    keep_whole: bool = option(True)
+    min_dim_size_to_factor: int = option(0)
+    axis_name: Any = option(None)
 
     def factors(self, shape: tuple[int, ...]) -> bool:
         """Whether a leaf of this shape is factored."""
@@ -84,10 +90,10 @@ class FactoredSecondMoment(Rule):
         def sum_of(axis: int) -> Any:
             return lambda p: p.sum(axis)
 
-        whole = {self.name: Slot(like=like(lambda p: p, False), signed=False)}
+        whole = {self.name: Slot(shape_of=like(lambda p: p, False), signed=False)}
         return {
-            f"{self.name}_row": Slot(like=like(sum_of(-1), True), signed=False),
-            f"{self.name}_col": Slot(like=like(sum_of(-2), True), signed=False),
+            f"{self.name}_row": Slot(shape_of=like(sum_of(-1), True), signed=False),
+            f"{self.name}_col": Slot(shape_of=like(sum_of(-2), True), signed=False),
         } | (whole if self.keep_whole else {})
 
     def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, option
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
 
@@ -30,14 +30,10 @@ class GradientNoise(Rule):
     deep networks", 2015, arXiv:1511.06807.
     """
 
-    noise_variance: hyper.Hyper = hyper.hyper(0.01, allowed=hyper.NON_NEGATIVE)
-    gamma: hyper.Hyper = hyper.hyper(0.55)
+    noise_variance: Hyper = hyper(0.01, allowed=NON_NEGATIVE)
+    gamma: Hyper = hyper(0.55, public="noise_gamma")
     seed: int = 0
-    axis_name: Any = hyper.option(None)
-
-    @property
-    def public_names(self) -> dict[str, str]:
-        return {"gamma": "noise_gamma"}
+    axis_name: Any = option(None)
 
     def needs(self) -> frozenset[str]:
         return super().needs() | {"path"}

@@ -2,7 +2,7 @@
 
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
 
@@ -16,8 +16,8 @@ class LearningRate(Rule):
 
     place = "step"
 
-    learning_rate: hyper.Hyper = hyper.hyper(
-        allowed=hyper.NON_NEGATIVE.but(
+    learning_rate: Hyper = hyper(
+        allowed=NON_NEGATIVE.but(
             "It is the length of a step, and steps go downhill by themselves."
         )
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 from jaxtyping import Array, Float
 
-from .. import errors as _checks
+from .. import errors
 from ..engine.masks import as_mask
 from ..engine.rule import Wrapper
 from ..engine.state import Context, Slot, Slots
@@ -28,7 +28,7 @@ class Masked(Wrapper):
         super().__post_init__()
         object.__setattr__(self, "mask", as_mask("Masked", self.mask))
         if self.mask is None:
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 "Masked: `mask` must say which leaves, got None. Use the part itself "
                 "to act on all of them."
             )

@@ -10,8 +10,16 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .. import errors as _checks
-from ..engine import hyperparams as hyper
+from .. import errors
+from ..engine.hyperparams import (
+    FRACTION,
+    NON_NEGATIVE,
+    UNIT,
+    Hyper,
+    hyper,
+    is_zero,
+    option,
+)
 from ..engine.rule import Part, Rule, merge_slots, part
 from ..engine.state import Context, Slot, Slots
 from ..engine.value import Value
@@ -38,9 +46,9 @@ class SquaredDeviation(Value):
 
     def __call__(self, g: Float[Array, "..."], slots: Slots) -> Float[Array, "..."]:
         if self.slot not in slots:
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 f"SquaredDeviation: `slot` must be kept by a part of the same chain, "
-                f"got {self.slot!r}. {_checks.suggest(self.slot, slots)}"
+                f"got {self.slot!r}. {errors.suggest(self.slot, slots)}"
             )
         return (g - slots[self.slot]) ** 2
 
@@ -53,7 +61,24 @@ def is_signed(reading: Reading) -> bool:
     return reading is not square and not isinstance(reading, SquaredDeviation)
 
 
-_PUBLIC = {"mu": "b1", "nu": "b2"}
+def _decay_name(rule: Any) -> str:
+    """The public name of a moment's decay."""
+    standard = {"mu": "b1", "nu": "b2"}
+    return rule.public or standard.get(rule.name, f"{rule.name}_decay")
+
+
+class MomentRule(Rule):
+    """A rule around a moment, with that moment's slot name and decay."""
+
+    moment: Part = part()
+
+    @property
+    def name(self) -> str:
+        return self.moment.name
+
+    @property
+    def decay(self) -> Any:
+        return self.moment.decay
 
 
 class Identity(Rule):
@@ -82,19 +107,15 @@ class Ema(Rule):
     out.
     """
 
-    decay: hyper.Hyper = hyper.hyper(
-        allowed=hyper.FRACTION.but(
+    decay: Hyper = hyper(
+        allowed=FRACTION.but(
             "It is the weight of the past; to average over about n steps pass 1 - 1/n."
-        )
+        ),
+        public=_decay_name,
     )
     of: Reading = gradient
     name: str = "mu"
-    public: str | None = hyper.option(None)
-
-    @property
-    def public_names(self) -> dict[str, str]:
-        standard = _PUBLIC.get(self.name, f"{self.name}_decay")
-        return {"decay": self.public or standard}
+    public: str | None = option(None)
 
     def slots(self) -> dict[str, Slot]:
         return {self.name: Slot(signed=is_signed(self.of))}
@@ -128,26 +149,23 @@ class Momentum(Rule):
     in deep learning", ICML 2013; the form is that of torch.optim.SGD.
     """
 
-    momentum: hyper.Hyper = hyper.hyper(
-        allowed=hyper.FRACTION.but("It is the share of the last step that is kept.")
+    momentum: Hyper = hyper(
+        allowed=FRACTION.but("It is the share of the last step that is kept."),
+        public=lambda self: self.public or "momentum",
     )
     nesterov: bool = False
-    dampening: hyper.Hyper = hyper.hyper(
+    dampening: Hyper = hyper(
         0.0,
-        allowed=hyper.UNIT.but("It is the share of the gradient that is left out."),
+        allowed=UNIT.but("It is the share of the gradient that is left out."),
     )
-    name: str = hyper.option("momentum")
-    public: str | None = hyper.option(None)
-
-    @property
-    def public_names(self) -> dict[str, str]:
-        return {"momentum": self.public or "momentum"}
+    name: str = option("momentum")
+    public: str | None = option(None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        dampened = not hyper.is_zero(self.dampening)
-        if self.nesterov and (dampened or hyper.is_zero(self.momentum)):
-            raise _checks.AdamxError(
+        dampened = not is_zero(self.dampening)
+        if self.nesterov and (dampened or is_zero(self.momentum)):
+            raise errors.AdamxError(
                 f"Momentum: Nesterov's momentum must have a momentum above 0 and no "
                 f"dampening, got momentum={self.momentum!r}, "
                 f"dampening={self.dampening!r}. Its look-ahead is g + momentum * m; "
@@ -162,7 +180,7 @@ class Momentum(Rule):
     ) -> tuple[Float[Array, "..."], Slots]:
         g = update
         m = self.momentum * slots[self.name] + (1 - self.dampening) * g
-        if not hyper.is_zero(self.dampening):
+        if not is_zero(self.dampening):
             m = jnp.where(ctx.count == 1, g, m)
         u = g + self.momentum * m if self.nesterov else m
         return u, slots | {self.name: m}
@@ -181,26 +199,24 @@ class Sum(Rule):
 
     of: Reading = square
     name: str = "sum_of_squares"
-    start: hyper.Hyper = hyper.hyper(
-        0.0, allowed=hyper.NON_NEGATIVE.but("It is a sum of squares.")
+    start: Hyper = hyper(
+        0.0,
+        allowed=NON_NEGATIVE.but("It is a sum of squares."),
+        public="initial_accumulator",
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if callable(self.start):
-            raise _checks.refuse(
+            raise errors.type_error(
                 "Sum",
                 "`start` must be a number or an array",
-                _checks.show_callable(self.start),
+                errors.show_callable(self.start),
                 "It is used once, before the first step.",
             )
 
-    @property
-    def public_names(self) -> dict[str, str]:
-        return {"start": "initial_accumulator"}
-
     def slots(self) -> dict[str, Slot]:
-        return {self.name: Slot(start=self.start, signed=is_signed(self.of))}
+        return {self.name: Slot(init=self.start, signed=is_signed(self.of))}
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -233,7 +249,7 @@ class Centered(Rule):
         return jnp.maximum(v - m * m, 0), slots
 
 
-class InitFromFirst(Rule):
+class InitFromFirst(MomentRule):
     """An average that starts at its first reading, and so needs no correction.
 
         first step:  m ← f(g)
@@ -243,16 +259,6 @@ class InitFromFirst(Rule):
         moment: an average such as `Ema(0.9)`.
     """
 
-    moment: Part = part()
-
-    @property
-    def name(self) -> str:
-        return self.moment.name
-
-    @property
-    def decay(self) -> Any:
-        return self.moment.decay
-
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
@@ -261,7 +267,7 @@ class InitFromFirst(Rule):
         return m, after | {self.name: m}
 
 
-class RunningMax(Rule):
+class RunningMax(MomentRule):
     """The largest value that a moment has had, element by element.
 
         v_max ← max(v_max, v)
@@ -279,16 +285,6 @@ class RunningMax(Rule):
     Reference: Reddi, Kale & Kumar, "On the convergence of Adam and beyond", ICLR 2018,
     Algorithm 2, arXiv:1904.09237.
     """
-
-    moment: Part = part()
-
-    @property
-    def name(self) -> str:
-        return self.moment.name
-
-    @property
-    def decay(self) -> Any:
-        return self.moment.decay
 
     def slots(self) -> dict[str, Slot]:
         return merge_slots(self) | {f"{self.name}_max": Slot(signed=False)}

@@ -12,15 +12,16 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from .. import errors as _checks
-from ..engine import hyperparams as hyper
+from .. import errors
+from ..engine.hyperparams import FRACTION, Hyper, hyper, is_constant, schedule
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..engine.value import Value
 from ..numerics.arithmetic import lerp, one_minus_power
+from .moments import MomentRule
 
 
-class LookAhead(Rule):
+class LookAhead(MomentRule):
     """`β m + (1 - β) g`: the average after the same gradient once more.
 
     `Debiased(LookAhead(Ema(b1)))` has one correction for both terms: the form of Choi
@@ -32,16 +33,6 @@ class LookAhead(Rule):
     Reference: Choi et al., "On empirical comparisons of optimizers for deep learning",
     2019, Table 1, arXiv:1910.05446.
     """
-
-    moment: Part = part()
-
-    @property
-    def name(self) -> str:
-        return self.moment.name
-
-    @property
-    def decay(self) -> Any:
-        return self.moment.decay
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -58,11 +49,7 @@ def one_step_ahead(schedule: Callable[[Any], Any]) -> Callable[[Any], Any]:
 class Ahead(Value):
     """The decay of the next step, where a schedule makes it another one."""
 
-    decay: hyper.Hyper = hyper.hyper(allowed=hyper.FRACTION)
-
-    @property
-    def public_names(self) -> dict[str, str]:
-        return {"decay": "decay_ahead"}
+    decay: Hyper = hyper(allowed=FRACTION, public="decay_ahead")
 
 
 class Nesterov(Rule):
@@ -85,14 +72,14 @@ class Nesterov(Rule):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not hasattr(self.moment, "moment") or not hasattr(self.moment, "decay"):
-            raise _checks.refuse(
+            raise errors.type_error(
                 "Nesterov",
                 "`moment` must be a corrected average, such as Debiased(Ema(0.9))",
                 repr(self.moment),
                 "For one without correction use LookAhead.",
             )
         if callable(self.moment.decay):
-            ahead = Ahead(hyper.schedule(one_step_ahead, schedule=self.moment.decay))
+            ahead = Ahead(schedule(one_step_ahead, schedule=self.moment.decay))
             object.__setattr__(self, "ahead", ahead)
 
     def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
@@ -100,7 +87,7 @@ class Nesterov(Rule):
         name, now = self.moment.name, self.moment.decay
         after = now if self.ahead is None else self.ahead.decay
         w = known[f"{name}_weight"]
-        if hyper.is_constant(now):
+        if is_constant(now):
             w_after = one_minus_power(now, count + 1)
         else:
             w_after = lerp(w, jnp.ones_like(w), after)

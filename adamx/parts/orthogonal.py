@@ -6,8 +6,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .. import errors as _checks
-from ..engine import hyperparams as hyper
+from .. import errors
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, option
 from ..engine.masks import as_mask
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
@@ -50,13 +50,11 @@ class Orthogonalize(Rule):
 
     ns_steps: int = 5
     coefficients: tuple[float, float, float] = QUINTIC
-    eps: hyper.Hyper = hyper.hyper(1e-7, allowed=hyper.NON_NEGATIVE)
-    axis_name: Any = hyper.option(None)
-    public: str | None = hyper.option(None)
-
-    @property
-    def public_names(self) -> dict[str, str]:
-        return {"eps": self.public or "eps"}
+    eps: Hyper = hyper(
+        1e-7, allowed=NON_NEGATIVE, public=lambda self: self.public or "eps"
+    )
+    axis_name: Any = option(None)
+    public: str | None = option(None)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -83,9 +81,9 @@ class ScaleByShape(Rule):
 
     scope = "tensor"
 
-    consistent_rms: hyper.Hyper | None = None
-    out_axis: int = hyper.option(-1)
-    axis_name: Any = hyper.option(None)
+    consistent_rms: Hyper | None = None
+    out_axis: int = option(-1)
+    axis_name: Any = option(None)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -112,13 +110,9 @@ class NormalizeRms(Rule):
 
     scope = "tensor"
 
-    rms: hyper.Hyper = hyper.hyper(0.2, allowed=hyper.NON_NEGATIVE)
-    eps: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
-    axis_name: Any = hyper.option(None)
-
-    @property
-    def public_names(self) -> dict[str, str]:
-        return {"eps": "eps_rms"}
+    rms: Hyper = hyper(0.2, allowed=NON_NEGATIVE)
+    eps: Hyper = hyper(0.0, allowed=NON_NEGATIVE, public="eps_rms")
+    axis_name: Any = option(None)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -130,7 +124,7 @@ class NormalizeRms(Rule):
 
 def _check_matrix(where: str, update: Any) -> None:
     if update.ndim != 2:
-        raise _checks.AdamxError(
+        raise errors.AdamxError(
             f"{where}: every leaf it acts on must have two axes, got shape "
             f"{jnp.shape(update)}. Give muon a mask that selects matrices only, or "
             f"adamx.stacked the leaves (layers, m, n) that are stacks of them."

@@ -14,17 +14,27 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from .. import errors as _checks
-from ..engine import hyperparams as hyper
+from .. import errors
+from ..engine.hyperparams import (
+    FRACTION,
+    NON_NEGATIVE,
+    UNIT,
+    Hyper,
+    Interval,
+    hyper,
+    option,
+)
 from ..engine.rule import Rule
-from ..engine.state import Context, Slot, Slots, State, copied, is_nothing
+from ..engine.state import Context, Slot, Slots, State, copied, find_states, is_absent
 from ..numerics.arithmetic import compute_dtype, gathered_weight
 
 _SHARE = "_share"
 
 
 def _point(name: str) -> dict[str, Slot]:
-    point = Slot(start=copied, alone="eval_params reads it, from the state alone.")
+    point = Slot(
+        init=copied, single_array_because="eval_params reads it, from the state alone."
+    )
     return {name: point, name + _SHARE: Slot(shared=True)}
 
 
@@ -51,17 +61,15 @@ class PrimalAveraging(_Averaging):
     training of LLMs", 2025, arXiv:2512.17131 (μ_y = `inner`, μ_x = `decay`).
     """
 
-    inner: hyper.Hyper = hyper.hyper(
-        allowed=hyper.Interval(0.0, 1.0, "(]", "It is how much of x is in y.")
+    inner: Hyper = hyper(
+        allowed=Interval(0.0, 1.0, "(]", "It is how much of x is in y."),
+        public="mu_y",
     )
-    decay: hyper.Hyper = hyper.hyper(
-        allowed=hyper.FRACTION.but("It is the weight of the past in the average.")
+    decay: Hyper = hyper(
+        allowed=FRACTION.but("It is the weight of the past in the average."),
+        public="mu_x",
     )
-    name: str = hyper.option("z")
-
-    @property
-    def public_names(self) -> dict[str, str]:
-        return {"inner": "mu_y", "decay": "mu_x"}
+    name: str = option("z")
 
     def slots(self) -> dict[str, Slot]:
         return _point(self.name)
@@ -93,13 +101,13 @@ class ScheduleFree(_Averaging):
     arXiv:2405.15682, with the weights of the authors' code.
     """
 
-    learning_rate: hyper.Hyper = hyper.hyper(allowed=hyper.NON_NEGATIVE)
-    b1: hyper.Hyper = hyper.hyper(
-        0.9, allowed=hyper.Interval(0.0, 1.0, "(]", "It is how much of x is in y.")
+    learning_rate: Hyper = hyper(allowed=NON_NEGATIVE)
+    b1: Hyper = hyper(
+        0.9, allowed=Interval(0.0, 1.0, "(]", "It is how much of x is in y.")
     )
-    weight_lr_power: hyper.Hyper = hyper.hyper(2.0, allowed=hyper.NON_NEGATIVE)
-    r: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
-    name: str = hyper.option("z")
+    weight_lr_power: Hyper = hyper(2.0, allowed=NON_NEGATIVE)
+    r: Hyper = hyper(0.0, allowed=NON_NEGATIVE)
+    name: str = option("z")
 
     def slots(self) -> dict[str, Slot]:
         sums = {"learning_rate_max": Slot(shared=True), "weight_sum": Slot(shared=True)}
@@ -153,15 +161,15 @@ class LookaheadWeights(_Averaging):
     """
 
     sync_period: int = 5
-    slow_step_size: hyper.Hyper = hyper.hyper(
-        0.5, allowed=hyper.UNIT.but("It is the part of the way the slow weights go.")
+    slow_step_size: Hyper = hyper(
+        0.5, allowed=UNIT.but("It is the part of the way the slow weights go.")
     )
-    name: str = hyper.option("slow")
+    name: str = option("slow")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.sync_period, int) or self.sync_period < 1:
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 f"LookaheadWeights: `sync_period` must be a whole number of steps, at "
                 f"least 1, got {self.sync_period!r}. 5 is usual."
             )
@@ -198,14 +206,12 @@ class ParamEma(_Averaging):
     section 7.2, arXiv:1412.6980.
     """
 
-    decay: hyper.Hyper = hyper.hyper(
-        0.999, allowed=hyper.FRACTION.but("It is the weight of the past.")
+    decay: Hyper = hyper(
+        0.999,
+        allowed=FRACTION.but("It is the weight of the past."),
+        public="ema_decay",
     )
-    name: str = hyper.option("average")
-
-    @property
-    def public_names(self) -> dict[str, str]:
-        return {"decay": "ema_decay"}
+    name: str = option("average")
 
     def slots(self) -> dict[str, Slot]:
         return _point(self.name) | {f"{self.name}_weight": Slot(shared=True)}
@@ -229,20 +235,13 @@ class ParamEma(_Averaging):
 # ---- where to evaluate ---------------------------------------------------------
 
 
-def _is_state(x: Any) -> bool:
-    return isinstance(x, State)
-
-
 def _points(state: Any) -> list[tuple[Any, Any]]:
     """Every (point, share) in any nesting of states."""
     found = []
-    for one in jax.tree.leaves(state, is_leaf=_is_state):
-        if not _is_state(one):
-            continue
+    for one in find_states(state, State):
         shares = [name for name in one.slots if name.endswith(_SHARE)]
         names = [name.removesuffix(_SHARE) for name in shares]
         found += [(one.slots[name], one.slots[name + _SHARE]) for name in names]
-        found += _points(one.inner)
     return found
 
 
@@ -267,16 +266,16 @@ def eval_params(state: Any, params: Any) -> Any:
     for point, share in _points(state):
 
         def one(kept: Any, p: Any, share: Any = share) -> Any:
-            if _is_hidden(kept) or is_nothing(kept):
+            if _is_hidden(kept) or is_absent(kept):
                 return p
             dtype = compute_dtype(p.dtype, kept.dtype)
             wide, there = p.astype(dtype), kept.astype(dtype)
             return (wide + share.astype(dtype) * (there - wide)).astype(p.dtype)
 
         kept = jax.tree.leaves(point, is_leaf=_is_hidden)
-        live = {i for i, x in enumerate(kept) if not (_is_hidden(x) or is_nothing(x))}
+        live = {i for i, x in enumerate(kept) if not (_is_hidden(x) or is_absent(x))}
         if live & taken:
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 "eval_params: one part must average a leaf, got two. Pass the part of "
                 "the state that is meant."
             )

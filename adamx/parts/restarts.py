@@ -7,10 +7,10 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .. import errors as _checks
-from ..engine import hyperparams as hyper
+from .. import errors
+from ..engine.hyperparams import option
 from ..engine.rule import Wrapper
-from ..engine.state import Context, Slot, Slots, is_nothing
+from ..engine.state import Context, Slot, Slots, is_absent
 
 
 class PeriodicReset(Wrapper):
@@ -39,21 +39,21 @@ class PeriodicReset(Wrapper):
     every: int = 500
     warmup: int = 150
     recount: bool = False
-    name: str = hyper.option("since_restart")
+    name: str = option("since_restart")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, least in (("every", 1), ("warmup", 0)):
             steps = getattr(self, name)
             if isinstance(steps, bool) or not isinstance(steps, int) or steps < least:
-                raise _checks.AdamxError(
+                raise errors.AdamxError(
                     f"PeriodicReset: `{name}` must be a whole number of steps, at "
                     f"least {least}, got {steps!r}. "
                     f"The paper has every=500, warmup=150."
                 )
         for name, slot in self.part.slots().items():
-            if callable(slot.start):
-                raise _checks.AdamxError(
+            if callable(slot.init):
+                raise errors.AdamxError(
                     f"PeriodicReset: the slots of `part` must start at numbers, got "
                     f"`{name}` of {self.part!r}, which starts at the parameter. Put "
                     f"what keeps it outside."
@@ -85,7 +85,7 @@ class PeriodicReset(Wrapper):
         if self.recount:
             count_of_part = self._recounted(count, since)
             kept = kept | {
-                name: jnp.where(since == 0, slot.start, kept[name])
+                name: jnp.where(since == 0, slot.init, kept[name])
                 for name, slot in self.part.slots().items()
                 if slot.shared
             }
@@ -105,12 +105,12 @@ class PeriodicReset(Wrapper):
         """What the part sees of its slots and of the step."""
         since: Any = ctx.shared[self.name]
         begun = {
-            name: jnp.where(since == 0, jnp.asarray(slot.start, x.dtype), x)
+            name: jnp.where(since == 0, jnp.asarray(slot.init, x.dtype), x)
             for name, slot in self.part.slots().items()
-            if not slot.shared and not is_nothing(x := slots[name])
+            if not slot.shared and not is_absent(x := slots[name])
         }
         if self.recount:
-            ctx = ctx._replace(count=self._recounted(ctx.count, since))
+            ctx = ctx.replace(count=self._recounted(ctx.count, since))
         return slots | begun, ctx
 
     def partial_sums(

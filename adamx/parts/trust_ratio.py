@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, option
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
 from ..numerics.norms import norm
@@ -29,14 +29,10 @@ class TrustRatio(Rule):
 
     scope = "tensor"
 
-    trust_coefficient: hyper.Hyper = hyper.hyper(1.0, allowed=hyper.NON_NEGATIVE)
-    eps: hyper.Hyper = hyper.hyper(0.0, allowed=hyper.NON_NEGATIVE)
-    phi: Callable[[Any], Any] | None = hyper.option(None)
-    axis_name: Any = hyper.option(None)
-
-    @property
-    def public_names(self) -> dict[str, str]:
-        return {"eps": "trust_eps"}
+    trust_coefficient: Hyper = hyper(1.0, allowed=NON_NEGATIVE)
+    eps: Hyper = hyper(0.0, allowed=NON_NEGATIVE, public="trust_eps")
+    phi: Callable[[Any], Any] | None = option(None)
+    axis_name: Any = option(None)
 
     def needs(self) -> frozenset[str]:
         return super().needs() | {"param"}

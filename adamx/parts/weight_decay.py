@@ -11,18 +11,18 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine import hyperparams as hyper
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, is_zero
 from ..engine.masks import as_mask
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
 
-_DECAY = hyper.NON_NEGATIVE.but("It pulls the parameters towards zero; 0.01 is usual.")
+_DECAY = NON_NEGATIVE.but("It pulls the parameters towards zero; 0.01 is usual.")
 
 
 class _Decay(Rule):
     """What both decays share: a strength and a mask."""
 
-    weight_decay: hyper.Hyper = hyper.hyper(allowed=_DECAY)
+    weight_decay: Hyper = hyper(allowed=_DECAY)
     mask: Any = None
 
     def __post_init__(self) -> None:
@@ -119,7 +119,7 @@ class ProximalWeightDecay(_Decay):
     optimizing deep models", 2022, Algorithm 1, arXiv:2208.06677.
     """
 
-    learning_rate: hyper.Hyper = hyper.hyper(allowed=hyper.NON_NEGATIVE, kw_only=True)
+    learning_rate: Hyper = hyper(allowed=NON_NEGATIVE, kw_only=True)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -130,8 +130,8 @@ class ProximalWeightDecay(_Decay):
         return (update - pull * ctx.param) / (1 + pull), slots
 
 
-def decoupled(weight_decay: hyper.Hyper, mask: Any = None) -> tuple[Rule, ...]:
+def decoupled(weight_decay: Hyper, mask: Any = None) -> tuple[Rule, ...]:
     """The decay of a member that need not have one: no part for the number 0."""
-    if hyper.is_zero(weight_decay):
+    if is_zero(weight_decay):
         return ()
     return (WeightDecay(weight_decay, mask),)

@@ -6,8 +6,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .. import errors as _checks
-from ..engine.state import nothing
+from .. import errors
+from ..engine.state import absent
 from .blocks import Blocks, layout
 from .codec import Codec, Draw, Kept
 from .quantization_maps import Companded, Minifloat, QuantizationMap
@@ -22,7 +22,7 @@ _AT_LEVEL = 2.0**-15
 
 def check_rounding(where: str, rounding: Any, known: tuple[str, ...]) -> None:
     if rounding not in known:
-        raise _checks.AdamxError(
+        raise errors.AdamxError(
             f"{where}: `rounding` must be one of {', '.join(map(repr, known))}, got "
             f"{rounding!r}. {known[1]!r} is right on average, so that an average that "
             f"moves by less than a code is not stuck."
@@ -90,17 +90,17 @@ class Blockwise(Codec):
 
     def __post_init__(self) -> None:
         if self.bits not in (4, 8):
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 f"Blockwise: `bits` must be 8 or 4, got {self.bits!r}. For 16 use "
                 f"Cast(jnp.bfloat16, 'stochastic')."
             )
         if not isinstance(self.block, int) or self.block < 2 or self.block % 2:
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 f"Blockwise: `block` must be an even number of elements, at least 2, "
                 f"got {self.block!r}. Two 4-bit codes share a byte; 128 is usual."
             )
         if not (self.code is None or isinstance(self.code, QuantizationMap)):
-            raise _checks.refuse(
+            raise errors.type_error(
                 "Blockwise",
                 "`code` must be a code",
                 repr(self.code),
@@ -108,7 +108,7 @@ class Blockwise(Codec):
             )
         check_rounding("Blockwise", self.rounding, ROUNDINGS)
         if not isinstance(self.min_size, int) or self.min_size < 0:
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 f"Blockwise: `min_size` must be a number of elements, got "
                 f"{self.min_size!r}. Pass 0 to code every array."
             )
@@ -117,7 +117,7 @@ class Blockwise(Codec):
 
     def bind(self, slot: str, signed: bool) -> "Blockwise":
         if self.signed is False and signed:
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 f"store: {self!r} must hold a slot that is never negative, got "
                 f"{slot!r}. Leave signed= out: the slot says whether it needs a sign."
             )
@@ -144,7 +144,7 @@ class Blockwise(Codec):
 
     def encode(self, x: Float[Array, "..."], uniform: Draw) -> Kept:
         if self._small(x.shape):
-            return {"codes": x.astype(jnp.float32), "scale": nothing()}
+            return {"codes": x.astype(jnp.float32), "scale": absent()}
         lay = layout(x.shape, self.block)
         x = x.astype(jnp.float32)
         scale = lay.largest(x)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .. import errors as _checks
+from .. import errors
 from .blocks import layout
 from .blockwise import check_rounding, scaled_down
 from .codec import Codec, Draw, Kept
@@ -28,7 +28,7 @@ def as_dtype(where: str, dtype: Any, known: tuple[str, ...]) -> Any:
     except TypeError:
         dtype = None
     if dtype is None or dtype.name not in known:
-        raise _checks.refuse(
+        raise errors.type_error(
             where,
             f"`dtype` must be one of {', '.join(known)}",
             dtype,

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from jaxtyping import Array, Float
 
-from .. import errors as _checks
+from .. import errors
 from ..engine.value import Value
 
 # the arrays kept for one slot of one leaf, by name; a lone array under the name ""
@@ -25,7 +25,7 @@ class Codec(Value):
     Attributes:
         parts: the names of the arrays that `encode` returns, each kept as a tree like
             the parameters. With `("",)` the slot itself is such a tree. Where there
-            is nothing to keep return `adamx.leaf.nothing()`, since Orbax does not save
+            is nothing to keep return `adamx.leaf.absent()`, since Orbax does not save
             arrays of size 0.
     """
 
@@ -51,7 +51,7 @@ class Codec(Value):
 def refuse_signed(codec: Codec, slot: str, signed: bool, why: str) -> None:
     """A codec for non-negative values on a slot that may be negative."""
     if signed:
-        raise _checks.AdamxError(
+        raise errors.AdamxError(
             f"store: {codec!r} must hold a slot that is never negative, got {slot!r}. "
             f"{why}"
         )

@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .. import errors as _checks
+from .. import errors
 from ..engine.rule import Rule
-from ..engine.state import Context, Slot, Slots, State, is_nothing
+from ..engine.state import Context, Slot, Slots, State, find_states, is_absent
 from ..numerics.random_bits import Uniform, key_of
 from .cast import rounded
 
@@ -77,7 +77,7 @@ class SplitMaster(_Landing):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.bits not in (8, 16):
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 f"split_master: `bits` must be 16 or 8, got {self.bits!r}. It is the "
                 f"size of the residual beside each bfloat16 parameter."
             )
@@ -90,7 +90,7 @@ class SplitMaster(_Landing):
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         if ctx.dtype != jnp.bfloat16:
-            raise _checks.AdamxTypeError(
+            raise errors.AdamxTypeError(
                 f"split_master: every parameter must be bfloat16, got "
                 f"{jnp.dtype(ctx.dtype).name}. Cast it, or leave it out with "
                 f"Masked(split_master(), mask)."
@@ -172,18 +172,6 @@ def split_master(bits: int = 16, *, seed: Any = 0) -> SplitMaster:
     return SplitMaster(bits, seed)
 
 
-def _is_state(x: Any) -> bool:
-    return isinstance(x, State)
-
-
-def _residuals(state: Any) -> list[Any]:
-    found = []
-    for one in filter(_is_state, jax.tree.leaves(state, is_leaf=_is_state)):
-        found += [one.slots[_RESIDUAL]] if _RESIDUAL in one.slots else []
-        found += _residuals(one.inner)
-    return found
-
-
 def master_params(state: Any, params: Any) -> Any:
     """The float32 masters of bfloat16 parameters that `split_master` steps.
 
@@ -194,15 +182,16 @@ def master_params(state: Any, params: Any) -> Any:
     Raises:
         ValueError: the state has no residual, or several.
     """
-    residuals = _residuals(state)
+    states = find_states(state, State)
+    residuals = [x.slots[_RESIDUAL] for x in states if _RESIDUAL in x.slots]
     if len(residuals) != 1:
-        raise _checks.AdamxError(
+        raise errors.AdamxError(
             f"master_params: the state must hold one residual, got {len(residuals)}. "
             f"Put split_master() last in the chain."
         )
 
     def one(p: Any, residual: Any) -> Any:
-        if is_nothing(residual):
+        if is_absent(residual):
             return p
         unit = 1 if residual.dtype == jnp.int16 else 256
         return joined(p.astype(jnp.float32), residual.astype(jnp.int32) * unit)

@@ -10,7 +10,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine.state import nothing
+from ..engine.state import absent
 from ..numerics.arithmetic import safe_divide
 from .codec import Codec, Draw, Kept, refuse_signed
 
@@ -36,9 +36,9 @@ class RowColumnMeans(Codec):
     def encode(self, x: Float[Array, "..."], uniform: Draw) -> Kept:
         x = x.astype(jnp.float32)
         if x.ndim < 2:
-            return {"row": nothing(), "col": nothing(), "whole": x}
+            return {"row": absent(), "col": absent(), "whole": x}
         row, col = x.mean(-1, keepdims=True), x.mean(-2, keepdims=True)
-        return {"row": row, "col": col, "whole": nothing()}
+        return {"row": row, "col": col, "whole": absent()}
 
     def decode(self, kept: Kept, shape: tuple[int, ...]) -> Float[Array, "..."]:
         if len(shape) < 2:

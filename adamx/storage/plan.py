@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from ..engine.chain import Chain, External
+from ..engine.leaves import places
 from ..engine.rule import Rule
-from ..engine.state import Slot, State, is_nothing
+from ..engine.state import Slot, State, is_absent
 from ..engine.transformation import Transformation
-from ..engine.tree_checks import places
 from ..wrappers.tunable import Tunable, Tuned
 
 
@@ -131,9 +131,9 @@ def _of_slot(
         if p is None:
             continue
         size = _bytes(arrays)
-        if all(map(is_nothing, arrays)):
+        if all(map(is_absent, arrays)):
             how = "nothing"
-        elif slot.codec is not None and slot.like is None:
+        elif slot.codec is not None and slot.shape_of is None:
             how = slot.codec.note(p.shape)
         else:
             how = repr(slot.codec) if slot.codec else str(arrays[0].dtype)

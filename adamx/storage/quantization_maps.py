@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .. import errors as _checks
+from .. import errors
 from ..engine.value import Value
 
 
@@ -96,14 +96,14 @@ class Minifloat(QuantizationMap):
 
     def __post_init__(self) -> None:
         if self.mantissa not in range(7):
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 f"Minifloat: `mantissa` must be a number of bits from 0 to 6, got "
                 f"{self.mantissa!r}. 3 is usual; each more halves the reach in octaves."
             )
 
     def check(self, top: int) -> None:
         if (self._first(top) + 1) >> self.mantissa < 1:
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 f"Minifloat: `mantissa` must leave {top} levels within float32, got "
                 f"{self.mantissa}. The lowest would be no number; pass 2 or more."
             )
@@ -142,7 +142,7 @@ class Logarithmic(QuantizationMap):
 
     def __post_init__(self) -> None:
         if not (isinstance(self.octaves, float | int) and 0 < self.octaves <= 125):
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 f"Logarithmic: `octaves` must be above 0 and at most 125, got "
                 f"{self.octaves!r}. It is the reach of the code in powers of two, of "
                 f"which float32 has no more; 30 is usual."

@@ -5,7 +5,7 @@ from typing import Any
 
 from jaxtyping import Array, Float
 
-from .. import errors as _checks
+from .. import errors
 from ..engine.chain import Chain, External, RuleSequence
 from ..engine.rule import Rule, Wrapper
 from ..engine.state import Context, Slot, Slots
@@ -74,7 +74,7 @@ def store(tx: Any, *, seed: Any = 0, **codecs: Any) -> Any:
         TypeError: `tx` is no adamx transformation, or a codec is none.
     """
     if not isinstance(tx, Transformation):
-        raise _checks.refuse(
+        raise errors.type_error(
             "store",
             "`tx` must be an adamx transformation",
             repr(tx),
@@ -82,9 +82,9 @@ def store(tx: Any, *, seed: Any = 0, **codecs: Any) -> Any:
         )
     known = _slots(tx)
     if not codecs:
-        raise _checks.AdamxError(
+        raise errors.AdamxError(
             f"store: at least one slot must be named, got none. "
-            f"{_checks.suggest('', known)}"
+            f"{errors.suggest('', known)}"
         )
     for name, codec in codecs.items():
         _check(name, codec, known, tx)
@@ -93,12 +93,12 @@ def store(tx: Any, *, seed: Any = 0, **codecs: Any) -> Any:
 
 def _check(name: str, codec: Any, known: dict[str, Slot], tx: Any) -> None:
     if name not in known:
-        raise _checks.AdamxError(
+        raise errors.AdamxError(
             f"store: every name must be a slot of {tx!r}, got {name!r}. "
-            f"{_checks.suggest(name, known)}"
+            f"{errors.suggest(name, known)}"
         )
     if not isinstance(codec, Codec):
-        raise _checks.refuse(
+        raise errors.type_error(
             "store",
             f"`{name}` must be kept by a codec",
             repr(codec),
@@ -106,20 +106,20 @@ def _check(name: str, codec: Any, known: dict[str, Slot], tx: Any) -> None:
         )
     slot = known[name]
     if slot.shared:
-        raise _checks.AdamxError(
+        raise errors.AdamxError(
             f"store: a stored slot must be one array per leaf, got {name!r}, which is "
             f"one number for the whole tree. Leave it as it is."
         )
     if slot.dtype is not None:
-        raise _checks.AdamxError(
+        raise errors.AdamxError(
             f"store: a stored slot must hold real numbers, got {name!r}, which holds "
             f"{slot.dtype.name} exactly. Leave it as it is."
         )
     bound = codec.bind(name, slot.signed)
-    if slot.alone and bound.parts != ("",):
-        raise _checks.AdamxError(
+    if slot.single_array_because and bound.parts != ("",):
+        raise errors.AdamxError(
             f"store: {name!r} must be kept by a codec of one array, got {codec!r}. "
-            f"{slot.alone} Pass Cast(jnp.bfloat16, 'stochastic')."
+            f"{slot.single_array_because} Pass Cast(jnp.bfloat16, 'stochastic')."
         )
 
 

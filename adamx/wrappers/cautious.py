@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .. import errors as _checks
+from .. import errors
 from ..engine.chain import Chain, External, chain
 from ..engine.rule import Rule
 from ..parts.directions import Cautious, Grams
@@ -20,14 +20,16 @@ def _is_after(part: Any) -> bool:
     """Whether a part comes after the direction: a decay, or the rate."""
     if isinstance(part, Masked):
         return _is_after(part.part)
-    return isinstance(part, _DECAYS) or (isinstance(part, Rule) and part.descends())
+    return isinstance(part, _DECAYS) or (
+        isinstance(part, Rule) and part._has_place("step")
+    )
 
 
 def _around(where: str, tx: Any, wrap: Any) -> Chain:
     """`tx` with its direction, all before the last decays and rate, wrapped."""
     parts = tx.parts if isinstance(tx, Chain) else (tx,)
     if not isinstance(tx, Chain | Rule):
-        raise _checks.refuse(
+        raise errors.type_error(
             where,
             "`tx` must be a rule or a chain of rules",
             repr(tx),
@@ -38,15 +40,15 @@ def _around(where: str, tx: Any, wrap: Any) -> Chain:
         end -= 1
     foreign = [p for p in parts[:end] if isinstance(p, External)]
     if foreign or not end:
-        raise _checks.refuse(
+        raise errors.type_error(
             where,
             "`tx` must have a direction made of rules before its decay and rate",
             repr(foreign[0] if foreign else tx),
             "Pass for example adamw(1e-3).",
         )
-    turned = [p for p in parts[:end] if p.descends()]
+    turned = [p for p in parts[:end] if p._has_place("step")]
     if turned:
-        raise _checks.refuse(
+        raise errors.type_error(
             where,
             "nothing but a decay may come after the rate in `tx`",
             f"{parts[end - 1]!r} after {turned[0]!r}",

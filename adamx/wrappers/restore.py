@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .. import errors as _checks
+from .. import errors
 from ..engine.state import State
 from ..engine.tree import shared_dtype
 from .tunable import Tuned
@@ -40,13 +40,13 @@ def _fill(tx: Any, fresh: Any, saved: Any) -> Any:
         filled = _fill(tx._with(values), fresh.inner, inner)
         return Tuned(values, tx._scheduled(filled.count), filled)
     if isinstance(saved, Tuned):
-        raise _checks.AdamxError(
+        raise errors.AdamxError(
             f"restore: the values {sorted(saved.hyperparams)} in the saved state must "
             f"have a place in the new one, got {tx!r}. Make it tunable, or pass "
             f"saved.inner to leave them behind."
         )
     if not (isinstance(saved, State) and isinstance(fresh, State)):
-        raise _checks.refuse(
+        raise errors.type_error(
             "restore",
             "`saved` must be the state of an adamx transformation",
             type(saved).__name__,
@@ -63,7 +63,7 @@ def _fill(tx: Any, fresh: Any, saved: Any) -> Any:
             steps = count.astype(shared_dtype())
             slots[name] = declared[name].from_count(steps).astype(new.dtype)
         else:
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 f"restore: the saved state must hold the slot `{name}`, got "
                 f"{sorted(saved.slots)}. It was saved by another algorithm; start "
                 f"afresh with tx.init(params)."
@@ -71,7 +71,7 @@ def _fill(tx: Any, fresh: Any, saved: Any) -> Any:
     over = saved.slots.keys() - slots.keys()
     left = sorted(name for name in over if not _is_weight(name, slots))
     if left or saved.inner.keys() != fresh.inner.keys():
-        raise _checks.AdamxError(
+        raise errors.AdamxError(
             f"restore: everything saved must have a place, got slots {left} and states "
             f"{sorted(saved.inner.keys() ^ fresh.inner.keys())} too many or too few. "
             f"Restore with the algorithm that saved them."
@@ -88,7 +88,7 @@ def _is_weight(name: str, slots: dict[str, Any]) -> bool:
 def _check_alike(name: str, new: Any, old: Any) -> None:
     shapes = [jax.tree.map(jnp.shape, tree) for tree in (new, old)]
     if shapes[0] != shapes[1]:
-        raise _checks.AdamxError(
+        raise errors.AdamxError(
             f"restore: the slot `{name}` must have the structure and shapes of the "
             f"parameters, got {shapes[1]} for {shapes[0]}. Pass the parameters the "
             f"state was made for."

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 from jaxtyping import Array, Float
 
-from .. import errors as _checks
+from .. import errors
 from ..engine.chain import Chain, External, chain
 from ..engine.masks import as_mask
 from ..engine.rule import Rule, Wrapper, as_rule
@@ -36,7 +36,7 @@ class Stacked(Wrapper):
         super().__post_init__()
         object.__setattr__(self, "mask", as_mask("Stacked", self.mask))
         if self.mask is None:
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 "Stacked: `mask` must say which leaves are stacks, got None. Pass for "
                 "example mask=r'layers/'."
             )
@@ -44,7 +44,7 @@ class Stacked(Wrapper):
     def slots(self) -> dict[str, Slot]:
         def stacked(slot: Slot) -> Slot:
             stacks = () if slot.shared else (self.mask,)
-            return dataclasses.replace(slot, stacks=slot.stacks + stacks)
+            return dataclasses.replace(slot, stacked_by=slot.stacked_by + stacks)
 
         return {name: stacked(slot) for name, slot in self.part.slots().items()}
 
@@ -67,20 +67,20 @@ class Stacked(Wrapper):
     def _mapped(self, function: Any, update: Any, slots: Slots, ctx: Context) -> Any:
         """`function(update, slots, leaf)` of each slice."""
         if update.ndim == 0:
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 "Stacked: a stack must have an axis of layers, got a scalar leaf. "
                 "Let the mask select leaves of shape (layers, ...)."
             )
         kept = self.part.slots().items()
         own = {name: slots[name] for name, slot in kept if not slot.shared}
 
-        def one(update: Any, own: Slots, param: Any, extra: Any) -> Any:
-            return function(update, own, ctx._replace(param=param, extra=extra))
+        def one(update: Any, own: Slots, param: dict, extra: Any) -> Any:
+            return function(update, own, ctx.replace(**param, extra=extra))
 
+        param = {"param": ctx.param} if ctx.has("param") else {}
         extra = {name: _extra_axis(x, update) for name, x in ctx.extra.items()}
-        param = None if ctx.param is None else 0
-        mapped = jax.vmap(one, in_axes=(0, 0, param, extra))
-        return mapped(update, own, ctx.param, dict(ctx.extra))
+        mapped = jax.vmap(one, in_axes=(0, 0, 0, extra))
+        return mapped(update, own, param, dict(ctx.extra))
 
 
 def _extra_axis(x: Any, update: Any) -> int | None:
@@ -103,9 +103,9 @@ def stacked(tx: Any, mask: Any) -> Any:
     if isinstance(tx, Masked):  # outside: a leaf it leaves out keeps no stack either
         return Masked(as_rule("stacked", "tx", stacked(tx.part, mask)), tx.mask)
     if isinstance(tx, Rule):
-        return Stacked(tx, mask) if tx.reach() != "elementwise" else tx
+        return Stacked(tx, mask) if tx._widest_scope() != "element" else tx
     if not isinstance(tx, Chain):
-        raise _checks.refuse(
+        raise errors.type_error(
             "stacked",
             "`tx` must be a rule or a chain of rules",
             repr(tx),
@@ -113,7 +113,7 @@ def stacked(tx: Any, mask: Any) -> Any:
         )
     foreign = [p for p in tx.parts if isinstance(p, External)]
     if foreign:
-        raise _checks.refuse(
+        raise errors.type_error(
             "stacked",
             "every part must be a rule",
             repr(foreign[0]),

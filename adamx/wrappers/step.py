@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int
 
-from .. import errors as _checks
+from .. import errors
 
 
 def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[Any, Any]:
@@ -40,7 +40,7 @@ def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[An
         TypeError: `tx` is no gradient transformation.
     """
     if not all(callable(getattr(tx, name, None)) for name in ("init", "update")):
-        raise _checks.refuse(
+        raise errors.type_error(
             "step",
             "`tx` must be a gradient transformation",
             repr(tx),

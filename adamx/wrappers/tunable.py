@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from .. import errors as _checks
-from ..engine import hyperparams as hyper
-from ..engine.state import Slot
+from .. import errors
+from ..engine.hyperparams import is_constant, public_name, rewrite
+from ..engine.state import Slot, find_states
 from ..engine.transformation import Transformation
 from ..engine.tree import shared_dtype
 from ..engine.value import Value, is_array
@@ -38,10 +38,10 @@ def _collect(tx: Transformation) -> dict[str, Any]:
     found: dict[str, list] = {}
 
     def note(owner: Value, field: str, value: Any) -> Any:
-        found.setdefault(hyper.public_name(owner, field), []).append(value)
+        found.setdefault(public_name(owner, field), []).append(value)
         return value
 
-    hyper.rewrite(tx, note)
+    rewrite(tx, note)
     return {name: _agreed(name, values) for name, values in found.items()}
 
 
@@ -54,7 +54,7 @@ class _Ambiguous:
 
 def _agreed(name: str, values: list) -> Any:
     first = values[0]
-    same = all(v is first or (hyper.is_constant(v) and v == first) for v in values)
+    same = all(v is first or (is_constant(v) and v == first) for v in values)
     return first if same else _Ambiguous(values)
 
 
@@ -74,10 +74,10 @@ class Tunable(Transformation):
 
     def _with(self, values: dict[str, Array]) -> Any:
         def put(owner: Value, field: str, old: Any) -> Any:
-            name = hyper.public_name(owner, field)
+            name = public_name(owner, field)
             return values.get(name, old)
 
-        return hyper.rewrite(self.inner, put)
+        return rewrite(self.inner, put)
 
     def _free(self) -> dict[str, Array]:
         """The starting values of those that no schedule decides."""
@@ -127,7 +127,7 @@ def tunable(tx: Any, *names: Any) -> Tunable:
         TypeError: `tx` is not an adamx transformation.
     """
     if not isinstance(tx, Transformation):
-        raise _checks.refuse(
+        raise errors.type_error(
             "tunable",
             "`tx` must be an adamx transformation",
             repr(tx),
@@ -135,19 +135,19 @@ def tunable(tx: Any, *names: Any) -> Tunable:
         )
     known = _collect(tx)
     if not names:
-        raise _checks.AdamxError(
+        raise errors.AdamxError(
             f"tunable: at least one hyperparameter must be named, got none. "
-            f"{_checks.suggest('', known)}"
+            f"{errors.suggest('', known)}"
         )
     for name in names:
         if name not in known:
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 f"tunable: every name must be a hyperparameter of {tx!r}, "
                 f"got {name!r}. "
-                f"{_checks.suggest(name, known)}"
+                f"{errors.suggest(name, known)}"
             )
         if isinstance(known[name], _Ambiguous):
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 f"tunable: {name!r} must mean one value in {tx!r}, got "
                 f"{known[name].values}. Make the parts tunable one by one."
             )
@@ -158,13 +158,6 @@ def _is_tuned(x: Any) -> bool:
     return isinstance(x, Tuned)
 
 
-def _all_tuned(state: Any) -> list[Tuned]:
-    """Every tuned state in any nesting of states, the outer before the inner."""
-    found = [x for x in jax.tree.leaves(state, is_leaf=_is_tuned) if _is_tuned(x)]
-    inner = [x for tuned in found for x in _all_tuned(tuned.inner)]
-    return found + inner
-
-
 def hyperparams(state: Any) -> dict[str, Array]:
     """The hyperparameters in a state, by public name, through any nesting.
 
@@ -172,18 +165,18 @@ def hyperparams(state: Any) -> dict[str, Array]:
         ValueError: the state holds none, or one name in two places.
     """
     values: dict[str, Array] = {}
-    for tuned in _all_tuned(state):
+    for tuned in find_states(state, Tuned):
         boxed = tuned.hyperparams | tuned.scheduled  # an nnx state keeps them in boxes
         here = {name: jax.tree.leaves(box)[0] for name, box in boxed.items()}
         twice = sorted(values.keys() & here.keys())
         if twice:
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 f"hyperparams: each name must stand in one place of the state, got "
                 f"{twice[0]!r} twice. Pass the part of the state that is meant."
             )
         values |= here
     if not values:
-        raise _checks.AdamxError(
+        raise errors.AdamxError(
             f"hyperparams: the state must come from adamx.tunable, got "
             f"{type(state).__name__}. Wrap the transformation: "
             f"tunable(tx, 'learning_rate')."
@@ -207,22 +200,22 @@ def replace_hyperparams(state: Any, **values: Any) -> Any:
         TypeError: a value that is not one number.
     """
     known = hyperparams(state)
-    free = {name for tuned in _all_tuned(state) for name in tuned.hyperparams}
+    free = {name for tuned in find_states(state, Tuned) for name in tuned.hyperparams}
     for name, value in values.items():
         if name not in known:
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 f"replace_hyperparams: every name must be in the state, got {name!r}. "
-                f"{_checks.suggest(name, known)}"
+                f"{errors.suggest(name, known)}"
             )
         if name not in free:
-            raise _checks.AdamxError(
+            raise errors.AdamxError(
                 f"replace_hyperparams: {name!r} must not be decided by a schedule, but "
                 f"it is. Give the transformation a number instead of the schedule."
             )
         number = isinstance(value, float | int) and not isinstance(value, bool)
         array = is_array(value) and jnp.shape(value) == known[name].shape
         if not (number or array):
-            raise _checks.refuse(
+            raise errors.type_error(
                 "replace_hyperparams",
                 f"`{name}` must be one number, like the one in the state",
                 repr(value),
