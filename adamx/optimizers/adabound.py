@@ -11,9 +11,10 @@ from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, RootPlusEps, before_correction
+from ..parts.denominators import Eps, before_correction
 from ..parts.learning_rate import Negate
-from ..parts.moments import Ema, square
+from ..parts.moments import Ema
+from .adam import adam_denominator
 
 
 @checked_keywords
@@ -47,7 +48,7 @@ def scale_by_adabound(
     """
     return DynamicBound(
         UncorrectedMoment(Debiased(Ema(b1))),
-        by=RootPlusEps(Debiased(Ema(b2, square, "nu")), before_correction(eps)),
+        by=adam_denominator(b2, before_correction(eps)),
         learning_rate=learning_rate,
         final_lr=final_lr,
         gamma=gamma,

@@ -13,6 +13,11 @@ from ..parts.moments import Ema, square
 from ..parts.weight_decay import WeightDecay
 
 
+def adam_denominator(b2: Hyper, eps: Hyper | Eps) -> Rule:
+    """Adam's denominator, sqrt(v̂) + ε, kept in the slot `nu`."""
+    return RootPlusEps(Debiased(Ema(b2, square, "nu")), eps)
+
+
 @checked_keywords
 def scale_by_adam(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) -> Rule:
     """Adam's direction, `m̂ / (sqrt(v̂) + ε)`: `adam` without rate and sign.
@@ -28,8 +33,7 @@ def scale_by_adam(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) -
     Reference: Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015,
     Algorithm 1, arXiv:1412.6980.
     """
-    moment = Debiased(Ema(b1))
-    return Precondition(moment, by=RootPlusEps(Debiased(Ema(b2, square, "nu")), eps))
+    return Precondition(Debiased(Ema(b1)), by=adam_denominator(b2, eps))
 
 
 @checked_keywords

@@ -11,10 +11,10 @@ from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import arctan2
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import RootPlusEps
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, square
+from ..parts.moments import Ema
 from ..parts.weight_decay import decoupled
+from .adam import adam_denominator
 
 
 class Atan2(Rule):
@@ -57,7 +57,7 @@ def scale_by_adam_atan2(
     Reference: Everett et al., "Scaling exponents across parameterizations and
     optimizers", ICML 2024, arXiv:2407.05872.
     """
-    root = RootPlusEps(Debiased(Ema(b2, square, "nu")), 0.0)
+    root = adam_denominator(b2, 0.0)
     return Atan2(Debiased(Ema(b1)), by=root, a=a, b=b)
 
 

@@ -11,11 +11,10 @@ from ..engine.keywords import checked_keywords
 from ..engine.masks import as_mask
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
-from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, RootPlusEps
+from ..parts.denominators import Eps
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, square
 from ..parts.weight_decay import WeightDecay
+from .adam import scale_by_adam
 
 
 class CorrectedDecay(Rule):
@@ -74,8 +73,7 @@ def scale_by_adamc(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) 
     Reference: Defazio, "Why gradients rapidly increase near the end of training", 2025,
     the AdamC algorithm, arXiv:2506.02285.
     """
-    moment = Debiased(Ema(b1))
-    return Precondition(moment, by=RootPlusEps(Debiased(Ema(b2, square, "nu")), eps))
+    return scale_by_adam(b1, b2, eps)
 
 
 @checked_keywords

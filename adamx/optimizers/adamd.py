@@ -4,10 +4,10 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
-from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, RootPlusEps
+from ..parts.denominators import Eps, Precondition
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, square
+from ..parts.moments import Ema
+from .adam import adam_denominator
 
 
 @checked_keywords
@@ -24,7 +24,7 @@ def scale_by_adamd(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) 
     Reference: St John, "AdamD: improved bias-correction in Adam", 2021,
     arXiv:2110.10828.
     """
-    return Precondition(Ema(b1), by=RootPlusEps(Debiased(Ema(b2, square, "nu")), eps))
+    return Precondition(Ema(b1), by=adam_denominator(b2, eps))
 
 
 @checked_keywords

@@ -10,10 +10,11 @@ from ..engine.rule import Rule, merge_slots
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, RootPlusEps
+from ..parts.denominators import Eps
 from ..parts.learning_rate import Negate
-from ..parts.moments import Ema, square
+from ..parts.moments import Ema
 from .adabound import UncorrectedMoment, _ElementRate
+from .adam import adam_denominator
 
 
 class MomentalBound(_ElementRate):
@@ -84,7 +85,7 @@ def scale_by_adamod(
     moment = Debiased(Ema(b1))
     return MomentalBound(
         UncorrectedMoment(moment) if corrected_rate else moment,
-        by=RootPlusEps(Debiased(Ema(b2, square, "nu")), eps),
+        by=adam_denominator(b2, eps),
         learning_rate=learning_rate,
         decay=b3,
     )

@@ -15,10 +15,11 @@ from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_divide, safe_sqrt
 from ..numerics.norms import across
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, RootPlusEps
+from ..parts.denominators import Eps, Precondition
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, square
+from ..parts.moments import Ema
 from ..parts.nesterov import LookAhead
+from .adam import adam_denominator
 
 
 def _projected(
@@ -35,7 +36,7 @@ def _projected(
     axis_name: Any,
 ) -> Rule:
     moment = LookAhead(Ema(b1)) if nesterov else Ema(b1)
-    root = RootPlusEps(Debiased(Ema(b2, square, "nu")), eps)
+    root = adam_denominator(b2, eps)
     return AdampProjection(
         Precondition(Debiased(moment), by=root),
         decay,

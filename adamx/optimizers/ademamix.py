@@ -13,10 +13,11 @@ from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import one_minus_power
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, RootPlusEps
+from ..parts.denominators import Eps, Precondition
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, square
+from ..parts.moments import Ema
 from ..parts.weight_decay import decoupled
+from .adam import adam_denominator
 
 _SHARE = NON_NEGATIVE.but("It weighs one memory against the other.")
 
@@ -132,7 +133,7 @@ def scale_by_ademamix(
     """
     slow = Ema(b3, name="mu_slow", public="b3")
     mixed = MixtureOfEmas(Debiased(Ema(b1)), slow, alpha)
-    return Precondition(mixed, by=RootPlusEps(Debiased(Ema(b2, square, "nu")), eps))
+    return Precondition(mixed, by=adam_denominator(b2, eps))
 
 
 @checked_keywords
@@ -206,7 +207,7 @@ def scale_by_simplified_ademamix(
     and accelerated SGD variants", 2025, arXiv:2502.02431.
     """
     mixed = AccumulatedMomentum(b1, alpha, bias_correction1)
-    return Precondition(mixed, by=RootPlusEps(Debiased(Ema(b2, square, "nu")), eps))
+    return Precondition(mixed, by=adam_denominator(b2, eps))
 
 
 @checked_keywords

@@ -16,11 +16,10 @@ from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
-from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, RootPlusEps
+from ..parts.denominators import Eps
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, square
 from ..parts.weight_decay import WeightDecay
+from .adam import scale_by_adam
 from .fira import _columns, _Limited
 from .galore import _Low, _nothing
 
@@ -51,9 +50,8 @@ def scale_by_apollo(
     Reference: Zhu et al., "APOLLO: SGD-like memory, AdamW-level performance", MLSys
     2025, Algorithm 1, arXiv:2412.05270.
     """
-    second = Debiased(Ema(b2, square, "nu"))
     return ApolloScaling(
-        Precondition(Debiased(Ema(b1)), by=RootPlusEps(second, eps)),
+        scale_by_adam(b1, b2, eps),
         rank,
         update_proj_gap,
         scale,

@@ -9,10 +9,9 @@ from ..engine.hyperparams import Hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, merge_slots, part
 from ..engine.state import Context, Slot, Slots
-from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, RootPlusEps
+from ..parts.denominators import Eps
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, square
+from .adam import scale_by_adam
 
 
 class DiffGradFriction(Rule):
@@ -56,8 +55,7 @@ def scale_by_diffgrad(
     Reference: Dubey et al., "diffGrad: an optimization method for convolutional neural
     networks", IEEE TNNLS 2020, arXiv:1909.11015.
     """
-    root = RootPlusEps(Debiased(Ema(b2, square, "nu")), eps)
-    return DiffGradFriction(Precondition(Debiased(Ema(b1)), by=root))
+    return DiffGradFriction(scale_by_adam(b1, b2, eps))
 
 
 @checked_keywords

@@ -15,7 +15,8 @@ from ..numerics.norms import norm
 from ..parts.denominators import EpsBeforeCorrection
 from ..parts.learning_rate import LearningRate
 from ..parts.weight_decay import WeightDecay
-from .galore import GaloreProjection, _adam, _nothing
+from .adam import scale_by_adam
+from .galore import GaloreProjection, _nothing
 
 
 class _Limited(Rule):
@@ -103,7 +104,7 @@ def scale_by_fira(
     low-rank constraint?", NeurIPS 2025, Algorithm 1, arXiv:2410.01623.
     """
     return FiraResidual(
-        _adam(b1, b2, EpsBeforeCorrection(eps)),
+        scale_by_adam(b1, b2, EpsBeforeCorrection(eps)),
         rank,
         update_proj_gap,
         scale,

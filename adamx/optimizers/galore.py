@@ -18,16 +18,10 @@ from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.norms import own, shards, whole
-from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, RootPlusEps
+from ..parts.denominators import Eps
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, square
 from ..parts.weight_decay import WeightDecay
-
-
-def _adam(b1: Hyper, b2: Hyper, eps: Hyper | Eps) -> Rule:
-    second = Debiased(Ema(b2, square, "nu"))
-    return Precondition(Debiased(Ema(b1)), by=RootPlusEps(second, eps))
+from .adam import scale_by_adam
 
 
 @checked_keywords
@@ -50,7 +44,7 @@ def scale_by_galore(
     Reference: Zhao et al., "GaLore: memory-efficient LLM training by gradient low-rank
     projection", ICML 2024, Algorithm 2, arXiv:2403.03507.
     """
-    adam = _adam(b1, b2, eps)
+    adam = scale_by_adam(b1, b2, eps)
     return GaloreProjection(adam, rank, update_proj_gap, scale, axis_name=axis_name)
 
 

@@ -10,18 +10,11 @@ from typing import Any
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import checked_keywords
-from ..engine.rule import Rule
-from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, RootPlusEps
+from ..parts.denominators import Eps
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, square
 from ..parts.trust_ratio import TrustRatio
 from ..parts.weight_decay import WeightDecay
-
-
-def _adam(b1: Hyper, b2: Hyper, eps: Hyper | Eps) -> Rule:
-    second = Debiased(Ema(b2, square, "nu"))
-    return Precondition(Debiased(Ema(b1)), by=RootPlusEps(second, eps))
+from .adam import scale_by_adam
 
 
 @checked_keywords
@@ -42,7 +35,7 @@ def scale_by_lamb(
     Reference: You et al., "Large batch optimization for deep learning: training BERT in
     76 minutes", ICLR 2020, Algorithm 2, arXiv:1904.00962.
     """
-    return chain(_adam(b1, b2, eps), TrustRatio(phi=phi, axis_name=axis_name))
+    return chain(scale_by_adam(b1, b2, eps), TrustRatio(phi=phi, axis_name=axis_name))
 
 
 @checked_keywords
@@ -89,7 +82,7 @@ def lamb(
     76 minutes", ICLR 2020, Algorithm 2, arXiv:1904.00962.
     """
     return chain(
-        _adam(b1, b2, eps),
+        scale_by_adam(b1, b2, eps),
         WeightDecay(weight_decay, mask),
         TrustRatio(phi=phi, axis_name=axis_name),
         LearningRate(learning_rate),

@@ -6,10 +6,11 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import Hyper
 from ..engine.keywords import checked_keywords
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, RootPlusEps
+from ..parts.denominators import Eps, Precondition
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, Identity, square
+from ..parts.moments import Ema, Identity
 from ..parts.weight_decay import decoupled
+from .adam import adam_denominator
 
 
 @checked_keywords
@@ -28,7 +29,7 @@ def scale_by_laprop(
     Reference: Ziyin, Wang & Ueda, "LaProp: separating momentum and adaptivity in Adam",
     2020, Algorithm 1, arXiv:2002.04839.
     """
-    root = RootPlusEps(Debiased(Ema(b2, square, "nu")), eps)
+    root = adam_denominator(b2, eps)
     return chain(Precondition(Identity(), by=root), Debiased(Ema(b1)))
 
 

@@ -9,12 +9,11 @@ from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
-from ..parts.bias_correction import Debiased
 from ..parts.clipping import ClipByNorm
-from ..parts.denominators import Eps, Precondition, RootPlusEps
+from ..parts.denominators import Eps
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, square
 from ..parts.weight_decay import decoupled
+from .adam import scale_by_adam
 
 
 class MarsCorrection(Rule):
@@ -82,8 +81,7 @@ def scale_by_mars(
     Reference: Yuan et al., "MARS: unleashing the power of variance reduction for
     training large models", ICML 2025, Algorithm 2, arXiv:2411.10438.
     """
-    root = RootPlusEps(Debiased(Ema(b2, square, "nu")), eps)
-    adam = Precondition(Debiased(Ema(b1)), by=root)
+    adam = scale_by_adam(b1, b2, eps)
     clip = ClipByNorm(1.0, axis_name=axis_name)
     return MarsCorrection(gamma, adam, clip=clip, exact=exact)
 

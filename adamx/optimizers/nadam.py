@@ -13,11 +13,12 @@ from ..engine.rule import Part, Rule, merge_slots, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, RootPlusEps
+from ..parts.denominators import Eps, Precondition
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, square
+from ..parts.moments import Ema
 from ..parts.nesterov import Nesterov
 from ..parts.weight_decay import WeightDecay
+from .adam import adam_denominator
 
 
 class WarmupNesterov(Rule):
@@ -91,7 +92,7 @@ def scale_by_nadam(
         moment = Nesterov(Debiased(Ema(b1)))
     else:
         moment = WarmupNesterov(Ema(b1), momentum_decay)
-    return Precondition(moment, by=RootPlusEps(Debiased(Ema(b2, square, "nu")), eps))
+    return Precondition(moment, by=adam_denominator(b2, eps))
 
 
 @checked_keywords

@@ -5,9 +5,10 @@ from ..engine.hyperparams import Hyper
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..parts.bias_correction import Debiased, Rectified
-from ..parts.denominators import Eps, Precondition, RootPlusEps
+from ..parts.denominators import Eps, Precondition
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, square
+from ..parts.moments import Ema
+from .adam import adam_denominator
 
 
 @checked_keywords
@@ -32,7 +33,7 @@ def scale_by_radam(
     Reference: Liu et al., "On the variance of the adaptive learning rate and beyond",
     ICLR 2020, Algorithm 2, arXiv:1908.03265.
     """
-    root = RootPlusEps(Debiased(Ema(b2, square, "nu")), eps)
+    root = adam_denominator(b2, eps)
     return Precondition(Debiased(Ema(b1)), by=Rectified(root, threshold))
 
 

@@ -15,12 +15,13 @@ from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, is_zero
 from ..engine.keywords import checked_keywords
 from ..engine.value import Value
 from ..numerics.arithmetic import rectifier, rho
-from ..parts.bias_correction import Debiased, Rectified
-from ..parts.denominators import Eps, Precondition, RootPlusEps
+from ..parts.bias_correction import Rectified
+from ..parts.denominators import Eps, Precondition
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, Identity, square
+from ..parts.moments import Identity
 from ..parts.parameter_averages import ScheduleFree
 from ..parts.weight_decay import WeightDecay
+from .adam import adam_denominator
 
 
 @checked_keywords
@@ -106,9 +107,7 @@ def schedule_free_adamw(
     arXiv:2405.15682.
     """
     rate = warmed_up(learning_rate, warmup_steps)
-    direction = Precondition(
-        Identity(), by=RootPlusEps(Debiased(Ema(b2, square, "nu")), eps)
-    )
+    direction = Precondition(Identity(), by=adam_denominator(b2, eps))
     decay = () if is_zero(weight_decay) else (WeightDecay(weight_decay, mask),)
     steps = chain(direction, *decay, LearningRate(rate))
     return schedule_free(steps, rate, b1, weight_lr_power, r=r)
@@ -162,7 +161,7 @@ def schedule_free_radam(
     rectified = functools.partial(
         RectifiedSchedule, b2=b2, threshold=threshold, before=before
     )
-    root = RootPlusEps(Debiased(Ema(b2, square, "nu")), eps)
+    root = adam_denominator(b2, eps)
     rate, decays = rectified(learning_rate), not is_zero(weight_decay)
     if silent_sgd_phase:
         decay = (WeightDecay(weight_decay, mask),) if decays else ()

@@ -12,12 +12,11 @@ from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_sqrt
-from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, Precondition, RootPlusEps, before_correction
+from ..parts.denominators import Eps, before_correction
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, square
 from ..parts.restarts import PeriodicReset
 from ..parts.weight_decay import decoupled
+from .adam import scale_by_adam
 
 
 @checked_keywords
@@ -50,10 +49,7 @@ def scale_by_spam(
     Reference: Huang et al., "SPAM: spike-aware Adam with momentum reset for stable LLM
     training", ICLR 2025, Algorithm 1, arXiv:2501.06842.
     """
-    second = Debiased(Ema(b2, square, "nu"))
-    adam = Precondition(
-        Debiased(Ema(b1)), by=RootPlusEps(second, before_correction(eps))
-    )
+    adam = scale_by_adam(b1, b2, before_correction(eps))
     return chain(
         SpikeClip(spike_threshold, clip_warmup, interval),
         PeriodicReset(adam, interval, warmup_steps, recount),

@@ -14,9 +14,10 @@ from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_divide, safe_sqrt
 from ..numerics.norms import rms
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, RootPlusEps
+from ..parts.denominators import Eps
 from ..parts.learning_rate import LearningRate
-from ..parts.moments import Ema, square
+from ..parts.moments import Ema
+from .adam import adam_denominator
 
 
 class UpdateClipping(Rule):
@@ -72,7 +73,7 @@ class UpdateClipping(Rule):
 def _stable(
     b1: Hyper, b2: Hyper, eps: Hyper | Eps, decay: Hyper, mask: Any, axis_name: Any
 ) -> Rule:
-    root = RootPlusEps(Debiased(Ema(b2, square, "nu")), eps)
+    root = adam_denominator(b2, eps)
     return UpdateClipping(Debiased(Ema(b1)), root, decay, mask, axis_name=axis_name)
 
 
