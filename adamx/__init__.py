@@ -15,7 +15,12 @@ from . import (
     testing as testing,
 )
 from .engine.chain import Chain as Chain, chain as chain
-from .engine.hyperparams import schedule as schedule
+from .engine.hyperparams import (
+    Hyper as Hyper,
+    ScalarOrSchedule as ScalarOrSchedule,
+    hyper as hyper,
+    schedule as schedule,
+)
 from .engine.rule import Rule as Rule
 from .engine.state import Context as Context, Slot as Slot, State as State
 from .errors import AdamxError as AdamxError, AdamxTypeError as AdamxTypeError

@@ -1,10 +1,11 @@
-"""`python -m adamx`: a thin front for the commands, each of which is a package."""
+"""The command line, `python -m adamx`: each command is a package of its own."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from . import __version__
 from .race import command as race
 from .race.refusal import Refusal
 
@@ -12,7 +13,7 @@ BAD_INPUT = 2
 
 
 class _Parser(argparse.ArgumentParser):
-    """One that refuses in a sentence, without its usage in front."""
+    """A parser whose errors are one sentence, without the usage in front."""
 
     def error(self, message: str) -> NoReturn:
         message = message.removeprefix("argument ")
@@ -20,7 +21,11 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = _Parser(prog="python -m adamx", description="The Adam family for JAX.")
+    parser = _Parser(
+        prog="python -m adamx", description="The Adam family of optimizers for JAX."
+    )
+    version = f"adamx {__version__}"
+    parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     racing = commands.add_parser("race", help="train with several optimizers, compare")
     race.add_arguments(racing)

@@ -24,7 +24,7 @@ from .value import Value, is_array
 if TYPE_CHECKING:
     Hyper: TypeAlias = Any
     ScalarOrSchedule: TypeAlias = (
-        float | Array | np.ndarray | np.floating | Callable[[Any], Any]
+        float | Array | np.ndarray | np.number | Callable[[Any], Any]
     )
 else:
     Hyper = Annotated[Any, "number, array or schedule"]
@@ -188,7 +188,7 @@ def normalise(where: str, name: str, value: Any, allowed: Interval) -> Any:
 def public_name(owner: Value, field: str) -> str:
     """The keyword by which users know a hyperparameter."""
     public: Any = owner.__dataclass_fields__[field].metadata.get("public")
-    return (public(owner) if callable(public) else public) or field
+    return str((public(owner) if callable(public) else public) or field)
 
 
 def hyper_fields(value: Value) -> Iterator[str]:

@@ -76,7 +76,8 @@ def _apply(own: Callable) -> Callable:
     @functools.wraps(own)
     def apply(self: Any, update: Any, slots: Any, ctx: Context) -> Any:
         rule = type(self).__name__
-        returned = own(self, update, OwnSlots(rule, slots), ctx.only(self.needs()))
+        told = ctx.only(rule, self.needs())
+        returned = own(self, update, OwnSlots(rule, slots), told)
         if not (isinstance(returned, tuple) and len(returned) == 2):
             raise AdamxTypeError(
                 f"{rule}: apply must return two things, the update and the slots, got "

@@ -6,7 +6,6 @@ and `State` is what is kept for the whole tree.
 """
 
 import dataclasses
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -102,7 +101,7 @@ class Context:
 
     count: Any
     shared: Mapping[str, Array]
-    extra: Mapping[str, Any]
+    extra: "Extra"
     selected: frozenset
     param: Any
     dtype: Any
@@ -118,16 +117,15 @@ class Context:
         **asked_for: Any,
     ) -> None:
         asked_for |= {"count": count, "shared": shared or {}, "selected": selected}
-        self.__dict__.update(asked_for, extra=Extra(extra or {}))
+        extra = extra if isinstance(extra, Extra) else Extra("a rule", extra or {})
+        self.__dict__.update(asked_for, extra=extra)
 
     def __getattr__(self, name: str) -> Any:
         if name not in _ASKED_FOR:
             raise AttributeError(f"Context has no attribute {name!r}")
-        reader = sys._getframe(1).f_locals.get("self")
-        rule = type(reader).__name__ if reader is not None else "a rule"
         raise AdamxError(
-            f"{rule}: `ctx.{name}` must be asked for before it is read, got a rule "
-            f"whose needs() does not name {_ASKED_FOR[name]!r}. Write in the class: "
+            f"{self.extra.rule}: `ctx.{name}` must be asked for before it is read, got "
+            f"a rule whose needs() does not name {_ASKED_FOR[name]!r}. Write in the class: "
             f'def needs(self): return super().needs() | {{"{_ASKED_FOR[name]}"}}.'
         )
 
@@ -142,11 +140,13 @@ class Context:
         """The same with other values."""
         return Context(**{**self.__dict__, **changes})
 
-    def only(self, needs: frozenset[str]) -> "Context":
-        """The same without what `needs` does not name."""
+    def only(self, rule: str, needs: frozenset[str]) -> "Context":
+        """The same for a rule of this name, without what `needs` does not name."""
         hidden = {n for n, need in _ASKED_FOR.items() if need not in needs}
-        kept = {n: x for n, x in self.__dict__.items() if n not in hidden}
-        kept["extra"] = {n: x for n, x in self.extra.items() if n in needs}
+        kept: dict[str, Any] = {}
+        kept |= {n: x for n, x in self.__dict__.items() if n not in hidden}
+        extra = Extra(rule, {n: x for n, x in self.extra.items() if n in needs})
+        kept["extra"] = extra
         return Context(**kept)
 
     def selects(self, mask: Any) -> bool:
@@ -155,12 +155,16 @@ class Context:
 
 
 class Extra(dict):
-    """Extra arguments by name; one that was not asked for is an error."""
+    """The extra arguments of a rule by name; one it did not ask for is an error."""
+
+    def __init__(self, rule: str, given: Mapping[str, Any]) -> None:
+        super().__init__(given)
+        self.rule = rule
 
     def __missing__(self, name: str) -> Any:
         raise AdamxError(
-            f"ctx.extra: `{name}` must be asked for before it is read, got a rule "
-            f"whose needs() names {sorted(self) or 'no extra argument'}. "
+            f"{self.rule}: the extra argument `{name}` must be asked for before it is "
+            f"read, got a rule whose needs() names {sorted(self) or 'none'}. "
             f"Write in the class: def needs(self): "
             f'return super().needs() | {{"{name}"}}.'
         )

@@ -2,7 +2,7 @@
 
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import optax
@@ -12,6 +12,12 @@ from jaxtyping import Array
 from . import hyperparams
 from .tree_checks import check_updates
 from .value import Value, _restore
+
+if TYPE_CHECKING:
+    Init: TypeAlias = optax.TransformInitFn
+    Update: TypeAlias = optax.TransformUpdateExtraArgsFn
+else:  # protocols that cannot be checked at run time
+    Init = Update = Callable
 
 
 class Transformation(Value, optax.GradientTransformationExtraArgs):
@@ -41,12 +47,12 @@ class Transformation(Value, optax.GradientTransformationExtraArgs):
         return optax.GradientTransformationExtraArgs(**self._asdict() | functions)
 
     @property
-    def init(self) -> Callable:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def init(self) -> Init:  # pyright: ignore[reportIncompatibleVariableOverride]
         """`init(params) -> state`."""
         return _pair(self).init
 
     @property
-    def update(self) -> Callable:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def update(self) -> Update:  # pyright: ignore[reportIncompatibleVariableOverride]
         """`update(updates, state, params=None, **extra) -> (updates, state)`."""
         return _pair(self).update
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import NON_NEGATIVE, POSITIVE, Hyper, hyper
+from ..engine.hyperparams import NON_NEGATIVE, POSITIVE, Hyper, ScalarOrSchedule, hyper
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
@@ -19,13 +19,13 @@ from .adam import adam_denominator
 
 @checked_keywords
 def scale_by_adabound(
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    final_lr: Hyper = 0.1,
-    gamma: Hyper = 1e-3,
-    learning_rate: Hyper = 1.0,
+    final_lr: ScalarOrSchedule = 0.1,
+    gamma: ScalarOrSchedule = 1e-3,
+    learning_rate: ScalarOrSchedule = 1.0,
 ) -> Rule:
     """AdaBound's direction, with the rate inside its bounds: `adabound` without sign.
 
@@ -57,13 +57,13 @@ def scale_by_adabound(
 
 @checked_keywords
 def adabound(
-    learning_rate: Hyper = 1e-3,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    learning_rate: ScalarOrSchedule = 1e-3,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    final_lr: Hyper = 0.1,
-    gamma: Hyper = 1e-3,
+    final_lr: ScalarOrSchedule = 0.1,
+    gamma: ScalarOrSchedule = 1e-3,
 ) -> Chain:
     """AdaBound: from Adam to SGD, by bounds on every rate that close on one.
 

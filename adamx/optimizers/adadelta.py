@@ -5,7 +5,7 @@ from typing import Any
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import FRACTION, NON_NEGATIVE, Hyper, hyper
+from ..engine.hyperparams import FRACTION, NON_NEGATIVE, Hyper, ScalarOrSchedule, hyper
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -45,7 +45,9 @@ class AdadeltaDirection(Rule):
 
 
 @checked_keywords
-def scale_by_adadelta(rho: Hyper = 0.9, eps: Hyper | Eps = 1e-6) -> Rule:
+def scale_by_adadelta(
+    rho: ScalarOrSchedule = 0.9, eps: ScalarOrSchedule | Eps = 1e-6
+) -> Rule:
     """AdaDelta's direction: `adadelta` without decay, rate and sign.
 
     Args:
@@ -62,11 +64,11 @@ def scale_by_adadelta(rho: Hyper = 0.9, eps: Hyper | Eps = 1e-6) -> Rule:
 
 @checked_keywords
 def adadelta(
-    learning_rate: Hyper = 1.0,
-    rho: Hyper = 0.9,
-    eps: Hyper | Eps = 1e-6,
+    learning_rate: ScalarOrSchedule = 1.0,
+    rho: ScalarOrSchedule = 0.9,
+    eps: ScalarOrSchedule | Eps = 1e-6,
     *,
-    weight_decay: Hyper = 0.0,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
 ) -> Chain:
     """AdaDelta: as far as the steps before, over as much as the gradients before.

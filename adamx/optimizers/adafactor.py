@@ -10,7 +10,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, is_zero, option
+from ..engine.hyperparams import (
+    NON_NEGATIVE,
+    Hyper,
+    ScalarOrSchedule,
+    hyper,
+    is_zero,
+    option,
+)
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
@@ -26,13 +33,13 @@ from ..parts.weight_decay import IndependentWeightDecay
 @checked_keywords
 def scale_by_adafactor(
     min_dim_size_to_factor: int = 0,
-    decay_rate: Hyper = 0.8,
+    decay_rate: ScalarOrSchedule = 0.8,
     *,
     multiply_by_parameter_scale: bool = True,
-    clipping_threshold: Hyper | None = 1.0,
-    momentum: Hyper | None = None,
-    eps: Hyper = 1e-30,
-    eps_scale: Hyper = 1e-3,
+    clipping_threshold: ScalarOrSchedule | None = 1.0,
+    momentum: ScalarOrSchedule | None = None,
+    eps: ScalarOrSchedule = 1e-30,
+    eps_scale: ScalarOrSchedule = 1e-3,
     axis_name: Any = None,
 ) -> Chain:
     """Adafactor's direction: `adafactor` without rate and sign.
@@ -60,7 +67,7 @@ def scale_by_adafactor(
     return chain(*parts, *_average(momentum))
 
 
-def _average(momentum: Hyper | None) -> tuple[Rule, ...]:
+def _average(momentum: ScalarOrSchedule | None) -> tuple[Rule, ...]:
     if momentum is None or is_zero(momentum):
         return ()
     return (Ema(momentum, public="momentum"),)
@@ -68,16 +75,16 @@ def _average(momentum: Hyper | None) -> tuple[Rule, ...]:
 
 @checked_keywords
 def adafactor(
-    learning_rate: Hyper | None = None,
+    learning_rate: ScalarOrSchedule | None = None,
     min_dim_size_to_factor: int = 0,
-    decay_rate: Hyper = 0.8,
+    decay_rate: ScalarOrSchedule = 0.8,
     *,
     multiply_by_parameter_scale: bool = True,
-    clipping_threshold: Hyper | None = 1.0,
-    momentum: Hyper | None = None,
-    weight_decay_rate: Hyper | None = None,
-    eps: Hyper = 1e-30,
-    eps_scale: Hyper = 1e-3,
+    clipping_threshold: ScalarOrSchedule | None = 1.0,
+    momentum: ScalarOrSchedule | None = None,
+    weight_decay_rate: ScalarOrSchedule | None = None,
+    eps: ScalarOrSchedule = 1e-30,
+    eps_scale: ScalarOrSchedule = 1e-3,
     mask: Any = None,
     axis_name: Any = None,
 ) -> Chain:

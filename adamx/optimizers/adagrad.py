@@ -1,7 +1,7 @@
 """AdaGrad: a rate for each parameter, from all the gradients it has seen."""
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import ScalarOrSchedule
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..parts.denominators import Eps, Precondition, RootPlusEps
@@ -11,7 +11,7 @@ from ..parts.moments import Identity, Sum, square
 
 @checked_keywords
 def scale_by_adagrad(
-    eps: Hyper | Eps = 1e-10, *, initial_accumulator: Hyper = 0.0
+    eps: ScalarOrSchedule | Eps = 1e-10, *, initial_accumulator: ScalarOrSchedule = 0.0
 ) -> Rule:
     """AdaGrad's direction, `g / (sqrt(s) + ε)`: `adagrad` without rate and sign.
 
@@ -30,10 +30,10 @@ def scale_by_adagrad(
 
 @checked_keywords
 def adagrad(
-    learning_rate: Hyper,
-    eps: Hyper | Eps = 1e-10,
+    learning_rate: ScalarOrSchedule,
+    eps: ScalarOrSchedule | Eps = 1e-10,
     *,
-    initial_accumulator: Hyper = 0.0,
+    initial_accumulator: ScalarOrSchedule = 0.0,
 ) -> Chain:
     """AdaGrad: a rate for each parameter, from all the gradients it has seen.
 

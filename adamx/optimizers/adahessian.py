@@ -10,7 +10,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import NON_NEGATIVE, UNIT, Hyper, hyper, is_constant, option
+from ..engine.hyperparams import (
+    NON_NEGATIVE,
+    UNIT,
+    Hyper,
+    ScalarOrSchedule,
+    hyper,
+    is_constant,
+    option,
+)
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
@@ -78,11 +86,11 @@ class HessianRoot(Rule):
 
 @checked_keywords
 def scale_by_adahessian(
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper = 1e-4,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule = 1e-4,
     *,
-    hessian_power: Hyper = 1.0,
+    hessian_power: ScalarOrSchedule = 1.0,
     average: Callable[[Any], Any] | None = spatial_average,
     magnitude: bool = False,
     axis_name: Any = None,
@@ -112,14 +120,14 @@ def scale_by_adahessian(
 
 @checked_keywords
 def adahessian(
-    learning_rate: Hyper = 0.15,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper = 1e-4,
+    learning_rate: ScalarOrSchedule = 0.15,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule = 1e-4,
     *,
-    weight_decay: Hyper = 0.0,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
-    hessian_power: Hyper = 1.0,
+    hessian_power: ScalarOrSchedule = 1.0,
     average: Callable[[Any], Any] | None = spatial_average,
     magnitude: bool = False,
     axis_name: Any = None,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import ScalarOrSchedule
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..parts.bias_correction import Debiased
@@ -13,13 +13,17 @@ from ..parts.moments import Ema, square
 from ..parts.weight_decay import WeightDecay
 
 
-def adam_denominator(b2: Hyper, eps: Hyper | Eps) -> Rule:
+def adam_denominator(b2: ScalarOrSchedule, eps: ScalarOrSchedule | Eps) -> Rule:
     """Adam's denominator, sqrt(v̂) + ε, kept in the slot `nu`."""
     return RootPlusEps(Debiased(Ema(b2, square, "nu")), eps)
 
 
 @checked_keywords
-def scale_by_adam(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) -> Rule:
+def scale_by_adam(
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
+) -> Rule:
     """Adam's direction, `m̂ / (sqrt(v̂) + ε)`: `adam` without rate and sign.
 
     Args:
@@ -38,10 +42,10 @@ def scale_by_adam(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) -
 
 @checked_keywords
 def adam(
-    learning_rate: Hyper = 1e-3,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    learning_rate: ScalarOrSchedule = 1e-3,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
 ) -> Chain:
     """Adam: a moving average of the gradient over the root of one of its square.
 
@@ -72,7 +76,11 @@ def adam(
 
 
 @checked_keywords
-def scale_by_adamw(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) -> Rule:
+def scale_by_adamw(
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
+) -> Rule:
     """AdamW's direction before decay and rate, which is Adam's: see `scale_by_adam`.
 
     Reference: Loshchilov & Hutter, "Decoupled weight decay regularization", ICLR 2019,
@@ -83,12 +91,12 @@ def scale_by_adamw(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) 
 
 @checked_keywords
 def adamw(
-    learning_rate: Hyper,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    learning_rate: ScalarOrSchedule,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    weight_decay: Hyper = 1e-2,
+    weight_decay: ScalarOrSchedule = 1e-2,
     mask: Any = None,
 ) -> Chain:
     """AdamW: Adam whose weight decay does not pass through the moments.

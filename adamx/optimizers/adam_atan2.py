@@ -5,7 +5,7 @@ from typing import Any
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import POSITIVE, Hyper, hyper
+from ..engine.hyperparams import POSITIVE, Hyper, ScalarOrSchedule, hyper
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
@@ -42,7 +42,11 @@ class Atan2(Rule):
 
 @checked_keywords
 def scale_by_adam_atan2(
-    b1: Hyper = 0.9, b2: Hyper = 0.99, *, a: Hyper = 1.27, b: Hyper = 1.0
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.99,
+    *,
+    a: ScalarOrSchedule = 1.27,
+    b: ScalarOrSchedule = 1.0,
 ) -> Rule:
     """The direction of Adam-atan2: `adam_atan2` without decay, rate and sign.
 
@@ -63,13 +67,13 @@ def scale_by_adam_atan2(
 
 @checked_keywords
 def adam_atan2(
-    learning_rate: Hyper = 1e-3,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.99,
+    learning_rate: ScalarOrSchedule = 1e-3,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.99,
     *,
-    a: Hyper = 1.27,
-    b: Hyper = 1.0,
-    weight_decay: Hyper = 0.0,
+    a: ScalarOrSchedule = 1.27,
+    b: ScalarOrSchedule = 1.0,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
 ) -> Chain:
     """Adam-atan2: Adam whose step does not depend on the scale of the gradient at all.

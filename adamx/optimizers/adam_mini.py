@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from .. import errors
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import FRACTION, Hyper, hyper, option
+from ..engine.hyperparams import FRACTION, Hyper, ScalarOrSchedule, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -29,9 +29,9 @@ from ..parts.weight_decay import WeightDecay
 
 @checked_keywords
 def scale_by_adam_mini(
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
     blocks: Callable[[Any, Any], Any] | None = None,
     axis_name: Any = None,
@@ -51,12 +51,12 @@ def scale_by_adam_mini(
 
 @checked_keywords
 def adam_mini(
-    learning_rate: Hyper = 1e-3,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    learning_rate: ScalarOrSchedule = 1e-3,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    weight_decay: Hyper = 0.0,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
     blocks: Callable[[Any, Any], Any] | None = None,
     axis_name: Any = None,

@@ -6,7 +6,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import FRACTION, NON_NEGATIVE, Hyper, hyper, option
+from ..engine.hyperparams import (
+    FRACTION,
+    NON_NEGATIVE,
+    Hyper,
+    ScalarOrSchedule,
+    hyper,
+    option,
+)
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -60,7 +67,9 @@ class DecayedMax(Rule):
 
 @checked_keywords
 def scale_by_adamax(
-    b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
 ) -> Rule:
     """AdaMax's direction, `m̂ / u`: `adamax` without rate and sign.
 
@@ -79,10 +88,10 @@ def scale_by_adamax(
 
 @checked_keywords
 def adamax(
-    learning_rate: Hyper,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    learning_rate: ScalarOrSchedule,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
 ) -> Chain:
     """AdaMax: Adam with the largest recent gradient below the line.
 
@@ -114,7 +123,9 @@ def adamax(
 
 @checked_keywords
 def scale_by_adamaxw(
-    b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
 ) -> Rule:
     """AdaMaxW's direction before decay and rate, AdaMax's: see `scale_by_adamax`.
 
@@ -126,12 +137,12 @@ def scale_by_adamaxw(
 
 @checked_keywords
 def adamaxw(
-    learning_rate: Hyper,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    learning_rate: ScalarOrSchedule,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    weight_decay: Hyper = 1e-4,
+    weight_decay: ScalarOrSchedule = 1e-4,
     mask: Any = None,
 ) -> Chain:
     """AdaMaxW: AdaMax with the decoupled weight decay of AdamW.

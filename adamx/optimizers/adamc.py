@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 from .. import errors
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import NON_NEGATIVE, POSITIVE, Hyper, hyper
+from ..engine.hyperparams import NON_NEGATIVE, POSITIVE, Hyper, ScalarOrSchedule, hyper
 from ..engine.keywords import checked_keywords
 from ..engine.masks import as_mask
 from ..engine.rule import Rule
@@ -67,7 +67,11 @@ class CorrectedDecay(Rule):
 
 
 @checked_keywords
-def scale_by_adamc(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) -> Rule:
+def scale_by_adamc(
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
+) -> Rule:
     """AdamC's direction before decay and rate, Adam's: see `scale_by_adam`.
 
     Reference: Defazio, "Why gradients rapidly increase near the end of training", 2025,
@@ -78,14 +82,14 @@ def scale_by_adamc(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) 
 
 @checked_keywords
 def adamc(
-    learning_rate: Hyper,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    learning_rate: ScalarOrSchedule,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    weight_decay: Hyper = 1e-2,
+    weight_decay: ScalarOrSchedule = 1e-2,
     mask: Any = None,
-    max_learning_rate: Hyper | None = None,
+    max_learning_rate: ScalarOrSchedule | None = None,
     normalized: Any = None,
 ) -> Chain:
     """AdamC: AdamW whose decay falls with the square of a falling rate.

@@ -1,7 +1,7 @@
 """AdamD: Adam without the correction of the mean, a warm-up of its own."""
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import ScalarOrSchedule
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..parts.denominators import Eps, Precondition
@@ -11,7 +11,11 @@ from .adam import adam_denominator
 
 
 @checked_keywords
-def scale_by_adamd(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) -> Rule:
+def scale_by_adamd(
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
+) -> Rule:
     """AdamD's direction, `m / (sqrt(v̂) + ε)`: `adamd` without rate and sign.
 
     Args:
@@ -29,10 +33,10 @@ def scale_by_adamd(b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8) 
 
 @checked_keywords
 def adamd(
-    learning_rate: Hyper = 1e-3,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    learning_rate: ScalarOrSchedule = 1e-3,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
 ) -> Chain:
     """AdamD: Adam without the correction of the mean, a warm-up of its own.
 

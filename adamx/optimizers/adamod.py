@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import FRACTION, Hyper, hyper, option
+from ..engine.hyperparams import FRACTION, Hyper, ScalarOrSchedule, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule, merge_slots
 from ..engine.state import Context, Slot, Slots
@@ -56,13 +56,13 @@ class MomentalBound(_ElementRate):
 
 @checked_keywords
 def scale_by_adamod(
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    b3: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    b3: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
     corrected_rate: bool = False,
-    learning_rate: Hyper = 1.0,
+    learning_rate: ScalarOrSchedule = 1.0,
 ) -> Rule:
     """AdaMod's direction, with the rate inside: `adamod` without sign.
 
@@ -93,11 +93,11 @@ def scale_by_adamod(
 
 @checked_keywords
 def adamod(
-    learning_rate: Hyper = 1e-3,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    b3: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    learning_rate: ScalarOrSchedule = 1e-3,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    b3: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
     corrected_rate: bool = False,
 ) -> Chain:

@@ -7,7 +7,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import NON_NEGATIVE, UNIT, Hyper, hyper, option
+from ..engine.hyperparams import (
+    NON_NEGATIVE,
+    UNIT,
+    Hyper,
+    ScalarOrSchedule,
+    hyper,
+    option,
+)
 from ..engine.keywords import checked_keywords
 from ..engine.masks import as_mask
 from ..engine.rule import Part, Rule, part
@@ -23,15 +30,15 @@ from .adam import adam_denominator
 
 
 def _projected(
-    b1: Hyper,
-    b2: Hyper,
-    eps: Hyper | Eps,
-    decay: Hyper,
+    b1: ScalarOrSchedule,
+    b2: ScalarOrSchedule,
+    eps: ScalarOrSchedule | Eps,
+    decay: ScalarOrSchedule,
     mask: Any,
-    delta: Hyper,
-    wd_ratio: Hyper,
+    delta: ScalarOrSchedule,
+    wd_ratio: ScalarOrSchedule,
     nesterov: bool,
-    eps_norm: Hyper,
+    eps_norm: ScalarOrSchedule,
     channel_axis: int,
     axis_name: Any,
 ) -> Rule:
@@ -51,14 +58,14 @@ def _projected(
 
 @checked_keywords
 def scale_by_adamp(
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    delta: Hyper = 0.1,
-    wd_ratio: Hyper = 0.1,
+    delta: ScalarOrSchedule = 0.1,
+    wd_ratio: ScalarOrSchedule = 0.1,
     nesterov: bool = False,
-    eps_norm: Hyper = 0.0,
+    eps_norm: ScalarOrSchedule = 0.0,
     channel_axis: int = 0,
     axis_name: Any = None,
 ) -> Rule:
@@ -88,17 +95,17 @@ def scale_by_adamp(
 
 @checked_keywords
 def adamp(
-    learning_rate: Hyper = 1e-3,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    learning_rate: ScalarOrSchedule = 1e-3,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    weight_decay: Hyper = 0.0,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
-    delta: Hyper = 0.1,
-    wd_ratio: Hyper = 0.1,
+    delta: ScalarOrSchedule = 0.1,
+    wd_ratio: ScalarOrSchedule = 0.1,
     nesterov: bool = False,
-    eps_norm: Hyper = 0.0,
+    eps_norm: ScalarOrSchedule = 0.0,
     channel_axis: int = 0,
     axis_name: Any = None,
 ) -> Chain:

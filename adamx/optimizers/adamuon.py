@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import ScalarOrSchedule
 from ..engine.keywords import checked_keywords
 from ..numerics.matrices import QUINTIC
 from ..parts.denominators import Eps, Precondition, RootPlusEps
@@ -16,18 +16,18 @@ from .muon import _finish, _momentum, _rest
 
 @checked_keywords
 def scale_by_adamuon(
-    beta: Hyper = 0.95,
-    eps: Hyper | Eps = 1e-8,
+    beta: ScalarOrSchedule = 0.95,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
     nesterov: bool = False,
     sign: bool = True,
     coefficients: tuple = QUINTIC,
     ns_steps: int = 5,
-    eps_rms: Hyper = 0.0,
+    eps_rms: ScalarOrSchedule = 0.0,
     muon_mask: Any = HIDDEN,
-    adam_b1: Hyper = 0.9,
-    adam_b2: Hyper = 0.999,
-    adam_eps: Hyper | Eps = 1e-8,
+    adam_b1: ScalarOrSchedule = 0.9,
+    adam_b2: ScalarOrSchedule = 0.999,
+    adam_eps: ScalarOrSchedule | Eps = 1e-8,
     axis_name: Any = None,
 ) -> Chain:
     """AdaMuon's direction, and Adam's for the other leaves: without rate and decay.
@@ -53,23 +53,23 @@ def scale_by_adamuon(
 
 @checked_keywords
 def adamuon(
-    learning_rate: Hyper = 0.02,
-    beta: Hyper = 0.95,
-    eps: Hyper | Eps = 1e-8,
+    learning_rate: ScalarOrSchedule = 0.02,
+    beta: ScalarOrSchedule = 0.95,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    weight_decay: Hyper = 0.0,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
     nesterov: bool = False,
     sign: bool = True,
     coefficients: tuple = QUINTIC,
     ns_steps: int = 5,
-    eps_rms: Hyper = 0.0,
+    eps_rms: ScalarOrSchedule = 0.0,
     muon_mask: Any = HIDDEN,
-    adam_learning_rate: Hyper | None = None,
-    adam_b1: Hyper = 0.9,
-    adam_b2: Hyper = 0.999,
-    adam_eps: Hyper | Eps = 1e-8,
-    adam_weight_decay: Hyper = 0.0,
+    adam_learning_rate: ScalarOrSchedule | None = None,
+    adam_b1: ScalarOrSchedule = 0.9,
+    adam_b2: ScalarOrSchedule = 0.999,
+    adam_eps: ScalarOrSchedule | Eps = 1e-8,
+    adam_weight_decay: ScalarOrSchedule = 0.0,
     axis_name: Any = None,
 ) -> Chain:
     """AdaMuon: Adam's second moment of Muon's direction, for hidden matrices.

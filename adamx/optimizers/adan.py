@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import ScalarOrSchedule
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
@@ -47,10 +47,10 @@ class AdanDirection(Rule):
 
 @checked_keywords
 def scale_by_adan(
-    b1: Hyper = 0.98,
-    b2: Hyper = 0.92,
-    b3: Hyper = 0.99,
-    eps: Hyper | Eps = 1e-8,
+    b1: ScalarOrSchedule = 0.98,
+    b2: ScalarOrSchedule = 0.92,
+    b3: ScalarOrSchedule = 0.99,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
     from_first: bool = False,
 ) -> Rule:
@@ -76,14 +76,14 @@ def scale_by_adan(
 
 @checked_keywords
 def adan(
-    learning_rate: Hyper,
-    b1: Hyper = 0.98,
-    b2: Hyper = 0.92,
-    b3: Hyper = 0.99,
-    eps: Hyper | Eps = 1e-8,
+    learning_rate: ScalarOrSchedule,
+    b1: ScalarOrSchedule = 0.98,
+    b2: ScalarOrSchedule = 0.92,
+    b3: ScalarOrSchedule = 0.99,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
     from_first: bool = False,
-    weight_decay: Hyper = 0.0,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
 ) -> Chain:
     """Adan: Nesterov's momentum by the difference of two gradients, not two points.

@@ -5,7 +5,14 @@ from typing import Any
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import FRACTION, NON_NEGATIVE, Hyper, hyper, option
+from ..engine.hyperparams import (
+    FRACTION,
+    NON_NEGATIVE,
+    Hyper,
+    ScalarOrSchedule,
+    hyper,
+    option,
+)
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -55,7 +62,10 @@ class PositiveNegativeMomentum(Rule):
 
 @checked_keywords
 def scale_by_adapnm(
-    b1: Hyper = 0.9, b2: Hyper = 0.999, b3: Hyper = 1.0, eps: Hyper | Eps = 1e-8
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    b3: ScalarOrSchedule = 1.0,
+    eps: ScalarOrSchedule | Eps = 1e-8,
 ) -> Rule:
     """AdaPNM's direction: `adapnm` without decay, rate and sign.
 
@@ -76,13 +86,13 @@ def scale_by_adapnm(
 
 @checked_keywords
 def adapnm(
-    learning_rate: Hyper = 1e-3,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    b3: Hyper = 1.0,
-    eps: Hyper | Eps = 1e-8,
+    learning_rate: ScalarOrSchedule = 1e-3,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    b3: ScalarOrSchedule = 1.0,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    weight_decay: Hyper = 0.0,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
 ) -> Chain:
     """AdaPNM: AMSGrad with more of the gradient's noise, at the same mean.

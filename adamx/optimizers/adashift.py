@@ -8,7 +8,14 @@ from jaxtyping import Array, Float
 
 from .. import errors
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import FRACTION, NON_NEGATIVE, Hyper, hyper, option
+from ..engine.hyperparams import (
+    FRACTION,
+    NON_NEGATIVE,
+    Hyper,
+    ScalarOrSchedule,
+    hyper,
+    option,
+)
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -103,9 +110,9 @@ class TemporalShift(Rule):
 @checked_keywords
 def scale_by_adashift(
     n: int = 10,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-10,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-10,
     *,
     elementwise: bool = False,
     axis_name: Any = None,
@@ -130,11 +137,11 @@ def scale_by_adashift(
 
 @checked_keywords
 def adashift(
-    learning_rate: Hyper = 1e-2,
+    learning_rate: ScalarOrSchedule = 1e-2,
     n: int = 10,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-10,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-10,
     *,
     elementwise: bool = False,
     axis_name: Any = None,

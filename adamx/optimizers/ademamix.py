@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import FRACTION, NON_NEGATIVE, Hyper, hyper
+from ..engine.hyperparams import FRACTION, NON_NEGATIVE, Hyper, ScalarOrSchedule, hyper
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
@@ -111,11 +111,11 @@ class AccumulatedMomentum(Rule):
 
 @checked_keywords
 def scale_by_ademamix(
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    b3: Hyper = 0.9999,
-    alpha: Hyper = 5.0,
-    eps: Hyper | Eps = 1e-8,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    b3: ScalarOrSchedule = 0.9999,
+    alpha: ScalarOrSchedule = 5.0,
+    eps: ScalarOrSchedule | Eps = 1e-8,
 ) -> Rule:
     """AdEMAMix's direction: `ademamix` without decay, rate and sign.
 
@@ -138,14 +138,14 @@ def scale_by_ademamix(
 
 @checked_keywords
 def ademamix(
-    learning_rate: Hyper,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    b3: Hyper = 0.9999,
-    alpha: Hyper = 5.0,
-    eps: Hyper | Eps = 1e-8,
+    learning_rate: ScalarOrSchedule,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    b3: ScalarOrSchedule = 0.9999,
+    alpha: ScalarOrSchedule = 5.0,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    weight_decay: Hyper = 0.0,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
 ) -> Chain:
     """AdEMAMix: Adam with a second, much slower average of the gradient beside it.
@@ -185,10 +185,10 @@ def ademamix(
 
 @checked_keywords
 def scale_by_simplified_ademamix(
-    b1: Hyper = 0.99,
-    b2: Hyper = 0.95,
-    alpha: Hyper = 0.0,
-    eps: Hyper | Eps = 1e-8,
+    b1: ScalarOrSchedule = 0.99,
+    b2: ScalarOrSchedule = 0.95,
+    alpha: ScalarOrSchedule = 0.0,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
     bias_correction1: bool = False,
 ) -> Rule:
@@ -212,14 +212,14 @@ def scale_by_simplified_ademamix(
 
 @checked_keywords
 def simplified_ademamix(
-    learning_rate: Hyper,
-    b1: Hyper = 0.99,
-    b2: Hyper = 0.95,
-    alpha: Hyper = 0.0,
-    eps: Hyper | Eps = 1e-8,
+    learning_rate: ScalarOrSchedule,
+    b1: ScalarOrSchedule = 0.99,
+    b2: ScalarOrSchedule = 0.95,
+    alpha: ScalarOrSchedule = 0.0,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
     bias_correction1: bool = False,
-    weight_decay: Hyper = 0.0,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
 ) -> Chain:
     """Simplified AdEMAMix: one memory, and the present gradient counted extra.

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, ScalarOrSchedule, hyper
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
@@ -68,12 +68,12 @@ class SkipFirstStep(Rule):
 
 @checked_keywords
 def scale_by_adopt(
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.9999,
-    eps: Hyper | Eps = 1e-6,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.9999,
+    eps: ScalarOrSchedule | Eps = 1e-6,
     *,
     use_clipping: bool = True,
-    clip_value_fn: Hyper = adopt_clip_value,
+    clip_value_fn: ScalarOrSchedule = adopt_clip_value,
 ) -> Chain:
     """ADOPT's direction: `adopt` without decay, rate and sign.
 
@@ -96,14 +96,14 @@ def scale_by_adopt(
 
 @checked_keywords
 def adopt(
-    learning_rate: Hyper,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.9999,
-    eps: Hyper | Eps = 1e-6,
+    learning_rate: ScalarOrSchedule,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.9999,
+    eps: ScalarOrSchedule | Eps = 1e-6,
     *,
     use_clipping: bool = True,
-    clip_value_fn: Hyper = adopt_clip_value,
-    weight_decay: Hyper = 0.0,
+    clip_value_fn: ScalarOrSchedule = adopt_clip_value,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
 ) -> Chain:
     """ADOPT: each gradient is divided by the squares of the steps before it.

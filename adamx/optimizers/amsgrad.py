@@ -1,7 +1,7 @@
 """Adam whose denominator never forgets: AMSGrad, and Padam's power of it."""
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import ScalarOrSchedule
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..parts.bias_correction import Debiased
@@ -12,9 +12,9 @@ from ..parts.moments import Ema, RunningMax, square
 
 @checked_keywords
 def scale_by_amsgrad(
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
     bias_correction_mu: bool = True,
     bias_correction_nu: bool = True,
@@ -48,10 +48,10 @@ def scale_by_amsgrad(
 
 @checked_keywords
 def amsgrad(
-    learning_rate: Hyper,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    learning_rate: ScalarOrSchedule,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
     bias_correction_mu: bool = True,
     bias_correction_nu: bool = True,

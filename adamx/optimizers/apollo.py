@@ -12,7 +12,7 @@ import jax
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, option
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, ScalarOrSchedule, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -30,12 +30,12 @@ MINI = 128**0.5
 def scale_by_apollo(
     rank: int = 256,
     update_proj_gap: int = 200,
-    scale: Hyper = 1.0,
+    scale: ScalarOrSchedule = 1.0,
     *,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
-    eps_norm: Hyper = 1e-8,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
+    eps_norm: ScalarOrSchedule = 1e-8,
     growth: float | None = 1.01,
     by_tensor: bool = False,
     seed: int = 0,
@@ -65,19 +65,19 @@ def scale_by_apollo(
 
 @checked_keywords
 def apollo(
-    learning_rate: Hyper,
+    learning_rate: ScalarOrSchedule,
     rank: int = 256,
     update_proj_gap: int = 200,
-    scale: Hyper = 1.0,
+    scale: ScalarOrSchedule = 1.0,
     *,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
-    eps_norm: Hyper = 1e-8,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
+    eps_norm: ScalarOrSchedule = 1e-8,
     growth: float | None = 1.01,
     by_tensor: bool = False,
     seed: int = 0,
-    weight_decay: Hyper = 0.0,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
     axis_name: Any = None,
 ) -> Chain:
@@ -140,12 +140,12 @@ def apollo(
 @checked_keywords
 def scale_by_apollo_mini(
     update_proj_gap: int = 200,
-    scale: Hyper = MINI,
+    scale: ScalarOrSchedule = MINI,
     *,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
-    eps_norm: Hyper = 1e-8,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
+    eps_norm: ScalarOrSchedule = 1e-8,
     growth: float | None = 1.01,
     seed: int = 0,
     axis_name: Any = None,
@@ -176,17 +176,17 @@ def scale_by_apollo_mini(
 
 @checked_keywords
 def apollo_mini(
-    learning_rate: Hyper,
+    learning_rate: ScalarOrSchedule,
     update_proj_gap: int = 200,
-    scale: Hyper = MINI,
+    scale: ScalarOrSchedule = MINI,
     *,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
-    eps_norm: Hyper = 1e-8,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
+    eps_norm: ScalarOrSchedule = 1e-8,
     growth: float | None = 1.01,
     seed: int = 0,
-    weight_decay: Hyper = 0.0,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
     axis_name: Any = None,
 ) -> Chain:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, option
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, ScalarOrSchedule, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
@@ -81,9 +81,9 @@ class AvagradDirection(Rule):
 
 @checked_keywords
 def scale_by_avagrad(
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 0.1,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 0.1,
     *,
     axis_name: Any = None,
 ) -> Rule:
@@ -105,10 +105,10 @@ def scale_by_avagrad(
 
 @checked_keywords
 def avagrad(
-    learning_rate: Hyper = 0.1,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 0.1,
+    learning_rate: ScalarOrSchedule = 0.1,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 0.1,
     *,
     axis_name: Any = None,
 ) -> Chain:

@@ -5,7 +5,7 @@ from typing import Any
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import ScalarOrSchedule
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
@@ -43,13 +43,13 @@ class CameConfidence(Rule):
 
 @checked_keywords
 def scale_by_came(
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    b3: Hyper = 0.9999,
-    eps: Hyper = 1e-30,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    b3: ScalarOrSchedule = 0.9999,
+    eps: ScalarOrSchedule = 1e-30,
     *,
-    eps_instability: Hyper = 1e-16,
-    clipping_threshold: Hyper = 1.0,
+    eps_instability: ScalarOrSchedule = 1e-16,
+    clipping_threshold: ScalarOrSchedule = 1.0,
     axis_name: Any = None,
 ) -> Chain:
     """CAME's direction: `came` without rate, sign and decay.
@@ -80,15 +80,15 @@ def scale_by_came(
 
 @checked_keywords
 def came(
-    learning_rate: Hyper,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    b3: Hyper = 0.9999,
-    eps: Hyper = 1e-30,
+    learning_rate: ScalarOrSchedule,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    b3: ScalarOrSchedule = 0.9999,
+    eps: ScalarOrSchedule = 1e-30,
     *,
-    eps_instability: Hyper = 1e-16,
-    clipping_threshold: Hyper = 1.0,
-    weight_decay: Hyper = 0.0,
+    eps_instability: ScalarOrSchedule = 1e-16,
+    clipping_threshold: ScalarOrSchedule = 1.0,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
     axis_name: Any = None,
 ) -> Chain:

@@ -11,6 +11,7 @@ from ..engine.hyperparams import (
     NON_NEGATIVE,
     POSITIVE,
     Hyper,
+    ScalarOrSchedule,
     hyper,
     is_zero,
     option,
@@ -122,11 +123,11 @@ def _corrected_rate(
 
 @checked_keywords
 def dadapt_adamw(
-    learning_rate: Hyper = 1.0,
+    learning_rate: ScalarOrSchedule = 1.0,
     betas: tuple[Any, Any] = (0.9, 0.999),
-    eps: Hyper = 1e-8,
-    estim_lr0: Hyper = 1e-6,
-    weight_decay: Hyper = 0.0,
+    eps: ScalarOrSchedule = 1e-8,
+    estim_lr0: ScalarOrSchedule = 1e-6,
+    weight_decay: ScalarOrSchedule = 0.0,
     *,
     bias_correction: bool = True,
     axis_name: Any = None,

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper, option
+from ..engine.hyperparams import ScalarOrSchedule, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, merge_slots, part
 from ..engine.state import Context, Slot, Slots
@@ -41,7 +41,9 @@ class DiffGradFriction(Rule):
 
 @checked_keywords
 def scale_by_diffgrad(
-    b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-8
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
 ) -> Rule:
     """diffGrad's direction: `diffgrad` without rate and sign.
 
@@ -60,10 +62,10 @@ def scale_by_diffgrad(
 
 @checked_keywords
 def diffgrad(
-    learning_rate: Hyper = 1e-3,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    learning_rate: ScalarOrSchedule = 1e-3,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
 ) -> Chain:
     """diffGrad: Adam, slower where the gradient hardly changes.
 

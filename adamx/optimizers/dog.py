@@ -6,7 +6,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import NON_NEGATIVE, POSITIVE, Hyper, hyper, is_zero, option
+from ..engine.hyperparams import (
+    NON_NEGATIVE,
+    POSITIVE,
+    Hyper,
+    ScalarOrSchedule,
+    hyper,
+    is_zero,
+    option,
+)
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots, copied
@@ -81,10 +89,10 @@ class DogDirection(Rule):
 
 @checked_keywords
 def dog(
-    learning_rate: Hyper = 1.0,
-    init_distance: Hyper = 1e-6,
-    eps: Hyper = 1e-8,
-    weight_decay: Hyper = 0.0,
+    learning_rate: ScalarOrSchedule = 1.0,
+    init_distance: ScalarOrSchedule = 1e-6,
+    eps: ScalarOrSchedule = 1e-8,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
     *,
     axis_name: Any = None,

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, ScalarOrSchedule, hyper
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -86,11 +86,11 @@ class FiraResidual(GaloreProjection, _Limited):
 def scale_by_fira(
     rank: int = 128,
     update_proj_gap: int = 200,
-    scale: Hyper = 1.0,
+    scale: ScalarOrSchedule = 1.0,
     *,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper = 1e-8,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule = 1e-8,
     growth: float | None = 1.01,
     axis_name: Any = None,
 ) -> Rule:
@@ -116,16 +116,16 @@ def scale_by_fira(
 
 @checked_keywords
 def fira(
-    learning_rate: Hyper,
+    learning_rate: ScalarOrSchedule,
     rank: int = 128,
     update_proj_gap: int = 200,
-    scale: Hyper = 1.0,
+    scale: ScalarOrSchedule = 1.0,
     *,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper = 1e-8,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule = 1e-8,
     growth: float | None = 1.01,
-    weight_decay: Hyper = 0.0,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
     axis_name: Any = None,
 ) -> Chain:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, option
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, ScalarOrSchedule, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
@@ -28,11 +28,11 @@ from .adam import scale_by_adam
 def scale_by_galore(
     rank: int = 128,
     update_proj_gap: int = 200,
-    scale: Hyper = 1.0,
+    scale: ScalarOrSchedule = 1.0,
     *,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     axis_name: Any = None,
 ) -> Rule:
     """GaLore's direction: `galore` without rate, sign and decay.
@@ -50,15 +50,15 @@ def scale_by_galore(
 
 @checked_keywords
 def galore(
-    learning_rate: Hyper,
+    learning_rate: ScalarOrSchedule,
     rank: int = 128,
     update_proj_gap: int = 200,
-    scale: Hyper = 1.0,
+    scale: ScalarOrSchedule = 1.0,
     *,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
-    weight_decay: Hyper = 0.0,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
     axis_name: Any = None,
 ) -> Chain:

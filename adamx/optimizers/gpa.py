@@ -3,13 +3,15 @@
 from typing import Any
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import ScalarOrSchedule
 from ..engine.keywords import checked_keywords
 from ..parts.parameter_averages import PrimalAveraging
 
 
 @checked_keywords
-def gpa(tx: Any, mu_y: Hyper = 0.7, mu_x: Hyper = 0.9967) -> Chain:
+def gpa(
+    tx: Any, mu_y: ScalarOrSchedule = 0.7, mu_x: ScalarOrSchedule = 0.9967
+) -> Chain:
     """Generalized primal averaging of any member's steps.
 
         z ← z + u(∇L(y)),    x ← μ_x x + (1 - μ_x) z,    y = μ_y x + (1 - μ_y) z

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import ScalarOrSchedule
 from ..engine.keywords import checked_keywords
 from ..parts.denominators import Eps
 from ..parts.learning_rate import LearningRate
@@ -19,9 +19,9 @@ from .adam import scale_by_adam
 
 @checked_keywords
 def scale_by_lamb(
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-6,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-6,
     *,
     phi: Callable[[Any], Any] | None = None,
     axis_name: Any = None,
@@ -40,12 +40,12 @@ def scale_by_lamb(
 
 @checked_keywords
 def lamb(
-    learning_rate: Hyper,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-6,
+    learning_rate: ScalarOrSchedule,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-6,
     *,
-    weight_decay: Hyper = 0.0,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
     phi: Callable[[Any], Any] | None = None,
     axis_name: Any = None,

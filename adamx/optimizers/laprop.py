@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import ScalarOrSchedule
 from ..engine.keywords import checked_keywords
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition
@@ -15,7 +15,9 @@ from .adam import adam_denominator
 
 @checked_keywords
 def scale_by_laprop(
-    b1: Hyper = 0.9, b2: Hyper = 0.999, eps: Hyper | Eps = 1e-15
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-15,
 ) -> Chain:
     """LaProp's direction: `laprop` without decay, rate and sign.
 
@@ -35,12 +37,12 @@ def scale_by_laprop(
 
 @checked_keywords
 def laprop(
-    learning_rate: Hyper = 4e-4,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-15,
+    learning_rate: ScalarOrSchedule = 4e-4,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-15,
     *,
-    weight_decay: Hyper = 0.0,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
 ) -> Chain:
     """LaProp: first divided, then averaged, so that β₁ may be larger than β₂.

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, option
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, ScalarOrSchedule, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.masks import as_mask
 from ..engine.rule import Rule
@@ -72,10 +72,10 @@ class LarsTrustRatio(Rule):
 
 @checked_keywords
 def scale_by_lars(
-    trust_coefficient: Hyper = 0.001,
-    eps: Hyper = 0.0,
+    trust_coefficient: ScalarOrSchedule = 0.001,
+    eps: ScalarOrSchedule = 0.0,
     trust_ratio_mask: Any = None,
-    momentum: Hyper = 0.9,
+    momentum: ScalarOrSchedule = 0.9,
     *,
     nesterov: bool = False,
     norm_of_sum: bool = False,
@@ -104,13 +104,13 @@ def scale_by_lars(
 
 @checked_keywords
 def lars(
-    learning_rate: Hyper,
-    weight_decay: Hyper = 0.0,
+    learning_rate: ScalarOrSchedule,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
-    trust_coefficient: Hyper = 0.001,
-    eps: Hyper = 0.0,
+    trust_coefficient: ScalarOrSchedule = 0.001,
+    eps: ScalarOrSchedule = 0.0,
     trust_ratio_mask: Any = None,
-    momentum: Hyper = 0.9,
+    momentum: ScalarOrSchedule = 0.9,
     *,
     nesterov: bool = False,
     norm_of_sum: bool = False,

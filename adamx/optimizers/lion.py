@@ -5,7 +5,7 @@ from typing import Any
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import FRACTION, Hyper, hyper, option
+from ..engine.hyperparams import FRACTION, Hyper, ScalarOrSchedule, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -42,7 +42,7 @@ class LionMomentum(Rule):
 
 
 @checked_keywords
-def scale_by_lion(b1: Hyper = 0.9, b2: Hyper = 0.99) -> Chain:
+def scale_by_lion(b1: ScalarOrSchedule = 0.9, b2: ScalarOrSchedule = 0.99) -> Chain:
     """Lion's direction: `lion` without decay, rate and sign.
 
     Args:
@@ -59,11 +59,11 @@ def scale_by_lion(b1: Hyper = 0.9, b2: Hyper = 0.99) -> Chain:
 
 @checked_keywords
 def lion(
-    learning_rate: Hyper,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.99,
+    learning_rate: ScalarOrSchedule,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.99,
     *,
-    weight_decay: Hyper = 1e-3,
+    weight_decay: ScalarOrSchedule = 1e-3,
     mask: Any = None,
 ) -> Chain:
     """Lion: the sign of a gradient that is mixed with its average.

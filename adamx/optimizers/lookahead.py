@@ -3,13 +3,15 @@
 from typing import Any
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import ScalarOrSchedule
 from ..engine.keywords import checked_keywords
 from ..parts.parameter_averages import LookaheadWeights
 
 
 @checked_keywords
-def lookahead(tx: Any, sync_period: int = 5, slow_step_size: Hyper = 0.5) -> Chain:
+def lookahead(
+    tx: Any, sync_period: int = 5, slow_step_size: ScalarOrSchedule = 0.5
+) -> Chain:
     """Lookahead: k steps forward, one step back, with any member inside.
 
         each k steps:  slow ← slow + α (fast - slow),  fast ← slow

@@ -5,7 +5,7 @@ from typing import Any
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, option
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, ScalarOrSchedule, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
@@ -58,10 +58,10 @@ class MarsCorrection(Rule):
 
 @checked_keywords
 def scale_by_mars(
-    b1: Hyper = 0.95,
-    b2: Hyper = 0.99,
-    gamma: Hyper = 0.025,
-    eps: Hyper | Eps = 1e-8,
+    b1: ScalarOrSchedule = 0.95,
+    b2: ScalarOrSchedule = 0.99,
+    gamma: ScalarOrSchedule = 0.025,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
     exact: bool = False,
     axis_name: Any = None,
@@ -88,15 +88,15 @@ def scale_by_mars(
 
 @checked_keywords
 def mars(
-    learning_rate: Hyper = 3e-3,
-    b1: Hyper = 0.95,
-    b2: Hyper = 0.99,
-    gamma: Hyper = 0.025,
-    eps: Hyper | Eps = 1e-8,
+    learning_rate: ScalarOrSchedule = 3e-3,
+    b1: ScalarOrSchedule = 0.95,
+    b2: ScalarOrSchedule = 0.99,
+    gamma: ScalarOrSchedule = 0.025,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
     exact: bool = False,
     axis_name: Any = None,
-    weight_decay: Hyper = 0.0,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
 ) -> Chain:
     """MARS-AdamW: AdamW on a gradient whose variance is reduced by its own past.

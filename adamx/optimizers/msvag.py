@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import FRACTION, Hyper, hyper, is_constant
+from ..engine.hyperparams import FRACTION, Hyper, ScalarOrSchedule, hyper, is_constant
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -79,7 +79,7 @@ class MsvagDirection(Rule):
 
 
 @checked_keywords
-def scale_by_msvag(beta: Hyper = 0.9) -> Rule:
+def scale_by_msvag(beta: ScalarOrSchedule = 0.9) -> Rule:
     """M-SVAG's direction: `msvag` without rate and sign.
 
     Args:
@@ -94,7 +94,7 @@ def scale_by_msvag(beta: Hyper = 0.9) -> Rule:
 
 
 @checked_keywords
-def msvag(learning_rate: Hyper, beta: Hyper = 0.9) -> Chain:
+def msvag(learning_rate: ScalarOrSchedule, beta: ScalarOrSchedule = 0.9) -> Chain:
     """M-SVAG: momentum whose steps are short where the gradient is noise.
 
         m, v: corrected averages of g and g² with one decay β, of weights w_i

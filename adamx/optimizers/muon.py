@@ -7,7 +7,7 @@ Matrices are gathered over `axis_name` inside `shard_map`. Stacked layers: give
 from typing import Any
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper, is_zero
+from ..engine.hyperparams import ScalarOrSchedule, is_zero
 from ..engine.keywords import checked_keywords
 from ..engine.masks import Not
 from ..engine.rule import Rule
@@ -22,12 +22,17 @@ from ..parts.orthogonal import HIDDEN, Orthogonalize, ScaleByShape
 from ..parts.weight_decay import WeightDecay
 
 
-def _momentum(beta: Hyper, nesterov: bool) -> Rule:
+def _momentum(beta: ScalarOrSchedule, nesterov: bool) -> Rule:
     average = Ema(beta, name="momentum", public="beta")
     return LookAhead(average) if nesterov else average
 
 
-def _rest(muon_mask: Any, b1: Hyper, b2: Hyper, eps: Hyper | Eps) -> Rule:
+def _rest(
+    muon_mask: Any,
+    b1: ScalarOrSchedule,
+    b2: ScalarOrSchedule,
+    eps: ScalarOrSchedule | Eps,
+) -> Rule:
     """Adam for the leaves that are not Muon's."""
     root = RootPlusEps(
         Debiased(Ema(b2, square, "nu", public="adam_b2")), eps, public="adam_eps"
@@ -39,11 +44,11 @@ def _rest(muon_mask: Any, b1: Hyper, b2: Hyper, eps: Hyper | Eps) -> Rule:
 def _finish(
     direction: Chain,
     muon_mask: Any,
-    learning_rate: Hyper,
-    weight_decay: Hyper,
+    learning_rate: ScalarOrSchedule,
+    weight_decay: ScalarOrSchedule,
     mask: Any,
-    adam_learning_rate: Hyper | None,
-    adam_weight_decay: Hyper,
+    adam_learning_rate: ScalarOrSchedule | None,
+    adam_weight_decay: ScalarOrSchedule,
 ) -> Chain:
     """Decay and rate, for each of the two kinds of leaves."""
     parts: list = [direction, Masked(WeightDecay(weight_decay, mask), muon_mask)]
@@ -62,16 +67,16 @@ def _finish(
 def scale_by_muon(
     coefficients: tuple = QUINTIC,
     ns_steps: int = 5,
-    beta: Hyper = 0.95,
-    eps: Hyper = 1e-7,
+    beta: ScalarOrSchedule = 0.95,
+    eps: ScalarOrSchedule = 1e-7,
     *,
     nesterov: bool = True,
-    consistent_rms: Hyper | None = None,
+    consistent_rms: ScalarOrSchedule | None = None,
     out_axis: int = -1,
     muon_mask: Any = HIDDEN,
-    adam_b1: Hyper = 0.9,
-    adam_b2: Hyper = 0.999,
-    adam_eps: Hyper | Eps = 1e-8,
+    adam_b1: ScalarOrSchedule = 0.9,
+    adam_b2: ScalarOrSchedule = 0.999,
+    adam_eps: ScalarOrSchedule | Eps = 1e-8,
     axis_name: Any = None,
 ) -> Chain:
     """Muon's direction, and Adam's for the other leaves: `muon` without rate and decay.
@@ -94,23 +99,23 @@ def scale_by_muon(
 
 @checked_keywords
 def muon(
-    learning_rate: Hyper = 0.02,
+    learning_rate: ScalarOrSchedule = 0.02,
     coefficients: tuple = QUINTIC,
     ns_steps: int = 5,
-    beta: Hyper = 0.95,
-    eps: Hyper = 1e-7,
-    weight_decay: Hyper = 0.0,
+    beta: ScalarOrSchedule = 0.95,
+    eps: ScalarOrSchedule = 1e-7,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
     *,
     nesterov: bool = True,
-    consistent_rms: Hyper | None = None,
+    consistent_rms: ScalarOrSchedule | None = None,
     out_axis: int = -1,
     muon_mask: Any = HIDDEN,
-    adam_learning_rate: Hyper | None = None,
-    adam_b1: Hyper = 0.9,
-    adam_b2: Hyper = 0.999,
-    adam_eps: Hyper | Eps = 1e-8,
-    adam_weight_decay: Hyper = 0.0,
+    adam_learning_rate: ScalarOrSchedule | None = None,
+    adam_b1: ScalarOrSchedule = 0.9,
+    adam_b2: ScalarOrSchedule = 0.999,
+    adam_eps: ScalarOrSchedule | Eps = 1e-8,
+    adam_weight_decay: ScalarOrSchedule = 0.0,
     axis_name: Any = None,
 ) -> Chain:
     """Muon: momentum made orthogonal for hidden matrices, Adam for the other leaves.

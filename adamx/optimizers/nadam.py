@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, ScalarOrSchedule, hyper
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, merge_slots, part
 from ..engine.state import Context, Slot, Slots
@@ -69,11 +69,11 @@ class WarmupNesterov(Rule):
 
 @checked_keywords
 def scale_by_nadam(
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    momentum_decay: Hyper | None = None,
+    momentum_decay: ScalarOrSchedule | None = None,
 ) -> Rule:
     """NAdam's direction: `nadam` without rate and sign.
 
@@ -97,12 +97,12 @@ def scale_by_nadam(
 
 @checked_keywords
 def nadam(
-    learning_rate: Hyper,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    learning_rate: ScalarOrSchedule,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    momentum_decay: Hyper | None = None,
+    momentum_decay: ScalarOrSchedule | None = None,
 ) -> Chain:
     """NAdam: Adam that looks one step ahead.
 
@@ -139,11 +139,11 @@ def nadam(
 
 @checked_keywords
 def scale_by_nadamw(
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    momentum_decay: Hyper | None = None,
+    momentum_decay: ScalarOrSchedule | None = None,
 ) -> Rule:
     """NAdamW's direction before decay and rate, NAdam's: see `scale_by_nadam`.
 
@@ -155,14 +155,14 @@ def scale_by_nadamw(
 
 @checked_keywords
 def nadamw(
-    learning_rate: Hyper,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    learning_rate: ScalarOrSchedule,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    weight_decay: Hyper = 1e-4,
+    weight_decay: ScalarOrSchedule = 1e-4,
     mask: Any = None,
-    momentum_decay: Hyper | None = None,
+    momentum_decay: ScalarOrSchedule | None = None,
 ) -> Chain:
     """NAdamW: NAdam with the decoupled weight decay of AdamW.
 

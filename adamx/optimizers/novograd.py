@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import FRACTION, Hyper, hyper, option
+from ..engine.hyperparams import FRACTION, Hyper, ScalarOrSchedule, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -52,9 +52,9 @@ class NormEma(Rule):
 
 @checked_keywords
 def scale_by_novograd(
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.25,
-    eps: Hyper | Eps = 1e-6,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.25,
+    eps: ScalarOrSchedule | Eps = 1e-6,
     *,
     averaging: bool = False,
     axis_name: Any = None,
@@ -71,24 +71,26 @@ def scale_by_novograd(
     return chain(_normalised(b2, eps, axis_name), _moment(b1, averaging))
 
 
-def _normalised(b2: Hyper, eps: Hyper | Eps, axis_name: Any) -> Rule:
+def _normalised(
+    b2: ScalarOrSchedule, eps: ScalarOrSchedule | Eps, axis_name: Any
+) -> Rule:
     return Precondition(
         Identity(), by=RootPlusEps(NormEma(b2, axis_name=axis_name), eps)
     )
 
 
-def _moment(b1: Hyper, averaging: bool) -> Rule:
+def _moment(b1: ScalarOrSchedule, averaging: bool) -> Rule:
     return Ema(b1) if averaging else Momentum(b1, name="mu", public="b1")
 
 
 @checked_keywords
 def novograd(
-    learning_rate: Hyper,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.25,
-    eps: Hyper | Eps = 1e-6,
+    learning_rate: ScalarOrSchedule,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.25,
+    eps: ScalarOrSchedule | Eps = 1e-6,
     *,
-    weight_decay: Hyper = 0.0,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
     averaging: bool = False,
     axis_name: Any = None,

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper, Interval, hyper
+from ..engine.hyperparams import Hyper, Interval, ScalarOrSchedule, hyper
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
@@ -48,11 +48,11 @@ class PartialPower(Rule):
 
 @checked_keywords
 def scale_by_padam(
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    p: Hyper = 0.25,
+    p: ScalarOrSchedule = 0.25,
     bias_correction: bool = False,
 ) -> Rule:
     """Padam's direction: `padam` without rate and sign.
@@ -78,12 +78,12 @@ def scale_by_padam(
 
 @checked_keywords
 def padam(
-    learning_rate: Hyper = 0.1,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    learning_rate: ScalarOrSchedule = 0.1,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    p: Hyper = 0.25,
+    p: ScalarOrSchedule = 0.25,
     bias_correction: bool = False,
 ) -> Chain:
     """Padam: AMSGrad on the way to SGD with momentum, by the power below the line.

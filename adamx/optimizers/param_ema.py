@@ -3,13 +3,13 @@
 from typing import Any
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import ScalarOrSchedule
 from ..engine.keywords import checked_keywords
 from ..parts.parameter_averages import ParamEma
 
 
 @checked_keywords
-def param_ema(tx: Any, decay: Hyper = 0.999) -> Chain:
+def param_ema(tx: Any, decay: ScalarOrSchedule = 0.999) -> Chain:
     """Any member, evaluated at the bias-corrected moving average of its parameters.
 
         θ̄ ← β θ̄ + (1 - β) θ,    evaluate at θ̄ / (1 - βᵗ)

@@ -11,6 +11,7 @@ from ..engine.hyperparams import (
     NON_NEGATIVE,
     POSITIVE,
     Hyper,
+    ScalarOrSchedule,
     hyper,
     is_zero,
     option,
@@ -26,13 +27,13 @@ from .dadapt_adamw import _corrected_rate
 
 @checked_keywords
 def prodigy(
-    learning_rate: Hyper = 1.0,
+    learning_rate: ScalarOrSchedule = 1.0,
     betas: tuple[Any, Any] = (0.9, 0.999),
     beta3: Any = None,
-    eps: Hyper = 1e-8,
-    estim_lr0: Hyper = 1e-6,
-    estim_lr_coef: Hyper = 1.0,
-    weight_decay: Hyper = 0.0,
+    eps: ScalarOrSchedule = 1e-8,
+    estim_lr0: ScalarOrSchedule = 1e-6,
+    estim_lr_coef: ScalarOrSchedule = 1.0,
+    weight_decay: ScalarOrSchedule = 0.0,
     safeguard_warmup: bool = False,
     *,
     bias_correction: bool = True,

@@ -3,7 +3,7 @@
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import UNIT, Hyper, hyper, option
+from ..engine.hyperparams import UNIT, Hyper, ScalarOrSchedule, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
@@ -45,12 +45,12 @@ class QuasiHyperbolic(Rule):
 
 @checked_keywords
 def scale_by_qhadam(
-    b1: Hyper = 0.995,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    b1: ScalarOrSchedule = 0.995,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    nu1: Hyper = 0.7,
-    nu2: Hyper = 1.0,
+    nu1: ScalarOrSchedule = 0.7,
+    nu2: ScalarOrSchedule = 1.0,
 ) -> Rule:
     """QHAdam's direction: `qhadam` without rate and sign.
 
@@ -73,13 +73,13 @@ def scale_by_qhadam(
 
 @checked_keywords
 def qhadam(
-    learning_rate: Hyper = 1e-3,
-    b1: Hyper = 0.995,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    learning_rate: ScalarOrSchedule = 1e-3,
+    b1: ScalarOrSchedule = 0.995,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    nu1: Hyper = 0.7,
-    nu2: Hyper = 1.0,
+    nu1: ScalarOrSchedule = 0.7,
+    nu2: ScalarOrSchedule = 1.0,
 ) -> Chain:
     """QHAdam: Adam that gives the newest gradient a weight of its own.
 

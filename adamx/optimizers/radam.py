@@ -1,7 +1,7 @@
 """RAdam: Adam that waits until the variance of its speed can be trusted."""
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import ScalarOrSchedule
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..parts.bias_correction import Debiased, Rectified
@@ -13,11 +13,11 @@ from .adam import adam_denominator
 
 @checked_keywords
 def scale_by_radam(
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    threshold: Hyper = 5.0,
+    threshold: ScalarOrSchedule = 5.0,
 ) -> Rule:
     """RAdam's direction: `radam` without rate and sign.
 
@@ -39,12 +39,12 @@ def scale_by_radam(
 
 @checked_keywords
 def radam(
-    learning_rate: Hyper,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
+    learning_rate: ScalarOrSchedule,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    threshold: Hyper = 5.0,
+    threshold: ScalarOrSchedule = 5.0,
 ) -> Chain:
     """RAdam: Adam that waits until the variance of its speed can be trusted.
 

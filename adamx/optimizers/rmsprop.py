@@ -1,7 +1,7 @@
 """A rate for each parameter, without a first moment: AdaGrad and RMSProp."""
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper, is_zero
+from ..engine.hyperparams import ScalarOrSchedule, is_zero
 from ..engine.keywords import checked_keywords
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
@@ -10,11 +10,11 @@ from ..parts.moments import Centered, Ema, Identity, Momentum, square
 
 @checked_keywords
 def scale_by_rmsprop(
-    decay: Hyper = 0.9,
-    eps: Hyper | Eps = 1e-8,
+    decay: ScalarOrSchedule = 0.9,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
     centered: bool = False,
-    momentum: Hyper = 0.0,
+    momentum: ScalarOrSchedule = 0.0,
 ) -> Chain:
     """RMSProp's direction: `rmsprop` without rate and sign.
 
@@ -38,12 +38,12 @@ def scale_by_rmsprop(
 
 @checked_keywords
 def rmsprop(
-    learning_rate: Hyper,
-    decay: Hyper = 0.9,
-    eps: Hyper | Eps = 1e-8,
+    learning_rate: ScalarOrSchedule,
+    decay: ScalarOrSchedule = 0.9,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
     centered: bool = False,
-    momentum: Hyper = 0.0,
+    momentum: ScalarOrSchedule = 0.0,
 ) -> Chain:
     """RMSProp: AdaGrad that forgets.
 

@@ -5,7 +5,14 @@ from jaxtyping import Array, Float
 
 from .. import errors
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import NON_NEGATIVE, POSITIVE, Hyper, hyper, option
+from ..engine.hyperparams import (
+    NON_NEGATIVE,
+    POSITIVE,
+    Hyper,
+    ScalarOrSchedule,
+    hyper,
+    option,
+)
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
@@ -77,10 +84,10 @@ class RpropDirection(Rule):
 
 @checked_keywords
 def scale_by_rprop(
-    eta_minus: Hyper = 0.5,
-    eta_plus: Hyper = 1.2,
-    min_step_size: Hyper = 1e-6,
-    max_step_size: Hyper = 50.0,
+    eta_minus: ScalarOrSchedule = 0.5,
+    eta_plus: ScalarOrSchedule = 1.2,
+    min_step_size: ScalarOrSchedule = 1e-6,
+    max_step_size: ScalarOrSchedule = 50.0,
     *,
     pause: bool = True,
     backtrack: bool = False,
@@ -112,11 +119,11 @@ def scale_by_rprop(
 
 @checked_keywords
 def rprop(
-    learning_rate: Hyper,
-    eta_minus: Hyper = 0.5,
-    eta_plus: Hyper = 1.2,
-    min_step_size: Hyper = 1e-6,
-    max_step_size: Hyper = 50.0,
+    learning_rate: ScalarOrSchedule,
+    eta_minus: ScalarOrSchedule = 0.5,
+    eta_plus: ScalarOrSchedule = 1.2,
+    min_step_size: ScalarOrSchedule = 1e-6,
+    max_step_size: ScalarOrSchedule = 50.0,
     *,
     pause: bool = True,
     backtrack: bool = False,

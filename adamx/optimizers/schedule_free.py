@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from .. import errors
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, is_zero
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, ScalarOrSchedule, hyper, is_zero
 from ..engine.keywords import checked_keywords
 from ..engine.value import Value
 from ..numerics.arithmetic import rectifier, rho
@@ -27,11 +27,11 @@ from .adam import adam_denominator
 @checked_keywords
 def schedule_free(
     tx: Any,
-    learning_rate: Hyper,
-    b1: Hyper = 0.9,
-    weight_lr_power: Hyper = 2.0,
+    learning_rate: ScalarOrSchedule,
+    b1: ScalarOrSchedule = 0.9,
+    weight_lr_power: ScalarOrSchedule = 2.0,
     *,
-    r: Hyper = 0.0,
+    r: ScalarOrSchedule = 0.0,
 ) -> Chain:
     """Schedule-free: an average of the iterates in the place of a decaying rate.
 
@@ -65,15 +65,15 @@ def schedule_free(
 
 @checked_keywords
 def schedule_free_adamw(
-    learning_rate: Hyper = 0.0025,
+    learning_rate: ScalarOrSchedule = 0.0025,
     warmup_steps: int = 0,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-8,
-    weight_decay: Hyper = 0.0,
-    weight_lr_power: Hyper = 2.0,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
+    weight_decay: ScalarOrSchedule = 0.0,
+    weight_lr_power: ScalarOrSchedule = 2.0,
     *,
-    r: Hyper = 0.0,
+    r: ScalarOrSchedule = 0.0,
     mask: Any = None,
 ) -> Chain:
     """Schedule-free AdamW: AdamW without a first moment inside `schedule_free`.
@@ -115,14 +115,14 @@ def schedule_free_adamw(
 
 @checked_keywords
 def schedule_free_radam(
-    learning_rate: Hyper = 0.0025,
-    b1: Hyper = 0.9,
+    learning_rate: ScalarOrSchedule = 0.0025,
+    b1: ScalarOrSchedule = 0.9,
     b2: Any = 0.999,
-    eps: Hyper | Eps = 1e-8,
-    weight_decay: Hyper = 0.0,
-    weight_lr_power: Hyper = 2.0,
+    eps: ScalarOrSchedule | Eps = 1e-8,
+    weight_decay: ScalarOrSchedule = 0.0,
+    weight_lr_power: ScalarOrSchedule = 2.0,
     *,
-    r: Hyper = 0.0,
+    r: ScalarOrSchedule = 0.0,
     silent_sgd_phase: bool = True,
     threshold: Any = 4.0,
     mask: Any = None,
@@ -176,13 +176,13 @@ def schedule_free_radam(
 
 @checked_keywords
 def schedule_free_sgd(
-    learning_rate: Hyper = 1.0,
+    learning_rate: ScalarOrSchedule = 1.0,
     warmup_steps: int = 0,
-    b1: Hyper = 0.9,
-    weight_decay: Hyper = 0.0,
-    weight_lr_power: Hyper = 2.0,
+    b1: ScalarOrSchedule = 0.9,
+    weight_decay: ScalarOrSchedule = 0.0,
+    weight_lr_power: ScalarOrSchedule = 2.0,
     *,
-    r: Hyper = 0.0,
+    r: ScalarOrSchedule = 0.0,
     mask: Any = None,
 ) -> Chain:
     """Schedule-free SGD.

@@ -1,7 +1,7 @@
 """One rate for all parameters: where the story begins."""
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper, is_zero
+from ..engine.hyperparams import ScalarOrSchedule, is_zero
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..parts.learning_rate import LearningRate
@@ -10,7 +10,10 @@ from ..parts.moments import Identity, Momentum
 
 @checked_keywords
 def scale_by_sgd(
-    momentum: Hyper = 0.0, *, nesterov: bool = False, dampening: Hyper = 0.0
+    momentum: ScalarOrSchedule = 0.0,
+    *,
+    nesterov: bool = False,
+    dampening: ScalarOrSchedule = 0.0,
 ) -> Rule:
     """SGD's direction, the momentum: `sgd` without rate and sign.
 
@@ -31,11 +34,11 @@ def scale_by_sgd(
 
 @checked_keywords
 def sgd(
-    learning_rate: Hyper,
-    momentum: Hyper = 0.0,
+    learning_rate: ScalarOrSchedule,
+    momentum: ScalarOrSchedule = 0.0,
     *,
     nesterov: bool = False,
-    dampening: Hyper = 0.0,
+    dampening: ScalarOrSchedule = 0.0,
 ) -> Chain:
     """Stochastic gradient descent, with momentum on request.
 

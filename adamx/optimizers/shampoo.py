@@ -6,7 +6,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import FRACTION, NON_NEGATIVE, Hyper, hyper, option
+from ..engine.hyperparams import (
+    FRACTION,
+    NON_NEGATIVE,
+    Hyper,
+    ScalarOrSchedule,
+    hyper,
+    option,
+)
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -130,9 +137,9 @@ class AveragedShampooPreconditioner(ShampooPreconditioner):
 
 @checked_keywords
 def scale_by_shampoo(
-    eps: Hyper = 1e-4,
+    eps: ScalarOrSchedule = 1e-4,
     *,
-    b2: Hyper | None = None,
+    b2: ScalarOrSchedule | None = None,
     exponent: float | None = None,
     max_dim: int = 10_000,
     axis_name: Any = None,
@@ -157,10 +164,10 @@ def scale_by_shampoo(
 
 @checked_keywords
 def shampoo(
-    learning_rate: Hyper,
-    eps: Hyper = 1e-4,
+    learning_rate: ScalarOrSchedule,
+    eps: ScalarOrSchedule = 1e-4,
     *,
-    b2: Hyper | None = None,
+    b2: ScalarOrSchedule | None = None,
     exponent: float | None = None,
     max_dim: int = 10_000,
     axis_name: Any = None,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper
+from ..engine.hyperparams import ScalarOrSchedule
 from ..engine.keywords import checked_keywords
 from ..parts.directions import Sign
 from ..parts.learning_rate import LearningRate
@@ -12,7 +12,7 @@ from ..parts.weight_decay import decoupled
 
 
 @checked_keywords
-def scale_by_signum(beta: Hyper = 0.9) -> Chain:
+def scale_by_signum(beta: ScalarOrSchedule = 0.9) -> Chain:
     """Signum's direction: `signum` without decay, rate and sign.
 
     Args:
@@ -28,10 +28,10 @@ def scale_by_signum(beta: Hyper = 0.9) -> Chain:
 
 @checked_keywords
 def signum(
-    learning_rate: Hyper,
-    beta: Hyper = 0.9,
+    learning_rate: ScalarOrSchedule,
+    beta: ScalarOrSchedule = 0.9,
     *,
-    weight_decay: Hyper = 0.0,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
 ) -> Chain:
     """Signum: the sign of the averaged gradient.

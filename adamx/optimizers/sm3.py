@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import Hyper, is_zero, option
+from ..engine.hyperparams import ScalarOrSchedule, is_zero, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -73,7 +73,10 @@ def _over_others(x: Any, axis: int, reduce: Any) -> Any:
 
 @checked_keywords
 def scale_by_sm3(
-    momentum: Hyper = 0.9, *, eps: Hyper | Eps = 0.0, axis_name: Any = None
+    momentum: ScalarOrSchedule = 0.9,
+    *,
+    eps: ScalarOrSchedule | Eps = 0.0,
+    axis_name: Any = None,
 ) -> Chain:
     """SM3's direction: `sm3` without rate and sign.
 
@@ -94,10 +97,10 @@ def scale_by_sm3(
 
 @checked_keywords
 def sm3(
-    learning_rate: Hyper,
-    momentum: Hyper = 0.9,
+    learning_rate: ScalarOrSchedule,
+    momentum: ScalarOrSchedule = 0.9,
     *,
-    eps: Hyper | Eps = 0.0,
+    eps: ScalarOrSchedule | Eps = 0.0,
     axis_name: Any = None,
 ) -> Chain:
     """SM3: AdaGrad whose sums are known for rows and columns only.

@@ -15,6 +15,7 @@ from ..engine.hyperparams import (
     FRACTION,
     NON_NEGATIVE,
     Hyper,
+    ScalarOrSchedule,
     hyper,
     is_constant,
     is_zero,
@@ -33,10 +34,10 @@ from .shampoo import _TwoSided
 
 @checked_keywords
 def scale_by_soap(
-    b1: Hyper = 0.95,
-    b2: Hyper = 0.95,
-    shampoo_beta: Hyper | None = None,
-    eps: Hyper | Eps = 1e-8,
+    b1: ScalarOrSchedule = 0.95,
+    b2: ScalarOrSchedule = 0.95,
+    shampoo_beta: ScalarOrSchedule | None = None,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
     precondition_frequency: int = 10,
     sort: bool = False,
@@ -66,13 +67,13 @@ def scale_by_soap(
 
 @checked_keywords
 def soap(
-    learning_rate: Hyper = 3e-3,
-    b1: Hyper = 0.95,
-    b2: Hyper = 0.95,
-    shampoo_beta: Hyper | None = None,
-    eps: Hyper | Eps = 1e-8,
+    learning_rate: ScalarOrSchedule = 3e-3,
+    b1: ScalarOrSchedule = 0.95,
+    b2: ScalarOrSchedule = 0.95,
+    shampoo_beta: ScalarOrSchedule | None = None,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    weight_decay: Hyper = 0.0,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
     precondition_frequency: int = 10,
     sort: bool = False,

@@ -6,7 +6,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import FRACTION, NON_NEGATIVE, POSITIVE, Hyper, hyper
+from ..engine.hyperparams import (
+    FRACTION,
+    NON_NEGATIVE,
+    POSITIVE,
+    Hyper,
+    ScalarOrSchedule,
+    hyper,
+)
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
@@ -55,12 +62,12 @@ class DivideByHessian(Rule):
 
 @checked_keywords
 def scale_by_sophia(
-    b1: Hyper = 0.965,
-    b2: Hyper = 0.99,
-    eps: Hyper = 1e-12,
+    b1: ScalarOrSchedule = 0.965,
+    b2: ScalarOrSchedule = 0.99,
+    eps: ScalarOrSchedule = 1e-12,
     *,
-    gamma: Hyper = 0.01,
-    clip_threshold: Hyper = 1.0,
+    gamma: ScalarOrSchedule = 0.01,
+    clip_threshold: ScalarOrSchedule = 1.0,
     update_interval: int = 10,
 ) -> Chain:
     """Sophia's direction: `sophia` without decay, rate and sign.
@@ -84,14 +91,14 @@ def scale_by_sophia(
 
 @checked_keywords
 def sophia(
-    learning_rate: Hyper,
-    b1: Hyper = 0.965,
-    b2: Hyper = 0.99,
-    eps: Hyper = 1e-12,
-    weight_decay: Hyper = 1e-4,
+    learning_rate: ScalarOrSchedule,
+    b1: ScalarOrSchedule = 0.965,
+    b2: ScalarOrSchedule = 0.99,
+    eps: ScalarOrSchedule = 1e-12,
+    weight_decay: ScalarOrSchedule = 1e-4,
     mask: Any = None,
-    gamma: Hyper = 0.01,
-    clip_threshold: Hyper = 1.0,
+    gamma: ScalarOrSchedule = 0.01,
+    clip_threshold: ScalarOrSchedule = 1.0,
     update_interval: int = 10,
 ) -> Chain:
     """Sophia: a clipped Newton step by a running estimate of the curvature.

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from .. import errors
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import POSITIVE, Hyper, hyper, option
+from ..engine.hyperparams import POSITIVE, Hyper, ScalarOrSchedule, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
@@ -21,11 +21,11 @@ from .adam import scale_by_adam
 
 @checked_keywords
 def scale_by_spam(
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-6,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-6,
     *,
-    spike_threshold: Hyper = 5000.0,
+    spike_threshold: ScalarOrSchedule = 5000.0,
     interval: int = 500,
     warmup_steps: int = 150,
     clip_warmup: int = 20,
@@ -58,14 +58,14 @@ def scale_by_spam(
 
 @checked_keywords
 def spam(
-    learning_rate: Hyper = 1e-3,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-6,
-    weight_decay: Hyper = 0.0,
+    learning_rate: ScalarOrSchedule = 1e-3,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-6,
+    weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
     *,
-    spike_threshold: Hyper = 5000.0,
+    spike_threshold: ScalarOrSchedule = 5000.0,
     interval: int = 500,
     warmup_steps: int = 150,
     clip_warmup: int = 20,

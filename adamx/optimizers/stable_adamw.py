@@ -6,7 +6,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, is_zero, option
+from ..engine.hyperparams import (
+    NON_NEGATIVE,
+    Hyper,
+    ScalarOrSchedule,
+    hyper,
+    is_zero,
+    option,
+)
 from ..engine.keywords import checked_keywords
 from ..engine.masks import as_mask
 from ..engine.rule import Part, Rule, part
@@ -71,7 +78,12 @@ class UpdateClipping(Rule):
 
 
 def _stable(
-    b1: Hyper, b2: Hyper, eps: Hyper | Eps, decay: Hyper, mask: Any, axis_name: Any
+    b1: ScalarOrSchedule,
+    b2: ScalarOrSchedule,
+    eps: ScalarOrSchedule | Eps,
+    decay: ScalarOrSchedule,
+    mask: Any,
+    axis_name: Any,
 ) -> Rule:
     root = adam_denominator(b2, eps)
     return UpdateClipping(Debiased(Ema(b1)), root, decay, mask, axis_name=axis_name)
@@ -79,9 +91,9 @@ def _stable(
 
 @checked_keywords
 def scale_by_stable_adamw(
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.99,
-    eps: Hyper | Eps = 1e-6,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.99,
+    eps: ScalarOrSchedule | Eps = 1e-6,
     *,
     axis_name: Any = None,
 ) -> Rule:
@@ -99,12 +111,12 @@ def scale_by_stable_adamw(
 
 @checked_keywords
 def stable_adamw(
-    learning_rate: Hyper,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.99,
-    eps: Hyper | Eps = 1e-6,
+    learning_rate: ScalarOrSchedule,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.99,
+    eps: ScalarOrSchedule | Eps = 1e-6,
     *,
-    weight_decay: Hyper = 0.2,
+    weight_decay: ScalarOrSchedule = 0.2,
     mask: Any = None,
     axis_name: Any = None,
 ) -> Chain:

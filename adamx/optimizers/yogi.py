@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import FRACTION, Hyper, hyper
+from ..engine.hyperparams import FRACTION, Hyper, ScalarOrSchedule, hyper
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
@@ -48,11 +48,11 @@ class YogiMoment(Sum):
 
 @checked_keywords
 def scale_by_yogi(
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-3,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-3,
     *,
-    initial_accumulator: Hyper = 1e-6,
+    initial_accumulator: ScalarOrSchedule = 1e-6,
     bias_correction: bool = True,
 ) -> Rule:
     """Yogi's direction: `yogi` without rate and sign.
@@ -77,12 +77,12 @@ def scale_by_yogi(
 
 @checked_keywords
 def yogi(
-    learning_rate: Hyper,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper | Eps = 1e-3,
+    learning_rate: ScalarOrSchedule,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-3,
     *,
-    initial_accumulator: Hyper = 1e-6,
+    initial_accumulator: ScalarOrSchedule = 1e-6,
     bias_correction: bool = True,
 ) -> Chain:
     """Yogi: Adam whose rates cannot grow fast.

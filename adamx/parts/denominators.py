@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from ..engine.hyperparams import (
     NON_NEGATIVE,
     Hyper,
+    ScalarOrSchedule,
     check_fields,
     hyper,
     is_zero,
@@ -61,7 +62,7 @@ class EpsBeforeCorrection(Eps):
         return safe_sqrt(v) + self.eps / weight**0.5
 
 
-def before_correction(eps: Hyper | Eps) -> Eps:
+def before_correction(eps: ScalarOrSchedule | Eps) -> Eps:
     """A number added to the uncorrected root, as many authors' codes have it."""
     return eps if isinstance(eps, Eps) else EpsBeforeCorrection(eps)
 

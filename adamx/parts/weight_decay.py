@@ -11,7 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, is_zero
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, ScalarOrSchedule, hyper, is_zero
 from ..engine.masks import as_mask
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
@@ -130,7 +130,7 @@ class ProximalWeightDecay(_Decay):
         return (update - pull * ctx.param) / (1 + pull), slots
 
 
-def decoupled(weight_decay: Hyper, mask: Any = None) -> tuple[Rule, ...]:
+def decoupled(weight_decay: ScalarOrSchedule, mask: Any = None) -> tuple[Rule, ...]:
     """The decay of a member that need not have one: no part for the number 0."""
     if is_zero(weight_decay):
         return ()
