@@ -125,8 +125,8 @@ class Context:
             raise AttributeError(f"Context has no attribute {name!r}")
         raise AdamxError(
             f"{self.extra.rule}: `ctx.{name}` must be asked for before it is read, got "
-            f"a rule whose needs() does not name {_ASKED_FOR[name]!r}. Write in the class: "
-            f'def needs(self): return super().needs() | {{"{_ASKED_FOR[name]}"}}.'
+            f"a rule whose needs() does not name {_ASKED_FOR[name]!r}. Write in the "
+            f'class: def needs(self): return super().needs() | {{"{_ASKED_FOR[name]}"}}.'
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
