@@ -123,10 +123,11 @@ class Context:
     def __getattr__(self, name: str) -> Any:
         if name not in _ASKED_FOR:
             raise AttributeError(f"Context has no attribute {name!r}")
+        need = _ASKED_FOR[name]
         raise AdamxError(
             f"{self.extra.rule}: `ctx.{name}` must be asked for before it is read, got "
-            f"a rule whose needs() does not name {_ASKED_FOR[name]!r}. Write in the "
-            f'class: def needs(self): return super().needs() | {{"{_ASKED_FOR[name]}"}}.'
+            f"a rule whose needs() does not name {need!r}. Write in the class: "
+            f'def needs(self): return super().needs() | {{"{need}"}}.'
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
