@@ -67,7 +67,17 @@ class Rule(Transformation):
             if "part" in field.metadata:
                 given = getattr(self, field.name)
                 kept = as_rule(type(self).__name__, field.name, given)
+                self._check_scope(field.name, kept)
                 object.__setattr__(self, field.name, kept)
+
+    def _check_scope(self, name: str, part: "Rule") -> None:
+        """Refuse a part that needs sums over the tree where this rule makes none."""
+        makes_sums = type(self).partial_sums is not Rule.partial_sums
+        if part._widest_scope() == "tree" and not makes_sums:
+            raise errors.AdamxError(
+                f"{type(self).__name__}: `{name}` must not need sums over the whole "
+                f"tree, got {part!r}. Put it into adamx.chain before this rule."
+            )
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

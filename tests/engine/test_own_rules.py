@@ -7,7 +7,14 @@ import pytest
 
 import adamx
 from adamx import Rule, Slot
-from adamx.parts import Ema, LearningRate, Masked, Precondition, WeightDecay
+from adamx.parts import (
+    ClipByGlobalNorm,
+    Ema,
+    LearningRate,
+    Masked,
+    Precondition,
+    WeightDecay,
+)
 
 PARAMS = {"w": jnp.arange(6.0).reshape(2, 3), "b": jnp.ones(3)}
 GRADS = jax.tree.map(jnp.ones_like, PARAMS)
@@ -175,6 +182,11 @@ def test_apply_with_other_arguments_fails_where_the_class_is_written():
 def test_an_unknown_scope_or_place_fails_where_the_class_is_written(name):
     with pytest.raises(adamx.AdamxError, match=rf"`{name}` must be one of .*'layer'"):
         type("Wrong", (Rule,), {name: "layer", "__module__": __name__})
+
+
+def test_a_part_that_needs_the_whole_tree_is_refused_where_no_sums_are_made():
+    with pytest.raises(adamx.AdamxError, match="`moment` must not need sums over"):
+        Precondition(ClipByGlobalNorm(1.0), by=Ema(0.9))
 
 
 class Signed(Rule):
