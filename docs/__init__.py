@@ -1,0 +1,1 @@
+"""The documentation site: its pages, its extension, and the check of what is built."""
