@@ -53,6 +53,7 @@ html_theme = "furo"
 html_title = "adamx"
 html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
+html_js_files = ["search_text.js"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_search_scorer = str(DOCS / "_static" / "search_scorer.js")

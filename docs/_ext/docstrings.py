@@ -88,11 +88,11 @@ def prose(text: str) -> str:
 def _quoted(piece: str) -> str:
     inner = " ".join(piece.strip("`").split())
     if not piece.startswith("``"):
-        if NAME.fullmatch(inner):
-            return f"`{inner}`"
         latex = equations.inline(inner)
         if latex is not None:
             return f":math:`{latex}`"
+        if NAME.fullmatch(inner):
+            return f"`{inner}`"
     return f"``{inner}``"
 
 

@@ -1,92 +1,102 @@
-"""A picture of the layers, drawn from the imports that are there."""
+"""A picture of the layers: rows from the contract, arrows from the real imports."""
 
-from collections.abc import Iterable
+import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
 import grimp
 
-ROW, GAP, WIDTH, MARGIN = 58, 34, 760, 12
+ROOT = Path(__file__).resolve().parent.parent.parent
+PACKAGE = "adamx"
+FACE = "__init__"
+ROW, GAP, WIDTH, MARGIN = 52, 30, 760, 12
+
+Edges = set[tuple[str, str]]
 
 
 class Room(NamedTuple):
-    """A folder or module of the library in the picture."""
+    """A folder or a file of the library in the picture."""
 
-    name: str
-    files: int
     x: float
     y: float
     width: float
 
+    @property
+    def middle(self) -> float:
+        return self.x + self.width / 2
 
-def imports(package: str = "adamx") -> tuple[dict[str, int], set[tuple[str, str]]]:
-    """The folders with their numbers of files, and who imports whom."""
-    graph = grimp.build_graph(package, cache_dir=None)
+
+def contract() -> list[list[str]]:
+    """The layers as pyproject.toml has them, the highest first."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    for one in project["tool"]["importlinter"]["contracts"]:
+        if one["type"] == "layers" and one.get("containers") == [PACKAGE]:
+            return [
+                [name.strip(" ()") for name in line.replace(":", "|").split("|")]
+                for line in one["layers"]
+            ]
+    raise SystemExit("docs: pyproject.toml has no contract on the layers of adamx.")
+
+
+def imports() -> tuple[dict[str, int], Edges]:
+    """The folders and files with their numbers of files, and who imports whom."""
+    graph = grimp.build_graph(PACKAGE, cache_dir=None)
     files: dict[str, int] = {}
-    edges: set[tuple[str, str]] = set()
+    edges: Edges = set()
     for module in graph.modules:
         here = _room(module)
-        if here is None:
-            continue
         files[here] = files.get(here, 0) + 1
         for other in graph.find_modules_directly_imported_by(module):
-            there = _room(other)
-            if there is not None and there != here:
-                edges.add((here, there))
+            if _room(other) != here:
+                edges.add((here, _room(other)))
     return files, edges
 
 
-def _room(module: str) -> str | None:
+def _room(module: str) -> str:
     parts = module.split(".")
-    return parts[1] if len(parts) > 1 else None
+    return parts[1] if len(parts) > 1 else FACE
 
 
-def levels(names: Iterable[str], edges: set[tuple[str, str]]) -> dict[str, int]:
-    """How high each stands: above everything that it imports."""
-    found: dict[str, int] = {}
-
-    def level(name: str) -> int:
-        if name not in found:
-            found[name] = 0  # a circle ends here
-            below = [level(there) for here, there in edges if here == name]
-            found[name] = max(below, default=-1) + 1
-        return found[name]
-
-    for name in sorted(names):
-        level(name)
+def rows(edges: Edges) -> list[list[str]]:
+    """The contract's rows, with the package's own file above what it imports."""
+    found = contract()
+    below = [
+        level
+        for level, row in enumerate(found)
+        if any((FACE, name) in edges for name in row)
+    ]
+    found.insert(min(below, default=len(found)), [FACE])
     return found
 
 
 def picture() -> str:
     """The SVG. Its colours are those of the page, in light and dark."""
     files, edges = imports()
-    height = levels(files, edges)
-    top = max(height.values())
+    stack = [[name for name in row if name in files] for row in rows(edges)]
     rooms: dict[str, Room] = {}
-    for level in range(top + 1):
-        row = sorted(name for name in files if height[name] == level)
-        each = (WIDTH - MARGIN * (len(row) + 1)) / len(row)
+    for level, row in enumerate(stack):
+        each = (WIDTH - MARGIN * (len(row) + 1)) / max(len(row), 1)
         for place, name in enumerate(row):
             x = MARGIN + place * (each + MARGIN)
-            y = MARGIN + (top - level) * (ROW + GAP)
-            rooms[name] = Room(name, files[name], x, y, each)
-    total = 2 * MARGIN + (top + 1) * ROW + top * GAP
-    arrows = [_arrow(rooms, a, b, files, edges) for a, b in sorted(edges)]
-    boxes = [_box(room) for room in rooms.values()]
+            rooms[name] = Room(x, MARGIN + level * (ROW + GAP), each)
+    total = 2 * MARGIN + len(stack) * ROW + (len(stack) - 1) * GAP
+    drawn = sorted(
+        (a, b) for a, b in edges if not _implied(a, b, edges) and {a, b} <= {*rooms}
+    )
     return "\n".join(
         (
             '<figure class="layers">',
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {total}" '
             'role="img" aria-label="The folders of adamx as layers, with an arrow '
-            'from each folder to those that it imports" font-family="sans-serif">',
+            'from each to those that it imports" font-family="sans-serif">',
             '<defs><marker id="layers-head" viewBox="0 0 8 8" refX="7" refY="4" '
             'markerWidth="7" markerHeight="7" orient="auto">'
             '<path d="M0 0 L8 4 L0 8 z" fill="currentColor"/></marker></defs>',
-            *boxes,
-            *filter(None, arrows),
+            *_arrows(rooms, drawn),
+            *(_box(name, room, files[name]) for name, room in rooms.items()),
             "</svg>",
-            "<figcaption>Each folder or file stands above what it imports. An arrow "
-            "is an import; those that follow from two others are left out."
+            "<figcaption>The folders are the layers. An arrow is an import that is in "
+            "the source; where it follows from other arrows it is left out.",
             "</figcaption>",
             "</figure>",
             "",
@@ -94,52 +104,51 @@ def picture() -> str:
     )
 
 
-def _box(room: Room) -> str:
-    middle = room.x + room.width / 2
-    count = f"{room.files} files" if room.files > 1 else "1 file"
+def _box(name: str, room: Room, count: int) -> str:
+    title = f"{PACKAGE}/{name}.py" if name == FACE else name
+    said = f"{count} files" if count > 1 else "1 file"
     return (
         f'<rect x="{room.x:.1f}" y="{room.y}" width="{room.width:.1f}" height="{ROW}" '
-        'rx="6" fill="currentColor" fill-opacity="0.07" stroke="currentColor" '
-        'stroke-opacity="0.55"/>'
-        f'<text x="{middle:.1f}" y="{room.y + 26}" text-anchor="middle" '
-        f'font-size="16" font-weight="600" fill="currentColor">{room.name}</text>'
-        f'<text x="{middle:.1f}" y="{room.y + 45}" text-anchor="middle" '
-        f'font-size="12" fill="currentColor" fill-opacity="0.75">{count}</text>'
+        'rx="6" fill="var(--color-background-secondary, #f8f9fb)" '
+        'stroke="currentColor" stroke-opacity="0.55"/>'
+        f'<text x="{room.middle:.1f}" y="{room.y + 23}" text-anchor="middle" '
+        f'font-size="16" font-weight="600" fill="currentColor">{title}</text>'
+        f'<text x="{room.middle:.1f}" y="{room.y + 41}" text-anchor="middle" '
+        f'font-size="12" fill="currentColor" fill-opacity="0.75">{said}</text>'
     )
 
 
-def _arrow(
-    rooms: dict[str, Room],
-    here: str,
-    there: str,
-    files: dict[str, int],
-    edges: set[tuple[str, str]],
-) -> str:
-    """An arrow, unless the import is implied by two others in the picture."""
-    if any(
-        (here, k) in edges and _reaches(k, there, edges) for k in files if k != there
-    ):
-        return ""
-    a, b = rooms[here], rooms[there]
-    x, to = a.x + a.width / 2, b.x + b.width / 2
-    return (
-        f'<line x1="{x:.1f}" y1="{a.y + ROW}" x2="{to:.1f}" y2="{b.y - 1}" '
-        'stroke="currentColor" stroke-opacity="0.6" stroke-width="1.5" '
-        'marker-end="url(#layers-head)"/>'
-    )
+def _arrows(rooms: dict[str, Room], edges: list[tuple[str, str]]) -> list[str]:
+    """Straight down where the rooms overlap; a long one passes behind the rooms."""
+    taken: list[float] = []
+    lines = []
+    for here, there in edges:
+        a, b = rooms[here], rooms[there]
+        left, right = max(a.x, b.x), min(a.x + a.width, b.x + b.width)
+        if left < right:
+            x = (left + right) / 2
+            while any(abs(x - other) < 14 for other in taken):
+                x += 28
+            taken.append(x)
+            start = end = x
+        else:
+            start, end = a.middle, b.middle
+        lines.append(
+            f'<line x1="{start:.1f}" y1="{a.y + ROW}" x2="{end:.1f}" y2="{b.y - 1}" '
+            'stroke="currentColor" stroke-opacity="0.7" stroke-width="1.5" '
+            'marker-end="url(#layers-head)"/>'
+        )
+    return lines
 
 
-def _reaches(start: str, goal: str, edges: set[tuple[str, str]]) -> bool:
-    seen, todo = set(), [start]
+def _implied(here: str, there: str, edges: Edges) -> bool:
+    """Whether other imports lead from the one to the other."""
+    seen, todo = {here}, [b for a, b in edges if a == here and b != there]
     while todo:
         name = todo.pop()
-        if name == goal:
+        if name == there:
             return True
         if name not in seen:
             seen.add(name)
             todo += [b for a, b in edges if a == name]
     return False
-
-
-if __name__ == "__main__":
-    Path("layers.svg").write_text(picture())

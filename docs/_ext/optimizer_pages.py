@@ -21,7 +21,8 @@ def pages() -> dict[str, str]:
 def title(name: str) -> str:
     """The field's name of an optimizer, from its docstring."""
     said, _ = catalogue.summary(_doc(name))
-    return said or name.replace("_", " ")
+    words = name.replace("_", " ")
+    return said or (words.upper() if len(words) < 4 else words.capitalize())
 
 
 def _doc(name: str) -> str:
@@ -47,6 +48,7 @@ def page(name: str) -> str:
         *heading("Arguments", "-"),
         f".. autofunction:: {full}\n",
         *rules(name),
+        *differences(name),
         *failures(name),
     ]
     return "\n".join(lines)
@@ -142,6 +144,30 @@ def documented(full: str) -> list[str]:
     else:
         lines = [f".. autodata:: {full}", "    :no-value:"]
     return [*lines, ""]
+
+
+def differences(name: str) -> list[str]:
+    """The keywords that differ from Optax's, and how far the same call goes apart."""
+    keywords = recorded.keywords().get(name, [])
+    calls = recorded.same_calls().get(name, [])
+    if not keywords and not calls:
+        return []
+    lines = heading("Differences from Optax", "-")
+    if keywords:
+        rows: list[tuple[str, ...]] = [("Keyword", "adamx", "Optax", "Instead")]
+        for cells in keywords:
+            said = (cells["keyword"], cells["adamx"], cells["Optax"], cells["instead"])
+            rows.append(tuple(map(docstrings.prose, said)))
+        lines += list_table(rows, "keywords", head=1)
+    for cells in calls:
+        lines += [
+            "The largest difference between two updates of an element, relative to its "
+            "largest update:",
+            "",
+        ]
+        titles = [key[:1].upper() + key[1:] for key in cells]
+        lines += list_table([titles, [_code(c) for c in cells.values()]], "calls", 1)
+    return lines
 
 
 def failures(name: str) -> list[str]:

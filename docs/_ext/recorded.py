@@ -10,21 +10,27 @@ DOCS = Path(__file__).resolve().parent.parent
 RESULTS = DOCS.parent / "benchmarks" / "results"
 
 
-def _rows(text: str, head: str) -> dict[str, dict[str, str]]:
-    """The first table whose first cells are `head`, by its first column."""
+def _rows(text: str, head: str) -> list[dict[str, str]]:
+    """The first table whose first cells are `head`, row by row."""
     lines = text.splitlines()
     for place, line in enumerate(lines):
         if not line.startswith(f"| {head} |"):
             continue
         titles = _cells(line)
-        found = {}
+        found = []
         for row in lines[place + 2 :]:
             if not row.startswith("|"):
                 break
-            cells = _cells(row)
-            found[cells[0].strip("`")] = dict(zip(titles, cells, strict=False))
+            found.append(dict(zip(titles, _cells(row), strict=False)))
         return found
-    return {}
+    return []
+
+
+def _found(head: str) -> list[dict[str, str]]:
+    """The table with this head in whichever document has it."""
+    paths = [*sorted(DOCS.glob("*.md")), DOCS.parent / "README.md"]
+    tables = (_rows(path.read_text(), head) for path in paths)
+    return next(filter(None, tables), [])
 
 
 def _cells(line: str) -> list[str]:
@@ -34,14 +40,32 @@ def _cells(line: str) -> list[str]:
 @functools.cache
 def table() -> dict[str, dict[str, str]]:
     """Of each optimizer: bytes, reach, deviations, parts, state, variants."""
-    texts = [path.read_text() for path in sorted(DOCS.glob("*.md"))]
     found: dict[str, dict[str, str]] = {}
     for head in ("optimizer | bytes", "optimizer | made of"):
-        rows = next(filter(None, (_rows(text, head) for text in texts)), None)
-        if rows is None:
+        rows = _found(head)
+        if not rows:
             raise SystemExit(f"docs: no page has the table that begins `{head}`.")
-        for name, cells in rows.items():
-            found.setdefault(name, {}).update(cells)
+        for cells in rows:
+            found.setdefault(cells["optimizer"].strip("`"), {}).update(cells)
+    return found
+
+
+@functools.cache
+def keywords() -> dict[str, list[dict[str, str]]]:
+    """Of each optimizer that Optax has too: the keywords that differ."""
+    return _by_name(_found("optimizer | keyword"), "optimizer")
+
+
+@functools.cache
+def same_calls() -> dict[str, list[dict[str, str]]]:
+    """Of each optimizer that Optax has too: how far the same call goes apart."""
+    return _by_name(_found("the same call"), "the same call")
+
+
+def _by_name(rows: list[dict[str, str]], key: str) -> dict[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = {}
+    for cells in rows:
+        found.setdefault(cells[key].strip("`").split("(")[0], []).append(cells)
     return found
 
 
