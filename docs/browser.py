@@ -118,7 +118,7 @@ class Tab:
             width=width,
             height=height,
             deviceScaleFactor=1,
-            mobile=width < 600,
+            mobile=False,
         )
 
     async def open(self, url: str) -> None:

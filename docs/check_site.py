@@ -27,7 +27,7 @@ SEARCHES = {"weight decay mask": "schedules_and_masks.html"}
 
 READY = "window.MathJax?.startup?.promise?.then(() => true) ?? true"
 
-LOOK = r"""(() => {
+LOOK = r"""((width) => {
   const wrong = [];
   const raw = /\\(?:frac|begin|sqrt|leftarrow|hat|text|beta)\b|\\\[|\\\(/;
   for (const node of document.querySelectorAll('.math')) {
@@ -54,7 +54,6 @@ LOOK = r"""(() => {
     const hidden = node.loading === 'lazy' && !node.complete;
     if (!hidden && node.naturalWidth === 0) wrong.push('no picture: ' + node.src);
   }
-  const width = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth > width) {
     const wide = [...document.querySelectorAll('main *, article *')].filter(
       (n) => n.getBoundingClientRect().right > width + 1
@@ -66,7 +65,7 @@ LOOK = r"""(() => {
     );
   }
   return wrong;
-})()"""
+})"""
 
 FOUND = r"""new Promise((done) => {
   const started = Date.now();
@@ -117,7 +116,7 @@ async def opened(chromium: str, address: str, pages: Sequence[str]) -> list[str]
                 await tab.run(READY)
                 for size in WIDTHS:
                     await tab.size(*size)
-                    for found in await tab.run(LOOK):
+                    for found in await tab.run(f"{LOOK}({size[0]})"):
                         wrong.append(f"{page} at {size[0]} px: {found}")
                 wrong.extend(f"{page}: {error}" for error in tab.errors)
 

@@ -24,7 +24,7 @@ extensions = [
     "sphinx_copybutton",
     "docs._ext.site",
 ]
-exclude_patterns = ["_ext", "_static", "README.md", "generated/optimizers_by_kind.rst"]
+exclude_patterns = ["_ext", "_static", "README.md", "generated/optimizers_by_kind.md"]
 templates_path: list[str] = []
 default_role = "py:obj"
 nitpicky = False

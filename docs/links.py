@@ -44,7 +44,7 @@ def _wrong(
     if parts.scheme in ("data", "mailto"):
         return ""
     if parts.scheme or parts.netloc:
-        if tag != "a" and not target.startswith("https://"):
+        if tag in ("img", "script", "source"):
             return f"<{tag}> takes {target} from another site"
         good = parts.scheme in ("http", "https") and "." in parts.netloc
         return "" if good and " " not in target else f"the address {target!r} is none"

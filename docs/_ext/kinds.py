@@ -1,5 +1,6 @@
 """The optimizers by kind, for the table of the index."""
 
+import re
 from collections.abc import Iterable
 
 KINDS: dict[str, str] = {
@@ -45,3 +46,8 @@ def by_kind(names: Iterable[str]) -> dict[str, list[str]]:
 
 def kind_of(name: str) -> str:
     return next(kind for kind, names in KINDS.items() if name in names.split())
+
+
+def label(kind: str) -> str:
+    """The name by which a page links to the kind."""
+    return "kind-" + re.sub(r"[^a-z]+", "-", kind.lower())

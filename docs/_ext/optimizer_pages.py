@@ -14,7 +14,7 @@ def pages() -> dict[str, str]:
     """The generated files by their path."""
     names = list(catalogue.optimizers())
     made = {f"{FOLDER}/{name}.rst": page(name) for name in names}
-    made["optimizers_by_kind.rst"] = by_kind(names)
+    made["optimizers_by_kind.md"] = by_kind(names)
     return made
 
 
@@ -56,10 +56,10 @@ def page(name: str) -> str:
 
 def facts(name: str, rest: Sequence[sections.Block]) -> list[str]:
     """What is known of the optimizer in short, from the committed tables."""
-    cells = recorded.table().get(name, {})
+    cells, kind = recorded.table().get(name, {}), kinds.kind_of(name)
     rows = [
         ("Call", f"``{catalogue.optimizers()[name]}``"),
-        ("Kind", f":doc:`{kinds.kind_of(name)} </optimizers/index>`"),
+        ("Kind", f":ref:`{kind} <{kinds.label(kind)}>`"),
     ]
     state = _code(cells.get("state", ""))
     if "bytes" in cells:
@@ -197,21 +197,20 @@ def failures(name: str) -> list[str]:
 
 
 def by_kind(names: Sequence[str]) -> str:
-    """A table for each kind, and the navigation."""
+    """A heading and a table for each kind, in Markdown."""
     lines: list[str] = []
     for kind, group in kinds.by_kind(names).items():
-        rows: list[tuple[str, ...]] = [
-            ("Optimizer", "In one sentence", "Bytes", "Optax", "torch")
-        ]
+        lines += [f"({kinds.label(kind)})=", "", f"## {kind}", ""]
+        lines += ["| Optimizer | In one sentence | Bytes | Optax | torch |"]
+        lines += ["| --- | --- | --- | --- | --- |"]
         for name in group:
             cells = recorded.table().get(name, {})
             _, first = catalogue.summary(_doc(name))
-            rows.append(
-                (
-                    f":doc:`{title(name)} </generated/{FOLDER}/{name}>`",
-                    docstrings.prose(first),
-                    *(cells.get(key, "–") for key in ("bytes", "Optax", "torch")),
-                )
+            row = (
+                f"[{title(name)}](/generated/{FOLDER}/{name}.rst)",
+                re.sub(r"([|*_])(?=[^`]*(?:`[^`]*`[^`]*)*$)", r"\\\1", first),
+                *(cells.get(key, "–") for key in ("bytes", "Optax", "torch")),
             )
-        lines += [f".. rubric:: {kind}", "", *list_table(rows, "kinds", head=1)]
+            lines.append(f"| {' | '.join(row)} |")
+        lines.append("")
     return "\n".join(lines)

@@ -5,6 +5,6 @@ document.addEventListener("DOMContentLoaded", () => {
   const plain = Search.htmlToText.bind(Search);
   Search.htmlToText = (html, anchor) => {
     const math = /<(span|div) class="math[^"]*"[^>]*>[\s\S]*?<\/\1>/g;
-    return plain(html.replace(math, " … "), anchor);
+    return plain(html.replace(math, " … "), anchor).replace(/\s+/g, " ");
   };
 });
