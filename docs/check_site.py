@@ -54,17 +54,30 @@ LOOK = r"""((width) => {
     const hidden = node.loading === 'lazy' && !node.complete;
     if (!hidden && node.naturalWidth === 0) wrong.push('no picture: ' + node.src);
   }
-  if (document.documentElement.scrollWidth > width) {
-    const wide = [...document.querySelectorAll('main *, article *')].filter(
-      (n) => n.getBoundingClientRect().right > width + 1
-    );
-    const first = wide[0];
-    wrong.push(
-      `the page scrolls sideways at ${width} px` +
-      (first ? `: <${first.tagName.toLowerCase()} class="${first.className}">` : '')
-    );
+  // The page, and each box around the whole article: a theme may let that one scroll.
+  const scrolls = (n) => /auto|scroll/.test(getComputedStyle(n).overflowX);
+  const root = document.documentElement;
+  const article = document.querySelector('article');
+  const wide = [];
+  if (root.scrollWidth > width) wide.push(root);
+  for (let n = article; n && n !== root; n = n.parentElement) {
+    if (scrolls(n) && n.scrollWidth > n.clientWidth + 1) wide.push(n);
   }
-  return wrong;
+  if (wide.length) {
+    const boxed = (n) => {
+      for (let up = n.parentElement; up && up !== article; up = up.parentElement) {
+        if (scrolls(up)) return true;
+      }
+      return false;
+    };
+    const first = [...document.querySelectorAll('article *')].find(
+      (n) => n.getBoundingClientRect().right > width && !boxed(n)
+    );
+    const name = first && `<${first.tagName.toLowerCase()} class="${first.className}">`;
+    const said = first && first.textContent.trim().slice(0, 40);
+    wrong.push(`scrolls sideways at ${width} px` + (first ? `: ${name} ${said}` : ''));
+  }
+  return wrong.map((said) => said.replace(/\s+/g, " "));
 })"""
 
 FOUND = r"""new Promise((done) => {
