@@ -46,6 +46,7 @@ add_module_names = False
 toc_object_entries = False
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_attr_annotations = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
 

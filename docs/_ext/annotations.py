@@ -17,6 +17,9 @@ WORDS = {
     "Hyper": ("number", "array", "schedule"),
     "Eps": ("eps kind",),
     "Callable": ("callable",),
+    "Mapping": ("mapping",),
+    "Part": ("rule",),
+    "Reading": ("callable",),
     "int": ("int",),
     "float": ("float",),
     "bool": ("bool",),
@@ -40,6 +43,8 @@ BY_NAME = {
     "part": "rule or gradient transformation",
     "parts": "rules or gradient transformations",
     "count": "array",
+    "param": "array",
+    "path": "path of the leaf",
     "threshold": "number",
     "b2": "number",
 }
@@ -51,6 +56,8 @@ MASK = "tree of bools, callable, predicate or regex"
 def described(annotation: str, name: str) -> str:
     """An annotation in words; empty where nothing can be said."""
     words: list[str] = []
+    if match := re.match(r"(?:\w+\.)?ClassVar\[(.*)\]$", annotation, re.S):
+        annotation = match[1]
     for part in _alternatives(annotation):
         head = re.split(r"[\[(]", part)[0].split(".")[-1]
         if head == "Any":
@@ -67,7 +74,7 @@ def described(annotation: str, name: str) -> str:
         elif head in ("tuple", "list", "dict"):
             words.append(head)
         else:
-            words += WORDS.get(head, (part.split(".")[-1],))
+            words += WORDS.get(head, (head,))
     words = list(dict.fromkeys(words))
     if len(words) < 2:
         return "".join(words)
@@ -137,9 +144,10 @@ def after_napoleon(
     known = types(obj)
     out: list[str] = []
     for line in lines:
-        match = re.match(r"(\s*):param (\w+):", line)
-        if match and match[2] in known:
-            out.append(f"{match[1]}:type {match[2]}: *{known[match[2]]}*")
+        match = re.match(r"(\s*):(param|ivar) (\w+):", line)
+        if match and match[3] in known:
+            kind = "type" if match[2] == "param" else "vartype"
+            out.append(f"{match[1]}:{kind} {match[3]}: *{known[match[3]]}*")
         out.append(line)
     lines[:] = out
 

@@ -4,22 +4,24 @@ import functools
 import importlib
 import inspect
 import pkgutil
-import types
-from collections.abc import Iterator
 from typing import Any
 
 FACES = ("adamx", "adamx.parts", "adamx.optimizers", "adamx.storage", "adamx.testing")
 """Where public names may stand, the one to show first."""
 
 
-def names(module: types.ModuleType) -> Iterator[str]:
-    """The public names of a module, in the order of its list."""
-    listed = getattr(module, "__all__", None)
-    known = listed if listed is not None else sorted(vars(module))
-    for name in known:
-        private = name.startswith("_") or inspect.ismodule(getattr(module, name, None))
-        if not private:
-            yield name
+def names(face: str) -> list[str]:
+    """The public names of a package: its list, and what it takes from its modules."""
+    module = importlib.import_module(face)
+    listed = list(getattr(module, "__all__", ()))
+    if face != FACES[0] or not listed:
+        own = {n: t for n, t in vars(module).items() if str(home(t)).startswith(face)}
+        listed += [name for name in own if name not in listed]
+    return [
+        name
+        for name in listed
+        if not name.startswith("_") and not inspect.ismodule(getattr(module, name))
+    ]
 
 
 @functools.cache
@@ -29,10 +31,9 @@ def public() -> dict[str, Any]:
     seen: set[int] = set()
     for face in FACES:
         module = importlib.import_module(face)
-        for name in names(module):
+        for name in names(face):
             thing = getattr(module, name)
-            own = getattr(thing, "__module__", face)
-            if id(thing) in seen or not str(own).startswith("adamx"):
+            if id(thing) in seen or not str(home(thing)).startswith("adamx"):
                 continue
             seen.add(id(thing))
             found[f"{face}.{name}"] = thing

@@ -99,6 +99,7 @@ def _quoted(piece: str) -> str:
 def _escaped(text: str) -> str:
     text = re.sub(r"(?m)^(\s*)(\*{1,2}\w+:)|([*|])", _star, text)
     text = re.sub(r"(?<=\w)_(?!\w)", r"\\_", text)
+    text = re.sub(r"(?m)(^|: )(\w)\.(?=\s|$)", r"\1\2\\.", text)  # is no list
     return ARXIV.sub(r"`arXiv:\1 <https://arxiv.org/abs/\1>`__", text)
 
 
