@@ -1,4 +1,4 @@
-"""Types of arguments in words: `Hyper` is a number, an array or a schedule.
+"""Types of arguments in words: `ScalarOrSchedule` is a number, array or schedule.
 
 They are read from the source, where an alias of `Any` still has its name. Signatures
 are shown without them; the list of arguments has them.
@@ -15,6 +15,7 @@ from sphinx.application import Sphinx
 
 WORDS = {
     "Hyper": ("number", "array", "schedule"),
+    "ScalarOrSchedule": ("number", "array", "schedule"),
     "Eps": ("eps kind",),
     "Callable": ("callable",),
     "Mapping": ("mapping",),
