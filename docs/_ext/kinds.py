@@ -25,27 +25,31 @@ KINDS: dict[str, str] = {
         schedule_free schedule_free_adamw schedule_free_radam schedule_free_sgd
         gpa lookahead param_ema""",
 }
+OTHERS = "Others"
 
 
 def by_kind(names: Iterable[str]) -> dict[str, list[str]]:
-    """The names of each kind.
+    """The names of each kind; those that are not listed above come last, as others.
 
     Raises:
-        SystemExit: an optimizer has no kind or two, or a kind names what is not there.
+        SystemExit: an optimizer has two kinds, or a kind names what is not there.
     """
     found = {kind: names_.split() for kind, names_ in KINDS.items()}
     listed = [name for group in found.values() for name in group]
-    wrong = {n for n in listed if listed.count(n) > 1} | (set(names) ^ set(listed))
+    names = list(names)
+    wrong = {n for n in listed if listed.count(n) > 1} | (set(listed) - set(names))
     if wrong:
         raise SystemExit(
-            f"docs: each optimizer must stand once in docs/_ext/kinds.py, "
-            f"see {', '.join(sorted(wrong))}."
+            f"docs: each name in docs/_ext/kinds.py must be one optimizer's, and stand "
+            f"there once, see {', '.join(sorted(wrong))}."
         )
-    return found
+    others = [name for name in names if name not in listed]
+    return found | ({OTHERS: others} if others else {})
 
 
 def kind_of(name: str) -> str:
-    return next(kind for kind, names in KINDS.items() if name in names.split())
+    kinds = (kind for kind, names in KINDS.items() if name in names.split())
+    return next(kinds, OTHERS)
 
 
 def label(kind: str) -> str:
