@@ -9,21 +9,38 @@ import sys
 from collections.abc import Sequence
 
 BENCHMARKS = {
-    "step": "trace, compile, step and eager time and temporaries beside Optax",
-    "device": "the same on an accelerator, and its parity to the CPU",
-    "family": "trace, compile and step time of every member, beside optax.adam",
-    "peers": "adamx, Optax and torch.optim on the CPU, each in its own process",
-    "share": "how much of a whole training step is the optimizer",
-    "tables": "the generated tables of members and of deviations",
-    "paper": "the experiments of Kingma & Ba 2014, and the claims made for Adam",
-    "memory": "bytes, staleness, speed and training of each storage",
-    "failure_modes": "small tasks that break optimizers, as a pass/fail map",
+    "step": ("cost.step", "trace, compile, step and eager time beside Optax"),
+    "device": ("cost.device", "the same on an accelerator, and its parity to the CPU"),
+    "family": (
+        "cost.all_optimizers",
+        "trace, compile and step time of every optimizer, beside optax.adam",
+    ),
+    "peers": (
+        "cost.peers",
+        "adamx, Optax and torch.optim on the CPU, each in its own process",
+    ),
+    "memory": ("cost.memory", "bytes, staleness, speed and training of each storage"),
+    "share": (
+        "training.step_share",
+        "how much of a whole training step is the optimizer",
+    ),
+    "paper": (
+        "training.paper",
+        "the experiments of Kingma & Ba 2014, and the claims made for Adam",
+    ),
+    "failure_modes": (
+        "training.failure_modes",
+        "small tasks that break optimizers, as a pass/fail map",
+    ),
 }
+"""Each command: its module in benchmarks/, and what it does."""
 
 
 def usage() -> str:
     width = max(map(len, BENCHMARKS))
-    rows = "\n".join(f"  {name:<{width}}  {what}" for name, what in BENCHMARKS.items())
+    rows = "\n".join(
+        f"  {name:<{width}}  {what}" for name, (_, what) in BENCHMARKS.items()
+    )
     return f"usage: python -m benchmarks <name> [options]\n\n{rows}"
 
 
@@ -38,13 +55,7 @@ def main(argv: Sequence[str]) -> int:
             file=sys.stderr,
         )
         return 2
-    try:
-        module = importlib.import_module(f"benchmarks.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != f"benchmarks.{name}":
-            raise
-        print(f"benchmarks: {name} is not written yet.", file=sys.stderr)
-        return 2
+    module = importlib.import_module(f"benchmarks.{BENCHMARKS[name][0]}")
     return module.main(rest)
 
 

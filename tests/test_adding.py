@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from benchmarks import adding, family, report
+from benchmarks.cost import all_optimizers as family
+from benchmarks.cost.harness import merge_runs as adding, report
 
 
 def run(*rows, load=1.0, jax="1.0", trees=()):

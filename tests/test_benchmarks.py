@@ -13,19 +13,10 @@ import numpy as np
 import optax
 import pytest
 
-from benchmarks import (
-    __main__ as command,
-    compare,
-    device,
-    measure,
-    members,
-    options,
-    parity,
-    roster,
-    step,
-    trees,
-)
-from benchmarks.ratio import Ratio, ratio
+from benchmarks import __main__ as command, optax_counterparts as members, roster
+from benchmarks.cost import device, step
+from benchmarks.cost.harness import compare, measure, options, parity, trees
+from benchmarks.cost.harness.ratio import Ratio, ratio
 
 TREE = trees.Tree("1000", 3, 64)
 SAME = {"float64": 0.0, "float32": 0.0}

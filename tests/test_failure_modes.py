@@ -9,12 +9,12 @@ import numpy as np
 import optax
 import pytest
 
-from benchmarks import failure_modes
-from benchmarks.failure_modes import TASKS
-from benchmarks.failure_modes.members import members
-from benchmarks.failure_modes.picture import mark, table, tally
-from benchmarks.failure_modes.search import RATES, Cell, search
-from benchmarks.failure_modes.task import Member, losses, score
+from benchmarks.training import failure_modes
+from benchmarks.training.failure_modes import TASKS
+from benchmarks.training.failure_modes.members import members
+from benchmarks.training.failure_modes.picture import mark, table, tally
+from benchmarks.training.failure_modes.search import RATES, Cell, search
+from benchmarks.training.failure_modes.task import Member, losses, score
 
 SGD = Member("sgd", optax.sgd)
 MOMENTUM = Member("momentum", functools.partial(optax.sgd, momentum=0.9))

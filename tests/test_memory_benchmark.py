@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import data, memory, transformer
-from benchmarks.memory import parity, report, speed
-from benchmarks.memory.forms import BY_NAME, FORMS
+from benchmarks.cost import memory
+from benchmarks.cost.memory import report, speed
+from benchmarks.cost.memory.forms import BY_NAME, FORMS
+from benchmarks.training import data, storage_training as parity, transformer
 
 
 def test_an_archive_is_compared_with_its_sha256(tmp_path, monkeypatch):

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import data, family
-from benchmarks.paper import (
+from benchmarks.cost import all_optimizers as family
+from benchmarks.training import data
+from benchmarks.training.paper import (
     bias,
     claim,
     command,
@@ -18,7 +19,7 @@ from benchmarks.paper import (
     robustness,
     state,
 )
-from benchmarks.paper.training import Runs
+from benchmarks.training.paper.training import Runs
 
 
 def test_one_is_lower_where_the_pairs_say_so():

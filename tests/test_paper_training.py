@@ -9,13 +9,13 @@ import optax
 import pytest
 
 import adamx
-from benchmarks import data
-from benchmarks.data import shipped
-from benchmarks.data.texts import bags_of_words
-from benchmarks.paper import bias, characters, models, noise, regression
-from benchmarks.paper.entries import ENTRIES, shaped
-from benchmarks.paper.problem import Problem
-from benchmarks.paper.training import train
+from benchmarks.training import data
+from benchmarks.training.data import shipped
+from benchmarks.training.data.texts import bags_of_words
+from benchmarks.training.paper import bias, characters, models, noise, regression
+from benchmarks.training.paper.entries import ENTRIES, shaped
+from benchmarks.training.paper.problem import Problem
+from benchmarks.training.paper.training import train
 
 X = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
 

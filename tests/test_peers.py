@@ -9,10 +9,11 @@ import re
 
 import pytest
 
-from benchmarks import __main__ as command, conversation, measure
-from benchmarks.peers import case, jax_side, picture, worker
-from benchmarks.peers.process import Worker
-from benchmarks.trees import Tree
+from benchmarks import __main__ as command
+from benchmarks.cost.harness import measure, subprocesses as conversation
+from benchmarks.cost.harness.trees import Tree
+from benchmarks.cost.peers import case, jax_side, picture, worker
+from benchmarks.cost.peers.process import Worker
 
 TREE = Tree("1000", 3, 64)
 SPEC = worker.Spec("adamx", "adam", "float32", TREE.leaves, TREE.size, (0,))

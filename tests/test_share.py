@@ -9,8 +9,8 @@ import numpy as np
 import optax
 import pytest
 
-from benchmarks import share, torch_side
-from benchmarks.paper import characters, perceptron
+from benchmarks.training.paper import characters, perceptron
+from benchmarks.training.step_share import command as share, torch_side
 
 
 def test_the_share_of_the_optimizer_is_beyond_the_gradient(capsys, monkeypatch):

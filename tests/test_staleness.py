@@ -10,7 +10,7 @@ import pytest
 
 import adamx
 from adamx.storage import Blockwise, Cast, Companded, Minifloat
-from benchmarks.memory import staleness
+from benchmarks.training import storage_staleness as staleness
 
 SHAPE = (16, 256)
 NEAREST = "nearest"

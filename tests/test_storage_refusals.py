@@ -8,8 +8,8 @@ import pytest
 import adamx
 from adamx import storage
 from adamx.storage import BlockMean, Blockwise, Cast, RowColumnMeans
-from benchmarks.memory import combine, sizes
-from benchmarks.memory.forms import BY_NAME
+from benchmarks.cost.memory import combine, sizes
+from benchmarks.cost.memory.forms import BY_NAME
 
 ADAM = adamx.adam(1e-3)
 

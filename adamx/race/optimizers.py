@@ -2,7 +2,7 @@
 
 To enter another one, add its row. Its colour in the plot follows from its place here.
 The rates are the best of 1e-4, 3e-4, …, 1 on the digits with the mlp: those with the
-lowest training loss in the last fifth of the run (`python -m benchmarks.race_rates`).
+lowest training loss in the last fifth of the run (`python -m benchmarks.training.race_rates`).
 """
 
 import difflib

@@ -1,0 +1,1 @@
+"""Measuring two sides in turns: clocks, ratios, trees of parameters, reports."""

@@ -1,0 +1,190 @@
+"""One member on one tree: what is measured of it, and the bars it is held to."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+
+import jax
+
+from benchmarks.cost.harness import measure
+from benchmarks.cost.harness.parity import SAME, sameness
+from benchmarks.cost.harness.ratio import Ratio, ratio
+from benchmarks.cost.harness.trees import Tree
+from benchmarks.optax_counterparts import Member
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How long to measure."""
+
+    rounds: int = 4  # of step blocks, each with buffers of its own
+    repeats: int = (
+        8  # blocks of four samples in a round of steps; half as many elsewhere
+    )
+    compiles: int = 2  # blocks in which the compiler runs
+    sample_seconds: float = 0.02  # a sample of steps is at least this long
+    judged: bool = True  # whether the trees are those that the bars are about
+
+
+QUICK = Settings(rounds=1, repeats=2, compiles=1, sample_seconds=0.0, judged=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What the compiler says of one side's step."""
+
+    temporary_bytes: int
+    temporary_bytes_quartered: int  # of the same tree with leaves a quarter as long
+    bytes_accessed: float
+    fusions: int
+
+    @property
+    def grows(self) -> bool:
+        """Whether a temporary grows with the parameters."""
+        return self.temporary_bytes > self.temporary_bytes_quartered
+
+
+@dataclasses.dataclass(frozen=True)
+class Bar:
+    """A limit and what was measured; the sentence says on what ground it was met."""
+
+    what: str
+    limit: str
+    measured: str
+    met: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    member: str
+    tree: str
+    form: str
+    sameness: dict[str, float]
+    ratios: dict[str, Ratio]
+    ours: Program | None
+    twin: Program | None
+    bars: tuple[Bar, ...]
+
+    @property
+    def same(self) -> bool:
+        return self.sameness["float64"] <= SAME
+
+
+# (trace, eager) on the tree of 1,000 leaves, by the number of moments that are kept
+BARS = {True: (0.5, 0.15), False: (1.5, 0.3)}
+STEP = 1.02
+
+
+def bars(
+    member: Member, tree: Tree, ratios: dict[str, Ratio], ours: Program
+) -> tuple[Bar, ...]:
+    """What the project holds itself to, judged on the median."""
+    step = ratios["step"]
+    found = [
+        Bar(
+            "step",
+            f"≤ {STEP}, or an interval that includes 1",
+            f"{step.median:.3f} ({step.low:.3f}–{step.high:.3f})",
+            step.median <= STEP or step.low <= 1 <= step.high,
+        ),
+        Bar(
+            "temporaries",
+            "none grows with the parameters",
+            f"{ours.temporary_bytes} bytes, "
+            f"{ours.temporary_bytes_quartered} with leaves a quarter as long",
+            not ours.grows,
+        ),
+    ]
+    if tree.name == "1000":
+        for stage, limit in zip(
+            ("trace", "eager"), BARS[member.moments >= 2], strict=True
+        ):
+            r = ratios[stage]
+            found.append(Bar(stage, f"≤ {limit}", str(r), r.median <= limit))
+    return tuple(found)
+
+
+def program_of(
+    whole: jax.stages.Compiled, quartered: jax.stages.Compiled | None
+) -> Program:
+    temporary = whole.memory_analysis().temp_size_in_bytes
+    if quartered is not None:
+        smaller = quartered.memory_analysis().temp_size_in_bytes
+    else:
+        smaller = temporary
+    return Program(
+        temporary_bytes=temporary,
+        temporary_bytes_quartered=smaller,
+        bytes_accessed=(whole.cost_analysis() or {}).get("bytes accessed", 0.0),
+        fusions=whole.as_text().count(" fusion("),
+    )
+
+
+def compare(
+    member: Member,
+    tree: Tree,
+    settings: Settings,
+    same: dict[str, float],
+    clocks: measure.Clocks = measure.CLOCKS,
+) -> Row:
+    """Measure both sides of a member on a tree, on the default device."""
+    ours, theirs = member.ours, member.twin
+    few = max(settings.repeats // 2, settings.compiles)
+    rounds = measure.first_calls(ours, theirs, tree, few, settings.compiles, clocks)
+    programs = tuple(measure.compiled(make, tree.shaped()) for make in (ours, theirs))
+    quarter = measure.compiled(ours, tree.shaped(tree.size // 4))
+    analysed = (program_of(programs[0], quarter), program_of(programs[1], None))
+    rounds |= measure.step_times(
+        ours,
+        theirs,
+        programs,
+        tree,
+        settings.rounds,
+        settings.repeats,
+        settings.sample_seconds,
+        clocks,
+    )
+    rounds["eager"] = measure.eager_times(ours, theirs, tree, few, clocks)
+    ratios = {stage: ratio(pairs) for stage, pairs in rounds.items()}
+    judged = bars(member, tree, ratios, analysed[0]) if settings.judged else ()
+    return Row(
+        member.name,
+        tree.name,
+        member.form,
+        same,
+        ratios,
+        analysed[0],
+        analysed[1],
+        judged,
+    )
+
+
+def refused(member: Member, tree: Tree, same: dict[str, float]) -> Row:
+    """A row that is not timed, because its sides compute different things."""
+    bar = Bar(
+        "same mathematics",
+        f"≤ {SAME} in float64",
+        f"{same['float64']:.1e}",
+        met=False,
+    )
+    return Row(member.name, tree.name, member.form, same, {}, None, None, (bar,))
+
+
+def run(
+    members: Sequence[Member],
+    trees: Sequence[Tree],
+    settings: Settings,
+    progress: Callable[[str], None],
+    clocks: measure.Clocks = measure.CLOCKS,
+) -> Iterator[Row]:
+    """Every member on its trees, each member checked for sameness first."""
+    same = {member.name: sameness(member) for member in members}
+    for tree in trees:
+        for member in members:
+            if tree.name not in member.trees:
+                continue
+            progress(f"{member.name} on {tree}")
+            known = same[member.name]
+            if known["float64"] > SAME:
+                yield refused(member, tree, known)
+            else:
+                yield compare(member, tree, settings, known, clocks)

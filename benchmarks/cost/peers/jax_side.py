@@ -1,0 +1,86 @@
+"""adamx and Optax: the donated, compiled step of `benchmarks.measure`."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import adamx
+from adamx import storage
+from benchmarks.cost.harness import measure
+from benchmarks.cost.harness.trees import Tree, fresh
+from benchmarks.cost.peers.worker import Arrays, Spec
+from benchmarks.optax_counterparts import MEMBERS, RATE, Make
+
+# torch and Optax have eps in different places; without it they are the same.
+ADAGRAD = dataclasses.replace(
+    MEMBERS["adagrad"],
+    ours=lambda: adamx.adagrad(RATE, 0.0),
+    twin=lambda: optax.adagrad(RATE, initial_accumulator_value=0.0, eps=0.0),
+)
+BFLOAT16 = storage.Cast(jnp.bfloat16)
+CODECS = {
+    "mu bfloat16": {"mu": BFLOAT16},
+    "bfloat16": {"mu": BFLOAT16, "nu": BFLOAT16},
+    "8 bits": {"mu": storage.Blockwise(bits=8), "nu": storage.Blockwise(bits=8)},
+}
+NARROW = {
+    "adam": lambda: optax.adam(RATE, mu_dtype=jnp.bfloat16),
+    "adamw": lambda: optax.adamw(RATE, weight_decay=1e-2, mu_dtype=jnp.bfloat16),
+}
+
+
+def transformation(spec: Spec) -> Make | None:
+    """What builds the side; `None` if it has no such storage."""
+    member = ADAGRAD if spec.member == "adagrad" else MEMBERS[spec.member]
+    if spec.side == "optax":
+        if spec.storage == "mu bfloat16":
+            return NARROW.get(spec.member)
+        return member.twin if spec.storage == "float32" else None
+    if spec.storage == "float32":
+        return member.ours
+    return lambda: adamx.store(member.ours(), **CODECS[spec.storage])
+
+
+class Jax:
+    def __init__(self, spec: Spec):
+        self.spec, self.make = spec, transformation(spec)
+        self.tree = Tree("", spec.leaves, spec.size)
+        self.program = None
+        jax.block_until_ready(jnp.zeros(1))  # the runtime is up
+
+    def missing(self) -> str | None:
+        if self.make is not None:
+            return None
+        return f"optax.{self.spec.member} has no storage in {self.spec.storage}"
+
+    def compile(self, repeats: int) -> list[float]:
+        sample = measure.first_call(self.make, self.tree, measure.CLOCKS, True)
+        return [sum(sample().values()) for _ in range(repeats)]
+
+    def load(self, params: Arrays, grads: Arrays) -> None:
+        if self.program is None:
+            self.program = measure.compiled(self.make, self.tree.shaped())
+        start = fresh(params)
+        self.kept = [start, jax.block_until_ready(jax.jit(self.make().init)(start))]
+        self.turn(grads)
+
+    def turn(self, grads: Arrays) -> None:
+        self.grads = fresh(grads)
+
+    def step(self, n: int) -> None:
+        for _ in range(n):
+            self.kept[:] = self.program(*self.kept, self.grads)
+        jax.block_until_ready(self.kept)
+
+    def params(self) -> Arrays:
+        return {k: np.asarray(x) for k, x in self.kept[0].items()}
+
+    def state_bytes(self) -> int:
+        return sum(x.nbytes for x in jax.tree.leaves(self.kept[1]))
+
+
+def make(spec: Spec) -> Jax:
+    return Jax(spec)

@@ -1,0 +1,1 @@
+"""What is shown by training: published experiments, failure modes, stored moments."""

@@ -1,0 +1,227 @@
+"""The generated tables of the documents: `python -m docs.tables [--check]`.
+
+Written into README.md and the files of docs/ between `<!-- table: NAME -->` and
+`<!-- end -->`; with `--check` compared with what stands there. CI does so on the lowest
+versions of pyproject.toml, so that the tables change with the repository only.
+"""
+
+import argparse
+import functools
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+import adamx
+from adamx.engine.keywords import instead_of
+from benchmarks import roster
+from benchmarks.cost import all_optimizers as family, step
+from benchmarks.cost.memory import report as memory
+from benchmarks.cost.peers import picture
+from benchmarks.training import failure_modes
+from benchmarks.training.paper import report as paper
+from benchmarks.training.step_share import command as share
+from docs import deviations
+from docs.deviations import RATE
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+FILES = (
+    ROOT / "README.md",
+    *(DOCS / f"{name}.md" for name in ("members", "paper", "storage")),
+)
+SHAPE = (100, 100)
+LONG = 1000
+
+
+def table(head: str, rows: Iterator[tuple[str, ...]]) -> str:
+    titles = head.split(" | ")
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def reference(name: str) -> str:
+    doc = inspect.getdoc(getattr(adamx, name)) or ""
+    found = re.search(r"^Reference: (.*?)(\n\n|\Z)", doc, re.M | re.S)
+    if found is None:
+        raise SystemExit(f"tables: the docstring of {name} must name its reference.")
+    return " ".join(found[1].split()).rstrip(".")
+
+
+def size(tx: Any) -> str:
+    """The bytes that are kept for each float32 parameter of a matrix."""
+    params = jnp.zeros(SHAPE, jnp.float32)
+    kept = tx.init(params)
+    arrays = jax.tree.leaves((kept.slots, kept.inner))
+    large = sum(leaf.nbytes for leaf in arrays if leaf.ndim)
+    return f"{large / params.size:g}"
+
+
+def variants(name: str) -> str:
+    """The keywords that choose another published form, not a number or some leaves."""
+    found = []
+    for keyword, parameter in inspect.signature(
+        getattr(adamx, name)
+    ).parameters.items():
+        default = parameter.default
+        number = isinstance(default, int | float) and not isinstance(default, bool)
+        required = default is parameter.empty
+        if not (number or required or keyword in ("mask", "axis_name", "key")):
+            found.append(f"`{keyword}`")
+        elif keyword == "eps" and "Eps" in str(parameter.annotation):
+            found.append("`eps`")
+    return ", ".join(found) or "–"
+
+
+def members() -> Iterator[tuple[str, ...]]:
+    """Each member in short."""
+    for name in roster.ALL:
+        tx = roster.built(name)
+        yield (
+            f"`{name}`",
+            size(tx),
+            roster.reach(tx),
+            deviations.from_optax(name),
+            deviations.from_torch(name),
+            reference(name),
+        )
+
+
+def parts() -> Iterator[tuple[str, ...]]:
+    """Each member with its parts, its state and its variants."""
+    for name in roster.ALL:
+        tx = roster.built(name)
+        kept = tx.init(jnp.zeros(SHAPE, jnp.float32))
+        slots = ", ".join(f"`{slot}`" for slot in kept.slots) or "none"
+        yield f"`{name}`", f"`{tx!r}`", slots, variants(name)
+
+
+def signatures() -> Iterator[tuple[str, ...]]:
+    """Every keyword that one of the two lacks, or has elsewhere or otherwise."""
+    for name in deviations.TWINS:
+        ours = inspect.signature(getattr(adamx, name)).parameters
+        theirs = inspect.signature(getattr(optax, name)).parameters
+        for keyword in dict.fromkeys([*ours, *theirs]):
+            cells = described(ours, keyword), described(theirs, keyword)
+            if cells[0] != cells[1]:
+                instead = "" if keyword in ours else instead_of(keyword, name)
+                yield f"`{name}`", f"`{keyword}`", *cells, instead
+
+
+def described(parameters: Any, keyword: str) -> str:
+    """A parameter's default and place."""
+    if keyword not in parameters:
+        return "–"
+    parameter = parameters[keyword]
+    default = parameter.default
+    if default is inspect.Parameter.empty:
+        default = "required"
+    else:
+        default = f"`{getattr(default, '__name__', repr(default))}`"
+    if parameter.kind is parameter.KEYWORD_ONLY:
+        return f"{default}, by keyword"
+    return f"{default}, place {list(parameters).index(keyword) + 1}"
+
+
+def values() -> Iterator[tuple[str, ...]]:
+    """How far the same call goes apart, and the call that does not."""
+    for name in deviations.TWINS:
+        twin = getattr(optax, name)(RATE)
+
+        def apart(tx: Any, dtype: Any, twin: Any = twin) -> str:
+            return deviations.said(deviations.apart(tx, twin, dtype, LONG), dtype)
+
+        same = deviations.same(name)
+        yield (
+            f"`{name}(1e-3)`",
+            apart(getattr(adamx, name)(RATE), jnp.float32),
+            f"`{deviations.SAME_VALUES.get(name, f'{name}(1e-3)')}`",
+            *(apart(same, dtype) for dtype in deviations.ROUNDING),
+        )
+
+
+def differences() -> str:
+    keywords = table("optimizer | keyword | adamx | Optax | instead", signatures())
+    drift = table(
+        "the same call | apart | Optax's form | float32 | float64 | bfloat16", values()
+    )
+    return f"{keywords}\n\n{drift}"
+
+
+def passes() -> str:
+    """How many tasks each member passes, and how many members each task."""
+    members, tasks = map(iter, failure_modes.tallies())
+    first = table("tasks passed | by", members)
+    return f"{first}\n\n{table('members that pass | tasks', tasks)}"
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "members": lambda: table(
+        "optimizer | bytes | reach | Optax | torch | paper and algorithm", members()
+    ),
+    "parts": lambda: table("optimizer | made of | state | variants", parts()),
+    "differences": differences,
+    "step": lambda: table(step.HEAD, step.table()),
+    "family": lambda: table(family.HEAD, family.table()),
+    "failure_modes": passes,
+    "peers": picture.markdown,
+    "share": lambda: table(share.HEAD, share.table()),
+    "paper_claims": lambda: table("claim | source | here | command", paper.claims()),
+    "paper_measured": lambda: table("claim | here | measured", paper.measured()),
+    "paper_rates": lambda: table(
+        "problem | optimizer | rate | searched: loss", paper.rates()
+    ),
+    "memory_sizes": memory.readme_sizes,
+    "memory_staleness": memory.readme_staleness,
+    "memory_parity": memory.readme_parity,
+    "memory_speed": memory.readme_speed,
+    "memory_combine": memory.docs_combine,
+}
+
+
+@functools.cache
+def made(name: str) -> str:
+    return TABLES[name]()
+
+
+def written(text: str) -> str:
+    """The document with the tables that it has marks for made anew."""
+    return re.sub(
+        r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)",
+        lambda m: f"{m[1]}{made(m[2])}\n{m[3]}",
+        text,
+        flags=re.DOTALL,
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser("python -m docs.tables", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    check = parser.parse_args(arguments).check
+    old = {path: path.read_text() for path in FILES}
+    for name in TABLES:
+        if not any(f"<!-- table: {name} -->" in text for text in old.values()):
+            raise SystemExit(
+                f"tables: a document must have the mark of table {name!r}."
+            )
+    stale = 0
+    for path, text in old.items():
+        new = written(text)
+        if not check:
+            path.write_text(new)
+        elif new != text:
+            here = set(text.splitlines())
+            print(f"tables: {path.name} is not what `python -m docs.tables` writes:")
+            print(*(line for line in new.splitlines() if line not in here), sep="\n")
+            stale = 1
+    return stale
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
