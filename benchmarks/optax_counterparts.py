@@ -1,6 +1,6 @@
-"""The members that are measured, each with the Optax twin of the same arithmetic.
+"""The optimizers that are measured, each with the counterpart in Optax.
 
-A later member is one more row. The two sides must be the same mathematics: where the
+A later optimizer is one more row. The two sides must be the same mathematics: where the
 defaults of the two libraries are different forms, the row brings them to one form by a
 keyword of either and says so in `form`. `benchmarks.cost.harness.parity` checks it in
 float64 before anything is timed. What Optax has and no row here says why in `WITHOUT`.
@@ -15,31 +15,31 @@ import adamx
 
 Make = Callable[[], optax.GradientTransformation]
 EVERY = ("1", "148", "1000")
-"""The names of the trees, for the members that all bars are about."""
+"""The names of the trees, for the optimizers that all bars are about."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Member:
+class Counterpart:
     """One row: how each side is built, anew at every call."""
 
     name: str
     moments: int  # arrays like the parameters that it keeps; decides which bars hold
     ours: Make
-    twin: Make
+    counterpart: Make
     form: str = "as both libraries have it"
     trees: tuple[str, ...] = ("148",)  # on which it is measured unless asked
 
-    def null(self) -> "Member":
+    def null(self) -> "Counterpart":
         """Optax on both sides: what it shows beside 1 is the noise of the harness."""
-        return dataclasses.replace(self, ours=self.twin)
+        return dataclasses.replace(self, ours=self.counterpart)
 
 
 RATE = 1e-3
 
-MEMBERS = {
-    member.name: member
-    for member in (
-        Member(
+COUNTERPARTS = {
+    optimizer.name: optimizer
+    for optimizer in (
+        Counterpart(
             "sgd",
             1,
             lambda: adamx.sgd(RATE, momentum=0.9),
@@ -47,7 +47,7 @@ MEMBERS = {
             "momentum 0.9, before the rate on either side",
             EVERY,
         ),
-        Member(
+        Counterpart(
             "adagrad",
             1,
             lambda: adamx.adagrad(RATE, adamx.parts.EpsInsideRoot(1e-7)),
@@ -55,7 +55,7 @@ MEMBERS = {
             "Optax's: eps inside the root (adamx puts it outside); both start at 0",
             EVERY,
         ),
-        Member(
+        Counterpart(
             "rmsprop",
             1,
             lambda: adamx.rmsprop(RATE),
@@ -63,14 +63,14 @@ MEMBERS = {
             "adamx's: eps outside the root (Optax puts it inside)",
             EVERY,
         ),
-        Member(
+        Counterpart(
             "adam",
             2,
             lambda: adamx.adam(RATE),
             lambda: optax.adam(RATE),
             trees=EVERY,
         ),
-        Member(
+        Counterpart(
             "adamw",
             2,
             lambda: adamx.adamw(RATE, weight_decay=1e-2),
@@ -78,7 +78,7 @@ MEMBERS = {
             "weight decay 0.01 (adamx's default; Optax's is 0.0001)",
             EVERY,
         ),
-        Member(
+        Counterpart(
             "radam",
             2,
             lambda: adamx.radam(RATE),
@@ -86,15 +86,23 @@ MEMBERS = {
             "threshold 5; where rho equals it exactly, only Optax rectifies",
             EVERY,
         ),
-        Member("adamax", 2, lambda: adamx.adamax(RATE), lambda: optax.adamax(RATE)),
-        Member("adamaxw", 2, lambda: adamx.adamaxw(RATE), lambda: optax.adamaxw(RATE)),
-        Member("nadam", 2, lambda: adamx.nadam(RATE), lambda: optax.nadam(RATE)),
-        Member("nadamw", 2, lambda: adamx.nadamw(RATE), lambda: optax.nadamw(RATE)),
-        Member("amsgrad", 3, lambda: adamx.amsgrad(RATE), lambda: optax.amsgrad(RATE)),
-        Member(
+        Counterpart(
+            "adamax", 2, lambda: adamx.adamax(RATE), lambda: optax.adamax(RATE)
+        ),
+        Counterpart(
+            "adamaxw", 2, lambda: adamx.adamaxw(RATE), lambda: optax.adamaxw(RATE)
+        ),
+        Counterpart("nadam", 2, lambda: adamx.nadam(RATE), lambda: optax.nadam(RATE)),
+        Counterpart(
+            "nadamw", 2, lambda: adamx.nadamw(RATE), lambda: optax.nadamw(RATE)
+        ),
+        Counterpart(
+            "amsgrad", 3, lambda: adamx.amsgrad(RATE), lambda: optax.amsgrad(RATE)
+        ),
+        Counterpart(
             "adabelief", 2, lambda: adamx.adabelief(RATE), lambda: optax.adabelief(RATE)
         ),
-        Member(
+        Counterpart(
             "yogi",
             2,
             lambda: adamx.yogi(RATE, initial_accumulator=0.0),
@@ -104,54 +112,56 @@ MEMBERS = {
             ),
             "both averages from 0 (Optax starts both at 1e-6, adamx the second)",
         ),
-        Member("lion", 1, lambda: adamx.lion(RATE), lambda: optax.lion(RATE)),
-        Member("signum", 1, lambda: adamx.signum(RATE), lambda: optax.signum(RATE)),
-        Member(
+        Counterpart("lion", 1, lambda: adamx.lion(RATE), lambda: optax.lion(RATE)),
+        Counterpart(
+            "signum", 1, lambda: adamx.signum(RATE), lambda: optax.signum(RATE)
+        ),
+        Counterpart(
             "ademamix",
             3,
             lambda: adamx.ademamix(RATE),
             lambda: optax.contrib.ademamix(RATE),
         ),
-        Member(
+        Counterpart(
             "simplified_ademamix",
             2,
             lambda: adamx.simplified_ademamix(RATE),
             lambda: optax.contrib.simplified_ademamix(RATE),
         ),
-        Member(
+        Counterpart(
             "adopt", 2, lambda: adamx.adopt(RATE), lambda: optax.contrib.adopt(RATE)
         ),
-        Member(
+        Counterpart(
             "adadelta", 2, lambda: adamx.adadelta(RATE), lambda: optax.adadelta(RATE)
         ),
-        Member("lamb", 2, lambda: adamx.lamb(RATE), lambda: optax.lamb(RATE)),
-        Member("lars", 1, lambda: adamx.lars(RATE), lambda: optax.lars(RATE)),
-        Member(
+        Counterpart("lamb", 2, lambda: adamx.lamb(RATE), lambda: optax.lamb(RATE)),
+        Counterpart("lars", 1, lambda: adamx.lars(RATE), lambda: optax.lars(RATE)),
+        Counterpart(
             "novograd", 1, lambda: adamx.novograd(RATE), lambda: optax.novograd(RATE)
         ),
-        Member(
+        Counterpart(
             "schedule_free",
             3,
             lambda: adamx.schedule_free(adamx.adam(RATE), RATE),
             lambda: optax.contrib.schedule_free(optax.adam(RATE), RATE),
         ),
-        Member(
+        Counterpart(
             "schedule_free_adamw",
             2,
             lambda: adamx.schedule_free_adamw(RATE),
             lambda: optax.contrib.schedule_free_adamw(RATE),
         ),
-        Member(
+        Counterpart(
             "schedule_free_sgd",
             1,
             lambda: adamx.schedule_free_sgd(10.0),
             lambda: optax.contrib.schedule_free_sgd(10.0),
             "rate 10, so that rounding of the parameters hides no update in the check",
         ),
-        Member("prodigy", 4, adamx.prodigy, optax.contrib.prodigy),
-        Member("dadapt_adamw", 3, adamx.dadapt_adamw, optax.contrib.dadapt_adamw),
-        Member("dog", 1, adamx.dog, optax.contrib.dog),
-        Member("dowg", 1, adamx.dowg, optax.contrib.dowg),
+        Counterpart("prodigy", 4, adamx.prodigy, optax.contrib.prodigy),
+        Counterpart("dadapt_adamw", 3, adamx.dadapt_adamw, optax.contrib.dadapt_adamw),
+        Counterpart("dog", 1, adamx.dog, optax.contrib.dog),
+        Counterpart("dowg", 1, adamx.dowg, optax.contrib.dowg),
     )
 }
 
@@ -165,4 +175,4 @@ WITHOUT = {
     "sm3": "made for matrices, and the trees here are of vectors",
     "sophia": "Optax's makes its estimate itself, and divides by the one before",
 }
-"""Why a member that Optax has too is not timed beside it."""
+"""Why an optimizer that Optax has too is not timed beside it."""

@@ -1,35 +1,50 @@
-"""Every optimizer that adamx exports, and how one is made to be looked at."""
+"""Every optimizer of adamx, listed once, and how one is built to be measured."""
 
 import inspect
 from typing import Any
 
 import adamx
-from adamx import optimizers as aliases
+from adamx import optimizers
 
 RATE = 1e-3
+SCOPES = ("element", "tensor", "tree")
 
 
-def is_member(name: str) -> bool:
-    """An alias that makes an optimizer, from a rate or around another."""
-    alias = getattr(adamx, name)
-    first = next(iter(inspect.signature(alias).parameters), "")
-    return first in ("learning_rate", "tx") and not inspect.isclass(alias)
+def is_optimizer(name: str) -> bool:
+    """Whether a function makes a whole optimizer, from a rate or around another."""
+    first = next(iter(inspect.signature(getattr(adamx, name)).parameters), "")
+    return first in ("learning_rate", "tx")
 
 
-WHOLE = [name for name in aliases.__all__ if not name.startswith("scale_by_")]
-ALL = sorted(n for n in WHOLE if callable(getattr(adamx, n)) and is_member(n))
+ALL = sorted(
+    name
+    for name in optimizers.__all__
+    if not name.startswith("scale_by_") and is_optimizer(name)
+)
+WITH_DIRECTION = [name for name in ALL if f"scale_by_{name}" in optimizers.__all__]
+"""Those that are also there without learning rate and weight decay."""
 
 
 def built(name: str) -> Any:
-    """The member at a rate of 1e-3; a wrapper, around Adam."""
-    alias = getattr(adamx, name)
+    """The optimizer at a rate of 1e-3; a wrapper, around Adam."""
+    make = getattr(adamx, name)
     known = {"tx": adamx.adam(RATE), "learning_rate": RATE}
-    wanted = inspect.signature(alias).parameters
-    return alias(**{name: value for name, value in known.items() if name in wanted})
+    wanted = inspect.signature(make).parameters
+    return make(**{name: value for name, value in known.items() if name in wanted})
 
 
-def reach(tx: Any) -> str:
-    """How far the widest part looks."""
-    order = ("elementwise", "per tensor", "global")
-    rules = [part for part in tx.parts if isinstance(part, adamx.Rule)]
-    return max((rule.reach() for rule in rules), key=order.index, default=order[0])
+def rules(tx: Any) -> list[adamx.Rule]:
+    """The rules that a chain, or one rule, is made of."""
+    parts = getattr(tx, "parts", (tx,))
+    return [part for part in parts if isinstance(part, adamx.Rule)]
+
+
+def scope(tx: Any) -> str:
+    """How much of the parameters an element of the update depends on."""
+    return max((rule._widest_scope() for rule in rules(tx)), key=SCOPES.index)
+
+
+def extra_arguments(tx: Any) -> frozenset[str]:
+    """The names of the extra arguments that `update` must be given."""
+    needs = frozenset().union(*(rule.needs() for rule in rules(tx)))
+    return needs - {"param", "path", "random"}

@@ -1,4 +1,4 @@
-"""How far a member is from its twin in Optax and from torch's recorded trajectory.
+"""How far an optimizer is from its counterpart in Optax and from torch's recorded runs.
 
 In float64, over 60 steps. Beside Optax: the largest difference between two updates of
 an element, relative to that element's largest update. Beside torch: the largest
@@ -14,7 +14,7 @@ import numpy as np
 import optax
 
 import adamx
-from benchmarks.optax_counterparts import MEMBERS
+from benchmarks import optax_counterparts, roster
 from tests import trajectories
 from tests.trajectories import forms
 
@@ -25,11 +25,8 @@ SCALES = (-3, 1)
 ROUNDING = {jnp.float32: 1e-6, jnp.float64: 1e-12, jnp.bfloat16: 2e-2}
 """Below this a difference is called rounding."""
 
-TWINS = [
-    name
-    for name in adamx.__all__
-    if f"scale_by_{name}" in adamx.__all__ and hasattr(optax, name)
-]
+IN_OPTAX = [name for name in roster.WITH_DIRECTION if hasattr(optax, name)]
+"""The optimizers that Optax has under the same name."""
 
 # The call that follows Optax's `NAME(RATE)`.
 SAME_VALUES = {
@@ -42,9 +39,9 @@ SAME_VALUES = {
 
 
 # Compared while the parameters move: the call of ours and of Optax, of one form. Both
-# have constants in float32 in Optax, so they are not among the timed MEMBERS. Nothing
-# there is like ours of sophia, whose estimator is inside and whose h is the one before,
-# and of lookahead, which is of pairs of parameters.
+# have constants in float32 in Optax, so they are not among the timed ones.
+# Nothing there is like ours of sophia, whose estimator is inside and whose h is the one
+# before, and of lookahead, which is of pairs of parameters.
 MOVING = {
     "muon": (
         "muon(1e-3, eps=1e-8, nesterov=False)",
@@ -61,8 +58,10 @@ def relative(ours: Any, theirs: Any) -> float:
     return float(np.max(gap / np.where(largest > 0, largest, 1.0)))
 
 
-def apart(tx: Any, twin: Any, dtype: Any, steps: int, moving: bool = False) -> float:
-    """The difference from `twin` on normal gradients; the parameters stay, or move.
+def apart(
+    tx: Any, counterpart: Any, dtype: Any, steps: int, moving: bool = False
+) -> float:
+    """The difference from `counterpart` on normal gradients; the parameters may move.
 
     They are of scales from 1e-3 to 10, and ten times smaller in the second half.
     """
@@ -73,7 +72,9 @@ def apart(tx: Any, twin: Any, dtype: Any, steps: int, moving: bool = False) -> f
     gradients[steps // 2 :] /= 10
     with jax.enable_x64(dtype == jnp.float64):
         given = jnp.asarray(theta, dtype), jnp.asarray(gradients, dtype)
-        ours, theirs = (np.float64(updates(one, moving, *given)) for one in (tx, twin))
+        ours, theirs = (
+            np.float64(updates(one, moving, *given)) for one in (tx, counterpart)
+        )
     return relative(ours, theirs)
 
 
@@ -101,18 +102,20 @@ def same(name: str) -> Any:
 
 def from_optax(name: str) -> str:
     """In the form that both have; a dash where Optax has no such optimizer."""
-    if name in MEMBERS:
-        row = MEMBERS[name]
-        return said(apart(row.ours(), row.twin(), jnp.float64, STEPS, moving=True))
+    if name in optax_counterparts.COUNTERPARTS:
+        row = optax_counterparts.COUNTERPARTS[name]
+        return said(
+            apart(row.ours(), row.counterpart(), jnp.float64, STEPS, moving=True)
+        )
     if name in MOVING:
         ours, theirs = MOVING[name]
-        twin = eval(theirs, vars(optax) | vars(optax.contrib))
+        counterpart = eval(theirs, vars(optax) | vars(optax.contrib))
         tx = eval(ours, NAMES)
-        return said(apart(tx, twin, jnp.float64, STEPS, moving=True))
-    if name not in TWINS:
+        return said(apart(tx, counterpart, jnp.float64, STEPS, moving=True))
+    if name not in IN_OPTAX:
         return "–"
-    twin = getattr(optax, name)
-    return said(apart(same(name), twin(RATE), jnp.float64, STEPS))
+    counterpart = getattr(optax, name)
+    return said(apart(same(name), counterpart(RATE), jnp.float64, STEPS))
 
 
 @functools.cache
@@ -122,10 +125,10 @@ def recorded() -> dict[str, float]:
     for name in trajectories.names():
         run = trajectories.load(name)
         if run.optimizer in forms.MEMBERS:
-            member = name.split("_")[0]
+            optimizer = name.split("_")[0]
             if run.options.get("amsgrad"):
-                member = "amsgrad"
-            found[member] = max(found.get(member, 0.0), from_run(run))
+                optimizer = "amsgrad"
+            found[optimizer] = max(found.get(optimizer, 0.0), from_run(run))
     return found
 
 

@@ -1,6 +1,6 @@
 """The generated tables of the documents: `python -m docs.tables [--check]`.
 
-Written into README.md and the files of docs/ between `<!-- table: NAME -->` and
+Written into the pages of docs/ between `<!-- table: NAME -->` and
 `<!-- end -->`; with `--check` compared with what stands there. CI does so on the lowest
 versions of pyproject.toml, so that the tables change with the repository only.
 """
@@ -33,8 +33,9 @@ from docs.deviations import RATE
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 FILES = (
-    ROOT / "README.md",
-    *(DOCS / f"{name}.md" for name in ("members", "paper", "storage")),
+    *(DOCS / f"{name}.md" for name in ("paper", "speed", "storage", "failure_modes")),
+    DOCS / "differences_from_optax.md",
+    DOCS / "optimizers" / "table.md",
 )
 SHAPE = (100, 100)
 LONG = 1000
@@ -79,14 +80,14 @@ def variants(name: str) -> str:
     return ", ".join(found) or "–"
 
 
-def members() -> Iterator[tuple[str, ...]]:
-    """Each member in short."""
+def optimizers() -> Iterator[tuple[str, ...]]:
+    """Each optimizer in short."""
     for name in roster.ALL:
         tx = roster.built(name)
         yield (
             f"`{name}`",
             size(tx),
-            roster.reach(tx),
+            roster.scope(tx),
             deviations.from_optax(name),
             deviations.from_torch(name),
             reference(name),
@@ -94,7 +95,7 @@ def members() -> Iterator[tuple[str, ...]]:
 
 
 def parts() -> Iterator[tuple[str, ...]]:
-    """Each member with its parts, its state and its variants."""
+    """Each optimizer with its parts, its state and its variants."""
     for name in roster.ALL:
         tx = roster.built(name)
         kept = tx.init(jnp.zeros(SHAPE, jnp.float32))
@@ -104,7 +105,7 @@ def parts() -> Iterator[tuple[str, ...]]:
 
 def signatures() -> Iterator[tuple[str, ...]]:
     """Every keyword that one of the two lacks, or has elsewhere or otherwise."""
-    for name in deviations.TWINS:
+    for name in deviations.IN_OPTAX:
         ours = inspect.signature(getattr(adamx, name)).parameters
         theirs = inspect.signature(getattr(optax, name)).parameters
         for keyword in dict.fromkeys([*ours, *theirs]):
@@ -131,11 +132,13 @@ def described(parameters: Any, keyword: str) -> str:
 
 def values() -> Iterator[tuple[str, ...]]:
     """How far the same call goes apart, and the call that does not."""
-    for name in deviations.TWINS:
-        twin = getattr(optax, name)(RATE)
+    for name in deviations.IN_OPTAX:
+        counterpart = getattr(optax, name)(RATE)
 
-        def apart(tx: Any, dtype: Any, twin: Any = twin) -> str:
-            return deviations.said(deviations.apart(tx, twin, dtype, LONG), dtype)
+        def apart(tx: Any, dtype: Any, counterpart: Any = counterpart) -> str:
+            return deviations.said(
+                deviations.apart(tx, counterpart, dtype, LONG), dtype
+            )
 
         same = deviations.same(name)
         yield (
@@ -155,15 +158,15 @@ def differences() -> str:
 
 
 def passes() -> str:
-    """How many tasks each member passes, and how many members each task."""
-    members, tasks = map(iter, failure_modes.tallies())
-    first = table("tasks passed | by", members)
-    return f"{first}\n\n{table('members that pass | tasks', tasks)}"
+    """How many tasks each optimizer passes, and how many optimizers each task."""
+    optimizers, tasks = map(iter, failure_modes.tallies())
+    first = table("tasks passed | by", optimizers)
+    return f"{first}\n\n{table('optimizers that pass | tasks', tasks)}"
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    "members": lambda: table(
-        "optimizer | bytes | reach | Optax | torch | paper and algorithm", members()
+    "optimizers": lambda: table(
+        "optimizer | bytes | scope | Optax | torch | paper and algorithm", optimizers()
     ),
     "parts": lambda: table("optimizer | made of | state | variants", parts()),
     "differences": differences,

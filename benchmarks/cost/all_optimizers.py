@@ -1,10 +1,10 @@
-"""`python -m benchmarks family`: trace, compile and step time of every member.
+"""`python -m benchmarks family`: trace, compile and step time of every optimizer.
 
-On eight matrices of 512 × 512 and eight vectors of 512 (2.1M parameters), each member
-in turn with `optax.adam`: the compiled step (`update` and the new parameters, all of it
-donated, waited for) as a ratio, and the seconds of the processor that tracing and
-compiling take once, from empty caches. Members with a twin in Optax are held to it by
-`python -m benchmarks step`; here they stand beside the others.
+On eight matrices of 512 × 512 and eight vectors of 512 (2.1M parameters), each
+optimizer in turn with `optax.adam`: the compiled step (`update` and the new parameters,
+all of it donated, waited for) as a ratio, and the seconds of the processor that tracing
+and compiling take once, from empty caches. Optimizers with a counterpart in Optax are
+held to it by `python -m benchmarks step`; here they stand beside the others.
 """
 
 import argparse
@@ -19,14 +19,12 @@ import jax
 import numpy as np
 import optax
 
-import adamx
 from benchmarks import roster
-from benchmarks.cost.harness import merge_runs as adding, options, report
+from benchmarks.cost.harness import merge_runs, options, report
 from benchmarks.cost.harness.clocks import Clocks, timed
 from benchmarks.cost.harness.measure import turns
 
 LEAVES, SIDE = 8, 512
-EXTRA = ("hessian", "hessian_diagonal", "previous_gradient", "value")
 HEAD = "optimizer | trace, s | compile, s | step, ms | step / optax.adam (quartiles)"
 PATH = options.RESULTS / "family.json"
 
@@ -40,17 +38,9 @@ def tree(seed: int, leaves: int, side: int) -> dict[str, jax.Array]:
     return jax.tree.map(jax.numpy.array, drawn)
 
 
-def extras(tx: Any, grads: Any) -> dict[str, Any]:
-    """The gradients in place of what else a member's update is given."""
-    parts = getattr(tx, "parts", ())
-    rules = [part for part in parts if isinstance(part, adamx.Rule)]
-    wanted = frozenset().union(*(rule.extras() for rule in rules))
-    return {name: grads for name in EXTRA if name in wanted}
-
-
 def prepared(tx: Any, params: Any, grads: Any) -> tuple[dict[str, float], Callable]:
     """Seconds of tracing and of compiling, and one step that is waited for."""
-    extra = extras(tx, grads)
+    extra = dict.fromkeys(roster.extra_arguments(tx), grads)
 
     @functools.partial(jax.jit, donate_argnums=(0, 1))
     def step(params: Any, state: Any, grads: Any, extra: Any) -> tuple[Any, Any]:
@@ -114,7 +104,7 @@ def main(argv: Sequence[str]) -> int:
         "python -m benchmarks family", description=__doc__.splitlines()[0]
     )
     parser.add_argument(
-        "--members",
+        "--optimizers",
         type=options.some_of({name: name for name in roster.ALL}),
         default=roster.ALL,
         help="which, separated by commas (default: all)",
@@ -123,20 +113,20 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--quick", action="store_true", help="tiny leaves; writes nothing unless asked"
     )
-    parser.add_argument("--add", action="store_true", help=adding.HELP)
+    parser.add_argument("--add", action="store_true", help=merge_runs.HELP)
     parser.add_argument("--json", type=Path, metavar="PATH")
     given = parser.parse_args(argv)
     leaves, side = (1, 8) if given.quick else (LEAVES, SIDE)
     params, grads = (tree(seed, leaves, side) for seed in (0, 1))
     path = given.json or (None if given.quick else PATH)
-    before = adding.earlier(path) if given.add else {}
+    before = merge_runs.earlier(path) if given.add else {}
     kept = {"environment": report.environment(jax.devices("cpu")[0]), "rows": []}
-    adding.together(before, kept)
-    for name in given.members:
+    merge_runs.together(before, kept)
+    for name in given.optimizers:
         options.progress(name)
         kept["rows"].append(measured(name, params, grads, given.repeats))
         if path:
-            both = adding.together(before, kept)
+            both = merge_runs.together(before, kept)
             both["rows"].sort(key=lambda row: roster.ALL.index(row["optimizer"]))
             path.write_text(json.dumps(both, indent=1) + "\n")
     print(report.aligned([HEAD.split(" | "), *lines(kept["rows"])]))

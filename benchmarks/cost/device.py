@@ -1,7 +1,7 @@
 """`python -m benchmarks device`: the step benchmark on an accelerator, and its parity.
 
 Parity is the float32 difference of the same run on the accelerator and on the CPU, for
-adamx and for the Optax twin, relative to each element's largest update.
+adamx and for the Optax counterpart, relative to each element's largest update.
 """
 
 from collections.abc import Sequence
@@ -32,18 +32,20 @@ def main(argv: Sequence[str]) -> int:
     if device is None:
         print("JAX finds no accelerator here, so there is nothing to measure.")
         return 0
-    members, trees, settings, path = options.chosen(given, "device")
+    optimizers, trees, settings, path = options.chosen(given, "device")
     environment = report.environment(device)
     differences = {
-        member.name: {
-            "adamx": parity.device_difference(member.ours, device, given.steps),
-            "optax": parity.device_difference(member.twin, device, given.steps),
+        optimizer.name: {
+            "adamx": parity.device_difference(optimizer.ours, device, given.steps),
+            "optax": parity.device_difference(
+                optimizer.counterpart, device, given.steps
+            ),
         }
-        for member in members
+        for optimizer in optimizers
     }
     with jax.default_device(device):
         rows = report.kept(
-            compare.run(members, trees, settings, options.progress),
+            compare.run(optimizers, trees, settings, options.progress),
             path,
             trees,
             settings,
@@ -54,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
     print(f"On {device.device_kind}. {report.table(rows, trees)}")
     print(f"\n{report.forms(rows)}\n\n{report.misses(rows)}\n")
     print(f"{device.platform} against CPU, float32, {given.steps} steps")
-    head = ["member", "adamx", "optax"]
+    head = ["optimizer", "adamx", "optax"]
     lines = [
         [k, f"{d['adamx']:.1e}", f"{d['optax']:.1e}"] for k, d in differences.items()
     ]

@@ -1,4 +1,4 @@
-"""`python -m benchmarks step`: each member beside its Optax twin, in one run.
+"""`python -m benchmarks step`: each optimizer beside its Optax counterpart, in one run.
 
 Measured as ratios, the sides taking turns (`measure.abba`): the trace, lowering and
 compilation of a step from empty caches, the compiled step itself (`update` and
@@ -15,16 +15,16 @@ import jax
 
 from benchmarks import roster
 from benchmarks.cost.harness import compare, merge_runs as adding, options, report
-from benchmarks.optax_counterparts import MEMBERS
+from benchmarks.optax_counterparts import COUNTERPARTS
 
 STAGES = ("step", "trace", "compile", "eager")
 HEAD = f"optimizer | leaves | {' | '.join(STAGES)} | within 1.05"
-WITHIN = 1.05  # of the twin's step, for what is elementwise
+WITHIN = 1.05  # of the counterpart's step, for an element-wise one
 
 
-def verdict(reach: str, step: Mapping[str, Any]) -> str:
+def verdict(scope: str, step: Mapping[str, Any]) -> str:
     """Whether the step is within the bar: by all of its interval, or by the median."""
-    if reach != "elementwise":
+    if scope != "element":
         return "–"
     if step["low"] > WITHIN:
         return "**no**"
@@ -34,14 +34,14 @@ def verdict(reach: str, step: Mapping[str, Any]) -> str:
 
 
 def lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
-    """Ratios to the twin, medians and 95 % intervals, for the documents."""
+    """Ratios to the counterpart, medians and 95 % intervals, for the documents."""
     for row in rows:
-        name, ratios = row["member"], row["ratios"]
+        name, ratios = row["optimizer"], row["ratios"]
         cells = (
             f"{r['median']:.2f} ({r['low']:.2f}–{r['high']:.2f})"
             for r in (ratios[stage] for stage in STAGES)
         )
-        said = verdict(roster.reach(MEMBERS[name].ours()), ratios["step"])
+        said = verdict(roster.scope(COUNTERPARTS[name].ours()), ratios["step"])
         yield f"`{name}`", row["tree"], *cells, said
 
 
@@ -59,15 +59,15 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--add", action="store_true", help=adding.HELP)
     given = parser.parse_args(argv)
-    members, trees, settings, path = options.chosen(given, "step")
+    optimizers, trees, settings, path = options.chosen(given, "step")
     if given.null:
-        members = [member.null() for member in members]
+        optimizers = [optimizer.null() for optimizer in optimizers]
         settings = dataclasses.replace(settings, judged=False)
         path = given.json
     device = jax.devices("cpu")[0]
     with jax.default_device(device):
         rows = report.kept(
-            compare.run(members, trees, settings, options.progress),
+            compare.run(optimizers, trees, settings, options.progress),
             path,
             trees,
             settings,

@@ -68,7 +68,7 @@ def facts(name: str, rest: Sequence[sections.Block]) -> list[str]:
     rows += [
         (label, _code(cells[key]))
         for label, key in (
-            ("Looks at", "reach"),
+            ("Scope", "scope"),
             ("Variants by keyword", "variants"),
             ("Difference from Optax", "Optax"),
             ("Difference from torch", "torch"),
@@ -138,7 +138,7 @@ def documented(full: str) -> list[str]:
     if inspect.isclass(thing):
         lines = [f".. autoclass:: {full}"]
         if catalogue.home(thing).startswith("adamx.engine"):
-            lines.append("    :members:")
+            lines.append("    :optimizers:")
     elif callable(thing) and hasattr(thing, "__name__"):
         lines = [f".. autofunction:: {full}"]
     else:

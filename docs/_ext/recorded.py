@@ -28,7 +28,7 @@ def _rows(text: str, head: str) -> list[dict[str, str]]:
 
 def _found(head: str) -> list[dict[str, str]]:
     """The table with this head in whichever document has it."""
-    paths = [*sorted(DOCS.glob("*.md")), DOCS.parent / "README.md"]
+    paths = [*sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("optimizers/*.md"))]
     tables = (_rows(path.read_text(), head) for path in paths)
     return next(filter(None, tables), [])
 
@@ -39,7 +39,7 @@ def _cells(line: str) -> list[str]:
 
 @functools.cache
 def table() -> dict[str, dict[str, str]]:
-    """Of each optimizer: bytes, reach, deviations, parts, state, variants."""
+    """Of each optimizer: bytes, scope, deviations, parts, state, variants."""
     found: dict[str, dict[str, str]] = {}
     for head in ("optimizer | bytes", "optimizer | made of"):
         rows = _found(head)
@@ -78,5 +78,5 @@ def failure_modes() -> dict[str, Any]:
     read = json.loads(path.read_text())
     cells: dict[str, dict[str, Any]] = {}
     for cell in read["cells"]:
-        cells.setdefault(cell["member"], {})[cell["task"]] = cell
+        cells.setdefault(cell["optimizer"], {})[cell["task"]] = cell
     return {"tasks": read["tasks"], "cells": cells}

@@ -1,4 +1,4 @@
-"""One member on one tree: what is measured of it, and the bars it is held to."""
+"""One optimizer on one tree: what is measured of it, and the bars it is held to."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +9,7 @@ from benchmarks.cost.harness import measure
 from benchmarks.cost.harness.parity import SAME, sameness
 from benchmarks.cost.harness.ratio import Ratio, ratio
 from benchmarks.cost.harness.trees import Tree
-from benchmarks.optax_counterparts import Member
+from benchmarks.optax_counterparts import Counterpart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,13 +55,13 @@ class Bar:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    member: str
+    optimizer: str
     tree: str
     form: str
     sameness: dict[str, float]
     ratios: dict[str, Ratio]
     ours: Program | None
-    twin: Program | None
+    counterpart: Program | None
     bars: tuple[Bar, ...]
 
     @property
@@ -75,7 +75,7 @@ STEP = 1.02
 
 
 def bars(
-    member: Member, tree: Tree, ratios: dict[str, Ratio], ours: Program
+    optimizer: Counterpart, tree: Tree, ratios: dict[str, Ratio], ours: Program
 ) -> tuple[Bar, ...]:
     """What the project holds itself to, judged on the median."""
     step = ratios["step"]
@@ -96,7 +96,7 @@ def bars(
     ]
     if tree.name == "1000":
         for stage, limit in zip(
-            ("trace", "eager"), BARS[member.moments >= 2], strict=True
+            ("trace", "eager"), BARS[optimizer.moments >= 2], strict=True
         ):
             r = ratios[stage]
             found.append(Bar(stage, f"≤ {limit}", str(r), r.median <= limit))
@@ -120,14 +120,14 @@ def program_of(
 
 
 def compare(
-    member: Member,
+    optimizer: Counterpart,
     tree: Tree,
     settings: Settings,
     same: dict[str, float],
     clocks: measure.Clocks = measure.CLOCKS,
 ) -> Row:
-    """Measure both sides of a member on a tree, on the default device."""
-    ours, theirs = member.ours, member.twin
+    """Measure both sides of an optimizer on a tree, on the default device."""
+    ours, theirs = optimizer.ours, optimizer.counterpart
     few = max(settings.repeats // 2, settings.compiles)
     rounds = measure.first_calls(ours, theirs, tree, few, settings.compiles, clocks)
     programs = tuple(measure.compiled(make, tree.shaped()) for make in (ours, theirs))
@@ -145,11 +145,11 @@ def compare(
     )
     rounds["eager"] = measure.eager_times(ours, theirs, tree, few, clocks)
     ratios = {stage: ratio(pairs) for stage, pairs in rounds.items()}
-    judged = bars(member, tree, ratios, analysed[0]) if settings.judged else ()
+    judged = bars(optimizer, tree, ratios, analysed[0]) if settings.judged else ()
     return Row(
-        member.name,
+        optimizer.name,
         tree.name,
-        member.form,
+        optimizer.form,
         same,
         ratios,
         analysed[0],
@@ -158,7 +158,7 @@ def compare(
     )
 
 
-def refused(member: Member, tree: Tree, same: dict[str, float]) -> Row:
+def refused(optimizer: Counterpart, tree: Tree, same: dict[str, float]) -> Row:
     """A row that is not timed, because its sides compute different things."""
     bar = Bar(
         "same mathematics",
@@ -166,25 +166,25 @@ def refused(member: Member, tree: Tree, same: dict[str, float]) -> Row:
         f"{same['float64']:.1e}",
         met=False,
     )
-    return Row(member.name, tree.name, member.form, same, {}, None, None, (bar,))
+    return Row(optimizer.name, tree.name, optimizer.form, same, {}, None, None, (bar,))
 
 
 def run(
-    members: Sequence[Member],
+    optimizers: Sequence[Counterpart],
     trees: Sequence[Tree],
     settings: Settings,
     progress: Callable[[str], None],
     clocks: measure.Clocks = measure.CLOCKS,
 ) -> Iterator[Row]:
-    """Every member on its trees, each member checked for sameness first."""
-    same = {member.name: sameness(member) for member in members}
+    """Every optimizer on its trees, each optimizer checked for sameness first."""
+    same = {optimizer.name: sameness(optimizer) for optimizer in optimizers}
     for tree in trees:
-        for member in members:
-            if tree.name not in member.trees:
+        for optimizer in optimizers:
+            if tree.name not in optimizer.trees:
                 continue
-            progress(f"{member.name} on {tree}")
-            known = same[member.name]
+            progress(f"{optimizer.name} on {tree}")
+            known = same[optimizer.name]
             if known["float64"] > SAME:
-                yield refused(member, tree, known)
+                yield refused(optimizer, tree, known)
             else:
-                yield compare(member, tree, settings, known, clocks)
+                yield compare(optimizer, tree, settings, known, clocks)

@@ -10,7 +10,7 @@ HELP = (
     "keep the rows of the JSON that are not measured anew; machine, versions and "
     "settings must be the same"
 )
-PLACE = ("member", "optimizer", "tree", "storage")  # those that a row has name it
+PLACE = ("optimizer", "optimizer", "tree", "storage")  # those that a row has name it
 OWN = ("rows", "trees")  # of a document: what may differ between two runs
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from benchmarks.cost.harness import compare
 from benchmarks.cost.harness.trees import FULL, QUICK, Tree
-from benchmarks.optax_counterparts import MEMBERS, Member
+from benchmarks.optax_counterparts import COUNTERPARTS, Counterpart
 
 Item = TypeVar("Item")
 
@@ -41,17 +41,17 @@ def positive(text: str) -> int:
 def parser(name: str, what: str) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(f"python -m benchmarks {name}", description=what)
     made.add_argument(
-        "--members",
-        type=some_of(MEMBERS),
-        default=list(MEMBERS.values()),
-        help=f"which, separated by commas: {', '.join(MEMBERS)} (default: all)",
+        "--optimizers",
+        type=some_of(COUNTERPARTS),
+        default=list(COUNTERPARTS.values()),
+        help=f"which, separated by commas: {', '.join(COUNTERPARTS)} (default: all)",
     )
     made.add_argument(
         "--trees",
         type=some_of(FULL),
         help="which, by their number of leaves: "
         + "; ".join(f"{tree.name} ({tree})" for tree in FULL.values())
-        + " (default: all for the members that every bar is about, 148 for others)",
+        + " (default: all for the optimizers that every bar is about, 148 for others)",
     )
     made.add_argument(
         "--repeats",
@@ -80,8 +80,8 @@ def parser(name: str, what: str) -> argparse.ArgumentParser:
 
 def chosen(
     options: argparse.Namespace, name: str
-) -> tuple[list[Member], list[Tree], compare.Settings, pathlib.Path | None]:
-    """Members, trees, settings and destination of a run."""
+) -> tuple[list[Counterpart], list[Tree], compare.Settings, pathlib.Path | None]:
+    """Optimizers, trees, settings and destination of a run."""
     settings = compare.QUICK if options.quick else compare.Settings()
     given = {k: getattr(options, k) for k in ("repeats", "rounds")}
     settings = dataclasses.replace(
@@ -89,13 +89,13 @@ def chosen(
     )
     names = list(FULL) if options.trees is None else [t.name for t in options.trees]
     trees = [(QUICK if options.quick else FULL)[name] for name in names]
-    members = options.members
+    optimizers = options.optimizers
     if options.trees is not None:
-        members = [dataclasses.replace(m, trees=tuple(names)) for m in members]
+        optimizers = [dataclasses.replace(m, trees=tuple(names)) for m in optimizers]
     path = options.json
     if path is None and not options.quick:
         path = RESULTS / f"{name}.json"
-    return members, trees, settings, path
+    return optimizers, trees, settings, path
 
 
 def progress(text: str) -> None:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.optax_counterparts import Make, Member
+from benchmarks.optax_counterparts import Counterpart, Make
 
 SAME = 1e-10
 """The largest relative difference in float64 that is still rounding."""
@@ -57,14 +57,16 @@ def difference(got: dict[str, np.ndarray], want: dict[str, np.ndarray]) -> float
     return worst
 
 
-def sameness(member: Member, steps: int = 30) -> dict[str, float]:
+def sameness(optimizer: Counterpart, steps: int = 30) -> dict[str, float]:
     """The difference of the sides in float64 (mathematics) and float32 (rounding)."""
     grads = gradients(steps)
     found = {}
     for dtype in "float64", "float32":
         with jax.enable_x64(dtype == "float64"):
-            ours = updates_of(member.ours, grads, dtype)
-            found[dtype] = difference(ours, updates_of(member.twin, grads, dtype))
+            ours = updates_of(optimizer.ours, grads, dtype)
+            found[dtype] = difference(
+                ours, updates_of(optimizer.counterpart, grads, dtype)
+            )
     return found
 
 

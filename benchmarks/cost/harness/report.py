@@ -57,19 +57,19 @@ def verdict(row: Row) -> str:
 
 
 def line(row: Row) -> list[str]:
-    if row.ours is None or row.twin is None:
-        return [row.member, *["–"] * (len(STAGES) + 2), verdict(row)]
+    if row.ours is None or row.counterpart is None:
+        return [row.optimizer, *["–"] * (len(STAGES) + 2), verdict(row)]
     step = row.ratios["step"]
     return [
-        row.member,
+        row.optimizer,
         *(str(row.ratios[stage]) for stage in STAGES),
         f"{step.ours * 1e3:.2f} / {step.theirs * 1e3:.2f}",
-        f"{row.ours.temporary_bytes} / {row.twin.temporary_bytes}",
+        f"{row.ours.temporary_bytes} / {row.counterpart.temporary_bytes}",
         verdict(row),
     ]
 
 
-HEAD = ["member", *STAGES, "step, ms", "temporary, bytes", "bars"]
+HEAD = ["optimizer", *STAGES, "step, ms", "temporary, bytes", "bars"]
 
 
 def table(rows: Sequence[Row], trees: Sequence[Tree], peer: str = "optax") -> str:
@@ -93,7 +93,7 @@ def misses(rows: Sequence[Row]) -> str:
         return "No bar is judged in this run: it is a quick or a null one."
     missed = [(row, bar) for row, bar in judged if not bar.met]
     sentences = [
-        f"missed: {row.member} on tree {row.tree}: {bar.what} must be {bar.limit}, "
+        f"missed: {row.optimizer} on tree {row.tree}: {bar.what} must be {bar.limit}, "
         f"measured {bar.measured}"
         for row, bar in missed
     ]
@@ -104,15 +104,15 @@ def misses(rows: Sequence[Row]) -> str:
 def forms(rows: Sequence[Row]) -> str:
     """What arithmetic each pair was brought to, and how far apart its sides are."""
     lines = {
-        row.member: [
-            row.member,
+        row.optimizer: [
+            row.optimizer,
             f"{row.sameness['float64']:.0e}",
             f"{row.sameness['float32']:.0e}",
             row.form,
         ]
         for row in rows
     }
-    head = ["member", "float64", "float32", "the form that both sides compute"]
+    head = ["optimizer", "float64", "float32", "the form that both sides compute"]
     return (
         "largest relative difference of the two sides, 30 steps\n"
         f"{aligned([head, *lines.values()])}"

@@ -1,6 +1,6 @@
 """`python -m benchmarks memory`: bytes, staleness, speed and training of each storage.
 
-Parts: `sizes` (bytes per parameter on GPT-2 small's tree), `combine` (members ×
+Parts: `sizes` (bytes per parameter on GPT-2 small's tree), `combine` (optimizers ×
 codecs), `staleness` (does the second moment follow gradients that shrink), `speed`
 (step time and temporary bytes beside Optax), `parity` (training on Fashion-MNIST and
 Shakespeare, fetched once). Each is written into the JSON as soon as it is there.

@@ -1,10 +1,10 @@
-"""Which slots of which members each codec can hold: works, or refuses with a sentence.
+"""Which slots of which optimizers each codec can hold; for the others, its error.
 
-Every member, each codec on every slot that it takes; two steps are traced, which finds
-what does not fit. What is refused is refused by `adamx.store`, before anything runs.
+Every optimizer, each codec on every slot that it takes; two steps are traced, which
+finds what does not fit. What is refused is refused by `adamx.store`, before anything
+runs.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 import adamx
 from adamx.storage import BlockMean, Blockwise, Cast, RowColumnMeans
+from benchmarks import roster
 
 CODECS = {
     "bfloat16": Cast(jnp.bfloat16, "stochastic"),
@@ -21,16 +22,14 @@ CODECS = {
     "row and column means": RowColumnMeans(),
     "block means": BlockMean(),
 }
-MEMBERS = [name for name in adamx.__all__ if f"scale_by_{name}" in adamx.__all__]
 PARAMS = {
     "kernel": jax.ShapeDtypeStruct((16, 32), jnp.float32),
     "bias": jax.ShapeDtypeStruct((32,), jnp.float32),
 }
-EXTRA = ("hessian", "hessian_diagonal", "previous_gradient", "value")
 
 
 def slots_for(tx: Any, codec: Any) -> tuple[list[str], dict[str, str]]:
-    """The slots of a member that the codec takes, and the sentence for the others."""
+    """The slots of an optimizer that the codec takes, and the error for the others."""
     taken, refused = [], {}
     for name, slot in tx.slots().items():
         if slot.shared:
@@ -38,14 +37,14 @@ def slots_for(tx: Any, codec: Any) -> tuple[list[str], dict[str, str]]:
         try:
             adamx.store(tx, **{name: codec})
             taken.append(name)
-        except ValueError as sentence:
-            refused[name] = str(sentence)
+        except ValueError as error:
+            refused[name] = str(error)
     return taken, refused
 
 
 def trace(tx: Any) -> None:
     """Two steps, without arithmetic; the state must be a fixed point."""
-    extra = {n: PARAMS for part in _rules(tx) for n in part.extras()}
+    extra = dict.fromkeys(roster.extra_arguments(tx), PARAMS)
 
     def steps(params: Any, extra: Any) -> Any:
         state = tx.init(params)
@@ -58,13 +57,8 @@ def trace(tx: Any) -> None:
     jax.eval_shape(steps, PARAMS, extra)
 
 
-def _rules(tx: Any) -> Iterator[Any]:
-    parts = getattr(tx, "parts", None)
-    yield from parts if isinstance(parts, tuple) else (tx,)
-
-
-def cell(member: str, codec: Any) -> dict[str, Any]:
-    tx = getattr(adamx, member)(1e-3)
+def cell(optimizer: str, codec: Any) -> dict[str, Any]:
+    tx = getattr(adamx, optimizer)(1e-3)
     taken, refused = slots_for(tx, codec)
     if taken:
         trace(adamx.store(tx, **dict.fromkeys(taken, codec)))
@@ -73,9 +67,9 @@ def cell(member: str, codec: Any) -> dict[str, Any]:
 
 def table() -> dict[str, dict[str, Any]]:
     return {
-        member: {name: cell(member, codec) for name, codec in CODECS.items()}
-        for member in MEMBERS
-        if any(not s.shared for s in getattr(adamx, member)(1e-3).slots().values())
+        optimizer: {name: cell(optimizer, codec) for name, codec in CODECS.items()}
+        for optimizer in roster.WITH_DIRECTION
+        if any(not s.shared for s in getattr(adamx, optimizer)(1e-3).slots().values())
     }
 
 
@@ -86,8 +80,8 @@ def text(cells: dict[str, dict[str, Any]]) -> list[list[str]]:
         refused = f"({', '.join(found['refused'])})" if found["refused"] else ""
         return " ".join(filter(None, [", ".join(found["works"]), refused])) or "–"
 
-    head = ["member", *CODECS]
+    head = ["optimizer", *CODECS]
     return [head] + [
-        [member, *(show(found) for found in row.values())]
-        for member, row in cells.items()
+        [optimizer, *(show(found) for found in row.values())]
+        for optimizer, row in cells.items()
     ]

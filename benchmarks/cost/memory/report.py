@@ -125,7 +125,7 @@ def readme_speed() -> str:
 
 
 def docs_combine() -> str:
-    """Members × codecs: the slots that each takes, and in brackets those it refuses."""
+    """Optimizers × codecs: the slots that each takes; in brackets, the rest."""
     from benchmarks.cost.memory import combine
 
     return markdown(combine.text(_kept()["combine"]))

@@ -1,4 +1,4 @@
-"""One member on one tree in one storage: every side's process, and what they found."""
+"""One optimizer on one tree in one storage: what each library's process measured."""
 
 import dataclasses
 import functools
@@ -54,7 +54,7 @@ class Result:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    member: str
+    optimizer: str
     tree: str
     storage: str
     results: dict[str, Result]
@@ -63,12 +63,12 @@ class Row:
 
 
 def cases(
-    members: Sequence[str], trees: Sequence[Tree], storages: Sequence[str]
+    optimizers: Sequence[str], trees: Sequence[Tree], storages: Sequence[str]
 ) -> Iterator[tuple[str, Tree, str]]:
-    """Every member in float32, and Adam in every storage."""
-    for tree, storage, member in itertools.product(trees, storages, members):
-        if storage == "float32" or member == "adam":
-            yield member, tree, storage
+    """Every optimizer in float32, and Adam in every storage."""
+    for tree, storage, optimizer in itertools.product(trees, storages, optimizers):
+        if storage == "float32" or optimizer == "adam":
+            yield optimizer, tree, storage
 
 
 def apart(got: Sequence[float], want: Sequence[float]) -> float:
@@ -109,10 +109,12 @@ def steps(workers: dict[str, Worker], settings: Settings) -> list[list[dict]]:
     return rounds
 
 
-def row(member: str, tree: Tree, storage: str, settings: Settings, cores: tuple) -> Row:
+def row(
+    optimizer: str, tree: Tree, storage: str, settings: Settings, cores: tuple
+) -> Row:
     """Measure every side that is there."""
     specs = [
-        Spec(side, member, storage, tree.leaves, tree.size, cores, side != COPY)
+        Spec(side, optimizer, storage, tree.leaves, tree.size, cores, side != COPY)
         for side in (*SIDES, COPY)
     ]
     workers = {spec.side: Worker(spec) for spec in specs}
@@ -129,11 +131,11 @@ def row(member: str, tree: Tree, storage: str, settings: Settings, cores: tuple)
     finally:
         for worker in workers.values():
             worker.end()
-    return judged(member, tree, storage, found, missing, compiled, rounds, sizes)
+    return judged(optimizer, tree, storage, found, missing, compiled, rounds, sizes)
 
 
 def judged(
-    member: str,
+    optimizer: str,
     tree: Tree,
     storage: str,
     found: dict[str, float],
@@ -171,17 +173,17 @@ def judged(
             bytes_per_second=rate,
             of_copy=None if copies is None else rate / copies,
         )
-    return Row(member, tree.name, storage, results, missing, copies)
+    return Row(optimizer, tree.name, storage, results, missing, copies)
 
 
 def run(
-    members: Sequence[str],
+    optimizers: Sequence[str],
     trees: Sequence[Tree],
     storages: Sequence[str],
     settings: Settings,
     cores: tuple[int, ...],
     progress: Callable[[str], None],
 ) -> Iterator[Row]:
-    for member, tree, storage in cases(members, trees, storages):
-        progress(f"{member} on {tree}, {storage}")
-        yield row(member, tree, storage, settings, cores)
+    for optimizer, tree, storage in cases(optimizers, trees, storages):
+        progress(f"{optimizer} on {tree}, {storage}")
+        yield row(optimizer, tree, storage, settings, cores)

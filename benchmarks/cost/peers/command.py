@@ -25,7 +25,7 @@ from benchmarks.cost.harness import merge_runs as adding, options, report
 from benchmarks.cost.harness.trees import FULL, QUICK
 from benchmarks.cost.peers import case, picture
 
-MEMBERS = {
+OPTIMIZERS = {
     name: name for name in ("adam", "adamw", "sgd", "adagrad", "rmsprop", "lion")
 }
 STORAGES = {name: name for name in case.SAME}
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
         description="adamx, Optax and torch.optim on the CPU, each in its own process.",
     )
     for name, table in (
-        ("members", MEMBERS),
+        ("optimizers", OPTIMIZERS),
         ("trees", FULL),
         ("storages", STORAGES),
     ):
@@ -79,9 +79,9 @@ def main(argv: Sequence[str]) -> int:
             f"--threads must be at most {len(allowed)}, the cores that this process "
             f"may use, got {given.threads}"
         )
-    if "adam" not in given.members and "float32" not in given.storages:
+    if "adam" not in given.optimizers and "float32" not in given.storages:
         arguments.error(
-            f"--storages must have float32 unless --members has adam, got "
+            f"--storages must have float32 unless --optimizers has adam, got "
             f"{', '.join(given.storages)}: only adam is measured in other storages"
         )
     settings = case.QUICK if given.quick else case.Settings()
@@ -96,7 +96,7 @@ def main(argv: Sequence[str]) -> int:
         "cores": cores,
     }
     found = case.run(
-        given.members, trees, given.storages, settings, cores, options.progress
+        given.optimizers, trees, given.storages, settings, cores, options.progress
     )
     before = adding.earlier(path) if given.add else None
     rows = report.kept(found, path, trees, settings, before, **known)

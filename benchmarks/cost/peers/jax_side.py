@@ -12,13 +12,13 @@ from adamx import storage
 from benchmarks.cost.harness import measure
 from benchmarks.cost.harness.trees import Tree, fresh
 from benchmarks.cost.peers.worker import Arrays, Spec
-from benchmarks.optax_counterparts import MEMBERS, RATE, Make
+from benchmarks.optax_counterparts import COUNTERPARTS, RATE, Make
 
 # torch and Optax have eps in different places; without it they are the same.
 ADAGRAD = dataclasses.replace(
-    MEMBERS["adagrad"],
+    COUNTERPARTS["adagrad"],
     ours=lambda: adamx.adagrad(RATE, 0.0),
-    twin=lambda: optax.adagrad(RATE, initial_accumulator_value=0.0, eps=0.0),
+    counterpart=lambda: optax.adagrad(RATE, initial_accumulator_value=0.0, eps=0.0),
 )
 BFLOAT16 = storage.Cast(jnp.bfloat16)
 CODECS = {
@@ -34,14 +34,14 @@ NARROW = {
 
 def transformation(spec: Spec) -> Make | None:
     """What builds the side; `None` if it has no such storage."""
-    member = ADAGRAD if spec.member == "adagrad" else MEMBERS[spec.member]
+    optimizer = ADAGRAD if spec.optimizer == "adagrad" else COUNTERPARTS[spec.optimizer]
     if spec.side == "optax":
         if spec.storage == "mu bfloat16":
-            return NARROW.get(spec.member)
-        return member.twin if spec.storage == "float32" else None
+            return NARROW.get(spec.optimizer)
+        return optimizer.counterpart if spec.storage == "float32" else None
     if spec.storage == "float32":
-        return member.ours
-    return lambda: adamx.store(member.ours(), **CODECS[spec.storage])
+        return optimizer.ours
+    return lambda: adamx.store(optimizer.ours(), **CODECS[spec.storage])
 
 
 class Jax:
@@ -54,7 +54,7 @@ class Jax:
     def missing(self) -> str | None:
         if self.make is not None:
             return None
-        return f"optax.{self.spec.member} has no storage in {self.spec.storage}"
+        return f"optax.{self.spec.optimizer} has no storage in {self.spec.storage}"
 
     def compile(self, repeats: int) -> list[float]:
         sample = measure.first_call(self.make, self.tree, measure.CLOCKS, True)

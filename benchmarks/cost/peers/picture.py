@@ -30,7 +30,7 @@ def cells(row: dict[str, Any], side: str, parameters: int) -> tuple[str, ...]:
     low, median, high = (1e3 * x for x in found["step"])
     ratio, seconds, share = found["ratio"], found["compile"], found["of_copy"]
     return (
-        row["member"],
+        row["optimizer"],
         row["tree"],
         row["storage"],
         side,
@@ -57,7 +57,7 @@ def absent(rows: Sequence[dict[str, Any]]) -> list[str]:
     reasons: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         for side, why in row["missing"].items():
-            place = f"{row['member']} on {row['tree']} in {row['storage']}"
+            place = f"{row['optimizer']} on {row['tree']} in {row['storage']}"
             reasons.setdefault((side, why), []).append(place)
     return [
         f"{side} is missing from {len(places)} of {len(rows)} cases: {why}."

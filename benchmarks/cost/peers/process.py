@@ -14,7 +14,7 @@ class Worker(Process):
         self.spec = spec
         threads = str(len(spec.cores))
         super().__init__(
-            f"{spec.side} ({spec.member}, {spec.storage})",
+            f"{spec.side} ({spec.optimizer}, {spec.storage})",
             "benchmarks.cost.peers.worker",
             json.dumps(dataclasses.asdict(spec)),
             env={"JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": threads, "NPROC": threads},

@@ -5,7 +5,7 @@ import torch
 from benchmarks.cost.peers.worker import Arrays, Spec
 
 RATE = 1e-3
-MEMBERS = {
+OPTIMIZERS = {
     "sgd": (torch.optim.SGD, {"momentum": 0.9}),
     "adagrad": (torch.optim.Adagrad, {"eps": 0.0}),
     "rmsprop": (torch.optim.RMSprop, {"alpha": 0.9}),
@@ -21,10 +21,10 @@ class Torch:
         torch.set_num_threads(len(spec.cores))
 
     def missing(self) -> str | None:
-        if self.spec.member not in MEMBERS:
-            return f"torch.optim has no {self.spec.member}"
-        if self.form == "fused" and self.spec.member not in FUSED:
-            return f"torch.optim has no fused {self.spec.member} on the CPU"
+        if self.spec.optimizer not in OPTIMIZERS:
+            return f"torch.optim has no {self.spec.optimizer}"
+        if self.form == "fused" and self.spec.optimizer not in FUSED:
+            return f"torch.optim has no fused {self.spec.optimizer} on the CPU"
         if self.spec.storage != "float32":
             return "torch.optim keeps its state in the dtype of the parameters"
         return None
@@ -38,7 +38,7 @@ class Torch:
             torch.nn.Parameter(torch.from_numpy(x).clone()) for x in params.values()
         ]
         self.turn(grads)
-        kind, keywords = MEMBERS[self.spec.member]
+        kind, keywords = OPTIMIZERS[self.spec.optimizer]
         self.tx = kind(self.leaves, lr=RATE, **keywords, **{self.form: True})
 
     def turn(self, grads: Arrays) -> None:

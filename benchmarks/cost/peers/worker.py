@@ -40,7 +40,7 @@ Arrays = dict[str, np.ndarray]
 @dataclasses.dataclass(frozen=True)
 class Spec:
     side: str
-    member: str
+    optimizer: str
     storage: str
     leaves: int
     size: int

@@ -1,13 +1,13 @@
 """Small deterministic tasks that break optimizers, as a pass/fail map.
 
-    python -m benchmarks failure_modes                    # all members, all tasks
-    python -m benchmarks failure_modes --members adam,lion --tasks "rotated bowl"
+    python -m benchmarks failure_modes                    # all optimizers, all tasks
+    python -m benchmarks failure_modes --optimizers adam,lion --tasks "rotated bowl"
     python -m benchmarks failure_modes --resume           # only what is not there yet
     python -m benchmarks failure_modes --list             # the tasks and their marks
 
-Each member has its defaults, no weight decay, and its learning rate searched on one
-grid; it passes a task if it does at any rate. One program for each member and task: a
-scan over the steps, mapped over rates and seeds. What a task asks for, and why that
+Each optimizer has its defaults, no weight decay, and its learning rate searched on one
+grid; it passes a task if it does at any rate. One program for each optimizer and task:
+a scan over the steps, mapped over rates and seeds. What a task asks for, and why that
 much, is in its own words (`--list`); task.py says how it is judged.
 """
 
@@ -26,7 +26,7 @@ import jax
 from . import curvature, learning, moving, noise, scales
 from .picture import draw, table, tally
 from .search import RATES, Cell, search_all
-from .task import Member, Task
+from .task import Candidate, Task
 
 RESULTS = pathlib.Path(__file__).parents[2] / "results"
 TASKS: Mapping[str, Task] = {
@@ -65,16 +65,16 @@ def grid(text: str) -> list[float]:
     return rates
 
 
-def parser(members: Sequence[str]) -> argparse.ArgumentParser:
+def parser(optimizers: Sequence[str]) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         "python -m benchmarks failure_modes",
         description="Small tasks that break optimizers, as a pass/fail map.",
     )
     made.add_argument(
-        "--members",
-        type=some_of(members, "members"),
-        default=list(members),
-        help=f"which, separated by commas: {', '.join(members)} (default: all)",
+        "--optimizers",
+        type=some_of(optimizers, "optimizers"),
+        default=list(optimizers),
+        help=f"which, separated by commas: {', '.join(optimizers)} (default: all)",
     )
     made.add_argument(
         "--tasks",
@@ -150,7 +150,7 @@ def record(cells: Sequence[Cell]) -> dict:
         },
         "cells": [
             {
-                "member": cell.member,
+                "optimizer": cell.optimizer,
                 "task": cell.task,
                 "passed": cell.passed,
                 "passing_rates": cell.passing,
@@ -188,7 +188,7 @@ def stored(path: pathlib.Path | None, rates: Sequence[float]) -> list[Cell]:
         return []
     return [
         Cell(
-            member=cell["member"],
+            optimizer=cell["optimizer"],
             task=cell["task"],
             target=told["tasks"][cell["task"]]["target"],
             rates=tuple(rates),
@@ -201,9 +201,9 @@ def stored(path: pathlib.Path | None, rates: Sequence[float]) -> list[Cell]:
 
 
 def tallies() -> list[list[tuple[str, str]]]:
-    """What the kept map comes to, by members and by tasks."""
+    """What the kept map comes to, by optimizers and by tasks."""
     cells = json.loads((RESULTS / "failure_modes.json").read_text())["cells"]
-    return [tally(cells, by) for by in ("member", "task")]
+    return [tally(cells, by) for by in ("optimizer", "task")]
 
 
 def save(
@@ -220,18 +220,18 @@ def save(
 
 
 def main(argv: Sequence[str], table_of: Mapping[str, Any] | None = None) -> int:
-    """Runs the map. `table_of` takes the place of adamx's members: by name, a `Member`
-    or a function of the learning rate.
+    """Run the map. `table_of` takes the place of adamx's optimizers: by name, a
+    `Candidate` or a function of the learning rate.
     """
     if table_of is None:
-        from .members import members as known
+        from .candidates import candidates as known
 
         table_of = known()
-    members = {
-        name: one if isinstance(one, Member) else Member(name, one)
+    optimizers = {
+        name: one if isinstance(one, Candidate) else Candidate(name, one)
         for name, one in table_of.items()
     }
-    options = parser(list(members)).parse_args(argv)
+    options = parser(list(optimizers)).parse_args(argv)
     names = options.tasks or (QUICK if options.quick else list(TASKS))
     if options.list:
         print("\n\n".join(describe(TASKS[name]) for name in names))
@@ -243,7 +243,7 @@ def main(argv: Sequence[str], table_of: Mapping[str, Any] | None = None) -> int:
     def after(cell: Cell) -> None:
         word = cell.refusal or f"{len(cell.passing)} of {len(cell.rates)} rates pass"
         print(
-            f"{cell.member}, {cell.task}: {word} ({cell.seconds:.1f} s)",
+            f"{cell.optimizer}, {cell.task}: {word} ({cell.seconds:.1f} s)",
             file=sys.stderr,
             flush=True,
         )
@@ -251,15 +251,15 @@ def main(argv: Sequence[str], table_of: Mapping[str, Any] | None = None) -> int:
     known = stored(data, options.rates) if options.resume else []
     cells: list[Cell] = []
     for more in search_all(
-        [members[name] for name in options.members],
+        [optimizers[name] for name in options.optimizers],
         [TASKS[name] for name in names],
         options.rates,
         known,
         after,
     ):
         cells += more
-        found = {(cell.member, cell.task) for cell in cells}
-        later = [cell for cell in known if (cell.member, cell.task) not in found]
+        found = {(cell.optimizer, cell.task) for cell in cells}
+        later = [cell for cell in known if (cell.optimizer, cell.task) not in found]
         save([*cells, *later], data, plot)
     print(table(cells))
     return 0

@@ -1,4 +1,4 @@
-"""Runs a table of members over the tasks, at every rate of a grid."""
+"""Runs a table of optimizers over the tasks, at every rate of a grid."""
 
 import dataclasses
 import functools
@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .task import Member, Task, losses, score
+from .task import Candidate, Task, losses, score
 
 RATES = tuple(float(f"{10**x:.4g}") for x in np.arange(-5, 1.01, 0.5))
 """The grid: 10⁻⁵ to 10, two rates a decade."""
@@ -17,9 +17,9 @@ RATES = tuple(float(f"{10**x:.4g}") for x in np.arange(-5, 1.01, 0.5))
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One member on one task: the worst score over the seeds, at each rate."""
+    """One optimizer on one task: the worst score over the seeds, at each rate."""
 
-    member: str
+    optimizer: str
     task: str
     target: float
     rates: tuple[float, ...]
@@ -39,11 +39,11 @@ class Cell:
 
     @property
     def best(self) -> float:
-        """The lowest score, infinite if every rate diverged or the member refused."""
+        """The lowest score, infinite if every rate diverged or it raised an error."""
         return min(self.scores, default=float("inf"))
 
 
-def search(member: Member, task: Task, rates: Sequence[float] = RATES) -> Cell:
+def search(optimizer: Candidate, task: Task, rates: Sequence[float] = RATES) -> Cell:
     """One compiled program: a scan over the steps, mapped over seeds and rates."""
     began = time.perf_counter()
 
@@ -56,7 +56,7 @@ def search(member: Member, task: Task, rates: Sequence[float] = RATES) -> Cell:
     @functools.partial(jax.jit, compiler_options=quickly)
     def program(rates, seeds):
         def one(rate, noise):
-            return score(task, losses(task, member, rate, noise))
+            return score(task, losses(task, optimizer, rate, noise))
 
         over_seeds = jax.vmap(one, in_axes=(None, 0), axis_size=task.seeds)
         noise = jax.vmap(task.noise)(seeds)
@@ -69,7 +69,7 @@ def search(member: Member, task: Task, rates: Sequence[float] = RATES) -> Cell:
     except (ValueError, TypeError, NotImplementedError) as error:
         refusal = f"{type(error).__name__}: {str(error).splitlines()[0]}"
     return Cell(
-        member=member.name,
+        optimizer=optimizer.name,
         task=task.name,
         target=task.target,
         rates=tuple(rates) if scores else (),
@@ -80,22 +80,22 @@ def search(member: Member, task: Task, rates: Sequence[float] = RATES) -> Cell:
 
 
 def search_all(
-    members: Iterable[Member],
+    optimizers: Iterable[Candidate],
     tasks: Sequence[Task],
     rates: Sequence[float] = RATES,
     known: Sequence[Cell] = (),
     after: Callable[[Cell], None] = lambda cell: None,
 ) -> Iterator[list[Cell]]:
-    """Every member on every task, a member at a time: its cells. Those that are `known`
+    """Every optimizer on every task, one at a time: its cells. Those that are `known`
     are not searched again; `after` is told of each of the others.
     """
-    before = {(cell.member, cell.task): cell for cell in known}
-    for member in members:
+    before = {(cell.optimizer, cell.task): cell for cell in known}
+    for optimizer in optimizers:
         cells = []
         for task in tasks:
-            cell = before.get((member.name, task.name))
+            cell = before.get((optimizer.name, task.name))
             if cell is None or cell.target != task.target:
-                cell = search(member, task, rates)
+                cell = search(optimizer, task, rates)
                 after(cell)
             cells.append(cell)
         yield cells

@@ -20,14 +20,14 @@ class Task:
 
     `loss(params, k)` is the true loss at step k = 0, 1, …: what is judged, and what is
     differentiated unless there is a `gradient(noise, k, params)`. Its noise is that of
-    `draw(key)`, one for each step and seed, the same for all members and rates. The
+    `draw(key)`, one for each step and seed, the same for all optimizers and rates. The
     score is the mean of the loss over the last `tail` of the steps, after each step;
-    the task is passed where score <= target. Nothing is chosen by looking at a member:
+    the task is passed where score <= target. Nothing is chosen by looking at one:
     `criterion` says in words what the target asks for, and `reason` why that much can
     be asked in these steps.
 
     `start` and `loss` are written around 0, and `centre` is added to every entry of
-    what the member sees: a minimum at the origin would suit steps relative to |w|,
+    what the optimizer sees: a minimum at the origin would suit steps relative to |w|,
     which die there, and any decay. Tasks in which 0 has a meaning have centre 0.
     `decay`: the rate falls linearly to 0 over the steps. Without it, a step that does
     not shrink with the gradient (a sign's, say) ends in a ball of the size of the rate,
@@ -59,19 +59,19 @@ class Task:
         return jax.vmap(self.draw)(jax.random.split(jax.random.key(seed), self.steps))
 
     def begin(self) -> Params:
-        """The parameters before the first step, as the member sees them."""
+        """The parameters before the first step, as the optimizer sees them."""
         return jax.tree.map(lambda x: jnp.asarray(x) + self.centre, self.start())
 
     def own(self, params: Params) -> Params:
-        """The member's parameters in the task's coordinates."""
+        """The optimizer's parameters in the task's coordinates."""
         return jax.tree.map(lambda x: x - self.centre, params)
 
     def value(self, params: Params, k) -> jax.Array:
-        """The true loss at the member's parameters."""
+        """The true loss at the optimizer's parameters."""
         return self.loss(self.own(params), k)
 
     def slope(self, noise, k: jax.Array, params: Params) -> Params:
-        """The gradient that the member is given at step k."""
+        """The gradient that the optimizer is given at step k."""
         if self.gradient is None:
             return jax.grad(self.value)(params, k)
         return self.gradient(noise, k, self.own(params))
@@ -83,10 +83,10 @@ class Task:
         return lambda k: learning_rate * (1 - k / self.steps)
 
 
-def losses(task: Task, member, learning_rate, noise) -> jax.Array:
-    """The true loss after each step, of one member at one rate with one noise."""
-    rate = task.rate(learning_rate) if member.falling else learning_rate
-    tx = optax.with_extra_args_support(member.make(rate))
+def losses(task: Task, optimizer, learning_rate, noise) -> jax.Array:
+    """The true loss after each step, of one optimizer at one rate with one noise."""
+    rate = task.rate(learning_rate) if optimizer.falling else learning_rate
+    tx = optax.with_extra_args_support(optimizer.make(rate))
     start = task.begin()
     past = jax.tree.map(lambda x: jnp.stack([x] * (task.delay + 1)), start)
 
@@ -98,10 +98,10 @@ def losses(task: Task, member, learning_rate, noise) -> jax.Array:
         )
         point = jax.tree.map(lambda old: old[-1], past)
         gradient = task.slope(drawn, k, point)
-        extra = member.extra(task, params, k)
+        extra = optimizer.extra(task, params, k)
         update, state = tx.update(gradient, state, params, **extra)
         params = optax.apply_updates(params, update)
-        return (params, state, past), task.value(member.evaluate(state, params), k)
+        return (params, state, past), task.value(optimizer.evaluate(state, params), k)
 
     carry = start, tx.init(start), past
     return jax.lax.scan(step, carry, (jnp.arange(task.steps), noise))[1]
@@ -114,7 +114,7 @@ def score(task: Task, path: jax.Array) -> jax.Array:
 
 
 @dataclasses.dataclass(frozen=True)
-class Member:
+class Candidate:
     """An optimizer to be searched: `make(learning_rate)`, a number or a schedule.
 
     `evaluate(state, params)` gives the parameters to judge; `extra(task, params, k)`

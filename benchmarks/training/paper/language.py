@@ -156,7 +156,7 @@ def claims(result: dict[str, Any]) -> list[Claim]:
     beyond = 1 - alone / took["AdamW"]["median"]
     found = [
         Claim(
-            "no later member beats AdamW at equal steps, each at its best rate",
+            "no later optimizer beats AdamW at equal steps, each at its best rate",
             "common belief",
             FAILS if ahead else HOLDS if behind else OPEN,
             f"validation after {result['budget']['steps']} steps: {said(by_steps, 4)}; "
