@@ -9,9 +9,9 @@ Set before JAX starts:
 Many tests compile the same program, and workers do in turn what another has done, so
 the programs of one run are kept in a folder of its own, which the run deletes, or in
 JAX_COMPILATION_CACHE_DIR if that is set. It hides no compilation from those who count
-them (`tests/test_counting.py`), and each test still traces and lowers its own.
+them (`repository/test_counting.py`), and each test still traces and lowers its own.
 
-`ADAMX_GRID=full` widens the grid of dtypes beyond float32 (`tests/members.py`). CI runs
+`ADAMX_GRID=full` widens the grid of dtypes beyond float32 (`table/cases.py`). CI runs
 the full grid on the lowest versions, and the small one, the default, on the newest.
 """
 
@@ -37,7 +37,7 @@ import jax
 import pytest
 from jaxtyping import install_import_hook
 
-from .typechecker import check
+from tests.support.typechecker import check
 
 install_import_hook("adamx", f"{check.__module__}.{check.__name__}")
 

@@ -88,7 +88,7 @@ from .infinity_norm import (
     adamax,
     adamaxw,
 )
-from .layerwise import (  # whole tensors: tests/test_tensor_oracles.py has their laws
+from .layerwise import (  # whole tensors: test_tensor_against_authors.py has their laws
     adamp as adamp,
     lamb as lamb,
     lars as lars,

@@ -1,0 +1,169 @@
+"""Laws of compiling: a transform is traced once, whatever changes that is only data."""
+
+import gc
+import inspect
+import weakref
+
+import jax
+import jax.numpy as jnp
+import optax
+import pytest
+
+import adamx
+from tests.support.counting import counted
+from tests.support.trees import (
+    GRAD_DTYPES,
+    PARAM_DTYPES,
+    assert_close,
+    grads,
+    params,
+)
+from tests.table.cases import PAIRS, STORY, Case, cases, grid, law_cases
+
+EVERY = pytest.mark.parametrize("case", law_cases())
+FIRST = pytest.mark.parametrize("case", cases(first_only=True))
+
+
+def as_arrays(case: Case, which=0):
+    """The member with every hyperparameter, the rate too, given as an array."""
+    names = ("learning_rate", *case.hypers)
+    return case.alias(**{n: jnp.asarray(PAIRS[n][which]) for n in names})
+
+
+@pytest.mark.parametrize(("case", "param_dtype"), grid(PARAM_DTYPES))
+def test_the_second_step_compiles_nothing(case, param_dtype):
+    """With gradients of both dtypes for the story; the state is the same for both."""
+    tx = case.tx
+
+    @jax.jit
+    def step(p, state, g):
+        updates, state = tx.update(g, state, p)
+        return optax.apply_updates(p, updates), state
+
+    for dtype in GRAD_DTYPES[:2] if case.member in STORY else ("float32",):
+        p = params(param_dtype)
+        p, state = step(p, tx.init(p), grads(0, dtype))
+        with counted() as count:
+            step(p, state, grads(1, dtype))
+        assert (count.traces, count.compilations) == (0, 0), dtype
+
+
+@FIRST
+def test_an_eager_update_is_one_compiled_program(case):
+    tx, p, g = case.alias(0.0419), params(), grads()
+    state = tx.init(p)
+    with counted() as first:
+        _, state = tx.update(g, state, p)
+    assert first.compilations == 1
+    with counted() as second:
+        tx.update(g, state, p)
+    assert (second.traces, second.compilations) == (0, 0)
+
+
+@FIRST
+def test_jit_of_update_on_equal_transforms_traces_once(case):
+    p, g = params(), grads()
+    state = case.alias().init(p)
+    jax.jit(case.alias().update)(g, state, p)
+    with counted() as count:
+        jax.jit(case.alias().update)(g, state, p)
+        jax.jit(case.alias().update)(g, state, p)
+    assert (count.traces, count.compilations) == (0, 0)
+
+
+@FIRST
+def test_jit_of_update_on_equal_transforms_with_arrays_traces_once(case):
+    p, g = params(), grads()
+    state = as_arrays(case).init(p)
+    kept = as_arrays(case)
+    wanted = jax.jit(kept.update)(g, state, p)
+    with counted() as count:
+        got = jax.jit(as_arrays(case).update)(g, state, p)
+    assert (count.traces, count.compilations) == (0, 0)
+    assert_close(got, wanted, ulps=0)
+    with counted() as count:
+        other = jax.jit(as_arrays(case, 1).update)(g, state, p)
+    assert count.traces > 0, "other values are another transform"
+    assert not jnp.array_equal(got[0]["gain"], other[0]["gain"])
+
+
+def test_the_body_of_an_equal_transform_runs_once():
+    """The same law, seen from inside: a schedule is called only while tracing."""
+    calls = []
+
+    def rate(count):
+        calls.append(count)
+        return 0.1
+
+    p, g = params(), grads()
+    state = adamx.adam(rate).init(p)
+    calls.clear()
+    for _ in range(3):
+        jax.jit(adamx.adam(rate).update)(g, state, p)
+    assert len(calls) == 1
+
+
+@EVERY
+def test_equal_transforms_share_their_functions(case):
+    one, two = case.alias(), case.alias()
+    assert one.init is two.init
+    assert one.update is two.update
+    assert one.update is one.update
+    other = case.alias(learning_rate=0.123)
+    assert other.update is not one.update
+
+
+@FIRST
+@pytest.mark.parametrize("arrays", [False, True], ids=["constants", "arrays"])
+def test_the_functions_are_not_kept_for_ever(case, arrays):
+    tx = as_arrays(case) if arrays else case.alias(learning_rate=0.0371)
+    updates, _ = tx.update(grads(), tx.init(params()), params())
+    jax.block_until_ready(jax.jit(tx.update)(grads(), tx.init(params()), params()))
+    del updates
+    refs = [weakref.ref(tx.init), weakref.ref(tx.update)]
+    del tx
+    gc.collect()
+    assert [r() for r in refs] == [None, None]
+
+
+@FIRST
+def test_arrays_of_a_transform_that_is_an_argument_change_without_a_recompile(case):
+    p, g = params(), grads()
+    step = jax.jit(lambda tx, g, state, p: tx.update(g, state, p))
+    state = as_arrays(case).init(p)
+    one, _ = step(as_arrays(case), g, state, p)
+    changed = as_arrays(case, 1)
+    with counted() as count:
+        two, _ = step(changed, g, state, p)
+    assert (count.traces, count.compilations) == (0, 0)
+    wanted, _ = changed.update(g, state, p)
+    assert_close(two, wanted)
+    assert not jnp.array_equal(one["gain"], two["gain"])
+
+
+@FIRST
+def test_tunable_hyperparameters_change_without_a_recompile(case):
+    names = ("learning_rate", *(n for n in case.hypers if n in case.keywords))
+    names += tuple(n for n in case.hypers if n not in names and not adds(case, n))
+    tx = adamx.tunable(case.alias(), *names)
+    p, g = params(), grads()
+    state = tx.init(p)
+    assert set(adamx.hyperparams(state)) >= set(names)
+    step = jax.jit(tx.update)
+    _, state = step(g, state, p)
+    new = {n: PAIRS[n][1] for n in names}
+    changed = adamx.replace_hyperparams(state, **new)
+    with counted() as count:
+        got, after = step(g, changed, p)
+    assert (count.traces, count.compilations) == (0, 0)
+    read = adamx.hyperparams(after)
+    assert {n: float(read[n]) for n in names} == pytest.approx(new, rel=1e-6)
+    untouched, _ = step(g, state, p)
+    assert not jnp.array_equal(got["gain"], untouched["gain"])
+
+
+def adds(case, name):
+    """At the number 0, its default, it may build no part, so nothing is to tune."""
+    alias = getattr(adamx, case.member.name)
+    known = inspect.signature(alias).parameters
+    return name in known and known[name].default == 0.0

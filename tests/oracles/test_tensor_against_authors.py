@@ -1,0 +1,209 @@
+"""The per-tensor oracles against the authors' packages.
+
+`trajectories/record_packages.py` says what was recorded. An oracle is called with the
+keywords that make it the released code; where those are not the paper's, the list here
+is the list of disagreements:
+
+- AdamP's code corrects the bias and adds ε to |w|; the algorithm does neither.
+- GaLore's and APOLLO's codes have ε̂ (before the correction), GaLore's, APOLLO's and
+  Fira's decay after the step and project a square matrix from the right. APOLLO's has
+  sqrt(α) for α, and adds 1e-8 to the lengths it divides by, the paper nothing.
+- Fira's code takes α P R, not P R, from the gradient, and does not multiply what is
+  left by α (`fira_quarter`); its limiter sees the residual without bias correction.
+- torch's Adafactor: see `papers.compact.adafactor_torch`.
+"""
+
+import functools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import trajectories
+from tests.papers import compact, layerwise, low_rank, matrix
+
+PACKAGES = Path(__file__).parents[1] / "trajectories" / "packages"
+RTOL = 1e-12
+
+
+@functools.cache
+def stored(name: str) -> dict:
+    """The arrays of a file, and what it says about itself under "about"."""
+    with np.load(PACKAGES / f"{name}.npz") as file:
+        arrays = {key: file[key] for key in file.files}
+    return arrays | {"about": json.loads(str(arrays["about"]))}
+
+
+def replay(gradients, zeros):
+    """The recorded gradients, with exact zeros where the run had them."""
+    still = stored("inputs")["about"]["zeros"] if zeros else ()
+    return lambda k, _: gradients[k] * (0.0 if k in still else 1.0)
+
+
+def compare(actual, expected):
+    """Equal to rounding, relative to the largest entry of each step."""
+    size = np.abs(expected).max(axis=tuple(range(1, expected.ndim)), keepdims=True)
+    assert np.max(np.abs(actual - expected) / size) <= RTOL
+
+
+def adamp(group, leaf, run):
+    b1, b2 = group["betas"]
+    return layerwise.adamp, {
+        "b1": b1,
+        "b2": b2,
+        "eps": group["eps"],
+        "eps_norm": group["eps"],
+        "weight_decay": group["weight_decay"],
+        "delta": group["delta"],
+        "wd_ratio": group["wd_ratio"],
+        "nesterov": group["nesterov"],
+    }
+
+
+def came(group, leaf, run):
+    (b1, b2, b3), (eps, eps_instability) = group["betas"], group["eps"]
+    return compact.came, {
+        "b1": b1,
+        "b2": b2,
+        "b3": b3,
+        "eps": eps,
+        "eps_instability": eps_instability,
+        "clipping_threshold": group["clip_threshold"],
+        "weight_decay": group["weight_decay"],
+    }
+
+
+def adam_mini(group, leaf, run):
+    """One block, but: rows of the MLP's weight, and two heads of a query's."""
+    by_row = compact.by_rows((4, 3))
+    heads = compact.by_rows((4, 4)) // 2
+    return compact.adam_mini, {
+        "b1": group["beta1"],
+        "b2": group["beta2"],
+        "eps": group["eps"],
+        "weight_decay": group["weight_decay"],
+        "blocks": {"matrix": by_row, "square": heads}.get(leaf),
+    }
+
+
+def stable_adamw(group, leaf, run):
+    return layerwise.stable_adamw, {
+        "b1": group["beta1"],
+        "b2": group["beta2"],
+        "eps": group["eps"],
+        "weight_decay": group["weight_decay"],
+    }
+
+
+def muon(group, leaf, run):
+    rms = 0.2 if group["adjust_lr_fn"] == "match_rms_adamw" else None
+    return matrix.muon, {
+        "beta": group["momentum"],
+        "nesterov": group["nesterov"],
+        "weight_decay": group["weight_decay"],
+        "consistent_rms": rms,
+        "eps": 0.0,  # max(|X|, ε), and no |X| here is as small
+    }
+
+
+def subspace(group, leaf, run):
+    used = run[f"{leaf}.projections"]
+    b1, b2 = group["betas"]
+    gap = group["update_proj_gap"]
+    return {
+        "b1": b1,
+        "b2": b2,
+        "eps": group["eps"],
+        "weight_decay": group["weight_decay"],
+        "update_proj_gap": gap,
+        "projection": lambda k, _: used[k // gap],
+        "eps_hat": True,
+        "right_if_square": True,
+    }
+
+
+def galore(group, leaf, run):
+    words = subspace(group, leaf, run)
+    return low_rank.galore, words | {"rank": group["rank"], "scale": group["scale"]}
+
+
+def apollo(group, leaf, run):
+    return low_rank.apollo, subspace(group, leaf, run) | {
+        "scale": np.sqrt(group["scale"]),
+        "eps_norm": 1e-8,
+        "by_tensor": group["scale_type"] == "tensor",
+    }
+
+
+def fira(group, leaf, run):
+    words = subspace(group, leaf, run)
+    del words["eps_hat"]  # the paper's own
+    return low_rank.fira, words | {
+        "rank": group["rank"],
+        "scale": group["alpha"],
+        "released": True,
+        "eps_norm": 1e-8,
+    }
+
+
+ORACLES = {
+    "adamp": adamp,
+    "came-pytorch": came,
+    "adam-mini": adam_mini,
+    "torch-optimi": stable_adamw,
+    "torch": muon,
+    "galore-torch": galore,
+    "apollo-torch": apollo,
+    "fira": fira,
+}
+RUNS = sorted(p.stem for p in PACKAGES.glob("*.npz") if p.stem != "inputs")
+
+
+@pytest.mark.parametrize(
+    ("name", "leaf"),
+    [
+        (name, key)
+        for name in RUNS
+        for key in stored(name)
+        if key != "about" and "." not in key
+    ],
+)
+def test_the_oracle_is_the_authors_package(name, leaf):
+    run, inputs = stored(name), stored("inputs")
+    about = run["about"]
+    oracle, words = ORACLES[about["package"]](about["groups"][leaf], leaf, run)
+    gradient = replay(inputs[f"{leaf}.gradients"], about["zeros"])
+    actual = oracle(
+        inputs[f"{leaf}.theta"],
+        gradient,
+        len(run[leaf]),
+        learning_rate=about["options"]["lr"],
+        **words,
+    )
+    compare(actual, run[leaf])
+
+
+def test_every_package_is_recorded():
+    assert {stored(name)["about"]["package"] for name in RUNS} == set(ORACLES)
+    assert {stored(name)["about"]["torch"].split("+")[0] for name in RUNS} == {"2.13.0"}
+
+
+@pytest.mark.parametrize("name", ["adafactor", "adafactor_options"])
+def test_adafactor_is_torchs(name):
+    run = trajectories.load(name)
+    o = run.defaults
+    eps, eps_scale = o["eps"]
+    for leaf, expected in run.thetas.items():
+        actual = compact.adafactor_torch(
+            run.theta[leaf],
+            lambda k, _, g=run.gradients[leaf]: g[k],
+            len(expected),
+            learning_rate=o["lr"],
+            decay_rate=-o["beta2_decay"],
+            clipping_threshold=o["d"],
+            eps=compact.EPSILON if eps is None else eps,
+            eps_scale=eps_scale,
+            weight_decay=o["weight_decay"],
+        )
+        compare(actual.reshape(len(expected), -1), expected.reshape(len(expected), -1))

@@ -1,0 +1,117 @@
+"""Rows of the table."""
+
+import adamx
+from adamx import chain
+from adamx.optimizers import DynamicBound, MomentalBound
+from adamx.parts import (
+    Debiased,
+    Ema,
+    EpsBeforeCorrection,
+    LearningRate,
+    Negate,
+    RootPlusEps,
+    square,
+)
+from tests import papers
+from tests.table.row import RATE, Member, Variant
+
+ROWS = (
+    Member(
+        "adabound",
+        (
+            Variant(""),
+            Variant("closing", {"gamma": 0.5, "final_lr": 0.01, "eps": 1e-3}),
+        ),
+        hypers=("b1", "b2", "eps", "final_lr", "gamma"),
+        slots=("mu", "nu"),
+        exempt={
+            "test_scale_by_is_the_alias_without_rate_and_decay": (
+                "the rate stands inside the bounds; COMPOSED has the form without it"
+            )
+        },
+    ),
+    Member(
+        "adamod",
+        (
+            Variant(""),
+            Variant("quick", {"b3": 0.5, "b2": 0.9, "eps": 1e-3}),
+            Variant(
+                "official",
+                {"corrected_rate": True, "eps": EpsBeforeCorrection(1e-8)},
+                oracle="adamod_official",
+                oracle_keywords={},
+            ),
+        ),
+        hypers=("b1", "b2", "b3", "eps"),
+        slots=("mu", "nu", "rate"),
+        # The mean of the rates remembers the roundings of 1,000 steps: measured 5.7.
+        float32_bound=7.0,
+        scale_free_from=1,
+    ),
+)
+
+
+def root(eps):
+    return RootPlusEps(Debiased(Ema(0.999, square, "nu")), eps)
+
+
+def bounds(moment, eps, **keywords):
+    rate = DynamicBound(moment, by=root(eps), learning_rate=RATE, **keywords)
+    return chain(rate, Negate())
+
+
+# The check starts with a zero gradient: a longer memory never forgets its rate, α / ε.
+SHORT = {"b3": 0.5, "eps": 1e-3}
+
+# name: (what it pretends to be, the wrong transform)
+MUTANTS = {
+    "adabound of the corrected mean": (
+        (papers.adabound, {}),
+        lambda: bounds(Debiased(Ema(0.9)), EpsBeforeCorrection(1e-8)),
+    ),
+    "adabound without the correction of the mean": (
+        (papers.adabound, {}),
+        lambda: bounds(Ema(0.9), EpsBeforeCorrection(1e-8)),
+    ),
+    "adabound with open bounds": (
+        (papers.adabound, {"gamma": 0.5}),
+        lambda: adamx.adabound(RATE, gamma=1e-9),
+    ),
+    "adamod without its bound": (
+        (papers.adamod, SHORT),
+        lambda: adamx.adam(RATE, eps=1e-3),
+    ),
+    "adamod that bounds the corrected rate": (
+        (papers.adamod, SHORT),
+        lambda: adamx.adamod(RATE, **SHORT, corrected_rate=True),
+    ),
+    "adamod that averages a changing rate without it": (
+        (papers.adamod, {"learning_rate": lambda k: RATE / (1.0 + k), **SHORT}),
+        lambda: chain(
+            MomentalBound(Debiased(Ema(0.9)), by=root(1e-3), decay=0.5),
+            LearningRate(lambda k: RATE / (1.0 + k)),
+        ),
+    ),
+}
+
+# Published forms that are a part exchanged, each in one line.
+COMPOSED = {
+    "adabound as its paper's listing": (
+        lambda: chain(
+            DynamicBound(
+                Ema(0.9),
+                by=RootPlusEps(Ema(0.99, square, "nu"), 0.0),
+                learning_rate=RATE,
+                gamma=1 - 0.99,
+            ),
+            LearningRate(lambda k: (k + 1.0) ** -0.5),
+        ),
+        papers.adabound_paper,
+        {"b2": 0.99},
+    ),
+    "adabound with the bounds in units of the rate": (
+        lambda: chain(adamx.scale_by_adabound(final_lr=0.1 / RATE), LearningRate(RATE)),
+        papers.adabound,
+        {},
+    ),
+}

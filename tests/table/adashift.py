@@ -1,0 +1,92 @@
+"""Rows of the table."""
+
+import optax
+
+import adamx
+from adamx import chain
+from adamx.parts import LearningRate
+from tests import papers
+from tests.table.row import RATE, Member, Variant
+
+ARGUMENT = "test_arrays_of_a_transform_that_is_an_argument_change_without_a_recompile"
+STILL = "nothing moves in its first n steps"
+ONE_NUMBER = "nu is one number for each tensor"
+LEAVES = ("matrix", "vector", "scalar")
+COUPLED = "its leaves are not independent of each other"
+
+ROWS = (
+    Member(
+        "adashift",
+        (
+            Variant("", {"n": 2}),
+            Variant("ten"),
+            Variant(
+                "elementwise",
+                {"n": 3, "elementwise": True, "eps": 1e-4},
+                oracle="adashift_elementwise",
+                oracle_keywords={"n": 3, "eps": 1e-4},
+            ),
+        ),
+        hypers=("b1", "b2", "eps"),
+        slots=("gradient_1", "gradient_2", "nu", "nu_weight"),
+        scale_free_from=3,
+        reach="per tensor",
+        exempt={
+            "test_jit_of_update_on_equal_transforms_with_arrays_traces_once": STILL,
+            ARGUMENT: STILL,
+            "test_tunable_hyperparameters_change_without_a_recompile": STILL,
+            "test_the_counter_saturates_and_the_update_stays_finite": STILL,
+            "test_init_keeps_the_sharding_of_the_parameters": ONE_NUMBER,
+            "test_init_keeps_the_sharding_without_a_mesh_in_scope": ONE_NUMBER,
+            "test_inside_shard_map": "the largest of a tensor needs axis_name",
+        },
+    ),
+    Member(
+        "avagrad",
+        (Variant(""), Variant("adaptive", {"eps": 1e-3, "b2": 0.9})),
+        hypers=("b1", "b2", "eps"),
+        slots=("mu", "nu"),
+        reach="global",
+        exempt={
+            "test_masked": COUPLED,
+            "test_partition_with_an_empty_group": COUPLED,
+            "test_inside_shard_map": "the mean over the model needs axis_name",
+        },
+    ),
+)
+
+
+# name: (what it pretends to be, the wrong transform)
+MUTANTS = {
+    "adashift one step later": (
+        (papers.adashift, {"n": 2}),
+        lambda: adamx.adashift(RATE, n=3),
+    ),
+    "adashift by each element": (
+        (papers.adashift, {"n": 2}),
+        lambda: adamx.adashift(RATE, n=2, elementwise=True),
+    ),
+    "adashift of the last gradient alone": (
+        (papers.adashift, {"n": 2}),
+        lambda: adamx.adashift(RATE, n=2, b1=0.0),
+    ),
+    "avagrad of each leaf by itself": (
+        (papers.avagrad, {}),
+        lambda: optax.partition(
+            {name: adamx.avagrad(RATE) for name in LEAVES},
+            {name: name for name in LEAVES},
+        ),
+    ),
+    "avagrad that has seen the gradient": (
+        (papers.avagrad, {}),
+        lambda: chain(
+            adamx.parts.Precondition(
+                adamx.parts.Ema(0.9),
+                by=adamx.parts.RootPlusEps(
+                    adamx.parts.Ema(0.999, adamx.parts.square, "nu"), 0.1
+                ),
+            ),
+            LearningRate(RATE * 0.1),
+        ),
+    ),
+}

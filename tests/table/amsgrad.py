@@ -1,0 +1,113 @@
+"""Rows of the table."""
+
+import functools
+
+import optax
+
+import adamx
+from adamx import chain
+from adamx.optimizers import PartialPower
+from adamx.parts import (
+    Debiased,
+    Ema,
+    LearningRate,
+    Precondition,
+    RootPlusEps,
+    RunningMax,
+    square as g2,
+)
+from tests import papers
+from tests.table.row import RATE, Member, Variant
+
+UNCORRECTED = {"bias_correction_mu": False, "bias_correction_nu": False}
+
+ROWS = (
+    Member(
+        "amsgrad",
+        (
+            Variant("", twin=optax.amsgrad),
+            Variant(
+                "coarse",
+                {"b1": 0.6, "b2": 0.9, "eps": 1e-2},
+                twin=functools.partial(optax.amsgrad, b1=0.6, b2=0.9, eps=1e-2),
+            ),
+            Variant(
+                "torch",
+                {"largest_first": True},
+                oracle="amsgrad_torch",
+                oracle_keywords={},
+            ),
+            Variant(
+                "paper",
+                UNCORRECTED,
+                oracle="amsgrad_paper",
+                oracle_keywords={},
+                twin=functools.partial(optax.amsgrad, **UNCORRECTED),
+            ),
+        ),
+        hypers=("b1", "b2", "eps"),
+        slots=("mu", "nu", "nu_max"),
+        scale_free_from=1,
+    ),
+    Member(
+        "padam",
+        (
+            Variant(""),
+            Variant("root", {"p": 0.5, "b2": 0.9, "eps": 1e-3}),
+            Variant("momentum", {"p": 0.0}),
+            Variant(
+                "official",
+                {"bias_correction": True},
+                oracle="padam_official",
+                oracle_keywords={},
+            ),
+        ),
+        hypers=("b1", "b2", "eps", "p"),
+        slots=("mu", "nu", "nu_max"),
+    ),
+)
+
+
+def amsgrad_of(largest):
+    root = RootPlusEps(largest, 1e-8)
+    return chain(Precondition(Debiased(Ema(0.9)), by=root), LearningRate(RATE))
+
+
+# name: (what it pretends to be, the wrong transform)
+MUTANTS = {
+    "amsgrad that forgets": ((papers.amsgrad, {}), lambda: adamx.adam(RATE)),
+    "amsgrad that takes the largest first": (
+        (papers.amsgrad, {"b2": 0.9}),
+        lambda: amsgrad_of(Debiased(RunningMax(Ema(0.9, g2, "nu")))),
+    ),
+    "torch's amsgrad that corrects first": (
+        (papers.amsgrad_torch, {"b2": 0.9}),
+        lambda: amsgrad_of(RunningMax(Debiased(Ema(0.9, g2, "nu")))),
+    ),
+    "amsgrad of the largest square": (
+        (papers.amsgrad, {}),
+        lambda: amsgrad_of(RunningMax(Ema(0.0, g2, "nu"))),
+    ),
+    "padam that corrects": (
+        (papers.padam, {}),
+        lambda: adamx.padam(RATE, bias_correction=True),
+    ),
+    "padam of the root instead of the square": (
+        (papers.padam, {}),
+        lambda: adamx.padam(RATE, p=0.125),
+    ),
+    "padam that forgets": (
+        (papers.padam, {"b2": 0.9}),
+        lambda: chain(
+            Precondition(
+                Ema(0.9),
+                by=PartialPower(
+                    RootPlusEps(
+                        Ema(0.9, g2, "nu"), adamx.parts.EpsBeforeCorrection(1e-8)
+                    )
+                ),
+            ),
+            LearningRate(RATE),
+        ),
+    ),
+}

@@ -1,0 +1,56 @@
+"""Rows of the table."""
+
+import functools
+
+import optax
+
+import adamx
+from adamx import chain
+from adamx.parts import Ema, LearningRate, Sign, WeightDecay
+from tests import papers
+from tests.table.row import RATE, Member, Variant
+
+ROWS = (
+    Member(
+        "lion",
+        (
+            Variant("", twin=optax.lion),
+            Variant(
+                "heavy",
+                {"weight_decay": 0.3, "b1": 0.6, "b2": 0.9},
+                twin=functools.partial(optax.lion, weight_decay=0.3, b1=0.6, b2=0.9),
+            ),
+        ),
+        hypers=("b1", "b2", "weight_decay"),
+        slots=("mu",),
+    ),
+    Member(
+        "signum",
+        (
+            Variant("", twin=optax.signum),
+            Variant("heavy", {"weight_decay": 0.3, "beta": 0.6}),
+        ),
+        hypers=("beta", "weight_decay"),
+        slots=("mu",),
+    ),
+)
+
+# name: (what it pretends to be, the wrong transform)
+MUTANTS = {
+    "lion that steps by what it keeps": (
+        (papers.lion, {}),
+        lambda: chain(Ema(0.99), Sign(), WeightDecay(1e-3), LearningRate(RATE)),
+    ),
+    "lion with its decays exchanged": (
+        (papers.lion, {}),
+        lambda: adamx.lion(RATE, 0.99, 0.9),
+    ),
+    "signum without a memory": (
+        (papers.signum, {}),
+        lambda: chain(Sign(), LearningRate(RATE)),
+    ),
+    "signum of the average of signs": (
+        (papers.signum, {}),
+        lambda: chain(Sign(), Ema(0.9), LearningRate(RATE)),
+    ),
+}

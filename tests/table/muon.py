@@ -1,0 +1,94 @@
+"""Rows of the table: matrices by Muon, the other leaves by Adam."""
+
+import adamx
+from adamx import Masked, chain
+from adamx.parts import (
+    Ema,
+    LearningRate,
+    Not,
+    Orthogonalize,
+    ScaleByShape,
+    hidden_matrix,
+)
+from tests import papers
+from tests.table.row import RATE, Member, Variant
+
+from .adafactor import SHARD, SMALLER, STATIC
+
+# Each Newton-Schulz iteration multiplies small singular values by 3.4, and their
+# rounding; measured, in units of the last place: muon 10.2, adamuon 12.0, of 8.
+AMPLIFIES = 2.0
+TWICE = {
+    "test_arrays_are_leaves_and_constants_are_not": "beta is in two parts: two leaves"
+}
+
+ROWS = (
+    Member(
+        "muon",
+        (
+            Variant("", oracle="muon_or_adam", oracle_keywords={"out_axis": 1}),
+            Variant(
+                "torch-layout",
+                {"out_axis": 0, "weight_decay": 0.1, "beta": 0.9},
+                oracle="muon_or_adam",
+            ),
+            Variant(
+                "moonshot",
+                {"consistent_rms": 0.2, "nesterov": False, "weight_decay": 0.1},
+                oracle="muon_or_adam",
+            ),
+        ),
+        hypers=("beta", "weight_decay"),
+        slots=("momentum", "mu", "nu"),
+        reach="per tensor",
+        exempt=SHARD | SMALLER | STATIC,
+        amplifies=AMPLIFIES,
+    ),
+    Member(
+        "adamuon",
+        (
+            Variant("", oracle="adamuon_or_adam"),
+            Variant(
+                "authors",
+                {"nesterov": True, "eps_rms": 1e-8, "weight_decay": 0.1},
+                oracle="adamuon_or_adam",
+            ),
+            Variant("no-sign", {"sign": False, "eps": 1e-4}, oracle="adamuon_or_adam"),
+        ),
+        hypers=("beta", "eps", "weight_decay"),
+        slots=("momentum", "orthogonal_nu", "mu", "nu"),
+        reach="per tensor",
+        exempt=SHARD | SMALLER | STATIC | TWICE,
+        amplifies=AMPLIFIES,
+    ),
+)
+
+
+def _muon(*parts):
+    return chain(
+        Masked(chain(*parts), hidden_matrix),
+        Masked(adamx.scale_by_adam(), Not(hidden_matrix)),
+        LearningRate(RATE),
+    )
+
+
+MUTANTS = {
+    "muon: no look-ahead": (
+        (papers.muon_or_adam, {"out_axis": 1}),
+        lambda: adamx.muon(RATE, nesterov=False),
+    ),
+    "muon: out and in exchanged": (
+        (papers.muon_or_adam, {"out_axis": 1}),
+        lambda: adamx.muon(RATE, out_axis=0),
+    ),
+    "muon: orthogonalised before the momentum": (
+        (papers.muon_or_adam, {"nesterov": False}),
+        lambda: _muon(
+            Orthogonalize(), Ema(0.95, name="momentum"), ScaleByShape(out_axis=0)
+        ),
+    ),
+    "adamuon: no sign": (
+        (papers.adamuon_or_adam, {}),
+        lambda: adamx.adamuon(RATE, sign=False),
+    ),
+}

@@ -1,0 +1,83 @@
+"""Rows of the table."""
+
+import adamx
+from adamx import chain
+from adamx.optimizers import PositiveNegativeMomentum, QuasiHyperbolic
+from adamx.parts import Debiased, Ema, LearningRate, Precondition, RootPlusEps, square
+from tests import papers
+from tests.table.row import RATE, Member, Variant
+
+ROWS = (
+    Member(
+        "qhadam",
+        (
+            Variant(""),
+            Variant("below", {"nu1": 0.9, "nu2": 0.6, "eps": 1e-4}),
+            Variant("gradient", {"nu1": 0.0, "nu2": 0.5}),
+        ),
+        hypers=("b1", "b2", "eps", "nu1", "nu2"),
+        slots=("mu", "nu"),
+        # The mean remembers the roundings of 200 steps: measured 6.1.
+        float32_bound=7.0,
+        scale_free_from=1,
+    ),
+    Member(
+        "diffgrad",
+        (Variant(""), Variant("coarse", {"b1": 0.6, "b2": 0.9, "eps": 1e-2})),
+        hypers=("b1", "b2", "eps"),
+        slots=("mu", "nu", "gradient_before"),
+    ),
+    Member(
+        "adapnm",
+        (
+            Variant("", {"weight_decay": 0.1}),
+            Variant("no-decay", {"b3": 0.5, "b1": 0.8, "b2": 0.9}),
+        ),
+        hypers=("b1", "b2", "b3", "eps", "weight_decay"),
+        slots=("mu", "mu_before", "nu", "nu_max"),
+        scale_free_from=1,
+    ),
+)
+
+
+def over_the_root(moment):
+    root = RootPlusEps(Debiased(Ema(0.999, square, "nu")), 1e-8)
+    return Precondition(moment, by=root)
+
+
+# name: (what it pretends to be, the wrong transform)
+MUTANTS = {
+    "qhadam with its shares exchanged": (
+        (papers.qhadam, {}),
+        lambda: adamx.qhadam(RATE, nu1=0.3),
+    ),
+    "qhadam that blends before the correction": (
+        (papers.qhadam, {"b1": 0.9}),
+        lambda: chain(
+            over_the_root(QuasiHyperbolic(Ema(0.9), 0.7)), LearningRate(RATE)
+        ),
+    ),
+    "diffgrad without friction": ((papers.diffgrad, {}), lambda: adamx.adam(RATE)),
+    "diffgrad whose gradient never changes": (
+        (papers.diffgrad, {}),
+        lambda: adamx.adam(RATE / 2),
+    ),
+    "adapnm without its largest": (
+        (papers.adapnm, {"b2": 0.9}),
+        lambda: chain(
+            Precondition(
+                Debiased(PositiveNegativeMomentum(0.9, 1.0)),
+                by=RootPlusEps(Debiased(Ema(0.9, square, "nu")), 1e-8),
+            ),
+            LearningRate(RATE),
+        ),
+    ),
+    "adapnm with its decays not squared": (
+        (papers.adapnm, {}),
+        lambda: adamx.adapnm(RATE, 0.9**0.5),
+    ),
+    "adapnm without the older average": (
+        (papers.adapnm, {}),
+        lambda: adamx.adapnm(RATE, b3=0.0),
+    ),
+}

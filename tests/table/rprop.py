@@ -1,0 +1,103 @@
+"""Rows of the table."""
+
+import functools
+
+import optax
+
+import adamx
+from adamx import chain
+from adamx.parts import LearningRate, WeightDecay
+from tests import papers
+from tests.table.row import RATE, Member, Variant
+
+NO_SCHEDULE = "the paper's first step is one number; here a schedule scales all steps"
+ROWS = (
+    Member(
+        "adadelta",
+        (
+            Variant("", twin=optax.adadelta),
+            Variant(
+                "coarse",
+                {"rho": 0.6, "eps": 1e-2},
+                twin=functools.partial(optax.adadelta, rho=0.6, eps=1e-2),
+            ),
+        ),
+        hypers=("rho", "eps"),
+        slots=("nu", "squared_steps"),
+        exempt={
+            "test_the_second_moment_follows_bfloat16_gradients_that_shrink": (
+                "its steps have a length of their own"
+            ),
+        },
+        # The steps feed on themselves, and are rounded at each of them.
+        float32_bound=6.0,  # measured: 4.1
+    ),
+    Member(
+        "rprop",
+        (
+            Variant(""),  # Optax's returns the step of the step before
+            Variant("close", {"max_step_size": 0.2, "min_step_size": 1e-3}),
+            Variant(
+                "onward",
+                {"pause": False},
+                oracle="rprop_minus",
+                oracle_keywords={},
+            ),
+            Variant(
+                "back",
+                {"backtrack": True},
+                oracle="rprop_plus",
+                oracle_keywords={},
+            ),
+        ),
+        hypers=("eta_minus", "eta_plus", "min_step_size", "max_step_size"),
+        slots=("step_size", "gradient_before"),
+        exempt={
+            "test_a_member_follows_its_paper_under_schedules": NO_SCHEDULE,
+            "test_a_scheduled_rate_alone": NO_SCHEDULE,
+            "test_scale_by_is_the_alias_without_rate_and_decay": (
+                "its bounds are in units of the first step"
+            ),
+        },
+        # A step size is a product, rounded whenever it changes.
+        float32_bound=40.0,  # measured: 31.6
+    ),
+)
+
+# Published forms that are a part exchanged: name: (the transform, oracle, keywords).
+COMPOSED = {
+    "rprop with factors that change": (
+        lambda: adamx.rprop(RATE, lambda k: 0.5 + 0.2 / (k + 1.0)),
+        papers.rprop,
+        {"eta_minus": lambda k: 0.5 + 0.2 / (k + 1.0)},
+    ),
+    "adadelta with its coupled decay": (
+        lambda: adamx.adadelta(RATE, weight_decay=0.3),
+        papers.adadelta,
+        {"weight_decay": 0.3},
+    ),
+}
+
+# name: (what it pretends to be, the wrong transform)
+MUTANTS = {
+    "adadelta with a decoupled decay": (
+        (papers.adadelta, {"weight_decay": 0.3}),
+        lambda: chain(adamx.scale_by_adadelta(), WeightDecay(0.3), LearningRate(RATE)),
+    ),
+    "adadelta with eps outside the roots": (
+        (papers.adadelta, {}),
+        lambda: adamx.adadelta(RATE, eps=adamx.parts.EpsOutsideRoot(1e-6)),
+    ),
+    "rprop that goes on where it turned": (
+        (papers.rprop, {}),
+        lambda: adamx.rprop(RATE, pause=False),
+    ),
+    "rprop that takes no step back": (
+        (papers.rprop_plus, {}),
+        lambda: adamx.rprop(RATE),
+    ),
+    "rprop without growth": (
+        (papers.rprop, {}),
+        lambda: adamx.rprop(RATE, eta_plus=1.0),
+    ),
+}

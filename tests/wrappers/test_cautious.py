@@ -1,0 +1,45 @@
+"""`cautious` and `grams` on every member: with the gradient, or refused."""
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import adamx
+from tests.support.trees import grads, params
+from tests.table.cases import ALIASES
+
+# What is after their rate is no decay; Rprop has no rate of its own.
+REFUSED = {"lars", "schedule_free", "schedule_free_sgd", "schedule_free_adamw"}
+REFUSED |= {"schedule_free_radam", "gpa", "lookahead", "param_ema", "rprop"}
+TOLD = r"nothing but a decay may come after the rate|before its decay and rate"
+
+
+def without_decay(member):
+    keywords = dict(member.variants[0].keywords)
+    if "weight_decay" in member.hypers:
+        keywords["weight_decay"] = 0.0
+    return member.alias(**keywords)
+
+
+@pytest.mark.parametrize("member", ALIASES, ids=lambda member: member.name)
+@pytest.mark.parametrize("operator", [adamx.cautious, adamx.grams])
+def test_it_goes_with_the_gradient(member, operator):
+    """Not against it, as where the sign had turned before they were compared."""
+    tx = without_decay(member)
+    if member.completed is not type(member).completed:
+        pytest.skip("what completes it for the laws is outside")
+    if member.name in REFUSED:
+        with pytest.raises(TypeError, match=TOLD):
+            operator(tx)
+        return
+    tx, p = operator(tx), params()
+    state, moved = tx.init(p), False
+    step = jax.jit(tx.update)
+    for k in range(3):
+        updates, state = step(grads(k), state, p)
+        for u, g in zip(*map(jax.tree.leaves, (updates, grads(k))), strict=True):
+            assert np.all(np.asarray(u * g) <= 0)
+            moved = moved or bool(np.any(np.asarray(u * g) < 0))
+        p = optax.apply_updates(p, updates)
+    assert moved

@@ -1,0 +1,98 @@
+"""`adamx.step`: Optax's two calls in one, with the moments kept in place."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import adamx
+from adamx.storage import Blockwise, Cast
+from tests.support.counting import counted
+from tests.support.trees import assert_equal, signature
+
+HALF = Cast(jnp.bfloat16, "stochastic")
+MADE = {
+    "adamw": lambda: adamx.adamw(1e-2),
+    "bfloat16": lambda: adamx.store(adamx.adamw(1e-2), mu=HALF, nu=HALF),
+    "8 bits": lambda: adamx.store(adamx.adamw(1e-2), mu=Blockwise(), nu=Blockwise()),
+    "tunable": lambda: adamx.tunable(
+        adamx.store(adamx.adamw(1e-2), nu=HALF), "learning_rate"
+    ),
+    "optax": lambda: optax.adam(1e-2),
+    "masked": lambda: optax.masked(
+        adamx.store(adamx.adam(1e-2), nu=HALF), {"w": True, "b": False}
+    ),
+}
+EVERY = pytest.mark.parametrize("name", list(MADE))
+
+
+def tree(seed):
+    normal = np.random.default_rng(seed).standard_normal
+    return {
+        "w": jnp.asarray(normal((64, 128)), "f4"),
+        "b": jnp.asarray(normal(5), "f4"),
+    }
+
+
+def two_calls(tx):
+    def both(params, grads, state):
+        updates, state = tx.update(grads, state, params)
+        return optax.apply_updates(params, updates), state
+
+    return jax.jit(both)
+
+
+@EVERY
+def test_it_is_the_two_calls(name):
+    """The state bit for bit; the parameters to the rounding of one program."""
+    tx = MADE[name]()
+    one = jax.jit(lambda p, g, s: adamx.step(tx, p, g, s))
+    both = two_calls(tx)
+    p, s = tree(0), tx.init(tree(0))
+    q, t = tree(0), tx.init(tree(0))
+    for k in range(1, 4):
+        p, s = one(p, tree(k), s)
+        q, t = both(q, tree(k), t)
+        assert_equal(s, t)
+        for a, b in zip(jax.tree.leaves(p), jax.tree.leaves(q), strict=True):
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
+    with counted() as count:
+        one(p, tree(9), s)
+    assert (count.traces, count.compilations) == (0, 0)
+    assert signature(s) == signature(tx.init(p))
+
+
+@pytest.mark.parametrize("name", ["adamw", "bfloat16"])
+def test_it_needs_no_temporary_that_grows_with_the_parameters(name):
+    """The mutant: the two calls copy both moments, 4 bytes a parameter."""
+    tx, n = MADE[name](), 1 << 20
+    p = jax.ShapeDtypeStruct((n,), jnp.float32)
+    state = jax.eval_shape(tx.init, p)
+
+    def temporary(function):
+        made = jax.jit(function, donate_argnums=(0, 2)).lower(p, p, state).compile()
+        return made.memory_analysis().temp_size_in_bytes / n
+
+    assert temporary(lambda p, g, s: adamx.step(tx, p, g, s)) < 0.01
+    if name == "bfloat16":
+        assert temporary(two_calls(tx)) > 3
+
+
+def test_parameters_that_are_not_finite_do_not_spoil_the_count():
+    tx = MADE["8 bits"]()
+    p = {"w": jnp.full((64, 128), jnp.nan), "b": jnp.full(5, -jnp.inf)}
+    _, state = jax.jit(lambda p, g, s: adamx.step(tx, p, g, s))(p, tree(1), tx.init(p))
+    assert int(state.count) == 1
+
+
+def test_extra_arguments_pass():
+    tx = adamx.sophia(1e-2)
+    p = tree(0)
+    q, _ = adamx.step(tx, p, tree(1), tx.init(p), hessian=tree(2))
+    assert np.isfinite(q["w"]).all()
+
+
+def test_what_is_no_transformation_is_refused():
+    with pytest.raises(TypeError, match="step: `tx` must be a gradient transformation"):
+        adamx.step(tree(0), tree(0), tree(0), None)
