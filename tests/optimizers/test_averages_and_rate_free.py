@@ -18,7 +18,7 @@ import pytest
 from jax.sharding import Mesh, PartitionSpec
 
 import adamx
-from tests.papers import averaged, points, rate_free
+from tests import papers
 from tests.trajectories import quadratic
 
 pytestmark = pytest.mark.oracle
@@ -64,27 +64,27 @@ def around_adam(wrapper, **keywords):
 AVERAGES = {
     "schedule_free_adamw": (
         adamx.schedule_free_adamw,
-        averaged.schedule_free_adamw,
+        papers.schedule_free_adamw,
         {"learning_rate": 0.05},
     ),
     "schedule_free_adamw warm": (
         adamx.schedule_free_adamw,
-        averaged.schedule_free_adamw,
+        papers.schedule_free_adamw,
         {"warmup_steps": 20, "weight_decay": 0.1, "r": 1.0, "weight_lr_power": 1.0},
     ),
     "schedule_free_adamw scheduled": (
         adamx.schedule_free_adamw,
-        averaged.schedule_free_adamw,
+        papers.schedule_free_adamw,
         {"learning_rate": falling, "b1": varying, "b2": 0.99, "weight_decay": 0.1},
     ),
     "schedule_free_radam": (
         adamx.schedule_free_radam,
-        averaged.schedule_free_radam,
+        papers.schedule_free_radam,
         {"learning_rate": 0.05, "weight_decay": 0.1},
     ),
     "schedule_free_radam loud": (
         adamx.schedule_free_radam,
-        averaged.schedule_free_radam,
+        papers.schedule_free_radam,
         {
             "learning_rate": falling,
             "b2": 0.99,
@@ -96,27 +96,27 @@ AVERAGES = {
     ),
     "schedule_free_sgd": (
         adamx.schedule_free_sgd,
-        averaged.schedule_free_sgd,
+        papers.schedule_free_sgd,
         {"learning_rate": 0.05, "warmup_steps": 10, "weight_decay": 0.1},
     ),
     "gpa": (
         around_adam(adamx.gpa),
-        averaged.gpa_adamw,
+        papers.gpa_adamw,
         {"learning_rate": 0.05},
     ),
     "lookahead": (
         around_adam(adamx.lookahead),
-        points.lookahead_adam,
+        papers.lookahead_adam,
         {"learning_rate": falling},
     ),
     "param_ema": (
         around_adam(adamx.param_ema, decay=0.99),
-        functools.partial(points.adam_averaged, decay=0.99),
+        functools.partial(papers.adam_averaged, decay=0.99),
         {"learning_rate": 0.05},
     ),
     "param_ema scheduled": (
         around_adam(adamx.param_ema, decay=varying),
-        functools.partial(points.adam_averaged, decay=varying),
+        functools.partial(papers.adam_averaged, decay=varying),
         {"learning_rate": 0.05},
     ),
 }
@@ -169,29 +169,29 @@ def test_schedule_free_follows_the_authors_recorded_run(run, make):
 
 
 FREE = {
-    "dog": (adamx.dog, rate_free.dog, {}, {}),
+    "dog": (adamx.dog, papers.dog, {}, {}),
     "dog with decay": (
         adamx.dog,
-        rate_free.dog,
+        papers.dog,
         {"learning_rate": falling, "weight_decay": 0.1, "init_distance": 1e-3},
         {"learning_rate": falling, "weight_decay": 0.1, "reps_rel": 1e-3},
     ),
-    "dowg": (functools.partial(adamx.dowg, eps=0.0), rate_free.dowg, {}, {}),
+    "dowg": (functools.partial(adamx.dowg, eps=0.0), papers.dowg, {}, {}),
     "dowg as released": (
         adamx.dowg,
-        rate_free.dowg,
+        papers.dowg,
         {"weight_decay": 0.1},
         {"weight_decay": 0.1, "eps": 1e-4},
     ),
     "prodigy": (
         adamx.prodigy,
-        rate_free.prodigy_official,
+        papers.prodigy_official,
         {"estim_lr0": 1e-2},
         {"estim_lr0": 1e-2, "bias_correction": True},
     ),
     "prodigy with options": (
         functools.partial(adamx.prodigy, bias_correction=False),
-        rate_free.prodigy_official,
+        papers.prodigy_official,
         {
             "learning_rate": falling,
             "weight_decay": 0.1,
@@ -207,7 +207,7 @@ FREE = {
     ),
     "dadapt_adamw": (
         adamx.dadapt_adamw,
-        rate_free.d_adapt_adam_official,
+        papers.d_adapt_adam_official,
         {"estim_lr0": 1e-2},
         {"estim_lr0": 1e-2, "bias_correction": True},
     ),
@@ -215,7 +215,7 @@ FREE = {
         functools.partial(
             adamx.dadapt_adamw, betas=(lambda k: 0.8, 0.99), bias_correction=False
         ),
-        rate_free.d_adapt_adam_official,
+        papers.d_adapt_adam_official,
         {"learning_rate": falling, "weight_decay": 0.1, "estim_lr0": 0.1},
         {
             "learning_rate": falling,
@@ -265,7 +265,7 @@ def test_sam_follows_its_paper(adaptive):
     ours = [np.stack(leaf) for leaf in zip(*seen, strict=True)]
     words = {"learning_rate": 0.05, "rho": 0.1, "adaptive": adaptive}
     assert_near(
-        ours, points.sam_adam(problem.theta, problem.gradient, steps, **words), 1e-11
+        ours, papers.sam_adam(problem.theta, problem.gradient, steps, **words), 1e-11
     )
 
 
@@ -383,9 +383,7 @@ MUTANTS = {
 def test_a_planted_mistake_is_seen(name):
     problem, steps = quadratic.problem(), quadratic.STEPS
     words = {"learning_rate": 0.05, "warmup_steps": 20}
-    theirs = averaged.schedule_free_adamw(
-        problem.theta, problem.gradient, steps, **words
-    )
+    theirs = papers.schedule_free_adamw(problem.theta, problem.gradient, steps, **words)
     _, x = walk(MUTANTS[name](), problem, steps)
     with pytest.raises(AssertionError):
         assert_near(x, theirs[1])

@@ -15,7 +15,7 @@ from jax.sharding import AxisType, PartitionSpec as P
 import adamx
 from adamx import chain
 from adamx.parts import LearningRate, WeightDecay
-from tests.papers import curvature
+from tests import papers
 from tests.support.agreement import NOISE, SHAPES, SIZE, START, on, slope
 from tests.table.cases import SCHEDULES
 
@@ -70,10 +70,10 @@ def averaged(d):
 
 # name: (the transform, oracle, keywords of both)
 FORMS = {
-    "sophia": (adamx.sophia, curvature.sophia, {}),
+    "sophia": (adamx.sophia, papers.sophia, {}),
     "sophia often": (
         adamx.sophia,
-        curvature.sophia,
+        papers.sophia,
         {
             "update_interval": 1,
             "gamma": 0.5,
@@ -84,25 +84,25 @@ FORMS = {
     ),
     "sophia scheduled": (
         adamx.sophia,
-        curvature.sophia,
+        papers.sophia,
         {n: SCHEDULES[n] for n in ("learning_rate", "b1", "b2", "eps", "weight_decay")},
     ),
-    "adahessian": (adamx.adahessian, curvature.adahessian, {}),
+    "adahessian": (adamx.adahessian, papers.adahessian, {}),
     "adahessian of the code": (
         adamx.adahessian,
-        curvature.adahessian,
+        papers.adahessian,
         {"magnitude": True, "hessian_power": 0.5, "weight_decay": 0.3},
     ),
     "adahessian scheduled": (
         adamx.adahessian,
-        curvature.adahessian,
+        papers.adahessian,
         {n: SCHEDULES[n] for n in ("learning_rate", "b1", "b2", "eps", "weight_decay")},
     ),
 }
 
 
 def average_of(oracle):
-    return {"average": averaged} if oracle is curvature.adahessian else {}
+    return {"average": averaged} if oracle is papers.adahessian else {}
 
 
 @pytest.mark.oracle
@@ -116,7 +116,7 @@ def test_it_follows_its_paper(form, x64):
 @pytest.mark.oracle
 def test_adahessian_without_averaging(x64):
     tx = adamx.adahessian(RATE, average=None)
-    assert_follows(tx, curvature.adahessian, average=lambda d: d)
+    assert_follows(tx, papers.adahessian, average=lambda d: d)
 
 
 @pytest.mark.oracle
@@ -134,7 +134,7 @@ def test_hyperparameters_as_arrays(form, x64):
 @pytest.mark.oracle
 @pytest.mark.parametrize("name", ["sophia", "adahessian"])
 def test_scale_by_is_the_alias_without_rate_and_decay(name, x64):
-    oracle = getattr(curvature, name)
+    oracle = getattr(papers, name)
     tx = chain(getattr(adamx, f"scale_by_{name}")(), LearningRate(RATE))
     assert_follows(tx, oracle, weight_decay=0.0, **average_of(oracle))
 

@@ -9,8 +9,8 @@ import math
 import numpy as np
 import pytest
 
-from tests import trajectories
-from tests.papers import rate_free, reordered, signs, stepsizes
+from tests import papers, trajectories
+from tests.papers import rate_free
 from tests.papers.directions import grams_official
 from tests.papers.form import l2
 from tests.trajectories import quadratic
@@ -20,7 +20,7 @@ RTOL = 1e-13
 
 def lion(run):
     decay = run.options.get("weight_decay", 0.0)
-    return signs.lion, {"weight_decay": decay}
+    return papers.lion, {"weight_decay": decay}
 
 
 def adopt(run):
@@ -28,12 +28,12 @@ def adopt(run):
     words = {"use_clipping": "clip_lambda" not in o}
     if o.get("decouple"):
         words["weight_decay"] = o["weight_decay"]
-    return reordered.adopt, words
+    return papers.adopt, words
 
 
 def prodigy(run):
     o = run.options
-    return rate_free.prodigy_official, {
+    return papers.prodigy_official, {
         "b3": o.get("beta3"),
         "estim_lr0": o.get("d0", 1e-6),
         "estim_lr_coef": o.get("d_coef", 1.0),
@@ -46,7 +46,7 @@ def prodigy(run):
 
 def d_adapt_adam(run):
     o = run.options
-    return rate_free.d_adapt_adam_official, {
+    return papers.d_adapt_adam_official, {
         "estim_lr0": o.get("d0", 1e-6),
         "weight_decay": o.get("weight_decay", 0.0),
         "bias_correction": o.get("use_bias_correction", False),
@@ -56,7 +56,7 @@ def d_adapt_adam(run):
 
 def dog(run):
     o = run.options
-    return rate_free.dog, {
+    return papers.dog, {
         "reps_rel": o.get("reps_rel", 1e-6),
         "weight_decay": o.get("weight_decay", 0.0),
     }
@@ -68,7 +68,7 @@ def grams(run):
 
 def adam_atan2(run):
     o = run.options
-    return signs.adam_atan2, {
+    return papers.adam_atan2, {
         "weight_decay": o.get("weight_decay", 0.0),
         "a": o.get("a", 1.27),
         "b": o.get("b", 1.0),
@@ -163,12 +163,12 @@ OTHER = {
     ),
     "A_{k+1} for A_k in D-Adaptation": (
         "d_adapt_adam",
-        {"oracle": rate_free.d_adapt_adam},
+        {"oracle": papers.d_adapt_adam},
     ),
     "ADOPT without its clip": ("adopt_l2", {"use_clipping": False}),
     "ADOPT's first version": (
         "adopt_unclipped",
-        {"oracle": reordered.adopt_first_version},
+        {"oracle": papers.adopt_first_version},
     ),
     "Lion with one decay": ("lion", {"b2": 0.9}),
     "atan2 without its scale": ("adam_atan2", {"a": 1.0}),
@@ -191,7 +191,7 @@ def test_the_papers_prodigy_and_the_packages_differ_by_epsilon_only():
         words = {"eps": eps, "estim_lr0": 1e-3}
         paper, package = (
             oracle(problem.theta, problem.gradient, steps, **words)
-            for oracle in (rate_free.prodigy, rate_free.prodigy_official)
+            for oracle in (papers.prodigy, papers.prodigy_official)
         )
         return max(
             float(np.max(np.abs(a - b))) for a, b in zip(paper, package, strict=True)
@@ -202,13 +202,13 @@ def test_the_papers_prodigy_and_the_packages_differ_by_epsilon_only():
 
 
 def adadelta(defaults):
-    return stepsizes.adadelta, {"rho": defaults["rho"], "eps": defaults["eps"]}
+    return papers.adadelta, {"rho": defaults["rho"], "eps": defaults["eps"]}
 
 
 def rprop(defaults):
     eta_minus, eta_plus = defaults["etas"]
     smallest, largest = defaults["step_sizes"]
-    return stepsizes.rprop, {
+    return papers.rprop, {
         "eta_minus": eta_minus,
         "eta_plus": eta_plus,
         "min_step_size": smallest,

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from tests import papers, trajectories
-from tests.papers import stepsizes
 
 RTOL = 1e-12
 
@@ -81,13 +80,13 @@ def adamax(run):
 
 
 def adadelta(run):
-    return stepsizes.adadelta, {"rho": run.defaults["rho"]}
+    return papers.adadelta, {"rho": run.defaults["rho"]}
 
 
 def rprop(run):
     o = run.defaults
     (eta_minus, eta_plus), (low, high) = o["etas"], o["step_sizes"]
-    return stepsizes.rprop, {
+    return papers.rprop, {
         "eta_minus": eta_minus,
         "eta_plus": eta_plus,
         "min_step_size": low,

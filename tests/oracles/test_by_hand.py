@@ -5,21 +5,18 @@ import math
 import numpy as np
 import pytest
 
+from tests import papers
 from tests.oracles.test_limits import STEPS, gradient, same, start
-from tests.papers import (
-    averaged,
-    clips,
-    curvature,
-    differences,
-    directions,
-    mixtures,
-    points,
-    rate_free,
-    reordered,
-    stepsizes,
-)
+from tests.papers import clips, directions
 from tests.papers.adam_forms import adam, adamw
+from tests.papers.curvature import (
+    gauss_newton_bartlett_estimate,
+    hutchinson_estimate,
+    spatial_average,
+)
+from tests.papers.mixtures import alpha_schedule, b3_schedule, b3_schedule_official
 from tests.papers.momentum import sgd
+from tests.papers.rate_free import polynomial_average
 
 pytestmark = pytest.mark.oracle
 
@@ -32,7 +29,7 @@ def given(*values):
 def test_adopt_by_hand():
     """v_0 = 4; g_1 = 6 is 3 after division and clipped to 1; g_2 = -1 by v_1 = 20."""
     words = {"learning_rate": 1.0, "b1": 0.5, "b2": 0.5}
-    path = reordered.adopt(np.zeros(1), given(2.0, 6.0, -1.0), 3, **words)
+    path = papers.adopt(np.zeros(1), given(2.0, 6.0, -1.0), 3, **words)
     m_1 = 0.5 * 1
     m_2 = 0.5 * m_1 + 0.5 * (-1 / math.sqrt(20))
     np.testing.assert_allclose(path[:, 0], [0, -m_1, -m_1 - m_2], rtol=1e-15)
@@ -40,14 +37,14 @@ def test_adopt_by_hand():
 
 def test_the_first_adopt_by_hand():
     words = {"learning_rate": 1.0, "b1": 0.5, "b2": 0.5}
-    path = reordered.adopt_first_version(np.zeros(1), given(2.0, 6.0), 2, **words)
+    path = papers.adopt_first_version(np.zeros(1), given(2.0, 6.0), 2, **words)
     np.testing.assert_allclose(path[:, 0], [0, -3], rtol=1e-15)
 
 
 def test_adan_by_hand():
     """m_0 = g_0, n_0 = g_0², v_0 = 0: the first step is the sign, then proximal."""
     words = {"learning_rate": 0.5, "eps": 0.0, "weight_decay": 1.0}
-    path = differences.adan(np.ones(1), given(2.0, 3.0), 2, **words)
+    path = papers.adan(np.ones(1), given(2.0, 3.0), 2, **words)
     first = (1 - 0.5) / 1.5
     m = 0.98 * 2 + 0.02 * 3
     v = 0.08 * (3 - 2)
@@ -64,10 +61,10 @@ def test_mars_takes_both_gradients_of_one_sample():
         return np.full_like(theta, 0.1 * math.sin(k + 1))
 
     words = {"learning_rate": 0.05, "gamma": 0.5, "b1": 0.9, "b2": 0.999}
-    exact = differences.mars(start(), small, STEPS, **words)
+    exact = papers.mars(start(), small, STEPS, **words)
     parent = adamw(start(), small, STEPS, learning_rate=0.05, weight_decay=0.0)
     same(exact, parent)
-    other = differences.mars_approximate(start(), small, STEPS, **words)
+    other = papers.mars_approximate(start(), small, STEPS, **words)
     assert np.max(np.abs(other - parent)) > 1e-2
 
 
@@ -78,7 +75,7 @@ def test_mars_asks_for_the_gradient_at_the_point_before():
         asked.append((k, theta.copy()))
         return gradient(k, theta)
 
-    path = differences.mars(start(), remember, 3)
+    path = papers.mars(start(), remember, 3)
     expected = [start(), start(), path[0], start(), path[1], path[0]]
     assert [k for k, _ in asked] == [0, 0, 1, 1, 2, 2]
     for (_, point), wanted in zip(asked, expected, strict=True):
@@ -87,19 +84,18 @@ def test_mars_asks_for_the_gradient_at_the_point_before():
 
 def test_the_half_life_of_ademamix_grows_linearly():
     half_lives = [
-        math.log(0.5) / math.log(mixtures.b3_schedule(0.9999, 50, 0.9)(k))
-        for k in range(50)
+        math.log(0.5) / math.log(b3_schedule(0.9999, 50, 0.9)(k)) for k in range(50)
     ]
     np.testing.assert_allclose(np.diff(half_lives), np.diff(half_lives)[0], rtol=1e-8)
-    assert mixtures.b3_schedule(0.9999, 50)(49) == 0.9999
-    assert mixtures.b3_schedule_official(0.9999, 50)(49) == 0.9999
-    assert mixtures.alpha_schedule(5.0, 50)(24) == 2.5
-    assert mixtures.alpha_schedule(5.0, 50)(80) == 5.0
+    assert b3_schedule(0.9999, 50)(49) == 0.9999
+    assert b3_schedule_official(0.9999, 50)(49) == 0.9999
+    assert alpha_schedule(5.0, 50)(24) == 2.5
+    assert alpha_schedule(5.0, 50)(80) == 5.0
 
 
 def test_the_official_schedule_of_b3_is_near_the_papers():
-    paper = mixtures.b3_schedule(0.9999, 50)
-    code = mixtures.b3_schedule_official(0.9999, 50)
+    paper = b3_schedule(0.9999, 50)
+    code = b3_schedule_official(0.9999, 50)
     apart = max(abs((1 - code(k)) / (1 - paper(k)) - 1) for k in range(60))
     assert 1e-6 < apart < 1e-3
 
@@ -114,15 +110,15 @@ def rprop_by_hand(oracle):
 
 def test_rprop_by_hand():
     # Step 2 is zeroed, so step 3 has nothing before it; step 4 is zeroed again.
-    assert list(rprop_by_hand(stepsizes.rprop)) == [-1, -2, 0, 1, 0]
+    assert list(rprop_by_hand(papers.rprop)) == [-1, -2, 0, 1, 0]
     # Step 2 is taken, halved; step 3 doubles; step 4 halves.
-    assert list(rprop_by_hand(stepsizes.rprop_minus)) == [-1, -2, 1, 2, -1]
+    assert list(rprop_by_hand(papers.rprop_minus)) == [-1, -2, 1, 2, -1]
     # Step 2 takes step 1 back; step 3 is new; step 4 takes step 3 back.
-    assert list(rprop_by_hand(stepsizes.rprop_plus)) == [-1, -2, 2, 1, -1]
+    assert list(rprop_by_hand(papers.rprop_plus)) == [-1, -2, 2, 1, -1]
 
 
 def test_the_first_step_of_adadelta():
-    path = stepsizes.adadelta(np.zeros(1), given(3.0), 1, rho=0.9, eps=1e-6)
+    path = papers.adadelta(np.zeros(1), given(3.0), 1, rho=0.9, eps=1e-6)
     expected = -math.sqrt(1e-6) / math.sqrt(0.1 * 9 + 1e-6) * 3
     np.testing.assert_allclose(path[0, 0], expected, rtol=1e-15)
 
@@ -132,7 +128,7 @@ def test_sophia_by_hand():
     is negative, where only epsilon stands below."""
     words = {"learning_rate": 1.0, "gamma": 1.0, "weight_decay": 0.0, "b2": 0.0}
     h = np.array([4.0, 1e-3, -1.0])
-    path = curvature.sophia(
+    path = papers.sophia(
         np.zeros(3), given(2.0), 1, hessian=lambda k, theta: h, b1=0.5, **words
     )
     np.testing.assert_allclose(path[0], [-0.25, -1, -1], rtol=1e-15)
@@ -140,7 +136,7 @@ def test_sophia_by_hand():
 
 @pytest.mark.parametrize(
     ("oracle", "steps"),
-    [(curvature.sophia, [0, 4, 8]), (curvature.sophia_official, [3, 7])],
+    [(papers.sophia, [0, 4, 8]), (papers.sophia_official, [3, 7])],
 )
 def test_sophia_asks_for_the_hessian_at_its_interval(oracle, steps):
     asked = []
@@ -157,18 +153,18 @@ def test_the_estimates_have_the_right_means():
     """Of u ⊙ Hu over all signs u it is exactly diag(H)."""
     h = np.array([[2.0, -1.0, 0.5], [-1.0, 3.0, 0.0], [0.5, 0.0, -4.0]])
     signs = np.array(np.meshgrid(*[[-1, 1]] * 3)).reshape(3, -1).T
-    mean = np.mean([curvature.hutchinson_estimate(u, h @ u) for u in signs], axis=0)
+    mean = np.mean([hutchinson_estimate(u, h @ u) for u in signs], axis=0)
     np.testing.assert_allclose(mean, np.diag(h), rtol=1e-15)
-    estimate = curvature.gauss_newton_bartlett_estimate(np.array([2.0, -1.0]), 8)
+    estimate = gauss_newton_bartlett_estimate(np.array([2.0, -1.0]), 8)
     assert list(estimate) == [32, 8]
 
 
 def test_the_spatial_average_is_over_rows_and_kernels():
     d = np.arange(24.0)
-    assert curvature.spatial_average(d) is d
-    rows = curvature.spatial_average(d.reshape(4, 6))
+    assert spatial_average(d) is d
+    rows = spatial_average(d.reshape(4, 6))
     np.testing.assert_array_equal(rows[:, 0], [2.5, 8.5, 14.5, 20.5])
-    kernels = curvature.spatial_average(d.reshape(2, 3, 2, 2))
+    kernels = spatial_average(d.reshape(2, 3, 2, 2))
     np.testing.assert_array_equal(kernels[1, 2], np.full((2, 2), 21.5))
 
 
@@ -194,9 +190,7 @@ def test_no_direction_is_adamw():
     def unchanged(u, g):
         return u
 
-    path = directions.adamw_directed(
-        start(), gradient, STEPS, direction=unchanged, **words
-    )
+    path = papers.adamw_directed(start(), gradient, STEPS, direction=unchanged, **words)
     same(path, adamw(start(), gradient, STEPS, **words))
 
 
@@ -240,7 +234,7 @@ def test_adagc_by_hand():
 
     words = {"b1": 0.0, "b2": 0.0, "eps": 1.0, "learning_rate": 1.0}
     words |= {"decay": 0.5, "lambda_rel": 2.0, "warmup": 2}
-    paths = clips.adagc_adamw([np.zeros(1)] * 2, of_leaves, 3, **words)
+    paths = papers.adagc_adamw([np.zeros(1)] * 2, of_leaves, 3, **words)
     # clipped: 0.6, 0.8; then min(3, 1.2), 0.8; then min(3, 2 (0.6 + 1.2) / 2), 0.8
     for path, clipped in zip(paths, ([0.6, 1.2, 1.8], [0.8, 0.8, 0.8]), strict=True):
         steps = -np.diff(np.concatenate([[0.0], path[:, 0]]))
@@ -251,7 +245,7 @@ def test_spam_begins_anew_with_a_small_rate():
     """At t = 10 both moments hold that step's gradient alone, uncorrected, and the rate
     is a hundredth."""
     words = {"learning_rate": 0.05, "eps": 0.0, "threshold": 1e30, "interval": 10}
-    path = clips.spam(np.zeros(1), given(*range(1, 13)), 12, **words)
+    path = papers.spam(np.zeros(1), given(*range(1, 13)), 12, **words)
     step = 0.1 / math.sqrt(0.001)
     scale = math.sqrt(1 - 0.999**10) / (1 - 0.9**10)
     expected = -0.05 * scale * 0.01 * step
@@ -262,7 +256,7 @@ def test_a_limited_step_grows_by_its_limit():
     def growing(k, theta):
         return 10.0**k * np.array([1.0, -2.0])
 
-    path = clips.adam_norm_growth_limited(
+    path = papers.adam_norm_growth_limited(
         np.zeros(2), growing, 9, b1=0.0, b2=0.999, limit=1.01
     )
     sizes = np.linalg.norm(np.diff(path, axis=0), axis=1)
@@ -271,7 +265,7 @@ def test_a_limited_step_grows_by_its_limit():
 
 def test_schedule_free_evaluates_the_mean_of_its_steps():
     """At a constant rate x_k is the mean of z_1 … z_k, and z is y and x undone."""
-    for oracle in (averaged.schedule_free_sgd, averaged.schedule_free_adamw):
+    for oracle in (papers.schedule_free_sgd, papers.schedule_free_adamw):
         y, x = oracle(start(), gradient, STEPS, learning_rate=0.05, b1=0.9)
         z = (y - 0.9 * x) / 0.1
         mean = np.cumsum(z, axis=0) / np.arange(1, STEPS + 1)[:, None, None]
@@ -280,13 +274,13 @@ def test_schedule_free_evaluates_the_mean_of_its_steps():
 
 def test_gpa_without_average_is_its_base():
     words = {"learning_rate": 0.05, "weight_decay": 0.1}
-    y, x = averaged.gpa_adamw(start(), gradient, STEPS, mu_x=0.0, **words)
+    y, x = papers.gpa_adamw(start(), gradient, STEPS, mu_x=0.0, **words)
     same(y, adamw(start(), gradient, STEPS, **words))
     np.testing.assert_allclose(x, y, rtol=1e-14, atol=1e-15)
 
 
 @pytest.mark.parametrize(
-    ("oracle", "parent"), [(points.lookahead_adam, adam), (points.lookahead_sgd, sgd)]
+    ("oracle", "parent"), [(papers.lookahead_adam, adam), (papers.lookahead_sgd, sgd)]
 )
 def test_lookahead(oracle, parent):
     words = {"learning_rate": 0.05}
@@ -303,7 +297,7 @@ def test_lookahead(oracle, parent):
 
 def test_lookahead_that_resets_starts_its_adam_again():
     words = {"learning_rate": 0.05}
-    fast, slow = points.lookahead_adam(
+    fast, slow = papers.lookahead_adam(
         start(), gradient, 10, sync_period=5, reset_state=True, **words
     )
 
@@ -321,7 +315,7 @@ def test_sam_climbs_by_rho():
         asked.append(theta.copy())
         return gradient(k, theta)
 
-    points.sam_sgd(start(), remember, 1, rho=0.3)
+    papers.sam_sgd(start(), remember, 1, rho=0.3)
     climb = asked[1] - asked[0]
     np.testing.assert_allclose(np.linalg.norm(climb), 0.3, rtol=1e-14)
     g = gradient(0, start())
@@ -329,32 +323,32 @@ def test_sam_climbs_by_rho():
 
 
 def test_the_average_of_the_parameters():
-    theta, mean = points.adam_averaged(start(), gradient, STEPS, decay=0.5)
+    theta, mean = papers.adam_averaged(start(), gradient, STEPS, decay=0.5)
     same(theta, adam(start(), gradient, STEPS))
     np.testing.assert_allclose(mean[0], theta[0], rtol=1e-15)
     np.testing.assert_allclose(mean[1], (theta[0] + 2 * theta[1]) / 3, rtol=1e-14)
-    _, last = points.adam_averaged(start(), gradient, STEPS, decay=0.0)
+    _, last = papers.adam_averaged(start(), gradient, STEPS, decay=0.0)
     np.testing.assert_array_equal(last, theta)
 
 
 def test_the_first_steps_of_dog_and_dowg_have_the_length_given():
     words = {"eps": 0.0}
-    path = rate_free.dog(start(), gradient, 2, r_eps=0.01, **words)
+    path = papers.dog(start(), gradient, 2, r_eps=0.01, **words)
     np.testing.assert_allclose(np.linalg.norm(path[0] - start()), 0.01, rtol=1e-10)
     g = [gradient(0, start()), gradient(1, path[0])]
     eta = 0.01 / math.sqrt(sum(np.sum(x**2) for x in g))
     np.testing.assert_allclose(path[1], path[0] - eta * g[1], rtol=1e-14)
-    path = rate_free.dowg(start(), gradient, 1, init_estim_sq_dist=1e-4, **words)
+    path = papers.dowg(start(), gradient, 1, init_estim_sq_dist=1e-4, **words)
     np.testing.assert_allclose(np.linalg.norm(path[0] - start()), 0.01, rtol=1e-10)
 
 
 RATE_FREE = {
-    "prodigy": rate_free.prodigy,
-    "prodigy_official": rate_free.prodigy_official,
-    "d_adapt_adam": rate_free.d_adapt_adam,
-    "d_adapt_adam_official": rate_free.d_adapt_adam_official,
-    "dog": rate_free.dog,
-    "dowg": rate_free.dowg,
+    "prodigy": papers.prodigy,
+    "prodigy_official": papers.prodigy_official,
+    "d_adapt_adam": papers.d_adapt_adam,
+    "d_adapt_adam_official": papers.d_adapt_adam_official,
+    "dog": papers.dog,
+    "dowg": papers.dowg,
 }
 
 
@@ -385,7 +379,7 @@ def test_leaves_are_one_vector(name):
 
 def test_the_polynomial_average():
     path = np.arange(1.0, 6.0)[:, None]
-    mean = rate_free.polynomial_average(path, gamma=0.0)
+    mean = polynomial_average(path, gamma=0.0)
     np.testing.assert_allclose(mean[:, 0], np.cumsum(path[:, 0]) / np.arange(1, 6))
-    mean = rate_free.polynomial_average(path)
+    mean = polynomial_average(path)
     np.testing.assert_allclose(mean[1, 0], 0.1 * 1 + 0.9 * 2, rtol=1e-14)

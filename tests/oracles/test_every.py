@@ -25,10 +25,7 @@ PLAIN = (
     "variances",
 )
 ORACLES = {
-    name: function
-    for name in papers.__all__
-    if callable(function := getattr(papers, name))
-    if function.__module__.removeprefix("tests.papers.") in PLAIN
+    name: oracle for file in PLAIN for name, oracle in papers.ORACLES[file].items()
 }
 STEPS = 12
 RECTIFIED = ("radam", "radam_torch", "adabelief_rectified")  # a constant b2 only

@@ -10,18 +10,18 @@ at β2 = 0.999, where the package's ρ_t cancels and the oracle's has 50 digits.
 import numpy as np
 import pytest
 
-from tests.papers import averaged
+from tests import papers
 from tests.trajectories import quadratic
 
 RTOL = 1e-13
 
 ORACLES = {
-    "SGDScheduleFreeReference": averaged.schedule_free_sgd,
-    "AdamWScheduleFreeReference": averaged.schedule_free_adamw,
-    "AdamWScheduleFree": averaged.schedule_free_adamw,
-    "AdamWScheduleFreePaper": averaged.schedule_free_adamw_paper,
-    "RAdamScheduleFree": averaged.schedule_free_radam,
-    "ScheduleFreeWrapperReference": averaged.schedule_free_adamw,
+    "SGDScheduleFreeReference": papers.schedule_free_sgd,
+    "AdamWScheduleFreeReference": papers.schedule_free_adamw,
+    "AdamWScheduleFree": papers.schedule_free_adamw,
+    "AdamWScheduleFreePaper": papers.schedule_free_adamw_paper,
+    "RAdamScheduleFree": papers.schedule_free_radam,
+    "ScheduleFreeWrapperReference": papers.schedule_free_adamw,
 }
 DEFAULT_RATES = {"AdamWScheduleFreeReference": 0.0025}
 SAME = (
@@ -87,11 +87,11 @@ def test_the_oracle_follows_the_authors(name):
 WRONG = {
     "the paper's form for the reference's": (
         "schedule_free_adamw_warm",
-        {"oracle": averaged.schedule_free_adamw_paper},
+        {"oracle": papers.schedule_free_adamw_paper},
     ),
     "the reference's form for the paper's": (
         "schedule_free_adamw_paper",
-        {"oracle": averaged.schedule_free_adamw},
+        {"oracle": papers.schedule_free_adamw},
     ),
     "no interpolation": ("schedule_free_adamw", {"b1": 0.0}),
     "the decay at z": ("schedule_free_adamw_warm", {"decay_at_z": True}),
@@ -115,8 +115,8 @@ def test_a_wrong_reading_is_seen(reading):
 @pytest.mark.oracle
 def test_without_decay_the_authors_two_sequences_of_gpa_are_the_three():
     problem, steps = quadratic.problem(), quadratic.STEPS
-    three = averaged.gpa_adamw(problem.theta, problem.gradient, steps)
-    two = averaged.gpa_adamw_official(problem.theta, problem.gradient, steps)
+    three = papers.gpa_adamw(problem.theta, problem.gradient, steps)
+    two = papers.gpa_adamw_official(problem.theta, problem.gradient, steps)
     for ours, theirs in zip(three, two, strict=True):
         assert max(map(distance, ours, theirs)) <= RTOL
 
@@ -126,8 +126,8 @@ def test_without_decay_the_authors_two_sequences_of_gpa_are_the_three():
 def test_with_decay_they_are_not(decay_at_y):
     problem, steps = quadratic.problem(), quadratic.STEPS
     words = {"learning_rate": 0.05, "weight_decay": 0.1}
-    _, x = averaged.gpa_adamw(problem.theta, problem.gradient, steps, **words)
-    _, other = averaged.gpa_adamw_official(
+    _, x = papers.gpa_adamw(problem.theta, problem.gradient, steps, **words)
+    _, other = papers.gpa_adamw_official(
         problem.theta, problem.gradient, steps, **words, decay_at_y=decay_at_y
     )
     assert max(map(distance, other, x)) > 1e-3

@@ -10,7 +10,7 @@ is the list of disagreements:
   sqrt(α) for α, and adds 1e-8 to the lengths it divides by, the paper nothing.
 - Fira's code takes α P R, not P R, from the gradient, and does not multiply what is
   left by α (`fira_quarter`); its limiter sees the residual without bias correction.
-- torch's Adafactor: see `papers.compact.adafactor_torch`.
+- torch's Adafactor: see `papers.adafactor_torch`.
 """
 
 import functools
@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests import trajectories
-from tests.papers import compact, layerwise, low_rank, matrix
+from tests import papers, trajectories
+from tests.papers.compact import EPSILON, by_rows
 
 PACKAGES = Path(__file__).parents[1] / "trajectories" / "packages"
 RTOL = 1e-12
@@ -49,7 +49,7 @@ def compare(actual, expected):
 
 def adamp(group, leaf, run):
     b1, b2 = group["betas"]
-    return layerwise.adamp, {
+    return papers.adamp, {
         "b1": b1,
         "b2": b2,
         "eps": group["eps"],
@@ -63,7 +63,7 @@ def adamp(group, leaf, run):
 
 def came(group, leaf, run):
     (b1, b2, b3), (eps, eps_instability) = group["betas"], group["eps"]
-    return compact.came, {
+    return papers.came, {
         "b1": b1,
         "b2": b2,
         "b3": b3,
@@ -76,9 +76,9 @@ def came(group, leaf, run):
 
 def adam_mini(group, leaf, run):
     """One block, but: rows of the MLP's weight, and two heads of a query's."""
-    by_row = compact.by_rows((4, 3))
-    heads = compact.by_rows((4, 4)) // 2
-    return compact.adam_mini, {
+    by_row = by_rows((4, 3))
+    heads = by_rows((4, 4)) // 2
+    return papers.adam_mini, {
         "b1": group["beta1"],
         "b2": group["beta2"],
         "eps": group["eps"],
@@ -88,7 +88,7 @@ def adam_mini(group, leaf, run):
 
 
 def stable_adamw(group, leaf, run):
-    return layerwise.stable_adamw, {
+    return papers.stable_adamw, {
         "b1": group["beta1"],
         "b2": group["beta2"],
         "eps": group["eps"],
@@ -98,7 +98,7 @@ def stable_adamw(group, leaf, run):
 
 def muon(group, leaf, run):
     rms = 0.2 if group["adjust_lr_fn"] == "match_rms_adamw" else None
-    return matrix.muon, {
+    return papers.muon, {
         "beta": group["momentum"],
         "nesterov": group["nesterov"],
         "weight_decay": group["weight_decay"],
@@ -125,11 +125,11 @@ def subspace(group, leaf, run):
 
 def galore(group, leaf, run):
     words = subspace(group, leaf, run)
-    return low_rank.galore, words | {"rank": group["rank"], "scale": group["scale"]}
+    return papers.galore, words | {"rank": group["rank"], "scale": group["scale"]}
 
 
 def apollo(group, leaf, run):
-    return low_rank.apollo, subspace(group, leaf, run) | {
+    return papers.apollo, subspace(group, leaf, run) | {
         "scale": np.sqrt(group["scale"]),
         "eps_norm": 1e-8,
         "by_tensor": group["scale_type"] == "tensor",
@@ -139,7 +139,7 @@ def apollo(group, leaf, run):
 def fira(group, leaf, run):
     words = subspace(group, leaf, run)
     del words["eps_hat"]  # the paper's own
-    return low_rank.fira, words | {
+    return papers.fira, words | {
         "rank": group["rank"],
         "scale": group["alpha"],
         "released": True,
@@ -195,14 +195,14 @@ def test_adafactor_is_torchs(name):
     o = run.defaults
     eps, eps_scale = o["eps"]
     for leaf, expected in run.thetas.items():
-        actual = compact.adafactor_torch(
+        actual = papers.adafactor_torch(
             run.theta[leaf],
             lambda k, _, g=run.gradients[leaf]: g[k],
             len(expected),
             learning_rate=o["lr"],
             decay_rate=-o["beta2_decay"],
             clipping_threshold=o["d"],
-            eps=compact.EPSILON if eps is None else eps,
+            eps=EPSILON if eps is None else eps,
             eps_scale=eps_scale,
             weight_decay=o["weight_decay"],
         )

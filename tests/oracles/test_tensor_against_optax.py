@@ -13,7 +13,7 @@ import numpy as np
 import optax
 import pytest
 
-from tests.papers import compact, layerwise, low_rank, matrix
+from tests import papers
 
 STEPS = 40
 DOUBLE, SINGLE = 1e-12, 3e-6
@@ -37,14 +37,14 @@ def single_precision(k, g):
 TWINS = {
     "lamb": (
         optax.lamb(0.01, weight_decay=0.1),
-        functools.partial(layerwise.lamb, learning_rate=0.01, weight_decay=0.1),
+        functools.partial(papers.lamb, learning_rate=0.01, weight_decay=0.1),
         DOUBLE,
         False,
     ),
     "lars": (
         optax.lars(1.0, weight_decay=0.1),
         functools.partial(
-            layerwise.lars, learning_rate=1.0, weight_decay=0.1, norm_of_sum=True
+            papers.lars, learning_rate=1.0, weight_decay=0.1, norm_of_sum=True
         ),
         DOUBLE,
         False,
@@ -52,7 +52,7 @@ TWINS = {
     "novograd": (
         optax.novograd(0.01, weight_decay=0.1),
         functools.partial(
-            layerwise.novograd,
+            papers.novograd,
             learning_rate=0.01,
             b1=0.9,
             b2=0.25,
@@ -64,32 +64,32 @@ TWINS = {
     ),
     "sm3": (
         optax.sm3(0.01),
-        functools.partial(compact.sm3, learning_rate=0.01, eps=1e-8),
+        functools.partial(papers.sm3, learning_rate=0.01, eps=1e-8),
         DOUBLE,
         False,
     ),
     "adafactor": (
         optax.adafactor(relative_step, min_dim_size_to_factor=1),
-        compact.adafactor,
+        papers.adafactor,
         SINGLE,
         False,
     ),
     "adafactor with momentum": (
         optax.adafactor(0.01, min_dim_size_to_factor=1, momentum=0.9),
-        functools.partial(compact.adafactor, learning_rate=0.01, momentum=0.9),
+        functools.partial(papers.adafactor, learning_rate=0.01, momentum=0.9),
         SINGLE,
         False,
     ),
     "muon": (
         optax.contrib.muon(0.02),
-        functools.partial(matrix.muon, eps=1e-8, corrected=True, out_axis=1),
+        functools.partial(papers.muon, eps=1e-8, corrected=True, out_axis=1),
         SINGLE,
         True,
     ),
     "muon without Nesterov": (
         optax.contrib.muon(0.02, nesterov=False, consistent_rms=0.2),
         functools.partial(
-            matrix.muon, eps=1e-8, nesterov=False, corrected=True, consistent_rms=0.2
+            papers.muon, eps=1e-8, nesterov=False, corrected=True, consistent_rms=0.2
         ),
         SINGLE,
         True,
@@ -97,7 +97,7 @@ TWINS = {
     "galore": (
         optax.contrib.galore(0.01, rank=2),
         functools.partial(
-            low_rank.galore,
+            papers.galore,
             rank=2,
             scale=1.0,
             larger_side=True,

@@ -5,9 +5,11 @@ Limits in which they are a simpler method, and what they are said not to see.
 
 import numpy as np
 
-from tests.papers import compact, layerwise, low_rank, matrix
+from tests import papers
 from tests.papers.adam_forms import adam, adam_eps_hat, adamw
 from tests.papers.adaptive import adagrad
+from tests.papers.layerwise import norm
+from tests.papers.matrix import eigenbasis, newton_schulz
 
 
 def noisy(k, theta):
@@ -25,7 +27,7 @@ def test_adamp_projects_at_some_steps_and_not_at_others():
         theta = start(*shape)
         g = [noisy(k, theta) for k in range(30)]
         paths = [
-            layerwise.adamp(theta, lambda k, _, g=g: g[k], len(g), delta=delta)
+            papers.adamp(theta, lambda k, _, g=g: g[k], len(g), delta=delta)
             for delta in (0.0, 1.0, 100.0)
         ]
         never, some, always = paths
@@ -40,7 +42,7 @@ def test_a_projected_step_is_tangent():
         return g - theta * np.sum(g * theta) / np.sum(theta**2)
 
     theta = start(4, 3)
-    path = layerwise.adamp(theta, gradient, 20, learning_rate=1e-3)
+    path = papers.adamp(theta, gradient, 20, learning_rate=1e-3)
     before = np.concatenate([theta[None], path[:-1]])
     radial = np.einsum("kij,kij->k", path - before, before)
     assert np.max(np.abs(radial)) < 1e-15
@@ -48,12 +50,12 @@ def test_a_projected_step_is_tangent():
 
 def test_lamb_and_lars_step_by_a_share_of_the_tensors_length():
     theta = start(4, 3)
-    path = layerwise.lamb(theta, noisy, 4, learning_rate=0.01)
+    path = papers.lamb(theta, noisy, 4, learning_rate=0.01)
     before = np.concatenate([theta[None], path[:-1]])
-    lengths = [layerwise.norm(a - b) for a, b in zip(path, before, strict=True)]
-    np.testing.assert_allclose(lengths, [0.01 * layerwise.norm(b) for b in before])
-    first = layerwise.lars(theta, noisy, 1, learning_rate=2.0)[0]
-    share = layerwise.norm(first - theta) / layerwise.norm(theta)
+    lengths = [norm(a - b) for a, b in zip(path, before, strict=True)]
+    np.testing.assert_allclose(lengths, [0.01 * norm(b) for b in before])
+    first = papers.lars(theta, noisy, 1, learning_rate=2.0)[0]
+    share = norm(first - theta) / norm(theta)
     np.testing.assert_allclose(share, 2.0 * 0.001)
 
 
@@ -61,8 +63,8 @@ def test_lars_forms_agree_without_decay_and_not_with():
     theta = start(4, 3)
     for decay in (0.0, 0.1):
         words = {"learning_rate": 1.0, "weight_decay": decay}
-        paper = layerwise.lars(theta, noisy, 10, **words)
-        of_sum = layerwise.lars(theta, noisy, 10, norm_of_sum=True, **words)
+        paper = papers.lars(theta, noisy, 10, **words)
+        of_sum = papers.lars(theta, noisy, 10, norm_of_sum=True, **words)
         assert np.allclose(paper, of_sum, rtol=1e-14) == (decay == 0.0)
 
 
@@ -70,8 +72,8 @@ def test_novograd_does_not_see_the_size_of_the_gradient():
     theta = start(3, 2)
     g = [noisy(k, theta) for k in range(8)]
     words = {"learning_rate": 0.1, "eps": 0.0}
-    plain = layerwise.novograd(theta, lambda k, _: g[k], 8, **words)
-    large = layerwise.novograd(theta, lambda k, _: 1e3 * g[k], 8, **words)
+    plain = papers.novograd(theta, lambda k, _: g[k], 8, **words)
+    large = papers.novograd(theta, lambda k, _: 1e3 * g[k], 8, **words)
     np.testing.assert_allclose(plain, large, rtol=1e-12)
 
 
@@ -80,7 +82,7 @@ def test_stable_adamw_is_adamw_while_the_gradient_keeps_its_size():
         return np.sign(np.random.default_rng(k).standard_normal(theta.shape))
 
     words = {"learning_rate": 0.1, "weight_decay": 0.1, "b2": 0.99, "eps": 1e-6}
-    stable = layerwise.stable_adamw(start(5), signs, 20, **words)
+    stable = papers.stable_adamw(start(5), signs, 20, **words)
     np.testing.assert_allclose(stable, adamw(start(5), signs, 20, **words), rtol=1e-12)
 
 
@@ -92,13 +94,13 @@ def test_a_second_moment_of_rank_one_is_kept_exactly():
             size * (1 + k) * np.sign(np.random.default_rng(k).standard_normal((3, 2)))
         )
 
-    whole = compact.adafactor(start(3, 2), gradient, 20, factored=False)
-    kept = compact.adafactor(start(3, 2), gradient, 20)
+    whole = papers.adafactor(start(3, 2), gradient, 20, factored=False)
+    kept = papers.adafactor(start(3, 2), gradient, 20)
     np.testing.assert_allclose(kept, whole, rtol=1e-12)
 
 
 def test_adafactor_decay_starts_at_zero_so_nothing_needs_correction():
-    one = compact.adafactor(start(5), noisy, 1, multiply_by_parameter_scale=False)
+    one = papers.adafactor(start(5), noisy, 1, multiply_by_parameter_scale=False)
     step = (start(5) - one[0]) / 1e-2
     np.testing.assert_allclose(step, np.sign(noisy(0, start(5))), rtol=1e-12)
 
@@ -106,13 +108,13 @@ def test_adafactor_decay_starts_at_zero_so_nothing_needs_correction():
 def test_adam_mini_with_a_block_for_each_entry_is_adam():
     blocks = np.arange(6).reshape(3, 2)
     words = {"learning_rate": 0.1, "b1": 0.8, "b2": 0.95}
-    mini = compact.adam_mini(start(3, 2), noisy, 20, blocks=blocks, **words)
+    mini = papers.adam_mini(start(3, 2), noisy, 20, blocks=blocks, **words)
     np.testing.assert_allclose(mini, adam(start(3, 2), noisy, 20, **words), rtol=1e-12)
 
 
 def test_sm3_is_adagrad_on_a_vector_and_takes_shorter_steps_on_a_matrix():
     words = {"learning_rate": 0.1}
-    vector = compact.sm3(start(5), noisy, 20, momentum=0.0, **words)
+    vector = papers.sm3(start(5), noisy, 20, momentum=0.0, **words)
     same = adagrad(start(5), noisy, 20, eps=0.0, **words)
     np.testing.assert_allclose(vector, same, rtol=1e-12)
     theta = start(3, 4)
@@ -120,8 +122,8 @@ def test_sm3_is_adagrad_on_a_vector_and_takes_shorter_steps_on_a_matrix():
         np.abs(oracle - theta)
         for oracle in (
             adagrad(theta, lambda k, _: noisy(k, theta), 1, eps=0.0, **words)[-1],
-            compact.sm3(theta, noisy, 1, momentum=0.0, **words)[-1],
-            compact.sm3_i(theta, noisy, 1, **words)[-1],
+            papers.sm3(theta, noisy, 1, momentum=0.0, **words)[-1],
+            papers.sm3_i(theta, noisy, 1, **words)[-1],
         )
     ]
     assert np.all(first[0] >= first[1] - 1e-15)
@@ -129,14 +131,14 @@ def test_sm3_is_adagrad_on_a_vector_and_takes_shorter_steps_on_a_matrix():
 
 
 def test_muons_forms_differ_by_epsilon_only():
-    average = matrix.muon(start(4, 3), noisy, 10, eps=0.0)
-    heavy_ball = matrix.muon(start(4, 3), noisy, 10, eps=0.0, average=False)
+    average = papers.muon(start(4, 3), noisy, 10, eps=0.0)
+    heavy_ball = papers.muon(start(4, 3), noisy, 10, eps=0.0, average=False)
     np.testing.assert_allclose(average, heavy_ball, rtol=1e-10, atol=1e-12)
     tall, g = start(4, 3), [noisy(k, start(4, 3)) for k in range(10)]
-    path = matrix.muon(tall, lambda k, _: g[k], 10)
-    turned = matrix.muon(tall.T, lambda k, _: g[k].T, 10, out_axis=1)
+    path = papers.muon(tall, lambda k, _: g[k], 10)
+    turned = papers.muon(tall.T, lambda k, _: g[k].T, 10, out_axis=1)
     np.testing.assert_allclose(turned, path.swapaxes(1, 2), rtol=1e-12)
-    values = np.linalg.svd(matrix.newton_schulz(start(6, 6)), compute_uv=False)
+    values = np.linalg.svd(newton_schulz(start(6, 6)), compute_uv=False)
     assert values.min() > 0.5
     assert values.max() < 1.25
 
@@ -144,17 +146,17 @@ def test_muons_forms_differ_by_epsilon_only():
 def test_soap_does_not_see_signs_of_eigenvectors():
     theta = start(4, 4)
     g = [noisy(k, theta) for k in range(30)]
-    left, right = (matrix.eigenbasis(s) for s in (g[0] @ g[0].T, g[0].T @ g[0]))
+    left, right = (eigenbasis(s) for s in (g[0] @ g[0].T, g[0].T @ g[0]))
     words = {"precondition_frequency": 5}
-    plain = matrix.soap(theta, lambda k, _: g[k], 30, **words)
+    plain = papers.soap(theta, lambda k, _: g[k], 30, **words)
     flipped = [left * [1, -1, 1, -1], right * [-1, -1, 1, 1]]
-    other = matrix.soap(theta, lambda k, _: g[k], 30, bases=flipped, **words)
+    other = papers.soap(theta, lambda k, _: g[k], 30, bases=flipped, **words)
     np.testing.assert_allclose(plain, other, rtol=1e-9, atol=1e-12)
 
 
 def test_soap_without_a_basis_is_adam_from_the_second_gradient_on():
     words = {"learning_rate": 0.1, "b1": 0.9, "b2": 0.95}
-    path = matrix.soap(start(3, 2), noisy, 10, bases=[None, None], **words)
+    path = papers.soap(start(3, 2), noisy, 10, bases=[None, None], **words)
     later = adam_eps_hat(start(3, 2), lambda k, x: noisy(k + 1, x), 9, **words)
     np.testing.assert_array_equal(path[0], start(3, 2))
     np.testing.assert_allclose(path[1:], later, rtol=1e-12)
@@ -162,7 +164,7 @@ def test_soap_without_a_basis_is_adam_from_the_second_gradient_on():
 
 def test_shampoo_of_a_diagonal_gradient_is_adagrad():
     theta = np.diag(start(3))
-    path = matrix.shampoo(theta, noisy_diagonal, 10, learning_rate=0.1, eps=1e-30)
+    path = papers.shampoo(theta, noisy_diagonal, 10, learning_rate=0.1, eps=1e-30)
     same = adagrad(start(3), vector_of(noisy_diagonal), 10, learning_rate=0.1, eps=0.0)
     np.testing.assert_allclose(np.einsum("kii->ki", path), same, rtol=1e-9)
 
@@ -182,10 +184,10 @@ def test_a_subspace_that_is_everything_is_adam():
     words = {"learning_rate": 0.1, "eps": 1e-8, "projection": identity}
     for shape in ((3, 4), (4, 3)):
         expected = adam(start(*shape), noisy, 20, learning_rate=0.1)
-        galore = low_rank.galore(start(*shape), noisy, 20, rank=3, scale=1.0, **words)
+        galore = papers.galore(start(*shape), noisy, 20, rank=3, scale=1.0, **words)
         np.testing.assert_allclose(galore, expected, rtol=1e-12)
         hat = adam_eps_hat(start(*shape), noisy, 20, learning_rate=0.1)
-        fira = low_rank.fira(start(*shape), noisy, 20, rank=3, **words)
+        fira = papers.fira(start(*shape), noisy, 20, rank=3, **words)
         np.testing.assert_allclose(fira, hat, rtol=1e-12)
 
 
@@ -193,7 +195,7 @@ def test_a_zero_gradient_silences_the_norm_growth_limiter_for_ever():
     def projection(k, g):
         return np.random.default_rng(k).standard_normal((len(g), 2))
 
-    path = low_rank.apollo(
+    path = papers.apollo(
         start(3, 4), noisy, 20, learning_rate=0.1, projection=projection
     )
     assert np.any(path[4] != path[3])

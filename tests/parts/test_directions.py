@@ -123,12 +123,12 @@ FORMS = {
     ),
     "spikes clipped": (
         lambda: chain(SpikeClip(20.0, warmup=5), adamx.adam(RATE)),
-        clips.adam_spike_clip,
+        papers.adam_spike_clip,
         {"threshold": 20.0, "warmup": 5},
     ),
     "growth of the norm limited": (
         lambda: chain(adamx.scale_by_adam(), ClipNormGrowth(1.5, 1e-3), rate()),
-        clips.adam_norm_growth_limited,
+        papers.adam_norm_growth_limited,
         {"limit": 1.5, "norm_eps": 1e-3},
     ),
 }
@@ -210,7 +210,7 @@ def adagc(**keywords):
     The agreement's first gradient is zero: during the warm-up that leaves every usual
     norm at 0 and, as in the paper, everything is clipped to 0 after it.
     """
-    theta = clips.adagc_adamw(
+    theta = papers.adagc_adamw(
         [START[n] for n in SHAPES],
         lambda k, at: [
             slope(SIZE[n], x, NOISE[n][k], on(k))

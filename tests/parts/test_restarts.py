@@ -8,7 +8,7 @@ import pytest
 import adamx
 from adamx import Masked, chain
 from adamx.parts import Ema, LearningRate, PeriodicReset
-from tests.papers import clips
+from tests import papers
 from tests.support.agreement import assert_follows, wanted
 from tests.support.error_messages import assert_told
 from tests.support.trees import assert_equal, grads, params
@@ -43,7 +43,7 @@ def test_decays_that_are_arrays_or_schedules(recount, x64):
     """The weights of the averages go on, or begin anew with them."""
     words = {n: SCHEDULES[n] for n in ("b1", "b2")}
     expected = wanted(
-        clips.spam, learning_rate=RATE, recount=recount, **IN_PAPER, **words
+        papers.spam, learning_rate=RATE, recount=recount, **IN_PAPER, **words
     )
     assert_follows(
         lambda: adamx.spam(RATE, recount=recount, **SHORT, **words), expected
@@ -63,7 +63,7 @@ def test_restored_from_constants_into_arrays(recount, x64):
         return adamx.spam(RATE, recount=recount, **SHORT, **given)
 
     expected = wanted(
-        clips.spam, learning_rate=RATE, recount=recount, **IN_PAPER, **words
+        papers.spam, learning_rate=RATE, recount=recount, **IN_PAPER, **words
     )
     assert_follows(make, expected, restore=adamx.restore)
 

@@ -12,7 +12,7 @@ from adamx.parts import (
     RootPlusEps,
 )
 from tests import papers
-from tests.papers import compact
+from tests.papers.compact import by_columns
 from tests.table.row import RATE, Member, Variant
 
 SHARD = {
@@ -104,7 +104,7 @@ ROWS = (
     Member(
         "adam_mini",
         (
-            Variant("", oracle_keywords={"blocks": compact.by_columns}),
+            Variant("", oracle_keywords={"blocks": by_columns}),
             Variant(
                 "one-block", {"blocks": adamx.optimizers.one_block}, oracle_keywords={}
             ),
@@ -115,7 +115,7 @@ ROWS = (
                     "weight_decay": 0.3,
                     "b2": 0.99,
                     "eps": 1e-4,
-                    "blocks": compact.by_columns,
+                    "blocks": by_columns,
                 },
             ),
         ),
@@ -166,7 +166,7 @@ MUTANTS = {
         ),
     ),
     "adam_mini: blocks across the wrong axis": (
-        (papers.adam_mini, {"blocks": compact.by_columns}),
+        (papers.adam_mini, {"blocks": by_columns}),
         lambda: adamx.adam_mini(RATE, blocks=adamx.optimizers.by_row),
     ),
 }

@@ -7,7 +7,7 @@ import optax
 import adamx
 from adamx import schedule
 from tests import papers
-from tests.papers import mixtures
+from tests.papers.mixtures import alpha_schedule, b3_schedule
 from tests.table.row import RATE, Member, Variant
 
 NOT_ONE = {
@@ -68,8 +68,8 @@ COMPOSED = {
         ),
         papers.ademamix,
         {
-            "alpha": mixtures.alpha_schedule(5.0, 40),
-            "b3": mixtures.b3_schedule(0.999, 40),
+            "alpha": alpha_schedule(5.0, 40),
+            "b3": b3_schedule(0.999, 40),
         },
     ),
 }
@@ -85,7 +85,7 @@ MUTANTS = {
         lambda: adamx.ademamix(RATE, b1=0.9999, b3=0.9),
     ),
     "ademamix warmed up a step late": (
-        (papers.ademamix, {"alpha": mixtures.alpha_schedule(5.0, 40)}),
+        (papers.ademamix, {"alpha": alpha_schedule(5.0, 40)}),
         lambda: adamx.ademamix(RATE, alpha=lambda k: 5.0 * k / 40),
     ),
     "simplified ademamix corrected": (

@@ -8,7 +8,7 @@ import dataclasses
 import functools
 
 import adamx
-from tests.papers import averaged, points, rate_free
+from tests import papers
 from tests.table.row import RATE, Member, Variant
 
 from .adafactor import NO_KINDS
@@ -80,7 +80,7 @@ ADAM = ("b1", "b2", "eps")
 ROWS = (
     ScheduleFree(
         "schedule_free",
-        (Variant("", oracle=trained(averaged.schedule_free_sgd)),),
+        (Variant("", oracle=trained(papers.schedule_free_sgd)),),
         hypers=("b1",),
         slots=("z",),
         shared=("z_share", "learning_rate_max", "weight_sum"),
@@ -90,11 +90,11 @@ ROWS = (
     Member(
         "schedule_free_sgd",
         (
-            Variant("", oracle=trained(averaged.schedule_free_sgd)),
+            Variant("", oracle=trained(papers.schedule_free_sgd)),
             Variant(
                 "warm",
                 {"warmup_steps": 10, "weight_decay": 0.1},
-                oracle=trained(averaged.schedule_free_sgd),
+                oracle=trained(papers.schedule_free_sgd),
             ),
         ),
         hypers=("b1", "weight_decay"),
@@ -106,11 +106,11 @@ ROWS = (
     Member(
         "schedule_free_adamw",
         (
-            Variant("", oracle=trained(averaged.schedule_free_adamw)),
+            Variant("", oracle=trained(papers.schedule_free_adamw)),
             Variant(
                 "warm",
                 {"warmup_steps": 10, "weight_decay": 0.1, "r": 1.0},
-                oracle=trained(averaged.schedule_free_adamw),
+                oracle=trained(papers.schedule_free_adamw),
             ),
         ),
         hypers=(*ADAM, "weight_decay"),
@@ -123,11 +123,11 @@ ROWS = (
     Member(
         "schedule_free_radam",
         (
-            Variant("", oracle=trained(averaged.schedule_free_radam)),
+            Variant("", oracle=trained(papers.schedule_free_radam)),
             Variant(
                 "loud",
                 {"silent_sgd_phase": False, "weight_decay": 0.1, "b2": 0.99},
-                oracle=trained(averaged.schedule_free_radam),
+                oracle=trained(papers.schedule_free_radam),
             ),
         ),
         hypers=("b1", "eps", "weight_decay"),  # r_t is known for a constant b2
@@ -138,7 +138,7 @@ ROWS = (
     ),
     AroundAdam(
         "gpa",
-        (Variant("", oracle=trained(averaged.gpa_adamw)),),
+        (Variant("", oracle=trained(papers.gpa_adamw)),),
         hypers=ADAM,
         slots=("mu", "nu", "z"),
         shared=("z_share",),
@@ -147,7 +147,7 @@ ROWS = (
     ),
     AroundAdam(
         "lookahead",
-        (Variant("", oracle=trained(points.lookahead_adam)),),
+        (Variant("", oracle=trained(papers.lookahead_adam)),),
         hypers=ADAM,
         slots=("mu", "nu", "slow"),
         shared=("slow_share",),
@@ -156,7 +156,7 @@ ROWS = (
     ),
     AroundAdam(
         "param_ema",
-        (Variant("", oracle=trained(points.adam_averaged)),),
+        (Variant("", oracle=trained(papers.adam_averaged)),),
         hypers=ADAM,
         slots=("mu", "nu", "average"),
         shared=("average_share", "average_weight"),
@@ -170,16 +170,12 @@ ROWS = (
             Variant(
                 "",
                 {"estim_lr0": 1.0},
-                oracle=functools.partial(
-                    rate_free.prodigy_official, bias_correction=True
-                ),
+                oracle=functools.partial(papers.prodigy_official, bias_correction=True),
             ),
             Variant(
                 "from a hundredth",
                 {"estim_lr0": 1e-2},
-                oracle=functools.partial(
-                    rate_free.prodigy_official, bias_correction=True
-                ),
+                oracle=functools.partial(papers.prodigy_official, bias_correction=True),
             ),
         ),
         hypers=("eps", "weight_decay"),
@@ -196,7 +192,7 @@ ROWS = (
                 "",
                 {"estim_lr0": 1e-2},
                 oracle=functools.partial(
-                    rate_free.d_adapt_adam_official, bias_correction=True
+                    papers.d_adapt_adam_official, bias_correction=True
                 ),
             ),
         ),
@@ -209,7 +205,7 @@ ROWS = (
     ),
     Member(
         "dog",
-        (Variant("", oracle=rate_free.dog),),
+        (Variant("", oracle=papers.dog),),
         hypers=("weight_decay",),
         slots=("start",),
         shared=("distance", "sum_of_square_norms"),
@@ -218,7 +214,7 @@ ROWS = (
     ),
     Member(
         "dowg",
-        (Variant("", {"eps": 0.0}, oracle=rate_free.dowg),),
+        (Variant("", {"eps": 0.0}, oracle=papers.dowg),),
         hypers=("weight_decay",),
         slots=("start",),
         shared=("square_distance", "weighted_sum"),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.papers import curvature
+from tests import papers
 from tests.support.given_hessian import completed, estimated
 from tests.table.row import Member, Variant
 
@@ -14,8 +14,8 @@ def by_output(d):
     return np.broadcast_to(np.mean(d, 0), d.shape) if d.ndim == 2 else d
 
 
-SOPHIA = estimated(curvature.sophia)
-ADAHESSIAN = estimated(curvature.adahessian)
+SOPHIA = estimated(papers.sophia)
+ADAHESSIAN = estimated(papers.adahessian)
 OFTEN = {"update_interval": 1, "gamma": 0.5, "clip_threshold": 0.7, "b2": 0.6}
 
 ROWS = (
