@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from tests import papers, trajectories
-from tests.papers import rate_free
 from tests.papers.directions import grams_official
 from tests.papers.form import l2
 from tests.trajectories import quadratic
@@ -116,7 +115,7 @@ def words_of(run: quadratic.Run) -> dict:
 def paths_of(oracle, gradient, words) -> list[np.ndarray]:
     """The oracle on the problem: on all leaves at once, or on one leaf at a time."""
     theta, steps = quadratic.problem().theta, quadratic.STEPS
-    if oracle.__module__ == rate_free.__name__:
+    if oracle.__module__ == "tests.papers.prodigy":
         return oracle(theta, gradient, steps, **words)
 
     def of_leaf(i):

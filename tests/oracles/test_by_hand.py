@@ -8,15 +8,15 @@ import pytest
 from tests import papers
 from tests.oracles.test_limits import STEPS, gradient, same, start
 from tests.papers import clips, directions
-from tests.papers.adam_forms import adam, adamw
-from tests.papers.curvature import (
+from tests.papers.adam import adam, adamw
+from tests.papers.ademamix import alpha_schedule, b3_schedule, b3_schedule_official
+from tests.papers.prodigy import polynomial_average
+from tests.papers.sgd import sgd
+from tests.papers.sophia import (
     gauss_newton_bartlett_estimate,
     hutchinson_estimate,
     spatial_average,
 )
-from tests.papers.mixtures import alpha_schedule, b3_schedule, b3_schedule_official
-from tests.papers.momentum import sgd
-from tests.papers.rate_free import polynomial_average
 
 pytestmark = pytest.mark.oracle
 

@@ -11,18 +11,18 @@ from tests.papers import exact
 # One leaf, every keyword a number or a function of the step; what is special about the
 # others is in test_limits.py and test_tensor_against_authors.py.
 PLAIN = (
-    "adam_forms",
-    "adaptive",
-    "blends",
-    "bounded",
-    "corrected",
-    "delayed",
-    "infinity_norm",
-    "long_memory",
-    "momentum",
-    "nesterov",
-    "rectified",
-    "variances",
+    "adam",
+    "rmsprop",
+    "qhadam",
+    "adabound",
+    "adamc",
+    "avagrad",
+    "adamax",
+    "amsgrad",
+    "sgd",
+    "nadam",
+    "radam",
+    "adabelief",
 )
 ORACLES = {
     name: oracle for file in PLAIN for name, oracle in papers.ORACLES[file].items()

@@ -11,24 +11,24 @@ import numpy as np
 import pytest
 
 from tests import papers
-from tests.papers.adam_forms import adam, adam_eps_hat, adamw
-from tests.papers.differences import clip_to_norm_one
-from tests.papers.momentum import sgd
+from tests.papers.adam import adam, adam_eps_hat, adamw
+from tests.papers.mars import clip_to_norm_one
+from tests.papers.sgd import sgd
 
 pytestmark = pytest.mark.oracle
 STEPS = 30
 FILES = (
-    "averaged",
+    "schedule_free",
     "clips",
-    "curvature",
-    "differences",
+    "sophia",
+    "mars",
     "directions",
-    "mixtures",
+    "ademamix",
     "points",
-    "rate_free",
-    "reordered",
-    "signs",
-    "stepsizes",
+    "prodigy",
+    "adopt",
+    "lion",
+    "rprop",
 )
 ORACLES = {
     name: oracle

@@ -6,10 +6,10 @@ Limits in which they are a simpler method, and what they are said not to see.
 import numpy as np
 
 from tests import papers
-from tests.papers.adam_forms import adam, adam_eps_hat, adamw
-from tests.papers.adaptive import adagrad
-from tests.papers.layerwise import norm
-from tests.papers.matrix import eigenbasis, newton_schulz
+from tests.papers.adam import adam, adam_eps_hat, adamw
+from tests.papers.lars import norm
+from tests.papers.muon import eigenbasis, newton_schulz
+from tests.papers.rmsprop import adagrad
 
 
 def noisy(k, theta):

@@ -7,7 +7,7 @@ import optax
 import adamx
 from adamx import schedule
 from tests import papers
-from tests.papers.mixtures import alpha_schedule, b3_schedule
+from tests.papers.ademamix import alpha_schedule, b3_schedule
 from tests.table.row import RATE, Member, Variant
 
 NOT_ONE = {

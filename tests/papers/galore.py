@@ -15,7 +15,7 @@ import functools
 
 import numpy as np
 
-from .adam_forms import adam, adam_eps_hat
+from .adam import adam, adam_eps_hat
 from .form import at, divide, trajectory
 
 

@@ -9,7 +9,7 @@ import functools
 
 import numpy as np
 
-from .adam_forms import adam
+from .adam import adam
 from .form import at, divide, trajectory
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
