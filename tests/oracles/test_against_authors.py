@@ -15,6 +15,7 @@ from tests.papers.form import l2
 from tests.trajectories import quadratic
 
 RTOL = 1e-13
+WHOLE_MODEL = ("dadapt_adamw", "dog", "dowg", "prodigy")  # files of tests/papers
 
 
 def lion(run):
@@ -94,8 +95,8 @@ CASES = {
 }
 DEFAULT_RATES = {
     "AdamAtan2": 1e-4,
-    "ProdigyDirection": 1.0,
-    "DAdaptDirection": 1.0,
+    "Prodigy": 1.0,
+    "DAdaptAdam": 1.0,
     "DoG": 1.0,
 }
 
@@ -115,7 +116,7 @@ def words_of(run: quadratic.Run) -> dict:
 def paths_of(oracle, gradient, words) -> list[np.ndarray]:
     """The oracle on the problem: on all leaves at once, or on one leaf at a time."""
     theta, steps = quadratic.problem().theta, quadratic.STEPS
-    if oracle.__module__ == "tests.papers.prodigy":
+    if oracle.__module__.removeprefix("tests.papers.") in WHOLE_MODEL:
         return oracle(theta, gradient, steps, **words)
 
     def of_leaf(i):

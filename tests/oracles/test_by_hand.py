@@ -8,15 +8,12 @@ import pytest
 from tests import papers
 from tests.oracles.test_limits import STEPS, gradient, same, start
 from tests.papers import clips, directions
+from tests.papers.adahessian import hutchinson_estimate, spatial_average
 from tests.papers.adam import adam, adamw
 from tests.papers.ademamix import alpha_schedule, b3_schedule, b3_schedule_official
-from tests.papers.prodigy import polynomial_average
+from tests.papers.dog import polynomial_average
 from tests.papers.sgd import sgd
-from tests.papers.sophia import (
-    gauss_newton_bartlett_estimate,
-    hutchinson_estimate,
-    spatial_average,
-)
+from tests.papers.sophia import gauss_newton_bartlett_estimate
 
 pytestmark = pytest.mark.oracle
 

@@ -6,26 +6,34 @@ import numpy as np
 import pytest
 
 from tests import papers
+from tests.oracles import test_limits
 from tests.papers import exact
 
-# One leaf, every keyword a number or a function of the step; what is special about the
-# others is in test_limits.py and test_tensor_against_authors.py.
-PLAIN = (
-    "adam",
-    "rmsprop",
-    "qhadam",
-    "adabound",
-    "adamc",
-    "avagrad",
-    "adamax",
-    "amsgrad",
-    "sgd",
-    "nadam",
-    "radam",
-    "adabelief",
+# The oracles of one leaf of which every keyword is a number or a function of the step;
+# a file of tests/papers is one of them unless it is named here or in test_limits.py.
+PER_TENSOR = (
+    "adafactor",
+    "adam_mini",
+    "adamp",
+    "adamuon",
+    "apollo",
+    "came",
+    "fira",
+    "galore",
+    "lamb",
+    "lars",
+    "muon",
+    "novograd",
+    "shampoo",
+    "sm3",
+    "soap",
+    "stable_adamw",
 )
 ORACLES = {
-    name: oracle for file in PLAIN for name, oracle in papers.ORACLES[file].items()
+    name: oracle
+    for file, oracles in papers.ORACLES.items()
+    if file not in (*PER_TENSOR, *test_limits.FILES)
+    for name, oracle in oracles.items()
 }
 STEPS = 12
 RECTIFIED = ("radam", "radam_torch", "adabelief_rectified")  # a constant b2 only

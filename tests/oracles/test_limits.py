@@ -17,18 +17,32 @@ from tests.papers.sgd import sgd
 
 pytestmark = pytest.mark.oracle
 STEPS = 30
+# What is special about them: several sequences, keywords that must be constant.
 FILES = (
-    "schedule_free",
-    "clips",
-    "sophia",
-    "mars",
-    "directions",
+    "adadelta",
+    "adahessian",
+    "adam_atan2",
+    "adan",
     "ademamix",
+    "adopt",
+    "clips",
+    "dadapt_adamw",
+    "directions",
+    "dog",
+    "dowg",
+    "gpa",
+    "laprop",
+    "lion",
+    "lookahead",
+    "mars",
+    "param_ema",
     "points",
     "prodigy",
-    "adopt",
-    "lion",
     "rprop",
+    "schedule_free",
+    "signum",
+    "sophia",
+    "spam",
 )
 ORACLES = {
     name: oracle

@@ -21,7 +21,8 @@ import numpy as np
 import pytest
 
 from tests import papers, trajectories
-from tests.papers.adafactor import EPSILON, by_rows
+from tests.papers.adafactor import EPSILON
+from tests.papers.adam_mini import by_rows
 
 PACKAGES = Path(__file__).parents[1] / "trajectories" / "packages"
 RTOL = 1e-12

@@ -6,10 +6,11 @@ Limits in which they are a simpler method, and what they are said not to see.
 import numpy as np
 
 from tests import papers
+from tests.papers.adagrad import adagrad
 from tests.papers.adam import adam, adam_eps_hat, adamw
-from tests.papers.lars import norm
-from tests.papers.muon import eigenbasis, newton_schulz
-from tests.papers.rmsprop import adagrad
+from tests.papers.lamb import norm
+from tests.papers.muon import newton_schulz
+from tests.papers.soap import eigenbasis
 
 
 def noisy(k, theta):

@@ -1,4 +1,4 @@
-"""Adam with a fast and a slow memory of the gradient: AdEMAMix, and simplified."""
+"""AdEMAMix: Adam with a fast and a slow memory of the gradient, and simplified."""
 
 import math
 

@@ -12,7 +12,7 @@ from adamx.parts import (
     RootPlusEps,
 )
 from tests import papers
-from tests.papers.adafactor import by_columns
+from tests.papers.adam_mini import by_columns
 from tests.table.row import RATE, Member, Variant
 
 SHARD = {

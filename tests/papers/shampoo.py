@@ -1,0 +1,66 @@
+"""Shampoo: one preconditioner for each axis of a tensor.
+
+Nothing here depends on the sign of an eigenvector: it uses functions of a symmetric
+matrix only.
+"""
+
+import numpy as np
+
+from .form import at, trajectory
+
+
+def unfold(x, axis):
+    """The matrix whose rows are the slices of X across one axis."""
+    return np.moveaxis(x, axis, 0).reshape(x.shape[axis], -1)
+
+
+def along(x, axis, matrix):
+    """X ×_axis M: the matrix times every fibre of X along that axis."""
+    return np.moveaxis(np.tensordot(matrix, x, axes=(1, axis)), 0, axis)
+
+
+def power(symmetric, exponent):
+    """S^p of a positive definite matrix, by its eigenvalues."""
+    values, vectors = np.linalg.eigh(symmetric)
+    return (vectors * values**exponent) @ vectors.T
+
+
+@trajectory
+def shampoo(theta, gradient, steps, *, learning_rate, eps=1e-4, b2=None, exponent=None):
+    """V. Gupta, T. Koren, Y. Singer, Shampoo: Preconditioned Stochastic Tensor
+    Optimization, ICML 2018, arXiv:1802.09568, Algorithm 1 (matrices) and 2 (tensors of
+    order q): H_i = ε I + Σ G^(i) G^(i)ᵀ, and the gradient times H_i^(-1/2q) along every
+    axis; L^(-1/4) G R^(-1/4) for a matrix, AdaGrad with a full matrix for a vector.
+
+    Preconditioners are accumulated and used on every step, nothing is grafted.
+    `b2` makes them averages, H <- β2 H + (1 - β2) G Gᵀ (from ε I), as R. Anil, V.
+    Gupta, T. Koren, et al., Scalable Second Order Optimization for Deep Learning, 2020,
+    arXiv:2002.09018; `exponent` takes the place of -1/(2q).
+    """
+    axes = range(theta.ndim)
+    h = [eps * np.eye(n) for n in theta.shape]
+    for k in range(steps):
+        g = gradient(k, theta)
+        u = g
+        for axis in axes:
+            unfolded = unfold(g, axis)
+            statistic = unfolded @ unfolded.T
+            if b2 is None:
+                h[axis] = h[axis] + statistic
+            else:
+                h[axis] = at(b2, k) * h[axis] + (1 - at(b2, k)) * statistic
+            p = -1 / (2 * theta.ndim) if exponent is None else exponent
+            u = along(u, axis, power(h[axis], p))
+        theta = theta - at(learning_rate, k) * u
+        yield theta
+
+
+def shampoo_of_an_axis(theta, gradient, steps, **keywords):
+    """Shampoo, a scalar being a vector of one entry."""
+    shape = np.shape(theta)
+
+    def along_an_axis(k, point):
+        return np.reshape(gradient(k, point.reshape(shape)), point.shape)
+
+    path = shampoo(np.atleast_1d(theta), along_an_axis, steps, **keywords)
+    return path.reshape(steps, *shape)
