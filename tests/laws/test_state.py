@@ -15,7 +15,7 @@ from tests.support.trees import (
     params,
     signature,
 )
-from tests.table.cases import ALIASES, PAIRS, cases, grid, law_cases
+from tests.table.cases import OPTIMIZERS, PAIRS, cases, grid, law_cases
 
 DTYPES = pytest.mark.parametrize(
     ("param_dtype", "grad_dtype"),
@@ -100,7 +100,7 @@ def test_moments_are_float32_and_named_by_their_role(case, param_dtype):
 
 
 def test_moments_of_float64_parameters_are_float64(x64):
-    for member in ALIASES:
+    for member in OPTIMIZERS:
         p = params("float64")
         state = member.alias().init(p)
         updates, state = member.alias().update(grads(0, "float64"), state, p)

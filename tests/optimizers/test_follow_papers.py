@@ -8,24 +8,14 @@ import pytest
 import adamx
 from adamx import chain
 from adamx.parts import (
-    Debiased,
-    Ema,
-    EpsBeforeCorrection,
-    EpsInsideRoot,
-    IndependentWeightDecay,
     LearningRate,
-    Precondition,
-    RootPlusEps,
-    WeightDecay,
-    square,
 )
-from tests import papers
 from tests.support.agreement import STEPS, assert_follows, followed, from_disk, wanted
 from tests.support.trees import grads, params
-from tests.table.cases import ALIASES, RATE, SCHEDULES, cases
+from tests.table.cases import OPTIMIZERS, RATE, SCHEDULES, cases
 
 pytestmark = [pytest.mark.oracle, pytest.mark.usefixtures("x64")]
-EVERY = pytest.mark.parametrize("case", cases(members=ALIASES))
+EVERY = pytest.mark.parametrize("case", cases(members=OPTIMIZERS))
 FIRST = pytest.mark.parametrize("case", cases(first_only=True))
 
 
@@ -114,78 +104,6 @@ def test_msvag_is_restored_from_an_array_into_a_constant(x64):
     two, _ = adamx.msvag(RATE, 0.8).update(grads(1, "float64"), restored, p)
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12)
-
-
-def scale_by_adam(eps=1e-8):
-    second = Debiased(Ema(0.999, of=square, name="nu"))
-    return Precondition(Debiased(Ema(0.9)), by=RootPlusEps(second, eps))
-
-
-# Published forms that are a part exchanged, each in one line.
-COMPOSED = {
-    "adam of its parts": (
-        lambda: chain(scale_by_adam(), LearningRate(RATE)),
-        papers.adam,
-        {},
-    ),
-    "adam with L2": (
-        lambda: chain(WeightDecay(0.1), adamx.adam(RATE)),
-        papers.adam_l2,
-        {"weight_decay": 0.1},
-    ),
-    "adamw of its parts": (
-        lambda: chain(scale_by_adam(), WeightDecay(0.1), LearningRate(RATE)),
-        papers.adamw,
-        {"weight_decay": 0.1},
-    ),
-    "adamw with a decay independent of the rate": (
-        lambda: chain(adamx.adam(RATE), IndependentWeightDecay(0.01)),
-        papers.adamw_independent,
-        {"weight_decay": 0.01},
-    ),
-    "adamw by the paper's schedule multiplier": (
-        lambda: chain(
-            adamx.adam(lambda k: RATE / (1.0 + k)),
-            IndependentWeightDecay(lambda k: 0.01 / (1.0 + k)),
-        ),
-        papers.adamw_independent,
-        {"weight_decay": 0.01, "schedule": lambda k: 1.0 / (1.0 + k)},
-    ),
-    "adagrad of TensorFlow": (
-        lambda: adamx.adagrad(RATE, EpsInsideRoot(1e-7), initial_accumulator=0.1),
-        papers.adagrad_tf,
-        {},
-    ),
-    "rmsprop of TensorFlow": (
-        lambda: chain(
-            adamx.scale_by_rmsprop(eps=EpsInsideRoot(1e-4)),
-            LearningRate(SCHEDULES["learning_rate"]),
-            adamx.parts.Momentum(0.8),
-        ),
-        papers.rmsprop_tf,
-        {
-            "eps": 1e-4,
-            "momentum": 0.8,
-            "learning_rate": SCHEDULES["learning_rate"],
-        },
-    ),
-    "radam with the eps of torch": (
-        lambda: adamx.radam(RATE, eps=EpsBeforeCorrection(1e-4)),
-        papers.radam_torch,
-        {"eps": 1e-4},
-    ),
-    "adam with eps-hat as its paper's last form": (
-        lambda: adamx.adam(RATE, eps=EpsBeforeCorrection(1e-4)),
-        papers.adam_eps_hat,
-        {"eps": 1e-4},
-    ),
-}
-
-
-@pytest.mark.parametrize("form", COMPOSED)
-def test_a_published_form_is_a_part_exchanged(form):
-    make, oracle, keywords = COMPOSED[form]
-    assert_follows(make, wanted(oracle, **{"learning_rate": RATE, **keywords}))
 
 
 @EVERY

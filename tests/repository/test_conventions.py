@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import adamx
-from tests.table.cases import ALIASES
+from tests.table.cases import OPTIMIZERS
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = [
@@ -87,7 +87,7 @@ def test_public_name_has_a_docstring(thing):
     assert first.rstrip().endswith((".", ":")), first
 
 
-@pytest.mark.parametrize("member", ALIASES, ids=lambda member: member.name)
+@pytest.mark.parametrize("member", OPTIMIZERS, ids=lambda member: member.name)
 def test_alias_docstring_follows_the_template(member):
     """One line, equations, and the sections in their order; every argument named."""
     alias = getattr(adamx, member.name)
@@ -111,7 +111,7 @@ def test_alias_docstring_follows_the_template(member):
 
 @pytest.mark.parametrize(
     "member",
-    [member for member in ALIASES if member.has_scale_by],
+    [member for member in OPTIMIZERS if member.has_scale_by],
     ids=lambda member: member.name,
 )
 def test_scale_by_gives_its_reference(member):

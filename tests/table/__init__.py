@@ -1,63 +1,29 @@
-"""The rows of the wider family, one file for each file of aliases.
+"""The table of optimizers: how each is called, its variants, and its mutants.
 
-A file has `ROWS`, and may have `MUTANTS`, wrong optimizers that the oracle check must
-catch, and `COMPOSED`, published forms that are a part exchanged.
+One file for each file of adamx/optimizers, under the same name. A file has `ROWS`, and
+may have `MUTANTS`, wrong optimizers that the oracle check must catch, and `COMPOSED`,
+published forms that are a part exchanged. Nothing in here is arithmetic.
 """
 
-from . import (
-    adabelief,
-    adabound,
-    adafactor,
-    adam_atan2,
-    adamax,
-    adamc,
-    adan,
-    adashift,
-    ademamix,
-    adopt,
-    amsgrad,
-    galore,
-    lamb,
-    lion,
-    muon,
-    nadam,
-    qhadam,
-    rprop,
-    schedule_free,
-    shampoo,
-    sophia,
-    spam,
-)
+import importlib
+import pkgutil
 
-MODULES = (
-    adam_atan2,
-    qhadam,
-    adabound,
-    adafactor,
-    adamc,
-    sophia,
-    adashift,
-    adan,
-    shampoo,
-    adamax,
-    lamb,
-    amsgrad,
-    galore,
-    muon,
-    nadam,
-    adopt,
-    lion,
-    ademamix,
-    spam,
-    rprop,
-    adabelief,
-    schedule_free,
-)
-FAMILIES = tuple(row for module in MODULES for row in module.ROWS)
+NO_OPTIMIZER = {"cases", "exemptions", "hyperparameters", "row"}
+FILES = {
+    name: importlib.import_module(f"{__name__}.{name}")
+    for name in sorted(found.name for found in pkgutil.iter_modules(__path__))
+    if name not in NO_OPTIMIZER
+}
+OPTIMIZERS = tuple(row for file in FILES.values() for row in file.ROWS)
 
 
 def _every(name):
-    return {k: v for module in MODULES for k, v in vars(module).get(name, {}).items()}
+    """The entries of that dict in all files, whose keys must differ."""
+    found = [
+        item for file in FILES.values() for item in vars(file).get(name, {}).items()
+    ]
+    assert len(dict(found)) == len(found), f"two of {name} have one key"
+    return dict(found)
 
 
 MUTANTS = _every("MUTANTS")

@@ -1,8 +1,8 @@
-"""Rows of the table."""
+"""The row of adabound."""
 
 import adamx
 from adamx import chain
-from adamx.optimizers import DynamicBound, MomentalBound
+from adamx.optimizers import DynamicBound
 from adamx.parts import (
     Debiased,
     Ema,
@@ -30,24 +30,6 @@ ROWS = (
             )
         },
     ),
-    Member(
-        "adamod",
-        (
-            Variant(""),
-            Variant("quick", {"b3": 0.5, "b2": 0.9, "eps": 1e-3}),
-            Variant(
-                "official",
-                {"corrected_rate": True, "eps": EpsBeforeCorrection(1e-8)},
-                oracle="adamod_official",
-                oracle_keywords={},
-            ),
-        ),
-        hypers=("b1", "b2", "b3", "eps"),
-        slots=("mu", "nu", "rate"),
-        # The mean of the rates remembers the roundings of 1,000 steps: measured 5.7.
-        float32_bound=7.0,
-        scale_free_from=1,
-    ),
 )
 
 
@@ -59,9 +41,6 @@ def bounds(moment, eps, **keywords):
     rate = DynamicBound(moment, by=root(eps), learning_rate=RATE, **keywords)
     return chain(rate, Negate())
 
-
-# The check starts with a zero gradient: a longer memory never forgets its rate, α / ε.
-SHORT = {"b3": 0.5, "eps": 1e-3}
 
 # name: (what it pretends to be, the wrong transform)
 MUTANTS = {
@@ -77,24 +56,9 @@ MUTANTS = {
         (papers.adabound, {"gamma": 0.5}),
         lambda: adamx.adabound(RATE, gamma=1e-9),
     ),
-    "adamod without its bound": (
-        (papers.adamod, SHORT),
-        lambda: adamx.adam(RATE, eps=1e-3),
-    ),
-    "adamod that bounds the corrected rate": (
-        (papers.adamod, SHORT),
-        lambda: adamx.adamod(RATE, **SHORT, corrected_rate=True),
-    ),
-    "adamod that averages a changing rate without it": (
-        (papers.adamod, {"learning_rate": lambda k: RATE / (1.0 + k), **SHORT}),
-        lambda: chain(
-            MomentalBound(Debiased(Ema(0.9)), by=root(1e-3), decay=0.5),
-            LearningRate(lambda k: RATE / (1.0 + k)),
-        ),
-    ),
 }
 
-# Published forms that are a part exchanged, each in one line.
+# Published forms that are a part exchanged: name: (the transform, oracle, keywords).
 COMPOSED = {
     "adabound as its paper's listing": (
         lambda: chain(

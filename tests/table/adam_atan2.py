@@ -1,4 +1,4 @@
-"""Rows of the table."""
+"""The row of adam_atan2."""
 
 import adamx
 from tests import papers

@@ -1,4 +1,4 @@
-"""Rows of the table."""
+"""The rows of adamax and adamaxw."""
 
 import functools
 

@@ -1,20 +1,10 @@
-"""Rows of the table."""
+"""The row of adamc."""
 
 import adamx
-from adamx.parts import EpsBeforeCorrection
 from tests import papers
 from tests.table.row import RATE, Member, Variant
 
-FALLING = {"learning_rate": lambda k: RATE / (1.0 + 0.1 * k)}
-
 ROWS = (
-    Member(
-        "adamd",
-        (Variant(""), Variant("coarse", {"b1": 0.6, "b2": 0.9, "eps": 1e-2})),
-        hypers=("b1", "b2", "eps"),
-        slots=("mu", "nu"),
-        scale_free_from=1,
-    ),
     Member(
         "adamc",
         (
@@ -29,13 +19,10 @@ ROWS = (
     ),
 )
 
+FALLING = {"learning_rate": lambda k: RATE / (1.0 + 0.1 * k)}
+
 # name: (what it pretends to be, the wrong transform)
 MUTANTS = {
-    "adamd with the mean corrected": ((papers.adamd, {}), lambda: adamx.adam(RATE)),
-    "adamd with eps before the correction": (
-        (papers.adamd, {}),
-        lambda: adamx.adamd(RATE, eps=EpsBeforeCorrection(1e-8)),
-    ),
     "adamc with the decay of adamw": (
         (papers.adamc, {**FALLING, "max_learning_rate": RATE}),
         lambda: adamx.adamw(FALLING["learning_rate"]),
@@ -50,7 +37,7 @@ MUTANTS = {
     ),
 }
 
-# Published forms that are a part exchanged, each in one line.
+# Published forms that are a part exchanged: name: (the transform, oracle, keywords).
 COMPOSED = {
     "adamc at a constant rate": (lambda: adamx.adamc(RATE), papers.adamc, {}),
     "adamc where nothing is normalised": (

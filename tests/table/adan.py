@@ -1,4 +1,4 @@
-"""Rows of the table."""
+"""The row of adan."""
 
 import adamx
 from adamx import chain
@@ -29,24 +29,27 @@ ROWS = (
         slots=("mu", "difference", "nu", "gradient_before"),
         scale_free_from=1,
     ),
-    Member(
-        "mars",
-        (
-            Variant("", oracle="mars_approximate"),
-            Variant(
-                "coarse",
-                {"b1": 0.8, "gamma": 0.1, "eps": 1e-2, "weight_decay": 0.3},
-                oracle="mars_approximate",
-            ),
-        ),
-        hypers=("b1", "b2", "gamma", "eps", "weight_decay"),
-        slots=("gradient_before", "mu", "nu"),
-        reach="per tensor",
-    ),
 )
 
 WEIGHT = 0.2
+
 STEPWISE = {"learning_rate": lambda k: 0.05 / (1.0 + 0.1 * k), "weight_decay": WEIGHT}
+
+# name: (what it pretends to be, the wrong transform)
+MUTANTS = {
+    "adan with a decay in the step": (
+        (papers.adan_official, {"weight_decay": 0.3}),
+        lambda: adamx.adan(RATE, weight_decay=0.3),
+    ),
+    "adan from the first readings": (
+        (papers.adan_official, {}),
+        lambda: adamx.adan(RATE, from_first=True),
+    ),
+    "adan without differences": (
+        (papers.adan_official, {}),
+        lambda: adamx.adan(RATE, b2=0.0),
+    ),
+}
 
 # Published forms that are a part exchanged: name: (the transform, oracle, keywords).
 COMPOSED = {
@@ -67,31 +70,5 @@ COMPOSED = {
         ),
         papers.adan,
         {**STEPWISE, "eps_root": 1e-8},
-    ),
-}
-
-# name: (what it pretends to be, the wrong transform)
-MUTANTS = {
-    "adan with a decay in the step": (
-        (papers.adan_official, {"weight_decay": 0.3}),
-        lambda: adamx.adan(RATE, weight_decay=0.3),
-    ),
-    "adan from the first readings": (
-        (papers.adan_official, {}),
-        lambda: adamx.adan(RATE, from_first=True),
-    ),
-    "adan without differences": (
-        (papers.adan_official, {}),
-        lambda: adamx.adan(RATE, b2=0.0),
-    ),
-    "mars without reduced variance": (
-        (papers.mars_approximate, {}),
-        lambda: adamx.mars(RATE, gamma=0.0),
-    ),
-    "mars clipped as one vector": (
-        (papers.mars_approximate, {"gamma": 0.0}),
-        lambda: chain(
-            adamx.parts.ClipByGlobalNorm(1.0), adamx.adam(RATE, b1=0.95, b2=0.99)
-        ),
     ),
 }

@@ -1,18 +1,14 @@
-"""Rows of the table."""
-
-import optax
+"""The row of adashift."""
 
 import adamx
-from adamx import chain
-from adamx.parts import LearningRate
 from tests import papers
 from tests.table.row import RATE, Member, Variant
 
 ARGUMENT = "test_arrays_of_a_transform_that_is_an_argument_change_without_a_recompile"
+
 STILL = "nothing moves in its first n steps"
+
 ONE_NUMBER = "nu is one number for each tensor"
-LEAVES = ("matrix", "vector", "scalar")
-COUPLED = "its leaves are not independent of each other"
 
 ROWS = (
     Member(
@@ -41,20 +37,7 @@ ROWS = (
             "test_inside_shard_map": "the largest of a tensor needs axis_name",
         },
     ),
-    Member(
-        "avagrad",
-        (Variant(""), Variant("adaptive", {"eps": 1e-3, "b2": 0.9})),
-        hypers=("b1", "b2", "eps"),
-        slots=("mu", "nu"),
-        reach="global",
-        exempt={
-            "test_masked": COUPLED,
-            "test_partition_with_an_empty_group": COUPLED,
-            "test_inside_shard_map": "the mean over the model needs axis_name",
-        },
-    ),
 )
-
 
 # name: (what it pretends to be, the wrong transform)
 MUTANTS = {
@@ -69,24 +52,5 @@ MUTANTS = {
     "adashift of the last gradient alone": (
         (papers.adashift, {"n": 2}),
         lambda: adamx.adashift(RATE, n=2, b1=0.0),
-    ),
-    "avagrad of each leaf by itself": (
-        (papers.avagrad, {}),
-        lambda: optax.partition(
-            {name: adamx.avagrad(RATE) for name in LEAVES},
-            {name: name for name in LEAVES},
-        ),
-    ),
-    "avagrad that has seen the gradient": (
-        (papers.avagrad, {}),
-        lambda: chain(
-            adamx.parts.Precondition(
-                adamx.parts.Ema(0.9),
-                by=adamx.parts.RootPlusEps(
-                    adamx.parts.Ema(0.999, adamx.parts.square, "nu"), 0.1
-                ),
-            ),
-            LearningRate(RATE * 0.1),
-        ),
     ),
 }

@@ -1,4 +1,4 @@
-"""Rows of the table."""
+"""The rows of ademamix and simplified_ademamix."""
 
 import functools
 
@@ -15,6 +15,8 @@ NOT_ONE = {
         "a steady gradient gives a step longer than the rate"
     ),
 }
+
+
 # A sum over a hundred steps, rounded at each of them.
 LONG_SUM = 10.0  # measured: 9.1
 
@@ -58,22 +60,6 @@ ROWS = (
     ),
 )
 
-# Published forms that are a part exchanged: name: (the transform, oracle, keywords).
-COMPOSED = {
-    "ademamix warmed up as in its paper": (
-        lambda: adamx.ademamix(
-            RATE,
-            alpha=schedule(adamx.optimizers.alpha_warmup, alpha=5.0, warmup=40),
-            b3=schedule(adamx.optimizers.b3_warmup, b3=0.999, warmup=40),
-        ),
-        papers.ademamix,
-        {
-            "alpha": alpha_schedule(5.0, 40),
-            "b3": b3_schedule(0.999, 40),
-        },
-    ),
-}
-
 # name: (what it pretends to be, the wrong transform)
 MUTANTS = {
     "ademamix without its slow average": (
@@ -95,5 +81,21 @@ MUTANTS = {
     "simplified ademamix with a mean": (
         (papers.simplified_ademamix, {}),
         lambda: adamx.simplified_ademamix(RATE * (1 - 0.99)),
+    ),
+}
+
+# Published forms that are a part exchanged: name: (the transform, oracle, keywords).
+COMPOSED = {
+    "ademamix warmed up as in its paper": (
+        lambda: adamx.ademamix(
+            RATE,
+            alpha=schedule(adamx.optimizers.alpha_warmup, alpha=5.0, warmup=40),
+            b3=schedule(adamx.optimizers.b3_warmup, b3=0.999, warmup=40),
+        ),
+        papers.ademamix,
+        {
+            "alpha": alpha_schedule(5.0, 40),
+            "b3": b3_schedule(0.999, 40),
+        },
     ),
 }

@@ -1,4 +1,4 @@
-"""Rows of the table."""
+"""The row of amsgrad."""
 
 import functools
 
@@ -6,7 +6,6 @@ import optax
 
 import adamx
 from adamx import chain
-from adamx.optimizers import PartialPower
 from adamx.parts import (
     Debiased,
     Ema,
@@ -49,22 +48,6 @@ ROWS = (
         slots=("mu", "nu", "nu_max"),
         scale_free_from=1,
     ),
-    Member(
-        "padam",
-        (
-            Variant(""),
-            Variant("root", {"p": 0.5, "b2": 0.9, "eps": 1e-3}),
-            Variant("momentum", {"p": 0.0}),
-            Variant(
-                "official",
-                {"bias_correction": True},
-                oracle="padam_official",
-                oracle_keywords={},
-            ),
-        ),
-        hypers=("b1", "b2", "eps", "p"),
-        slots=("mu", "nu", "nu_max"),
-    ),
 )
 
 
@@ -87,27 +70,5 @@ MUTANTS = {
     "amsgrad of the largest square": (
         (papers.amsgrad, {}),
         lambda: amsgrad_of(RunningMax(Ema(0.0, g2, "nu"))),
-    ),
-    "padam that corrects": (
-        (papers.padam, {}),
-        lambda: adamx.padam(RATE, bias_correction=True),
-    ),
-    "padam of the root instead of the square": (
-        (papers.padam, {}),
-        lambda: adamx.padam(RATE, p=0.125),
-    ),
-    "padam that forgets": (
-        (papers.padam, {"b2": 0.9}),
-        lambda: chain(
-            Precondition(
-                Ema(0.9),
-                by=PartialPower(
-                    RootPlusEps(
-                        Ema(0.9, g2, "nu"), adamx.parts.EpsBeforeCorrection(1e-8)
-                    )
-                ),
-            ),
-            LearningRate(RATE),
-        ),
     ),
 }

@@ -1,4 +1,4 @@
-"""Rows of the table."""
+"""The row of lion."""
 
 import functools
 
@@ -24,15 +24,6 @@ ROWS = (
         hypers=("b1", "b2", "weight_decay"),
         slots=("mu",),
     ),
-    Member(
-        "signum",
-        (
-            Variant("", twin=optax.signum),
-            Variant("heavy", {"weight_decay": 0.3, "beta": 0.6}),
-        ),
-        hypers=("beta", "weight_decay"),
-        slots=("mu",),
-    ),
 )
 
 # name: (what it pretends to be, the wrong transform)
@@ -44,13 +35,5 @@ MUTANTS = {
     "lion with its decays exchanged": (
         (papers.lion, {}),
         lambda: adamx.lion(RATE, 0.99, 0.9),
-    ),
-    "signum without a memory": (
-        (papers.signum, {}),
-        lambda: chain(Sign(), LearningRate(RATE)),
-    ),
-    "signum of the average of signs": (
-        (papers.signum, {}),
-        lambda: chain(Sign(), Ema(0.9), LearningRate(RATE)),
     ),
 }

@@ -1,4 +1,4 @@
-"""Rows of the table: matrices by Muon, the other leaves by Adam."""
+"""The row of muon: matrices by Muon, the other leaves by Adam."""
 
 import adamx
 from adamx import Masked, chain
@@ -13,14 +13,11 @@ from adamx.parts import (
 from tests import papers
 from tests.table.row import RATE, Member, Variant
 
-from .adafactor import SHARD, SMALLER, STATIC
+from .exemptions import SHARD, SMALLER, STATIC
 
 # Each Newton-Schulz iteration multiplies small singular values by 3.4, and their
 # rounding; measured, in units of the last place: muon 10.2, adamuon 12.0, of 8.
 AMPLIFIES = 2.0
-TWICE = {
-    "test_arrays_are_leaves_and_constants_are_not": "beta is in two parts: two leaves"
-}
 
 ROWS = (
     Member(
@@ -44,23 +41,6 @@ ROWS = (
         exempt=SHARD | SMALLER | STATIC,
         amplifies=AMPLIFIES,
     ),
-    Member(
-        "adamuon",
-        (
-            Variant("", oracle="adamuon_or_adam"),
-            Variant(
-                "authors",
-                {"nesterov": True, "eps_rms": 1e-8, "weight_decay": 0.1},
-                oracle="adamuon_or_adam",
-            ),
-            Variant("no-sign", {"sign": False, "eps": 1e-4}, oracle="adamuon_or_adam"),
-        ),
-        hypers=("beta", "eps", "weight_decay"),
-        slots=("momentum", "orthogonal_nu", "mu", "nu"),
-        reach="per tensor",
-        exempt=SHARD | SMALLER | STATIC | TWICE,
-        amplifies=AMPLIFIES,
-    ),
 )
 
 
@@ -72,6 +52,7 @@ def _muon(*parts):
     )
 
 
+# name: (what it pretends to be, the wrong transform)
 MUTANTS = {
     "muon: no look-ahead": (
         (papers.muon_or_adam, {"out_axis": 1}),
@@ -86,9 +67,5 @@ MUTANTS = {
         lambda: _muon(
             Orthogonalize(), Ema(0.95, name="momentum"), ScaleByShape(out_axis=0)
         ),
-    ),
-    "adamuon: no sign": (
-        (papers.adamuon_or_adam, {}),
-        lambda: adamx.adamuon(RATE, sign=False),
     ),
 }

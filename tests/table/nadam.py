@@ -1,4 +1,4 @@
-"""Rows of the table."""
+"""The rows of nadam and nadamw."""
 
 import functools
 
@@ -86,7 +86,7 @@ MUTANTS = {
     ),
 }
 
-# Published forms that are a part exchanged, each in one line.
+# Published forms that are a part exchanged: name: (the transform, oracle, keywords).
 COMPOSED = {
     "nadamw of AlgoPerf": (
         lambda: with_moment(Debiased(LookAhead(Ema(0.9))), WeightDecay(0.1)),

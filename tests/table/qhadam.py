@@ -1,8 +1,8 @@
-"""Rows of the table."""
+"""The row of qhadam."""
 
 import adamx
 from adamx import chain
-from adamx.optimizers import PositiveNegativeMomentum, QuasiHyperbolic
+from adamx.optimizers import QuasiHyperbolic
 from adamx.parts import Debiased, Ema, LearningRate, Precondition, RootPlusEps, square
 from tests import papers
 from tests.table.row import RATE, Member, Variant
@@ -19,22 +19,6 @@ ROWS = (
         slots=("mu", "nu"),
         # The mean remembers the roundings of 200 steps: measured 6.1.
         float32_bound=7.0,
-        scale_free_from=1,
-    ),
-    Member(
-        "diffgrad",
-        (Variant(""), Variant("coarse", {"b1": 0.6, "b2": 0.9, "eps": 1e-2})),
-        hypers=("b1", "b2", "eps"),
-        slots=("mu", "nu", "gradient_before"),
-    ),
-    Member(
-        "adapnm",
-        (
-            Variant("", {"weight_decay": 0.1}),
-            Variant("no-decay", {"b3": 0.5, "b1": 0.8, "b2": 0.9}),
-        ),
-        hypers=("b1", "b2", "b3", "eps", "weight_decay"),
-        slots=("mu", "mu_before", "nu", "nu_max"),
         scale_free_from=1,
     ),
 )
@@ -56,28 +40,5 @@ MUTANTS = {
         lambda: chain(
             over_the_root(QuasiHyperbolic(Ema(0.9), 0.7)), LearningRate(RATE)
         ),
-    ),
-    "diffgrad without friction": ((papers.diffgrad, {}), lambda: adamx.adam(RATE)),
-    "diffgrad whose gradient never changes": (
-        (papers.diffgrad, {}),
-        lambda: adamx.adam(RATE / 2),
-    ),
-    "adapnm without its largest": (
-        (papers.adapnm, {"b2": 0.9}),
-        lambda: chain(
-            Precondition(
-                Debiased(PositiveNegativeMomentum(0.9, 1.0)),
-                by=RootPlusEps(Debiased(Ema(0.9, square, "nu")), 1e-8),
-            ),
-            LearningRate(RATE),
-        ),
-    ),
-    "adapnm with its decays not squared": (
-        (papers.adapnm, {}),
-        lambda: adamx.adapnm(RATE, 0.9**0.5),
-    ),
-    "adapnm without the older average": (
-        (papers.adapnm, {}),
-        lambda: adamx.adapnm(RATE, b3=0.0),
     ),
 }

@@ -74,3 +74,18 @@ def kept(member, variant):
 
 
 NOT_IN_SCALE_BY = ("learning_rate", "weight_decay", "mask", "max_learning_rate")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class AroundAdam(Member):
+    """A wrapper, around Adam."""
+
+    def alias(self, learning_rate=RATE, **keywords):
+        adam = {n: keywords.pop(n) for n in ("b1", "b2", "eps") if n in keywords}
+        wrapper = getattr(adamx, self.name)
+        return wrapper(adamx.adam(learning_rate, **adam), **keywords)
+
+
+def trained(oracle):
+    """Of the points that an oracle of several sequences gives, those trained with."""
+    return lambda *given, **keywords: oracle(*given, **keywords)[0]

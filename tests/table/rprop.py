@@ -1,37 +1,12 @@
-"""Rows of the table."""
-
-import functools
-
-import optax
+"""The row of rprop."""
 
 import adamx
-from adamx import chain
-from adamx.parts import LearningRate, WeightDecay
 from tests import papers
 from tests.table.row import RATE, Member, Variant
 
 NO_SCHEDULE = "the paper's first step is one number; here a schedule scales all steps"
+
 ROWS = (
-    Member(
-        "adadelta",
-        (
-            Variant("", twin=optax.adadelta),
-            Variant(
-                "coarse",
-                {"rho": 0.6, "eps": 1e-2},
-                twin=functools.partial(optax.adadelta, rho=0.6, eps=1e-2),
-            ),
-        ),
-        hypers=("rho", "eps"),
-        slots=("nu", "squared_steps"),
-        exempt={
-            "test_the_second_moment_follows_bfloat16_gradients_that_shrink": (
-                "its steps have a length of their own"
-            ),
-        },
-        # The steps feed on themselves, and are rounded at each of them.
-        float32_bound=6.0,  # measured: 4.1
-    ),
     Member(
         "rprop",
         (
@@ -64,30 +39,8 @@ ROWS = (
     ),
 )
 
-# Published forms that are a part exchanged: name: (the transform, oracle, keywords).
-COMPOSED = {
-    "rprop with factors that change": (
-        lambda: adamx.rprop(RATE, lambda k: 0.5 + 0.2 / (k + 1.0)),
-        papers.rprop,
-        {"eta_minus": lambda k: 0.5 + 0.2 / (k + 1.0)},
-    ),
-    "adadelta with its coupled decay": (
-        lambda: adamx.adadelta(RATE, weight_decay=0.3),
-        papers.adadelta,
-        {"weight_decay": 0.3},
-    ),
-}
-
 # name: (what it pretends to be, the wrong transform)
 MUTANTS = {
-    "adadelta with a decoupled decay": (
-        (papers.adadelta, {"weight_decay": 0.3}),
-        lambda: chain(adamx.scale_by_adadelta(), WeightDecay(0.3), LearningRate(RATE)),
-    ),
-    "adadelta with eps outside the roots": (
-        (papers.adadelta, {}),
-        lambda: adamx.adadelta(RATE, eps=adamx.parts.EpsOutsideRoot(1e-6)),
-    ),
     "rprop that goes on where it turned": (
         (papers.rprop, {}),
         lambda: adamx.rprop(RATE, pause=False),
@@ -99,5 +52,14 @@ MUTANTS = {
     "rprop without growth": (
         (papers.rprop, {}),
         lambda: adamx.rprop(RATE, eta_plus=1.0),
+    ),
+}
+
+# Published forms that are a part exchanged: name: (the transform, oracle, keywords).
+COMPOSED = {
+    "rprop with factors that change": (
+        lambda: adamx.rprop(RATE, lambda k: 0.5 + 0.2 / (k + 1.0)),
+        papers.rprop,
+        {"eta_minus": lambda k: 0.5 + 0.2 / (k + 1.0)},
     ),
 }

@@ -1,32 +1,20 @@
-"""Rows of the table.
+"""The rows of schedule_free around SGD, and of its three optimizers.
 
-None has a `scale_by_` form: the rate is inside them. Averages are tested as they are
+None has a `scale_by_` form: the rate is inside them. They are tested as they are
 trained, at y; test_averages_and_rate_free.py has the point to evaluate with.
+
+`float32_bound`: what is returned is a difference of parameters, and their rounding
+counts by as much as they are longer than a step. Measured, in the order of the rows:
+24.2, 24.2 (warm 20.7), 22.5 (151.5), 514.0 (24.6).
 """
 
 import dataclasses
-import functools
 
 import adamx
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Member, Variant, trained
 
-from .adafactor import NO_KINDS
-
-
-def trained(oracle):
-    """Of the points that an oracle of several sequences gives, those trained with."""
-    return lambda *given, **keywords: oracle(*given, **keywords)[0]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class AroundAdam(Member):
-    """A wrapper, around Adam."""
-
-    def alias(self, learning_rate=RATE, **keywords):
-        adam = {n: keywords.pop(n) for n in ("b1", "b2", "eps") if n in keywords}
-        wrapper = getattr(adamx, self.name)
-        return wrapper(adamx.adam(learning_rate, **adam), **keywords)
+from .exemptions import NO_VALUES, RATE_INSIDE
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,16 +25,8 @@ class ScheduleFree(Member):
         return adamx.schedule_free(adamx.sgd(learning_rate), learning_rate, **keywords)
 
 
-NO_VALUES = {
-    "test_init_takes_shapes_without_values": (
-        "it begins at the parameters, which their shapes do not tell"
-    )
-}
-INSIDE = {
-    "test_scale_by_is_the_alias_without_rate_and_decay": "it has no such form",
-    "test_members_without_decay_need_no_parameters": "it reads them",
-}
 TWICE = {"test_arrays_are_leaves_and_constants_are_not": "its rate stands in two parts"}
+
 SILENT = {
     name: "the rate of its first steps is 0"
     for name in (
@@ -58,24 +38,6 @@ SILENT = {
         "its rate is a schedule, to be read only"
     )
 }
-FREE = {
-    name: "its step is measured on the whole model"
-    for name in ("test_masked", "test_partition_with_an_empty_group")
-}
-UNCOUNTED = {
-    name: "it counts a first gradient of zero: test_averages_and_rate_free.py"
-    for name in (
-        "test_a_member_follows_its_paper",
-        "test_a_member_follows_its_paper_under_schedules",
-        "test_a_scheduled_rate_alone",
-        "test_hyperparameters_as_arrays",
-        "test_restored_from_constants_into_arrays",
-    )
-}
-# In `float32_bound`: what is returned is a difference of parameters, and their rounding
-# counts by as much as they are longer than a step. Measured, in the order of the rows:
-# 24.2, 24.2 (warm 20.7), 22.5 (151.5), 514.0 (24.6), 108.2, 61.0.
-ADAM = ("b1", "b2", "eps")
 
 ROWS = (
     ScheduleFree(
@@ -85,7 +47,7 @@ ROWS = (
         slots=("z",),
         shared=("z_share", "learning_rate_max", "weight_sum"),
         float32_bound=26.0,
-        exempt=INSIDE | NO_VALUES | TWICE,
+        exempt=RATE_INSIDE | NO_VALUES | TWICE,
     ),
     Member(
         "schedule_free_sgd",
@@ -101,7 +63,7 @@ ROWS = (
         slots=("z",),
         shared=("z_share", "learning_rate_max", "weight_sum"),
         float32_bound=26.0,
-        exempt=INSIDE | NO_VALUES | TWICE,
+        exempt=RATE_INSIDE | NO_VALUES | TWICE,
     ),
     Member(
         "schedule_free_adamw",
@@ -113,12 +75,12 @@ ROWS = (
                 oracle=trained(papers.schedule_free_adamw),
             ),
         ),
-        hypers=(*ADAM, "weight_decay"),
+        hypers=("b1", "b2", "eps", "weight_decay"),
         slots=("nu", "z"),
         shared=("z_share", "learning_rate_max", "weight_sum"),
         float32_bound=160.0,
         amplifies=2.0,  # for the same reason; measured: 10.9 units, of 8
-        exempt=INSIDE | NO_VALUES | TWICE,
+        exempt=RATE_INSIDE | NO_VALUES | TWICE,
     ),
     Member(
         "schedule_free_radam",
@@ -134,91 +96,6 @@ ROWS = (
         slots=("nu", "z"),
         shared=("z_share", "learning_rate_max", "weight_sum"),
         float32_bound=540.0,
-        exempt=INSIDE | NO_VALUES | TWICE | SILENT,
-    ),
-    AroundAdam(
-        "gpa",
-        (Variant("", oracle=trained(papers.gpa_adamw)),),
-        hypers=ADAM,
-        slots=("mu", "nu", "z"),
-        shared=("z_share",),
-        float32_bound=115.0,
-        exempt=INSIDE | NO_VALUES,
-    ),
-    AroundAdam(
-        "lookahead",
-        (Variant("", oracle=trained(papers.lookahead_adam)),),
-        hypers=ADAM,
-        slots=("mu", "nu", "slow"),
-        shared=("slow_share",),
-        float32_bound=65.0,
-        exempt=INSIDE | NO_VALUES,
-    ),
-    AroundAdam(
-        "param_ema",
-        (Variant("", oracle=trained(papers.adam_averaged)),),
-        hypers=ADAM,
-        slots=("mu", "nu", "average"),
-        shared=("average_share", "average_weight"),
-        exempt=INSIDE | NO_VALUES,
-    ),
-    Member(
-        "prodigy",
-        (
-            # r is of θ_0 - θ, which has the rounding of θ: from 0.01 the laws' four
-            # steps leave it 1,261 units of float32 off (measured), from 1 ten.
-            Variant(
-                "",
-                {"estim_lr0": 1.0},
-                oracle=functools.partial(papers.prodigy_official, bias_correction=True),
-            ),
-            Variant(
-                "from a hundredth",
-                {"estim_lr0": 1e-2},
-                oracle=functools.partial(papers.prodigy_official, bias_correction=True),
-            ),
-        ),
-        hypers=("eps", "weight_decay"),
-        slots=("mu", "nu", "s", "start"),
-        shared=("r", "b1_weight", "b2_weight", "d"),
-        reach="global",
-        amplifies=2.0,  # for the same reason
-        exempt=INSIDE | FREE | NO_VALUES | NO_KINDS | UNCOUNTED,
-    ),
-    Member(
-        "dadapt_adamw",
-        (
-            Variant(
-                "",
-                {"estim_lr0": 1e-2},
-                oracle=functools.partial(
-                    papers.d_adapt_adam_official, bias_correction=True
-                ),
-            ),
-        ),
-        hypers=("eps", "weight_decay"),
-        slots=("mu", "nu", "s"),
-        shared=("r", "b1_weight", "b2_weight", "d"),
-        reach="global",
-        float32_bound=6.0,  # measured: 5.2
-        exempt=INSIDE | FREE | NO_KINDS | UNCOUNTED,
-    ),
-    Member(
-        "dog",
-        (Variant("", oracle=papers.dog),),
-        hypers=("weight_decay",),
-        slots=("start",),
-        shared=("distance", "sum_of_square_norms"),
-        reach="global",
-        exempt=INSIDE | FREE | NO_VALUES,
-    ),
-    Member(
-        "dowg",
-        (Variant("", {"eps": 0.0}, oracle=papers.dowg),),
-        hypers=("weight_decay",),
-        slots=("start",),
-        shared=("square_distance", "weighted_sum"),
-        reach="global",
-        exempt=INSIDE | FREE | NO_VALUES,
+        exempt=RATE_INSIDE | NO_VALUES | TWICE | SILENT,
     ),
 )

@@ -1,11 +1,10 @@
-"""Rows of the table."""
+"""The row of shampoo."""
 
 import adamx
-from adamx.parts import EpsBeforeCorrection
 from tests import papers
 from tests.table.row import RATE, Member, Variant
 
-from .adafactor import SHARD, SMALLER, STATIC
+from .exemptions import SHARD, SMALLER, STATIC
 
 ROOTS = {
     "test_a_float32_run_stays_with_the_float64_run": (
@@ -13,20 +12,6 @@ ROOTS = {
         "eigenvalues"
     )
 }
-CONSTANT = {
-    "test_the_derivative_by_each_hyperparameter_is_the_difference_quotient": (
-        "its bases are constants in derivatives"
-    )
-}
-SKIPS = {
-    "test_jit_of_update_on_equal_transforms_with_arrays_traces_once": (
-        "the first step moves nothing, whatever the rate"
-    ),
-    "test_arrays_of_a_transform_that_is_an_argument_change_without_a_recompile": (
-        "the first step moves nothing, whatever the rate"
-    ),
-}
-PAPER = {"released": False}
 
 ROWS = (
     Member(
@@ -44,28 +29,9 @@ ROWS = (
         reach="per tensor",
         exempt=SHARD | SMALLER | STATIC | ROOTS,
     ),
-    Member(
-        "soap",
-        (
-            Variant("", oracle_keywords=PAPER),
-            Variant(
-                "heavy",
-                {"weight_decay": 0.1, "precondition_frequency": 3, "b2": 0.9},
-                oracle_keywords={
-                    **PAPER,
-                    "weight_decay": 0.1,
-                    "precondition_frequency": 3,
-                    "b2": 0.9,
-                },
-            ),
-        ),
-        hypers=("b1", "b2", "eps", "weight_decay"),
-        slots=("mu", "nu", "left", "right", "left_basis", "right_basis"),
-        reach="per tensor",
-        exempt=SHARD | SMALLER | STATIC | CONSTANT | SKIPS,
-    ),
 )
 
+# name: (what it pretends to be, the wrong transform)
 MUTANTS = {
     "shampoo: the power of a vector for a matrix": (
         (papers.shampoo_of_an_axis, {}),
@@ -74,21 +40,5 @@ MUTANTS = {
     "shampoo: an average for the sum": (
         (papers.shampoo_of_an_axis, {}),
         lambda: adamx.shampoo(RATE, b2=0.999),
-    ),
-    "soap: bases refreshed one step too often": (
-        (papers.soap, PAPER),
-        lambda: adamx.soap(RATE, precondition_frequency=9),
-    ),
-    "soap: in no basis": (
-        (papers.soap, PAPER),
-        lambda: adamx.soap(RATE, max_dim=0),
-    ),
-}
-
-COMPOSED = {
-    "soap of its authors' code, without decay": (
-        lambda: adamx.soap(RATE, eps=EpsBeforeCorrection(1e-8), sort=True),
-        papers.soap,
-        {},
     ),
 }

@@ -1,21 +1,13 @@
-"""Rows of the table, with given_hessian.py's estimates."""
-
-import numpy as np
+"""The row of sophia, with given_hessian.py's estimates."""
 
 from tests import papers
 from tests.support.given_hessian import completed, estimated
 from tests.table.row import Member, Variant
 
-from .adafactor import NO_KINDS, SHARD, STATIC
-
-
-def by_output(d):
-    """The paper's spatial average where, as in JAX, the last axis is the output."""
-    return np.broadcast_to(np.mean(d, 0), d.shape) if d.ndim == 2 else d
-
+from .exemptions import NO_KINDS, STATIC
 
 SOPHIA = estimated(papers.sophia)
-ADAHESSIAN = estimated(papers.adahessian)
+
 OFTEN = {"update_interval": 1, "gamma": 0.5, "clip_threshold": 0.7, "b2": 0.6}
 
 ROWS = (
@@ -30,29 +22,6 @@ ROWS = (
         # measured: 621; what is not clipped is m < γ h, so its rounding counts 1 / γ
         float32_bound=640.0,
         exempt=STATIC | NO_KINDS,
-        completed=completed,
-    ),
-    Member(
-        "adahessian",
-        (
-            Variant("", oracle=ADAHESSIAN, oracle_keywords={"average": by_output}),
-            Variant(
-                "code",
-                {"magnitude": True, "hessian_power": 0.5, "weight_decay": 0.3},
-                oracle=ADAHESSIAN,
-                oracle_keywords={
-                    "magnitude": True,
-                    "hessian_power": 0.5,
-                    "weight_decay": 0.3,
-                    "average": by_output,
-                },
-            ),
-        ),
-        hypers=("b1", "b2", "eps", "weight_decay"),
-        slots=("mu", "nu"),
-        scale_free_from=1,
-        reach="per tensor",
-        exempt=SHARD | STATIC | NO_KINDS,
         completed=completed,
     ),
 )

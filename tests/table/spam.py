@@ -1,4 +1,4 @@
-"""Rows of the table."""
+"""The row of spam."""
 
 import adamx
 from adamx import chain
@@ -7,9 +7,10 @@ from adamx.parts import LearningRate, PeriodicReset
 from tests import papers
 from tests.table.row import RATE, Member, Variant
 
-from .adafactor import STATIC
+from .exemptions import STATIC
 
 SHORT = {"interval": 16, "warmup_steps": 5, "clip_warmup": 3, "spike_threshold": 20.0}
+
 IN_PAPER = {"interval": 16, "warmup": 5, "grad_accu_steps": 3, "threshold": 20.0}
 
 ROWS = (
@@ -46,6 +47,7 @@ def _spam(clip=None, **changes):
     return chain(clip, PeriodicReset(adam, **words), LearningRate(RATE))
 
 
+# name: (what it pretends to be, the wrong transform)
 MUTANTS = {
     "spam: restarts a step late": ((papers.spam, IN_PAPER), lambda: _spam(every=17)),
     "spam: no warm-up": ((papers.spam, IN_PAPER), lambda: _spam(warmup=0)),
@@ -70,6 +72,7 @@ MUTANTS = {
     ),
 }
 
+# Published forms that are a part exchanged: name: (the transform, oracle, keywords).
 COMPOSED = {
     "spam of its parts": (_spam, papers.spam, IN_PAPER),
 }

@@ -1,0 +1,43 @@
+"""The row of adahessian, with given_hessian.py's estimates."""
+
+import numpy as np
+
+from tests import papers
+from tests.support.given_hessian import completed, estimated
+from tests.table.row import Member, Variant
+
+from .exemptions import NO_KINDS, SHARD, STATIC
+
+
+def by_output(d):
+    """The paper's spatial average where, as in JAX, the last axis is the output."""
+    return np.broadcast_to(np.mean(d, 0), d.shape) if d.ndim == 2 else d
+
+
+ADAHESSIAN = estimated(papers.adahessian)
+
+ROWS = (
+    Member(
+        "adahessian",
+        (
+            Variant("", oracle=ADAHESSIAN, oracle_keywords={"average": by_output}),
+            Variant(
+                "code",
+                {"magnitude": True, "hessian_power": 0.5, "weight_decay": 0.3},
+                oracle=ADAHESSIAN,
+                oracle_keywords={
+                    "magnitude": True,
+                    "hessian_power": 0.5,
+                    "weight_decay": 0.3,
+                    "average": by_output,
+                },
+            ),
+        ),
+        hypers=("b1", "b2", "eps", "weight_decay"),
+        slots=("mu", "nu"),
+        scale_free_from=1,
+        reach="per tensor",
+        exempt=SHARD | STATIC | NO_KINDS,
+        completed=completed,
+    ),
+)

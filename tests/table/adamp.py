@@ -1,0 +1,42 @@
+"""The row of adamp."""
+
+import adamx
+from tests import papers
+from tests.table.row import RATE, Member, Variant
+
+from .exemptions import READS_NORM, SHARD
+
+STATIC = {
+    name: "its channel_axis is an integer, which inject_hyperparams must be told"
+    for name in (
+        "test_inject_hyperparams",
+        "test_inject_hyperparams_changes_without_a_recompile",
+    )
+}
+
+ROWS = (
+    Member(
+        "adamp",
+        (
+            Variant(""),
+            Variant(
+                "projected",
+                {"delta": 0.9, "weight_decay": 0.1, "wd_ratio": 0.3, "eps_norm": 1e-3},
+            ),
+            Variant("nesterov", {"delta": 0.99, "nesterov": True, "b1": 0.8}),
+        ),
+        hypers=("b1", "b2", "eps", "weight_decay"),
+        slots=("mu", "nu"),
+        scale_free_from=1,
+        reach="per tensor",
+        exempt=SHARD | READS_NORM | STATIC,
+    ),
+)
+
+# name: (what it pretends to be, the wrong transform)
+MUTANTS = {
+    "adamp: never projected": (
+        (papers.adamp, {"delta": 0.9}),
+        lambda: adamx.adamp(RATE, delta=0.0),
+    ),
+}

@@ -1,0 +1,37 @@
+"""The row of mars."""
+
+import adamx
+from adamx import chain
+from tests import papers
+from tests.table.row import RATE, Member, Variant
+
+ROWS = (
+    Member(
+        "mars",
+        (
+            Variant("", oracle="mars_approximate"),
+            Variant(
+                "coarse",
+                {"b1": 0.8, "gamma": 0.1, "eps": 1e-2, "weight_decay": 0.3},
+                oracle="mars_approximate",
+            ),
+        ),
+        hypers=("b1", "b2", "gamma", "eps", "weight_decay"),
+        slots=("gradient_before", "mu", "nu"),
+        reach="per tensor",
+    ),
+)
+
+# name: (what it pretends to be, the wrong transform)
+MUTANTS = {
+    "mars without reduced variance": (
+        (papers.mars_approximate, {}),
+        lambda: adamx.mars(RATE, gamma=0.0),
+    ),
+    "mars clipped as one vector": (
+        (papers.mars_approximate, {"gamma": 0.0}),
+        lambda: chain(
+            adamx.parts.ClipByGlobalNorm(1.0), adamx.adam(RATE, b1=0.95, b2=0.99)
+        ),
+    ),
+}

@@ -1,0 +1,105 @@
+"""The row of rmsprop."""
+
+import functools
+
+import optax
+
+import adamx
+from adamx import chain
+from adamx.parts import (
+    Debiased,
+    Ema,
+    EpsInsideRoot,
+    Identity,
+    LearningRate,
+    Momentum,
+    Precondition,
+    RootPlusEps,
+    square,
+)
+from tests import papers
+from tests.table.hyperparameters import SCHEDULES
+from tests.table.row import RATE, Member, Variant
+
+from .adam import EPS, SCHEDULED_RATE
+
+ROWS = (
+    Member(
+        "rmsprop",
+        (
+            Variant(
+                "",
+                twin=functools.partial(optax.rmsprop, decay=0.9, eps_in_sqrt=False),
+            ),
+            Variant(
+                "centered",
+                {"centered": True, "eps": 1e-4},
+                twin=functools.partial(
+                    optax.rmsprop,
+                    decay=0.9,
+                    eps=1e-4,
+                    eps_in_sqrt=False,
+                    centered=True,
+                ),
+            ),
+            Variant(
+                "momentum",
+                {"momentum": 0.8, "decay": 0.95},
+                twin=functools.partial(
+                    optax.rmsprop, decay=0.95, eps_in_sqrt=False, momentum=0.8
+                ),
+            ),
+            Variant("all", {"centered": True, "momentum": 0.8, "eps": 1e-3}),
+        ),
+        hypers=("decay", "eps", "momentum"),
+        slots=("nu",),
+        scale_free_from=1,
+    ),
+)
+
+# name: (what it pretends to be, the wrong transform)
+MUTANTS = {
+    "rmsprop corrected": (
+        (papers.rmsprop, {}),
+        lambda: chain(
+            Precondition(
+                Identity(),
+                by=RootPlusEps(Debiased(Ema(0.9, of=square, name="nu")), EPS),
+            ),
+            LearningRate(RATE),
+        ),
+    ),
+    "rmsprop with eps inside": (
+        (papers.rmsprop, {}),
+        lambda: adamx.rmsprop(RATE, eps=EpsInsideRoot(EPS)),
+    ),
+    "rmsprop not centred": (
+        (papers.rmsprop, {"centered": True}),
+        lambda: adamx.rmsprop(RATE),
+    ),
+    "momentum after a changing rate": (
+        (papers.rmsprop, {"momentum": 0.8, **SCHEDULED_RATE}),
+        lambda: chain(
+            adamx.scale_by_rmsprop(),
+            LearningRate(SCHEDULES["learning_rate"]),
+            Momentum(0.8),
+        ),
+    ),
+}
+
+# Published forms that are a part exchanged: name: (the transform, oracle, keywords).
+COMPOSED = {
+    "rmsprop of TensorFlow": (
+        lambda: chain(
+            adamx.scale_by_rmsprop(eps=EpsInsideRoot(1e-4)),
+            LearningRate(SCHEDULES["learning_rate"]),
+            adamx.parts.Momentum(0.8),
+        ),
+        papers.rmsprop_tf,
+        {
+            "eps": 1e-4,
+            "momentum": 0.8,
+            "learning_rate": SCHEDULES["learning_rate"],
+        },
+    ),
+}

@@ -1,0 +1,67 @@
+"""The row of yogi."""
+
+import optax
+
+import adamx
+from adamx.parts import Debiased, Ema, EpsBeforeCorrection, square
+from tests import papers
+from tests.table.row import RATE, Member, Variant
+
+from .adabelief import adam_of
+
+
+def optax_yogi_from_zero(learning_rate):
+    """Optax starts m where it starts v; at 0 the two agree."""
+    return optax.chain(
+        optax.scale_by_yogi(initial_accumulator_value=0.0),
+        optax.scale_by_learning_rate(learning_rate),
+    )
+
+
+ROWS = (
+    Member(
+        # v moves by small steps, and is rounded at each: measured 10.7 from 0.1.
+        "yogi",
+        (
+            Variant(""),
+            Variant(
+                "from-zero", {"initial_accumulator": 0.0}, twin=optax_yogi_from_zero
+            ),
+            Variant("start", {"initial_accumulator": 0.1, "b2": 0.9}),
+            Variant(
+                "paper",
+                {"bias_correction": False, "initial_accumulator": 0.0},
+                oracle="yogi_paper",
+                oracle_keywords={"initial_accumulator": 0.0},
+            ),
+        ),
+        hypers=("b1", "b2", "eps"),
+        slots=("mu", "nu"),
+        float32_bound=12.0,
+    ),
+)
+
+# name: (what it pretends to be, the wrong transform)
+MUTANTS = {
+    "yogi with an average": (
+        (papers.yogi, {"initial_accumulator": 0.0}),
+        lambda: adam_of(Debiased(Ema(0.999, square, "nu")), 1e-3),
+    ),
+    "yogi from zero": (
+        (papers.yogi, {}),
+        lambda: adamx.yogi(RATE, initial_accumulator=0.0),
+    ),
+    "yogi with its first moment started too": (
+        (papers.yogi, {}),
+        lambda: optax.yogi(RATE),
+    ),
+}
+
+# Published forms that are a part exchanged: name: (the transform, oracle, keywords).
+COMPOSED = {
+    "yogi of TensorFlow": (
+        lambda: adamx.yogi(RATE, eps=EpsBeforeCorrection(1e-3)),
+        papers.yogi_official,
+        {},
+    ),
+}
