@@ -1,1 +1,1 @@
-"""The suite: laws, oracles, and one file per module."""
+"""The suite: folders that mirror adamx, the table of optimizers, laws and oracles."""

@@ -45,12 +45,14 @@ install_import_hook("adamx", f"{check.__module__}.{check.__name__}")
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Leave out the laws of which a member's row says why it cannot have them."""
+    """Leave out the laws of which an optimizer's row says why it cannot have them."""
 
     def is_exempt(item: pytest.Item) -> bool:
         call = getattr(item, "callspec", None)
-        member = getattr(call.params.get("case") if call else None, "member", None)
-        return item.originalname in getattr(member, "exempt", {})  # pyright: ignore[reportAttributeAccessIssue]
+        optimizer = getattr(
+            call.params.get("case") if call else None, "optimizer", None
+        )
+        return item.originalname in getattr(optimizer, "exempt", {})  # pyright: ignore[reportAttributeAccessIssue]
 
     left_out = [item for item in items if is_exempt(item)]
     if left_out:

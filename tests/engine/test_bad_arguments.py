@@ -193,7 +193,7 @@ CASES = {
         " from Ema(0.8).",
         UNSAID,
     ),
-    "two members with one name": (
+    "two optimizers with one name": (
         lambda: chain(adam(0.1), adamw(0.1)),
         ": each slot name must belong to one part, got `mu` twice,",
         UNSAID,

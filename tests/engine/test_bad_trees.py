@@ -142,7 +142,7 @@ CASES = {
         "update: the state must be the one that `init` returned, got tuple.",
         "Call tx.init(params), then tx.update(updates, state, params).",
     ),
-    "state of another member": (
+    "state of another optimizer": (
         lambda: step(adam(0.1), state=sgd(0.1).init(PARAMS)),
         "update: the state must hold the slots ['mu', 'nu'],",
         "complete it with adamx.restore(tx, state, params).",
@@ -216,7 +216,7 @@ CASES = {
         "hyperparams: the state must come from adamx.tunable, got State.",
         "Wrap the transformation: tunable(tx, 'learning_rate').",
     ),
-    "restored from another member": (
+    "restored from another optimizer": (
         lambda: adamx.restore(adam(0.1), sgd(0.1, 0.9).init(PARAMS), PARAMS),
         "restore: the saved state must hold the slot `mu`, got ['momentum'].",
         "It was saved by another algorithm; start afresh with tx.init(params).",

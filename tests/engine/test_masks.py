@@ -88,7 +88,7 @@ def test_a_prefix_of_the_tree_covers_what_is_below():
     assert decayed(WeightDecay(0.1, mask=False), one) is False
 
 
-def test_adamw_with_a_mask_is_the_twin_of_optax():
+def test_adamw_with_a_mask_is_the_counterpart_in_optax():
     mask, p = MASKS["callable"], params()
     ours = adamx.adamw(0.1, weight_decay=0.5, mask=mask)
     theirs = optax.adamw(0.1, weight_decay=0.5, mask=mask)
@@ -112,7 +112,7 @@ def test_masked_leaves_pass_through_any_part(form):
 
 
 def test_complementary_masks_are_a_partition():
-    """Two members share the tree; each keeps slots for its own leaves."""
+    """Two optimizers share the tree; each keeps slots for its own leaves."""
     p, g = params(), grads()
     matrix, rest = (
         MASKS["predicate"],

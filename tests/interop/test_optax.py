@@ -1,4 +1,4 @@
-"""Inside Optax: its wrappers around members, its parts beside ours, its tree tools."""
+"""Inside Optax: its wrappers around ours, its parts beside ours, its tree tools."""
 
 import jax
 import jax.numpy as jnp
@@ -21,8 +21,8 @@ from tests.support.trees import (
 from tests.table.cases import RATE, cases, sample
 
 FIRST = pytest.mark.parametrize("case", sample())
-TWINS = pytest.mark.parametrize(
-    "case", cases(where=lambda case: case.variant.twin is not None)
+COUNTERPARTS = pytest.mark.parametrize(
+    "case", cases(where=lambda case: case.variant.in_optax is not None)
 )
 STEPS = 5
 
@@ -43,26 +43,26 @@ def run(tx, p=None, steps=STEPS, dtype="float32"):
     return p, state, stacked(all_updates)
 
 
-@TWINS
-def test_the_twin_of_optax_with_its_keywords_gives_the_same_updates(case):
+@COUNTERPARTS
+def test_the_counterpart_in_optax_with_its_keywords_gives_the_same_updates(case):
     """By the keywords of the table, to the rounding of Optax's own bias correction."""
     _, _, ours = run(case.tx)
-    _, _, theirs = run(case.variant.twin(RATE))
+    _, _, theirs = run(case.variant.in_optax(RATE))
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         # 1 - b**t of float32 is 1.3e-5 off at b=.999: NUMERICS of Optax, not ours.
         np.testing.assert_allclose(a, b, rtol=3e-5, atol=1e-7)
 
 
-@TWINS
-def test_the_twin_of_optax_agrees_to_rounding_in_64_bits(case, x64):
+@COUNTERPARTS
+def test_the_counterpart_in_optax_agrees_to_rounding_in_64_bits(case, x64):
     _, _, ours = run(case.tx, dtype="float64", steps=20)
-    _, _, theirs = run(case.variant.twin(RATE), dtype="float64", steps=20)
+    _, _, theirs = run(case.variant.in_optax(RATE), dtype="float64", steps=20)
     assert_close(ours, theirs, ulps=1e-11 / np.finfo(np.float64).eps)
 
 
 @FIRST
 def test_in_an_optax_chain(case):
-    """A member is a link like any other, in front of and behind Optax's own."""
+    """An optimizer is a link like any other, in front of and behind Optax's own."""
     tx = optax.chain(optax.clip(0.5), case.scale_by(), optax.scale(-RATE))
     clipped = chain(adamx.parts.Clip(0.5), case.scale_by(), LearningRate(RATE))
     assert_close(run(tx)[2], run(clipped)[2])
@@ -112,13 +112,13 @@ def test_a_foreign_transformation_in_a_chain_of_ours(case, where):
 def test_a_foreign_part_gets_the_extra_arguments():
     """optax.scale_by_polyak wants `value`; the rules beside it want nothing."""
     tx = chain(adamx.scale_by_adam(), optax.scale_by_polyak(max_learning_rate=1.0))
-    twin = optax.chain(
+    counterpart = optax.chain(
         adamx.scale_by_adam(), optax.scale_by_polyak(max_learning_rate=1.0)
     )
     p = params()
     for value in (0.1, 3.0):
         got, _ = tx.update(grads(), tx.init(p), p, value=value)
-        want, _ = twin.update(grads(), twin.init(p), p, value=value)
+        want, _ = counterpart.update(grads(), counterpart.init(p), p, value=value)
         assert_close(got, want)
 
 
@@ -149,7 +149,7 @@ def test_masked(case):
         strict=True,
     ):
         np.testing.assert_allclose(masked, full if on else g, rtol=1e-6)
-    for name in case.member.slots:
+    for name in case.optimizer.slots:
         assert len(jax.tree.leaves(state.inner_state.slots[name])) == 2
 
 
@@ -157,11 +157,11 @@ def test_masked(case):
 def test_partition_with_an_empty_group(case):
     labels = {"dense": {"kernel": "a"}, "blocks": ["a"], "gain": "b"}
     tx = optax.partition(
-        {"a": case.tx, "b": case.alias(0.001), "c": case.alias(0.1)}, labels
+        {"a": case.tx, "b": case.build(0.001), "c": case.build(0.1)}, labels
     )
     p, state, updates = run(tx)
     assert signature(state) == signature(tx.init(p))
-    one, two = run(case.tx)[2], run(case.alias(0.001))[2]
+    one, two = run(case.tx)[2], run(case.build(0.001))[2]
     for label, got, a, b in zip(
         *map(jax.tree.leaves, (labels, updates, one, two)), strict=True
     ):
@@ -170,7 +170,7 @@ def test_partition_with_an_empty_group(case):
 
 @FIRST
 def test_inject_hyperparams(case):
-    tx = optax.inject_hyperparams(getattr(adamx, case.member.name))(learning_rate=RATE)
+    tx = optax.inject_hyperparams(case.optimizer.function)(learning_rate=RATE)
     p, state, updates = run(tx)
     assert_close(updates, run(case.tx)[2], ulps=300)
     assert signature(state) == signature(tx.init(p))
@@ -181,7 +181,7 @@ def test_inject_hyperparams(case):
 
 @FIRST
 def test_inject_hyperparams_changes_without_a_recompile(case):
-    tx = optax.inject_hyperparams(getattr(adamx, case.member.name))(learning_rate=RATE)
+    tx = optax.inject_hyperparams(case.optimizer.function)(learning_rate=RATE)
     p = params()
     step, state = jax.jit(tx.update), tx.init(p)
     _, state = step(grads(), state, p)
@@ -250,7 +250,7 @@ def test_tree_map_params(case):
     moved = optax.tree_map_params(
         tx, lambda leaf, param: leaf + param, state, p, is_leaf=None
     )
-    for name in case.member.slots:
+    for name in case.optimizer.slots:
         assert_close(
             moved.slots[name], jax.tree.map(jnp.add, state.slots[name], p), ulps=0
         )
@@ -292,7 +292,7 @@ def test_weights_by_a_wrapper_that_passes_extra_arguments():
     assert_equal(got, want)
 
 
-def test_schedule_free_of_optax_follows_its_twin():
+def test_schedule_free_of_optax_follows_its_counterpart():
     ours = optax.contrib.schedule_free(adamx.adam(RATE, b1=0.0), RATE, b1=0.9)
     theirs = optax.contrib.schedule_free(optax.adam(RATE, b1=0.0), RATE, b1=0.9)
     for a, b in zip(

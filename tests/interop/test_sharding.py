@@ -12,12 +12,12 @@ from adamx import chain
 from adamx.parts import ClipByGlobalNorm
 from tests.support.counting import counted
 from tests.support.trees import assert_close, signature
-from tests.table.cases import PAIRS, STORY, cases, sample
+from tests.table.cases import BASIC, PAIRS, cases, sample
 
 
 def needs_the_whole(case):
-    """What reads more than one element, and the story."""
-    return case.member in STORY or case.member.reach != "elementwise"
+    """What reads more than one element, and the basic ones."""
+    return case.optimizer in BASIC or case.optimizer.scope != "element"
 
 
 EVERY = pytest.mark.parametrize("case", cases(first_only=True))
@@ -91,7 +91,7 @@ def test_init_keeps_the_sharding_of_the_parameters(case, mode):
         state = jax.jit(case.tx.init)(p)
     for slot in slots_like_params(state, p):
         assert_same_sharding(slot, p)
-    assert len(slots_like_params(state, p)) >= len(case.member.slots)
+    assert len(slots_like_params(state, p)) >= len(case.optimizer.slots)
 
 
 @FIRST
@@ -110,7 +110,7 @@ def test_init_keeps_the_sharding_without_a_mesh_in_scope(case, mode):
 def test_the_sharded_run_is_the_unsharded_run(case, mode, kind):
     """The state's sharding is a fixed point and step 2 compiles nothing."""
     names = case.hypers if kind == "array" else ()
-    tx = case.alias(**{n: jnp.asarray(PAIRS[n][0]) for n in names})
+    tx = case.build(**{n: jnp.asarray(PAIRS[n][0]) for n in names})
     mesh = mesh_of(mode)
 
     @jax.jit

@@ -21,7 +21,7 @@ Y = jnp.sum(jnp.sin(X), axis=1, keepdims=True)
 
 def tunable(case):
     names = ("learning_rate", *(n for n in case.hypers if n in ("b1", "b2", "eps")))
-    return names, adamx.tunable(case.alias(), *names)
+    return names, adamx.tunable(case.build(), *names)
 
 
 @FIRST
@@ -45,7 +45,7 @@ def test_flax_train_state_of_an_equal_transform_is_not_traced_again(case):
     """`tx` is a static field, so equality is what the cache is asked for."""
     step = jax.jit(lambda trainer, g: trainer.apply_gradients(grads=g))
     for k in range(2):
-        trainer = TrainState.create(apply_fn=None, params=params(), tx=case.alias())
+        trainer = TrainState.create(apply_fn=None, params=params(), tx=case.build())
         with counted() as count:
             step(trainer, grads(k))
     assert (count.traces, count.compilations) == (0, 0)
@@ -98,9 +98,9 @@ def test_nnx_optimizer(case):
     got, _ = fitted(case.tx)
     start, _ = fitted(case.tx, steps=0)
     assert any(np.any(a != b) for a, b in zip(got, start, strict=True))
-    if case.variant.twin is None:
+    if case.variant.in_optax is None:
         return
-    want, _ = fitted(case.variant.twin(0.05))
+    want, _ = fitted(case.variant.in_optax(0.05))
     for a, b in zip(got, want, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
@@ -181,11 +181,11 @@ def test_an_equinox_model_filtered(case):
         last, _ = step(after, new_state)
     assert (count.traces, count.compilations) == (0, 0)
     assert not jnp.array_equal(last.layers[0].weight, model.layers[0].weight)
-    if case.variant.twin is not None:
-        twin = case.variant.twin(0.05)
+    if case.variant.in_optax is not None:
+        counterpart = case.variant.in_optax(0.05)
         g = eqx.filter_grad(equinox_loss)(model)
         p = eqx.filter(model, eqx.is_array)
-        want, _ = twin.update(g, twin.init(p), p)
+        want, _ = counterpart.update(g, counterpart.init(p), p)
         got, _ = tx.update(g, tx.init(p), p)
         for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
             np.testing.assert_allclose(a, b, rtol=3e-5, atol=1e-7)
@@ -229,7 +229,7 @@ def test_a_transform_is_a_leaf_of_an_equinox_module(case):
         tx: optax.GradientTransformation
         state: tuple
 
-    tx = case.alias(jnp.float32(0.1))
+    tx = case.build(jnp.float32(0.1))
     trainer = Trainer(tx, tx.init(params()))
 
     @eqx.filter_jit

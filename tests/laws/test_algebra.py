@@ -12,15 +12,15 @@ from tests.table.cases import PAIRS, Case, cases, grid, law_cases, sampled
 
 EVERY = pytest.mark.parametrize("case", law_cases())
 FIRST = pytest.mark.parametrize("case", cases(first_only=True))
-DIVIDERS = cases(first_only=True, where=lambda case: "eps" in case.member.hypers)
+DIVIDERS = cases(first_only=True, where=lambda case: "eps" in case.optimizer.hypers)
 DIVIDING = pytest.mark.parametrize("case", DIVIDERS)
 # An eps meets the gradient in float32, whatever it came as: one compilation for each
-# kind of eps is spent on every member in float32 and on a sample in the others.
+# kind of eps is spent on every optimizer in float32 and on a sample in the others.
 DIVIDED = [
     pytest.param(*row.values, dtype, id=f"{row.id}-{dtype}")
     for row in DIVIDERS
     for dtype in GRAD_DTYPES
-    if dtype == "float32" or row.values[0].member in sampled()
+    if dtype == "float32" or row.values[0].optimizer in sampled()
 ]
 EPS_KINDS = {
     "number": 1e-8,
@@ -68,7 +68,7 @@ def test_the_negative_gradient_gives_the_negative_update(case, dtype):
 
 
 def adaptive(case: Case):
-    return case.member.scale_free_from is not None and "initial_accumulator" not in (
+    return case.optimizer.scale_free_from is not None and "initial_accumulator" not in (
         case.keywords
     )
 
@@ -79,7 +79,7 @@ def adaptive(case: Case):
 )
 def test_scale_invariance_without_eps(case):
     """A power of two is exact in float32, so the invariance is bit for bit."""
-    tx, p, first = case.scale_by(eps=0.0), params(), case.member.scale_free_from
+    tx, p, first = case.scale_by(eps=0.0), params(), case.optimizer.scale_free_from
     steps = [grads(k) for k in range(first + 3)]
     for factor in (2.0**-40, 2.0**12):
         scaled = [jax.tree.map(lambda x, c=factor: x * c, g) for g in steps]
@@ -91,7 +91,7 @@ def test_scale_invariance_without_eps(case):
 @pytest.mark.parametrize("case", cases(first_only=True, where=adaptive))
 def test_scale_invariance_as_eps_vanishes(case):
     """u(c g) - u(g) shrinks in proportion to eps."""
-    first, p = case.member.scale_free_from, params()
+    first, p = case.optimizer.scale_free_from, params()
     steps = [grads(k) for k in range(first + 1)]
     tripled = [jax.tree.map(lambda x: 3 * x, g) for g in steps]
     gaps = []
@@ -130,7 +130,7 @@ def test_zero_over_zero_is_zero_in_every_kind_of_eps(case, dtype):
 
 def unrolled(case: Case, scale, p, eps=None):
     """A loss of three unrolled updates of gradients that are zero wherever `p` is."""
-    tx = case.alias(0.1, **({} if eps is None else {"eps": eps}))
+    tx = case.build(0.1, **({} if eps is None else {"eps": eps}))
     state = tx.init(p)
     for _ in range(3):
         g = jax.tree.map(lambda x: scale * x, p)
@@ -167,7 +167,7 @@ def test_the_derivative_by_each_hyperparameter_is_the_difference_quotient(case, 
     p, *steps = (jnp.sin(jnp.arange(1.0, 5.0) * (1 + 2 * k)) for k in range(5))
 
     def loss(values):
-        moved = trajectory(case.alias(**values), p, steps, follow=True)
+        moved = trajectory(case.build(**values), p, steps, follow=True)
         return jnp.sum(jnp.cos(7 * p) * sum(moved))
 
     at = {n: jnp.asarray(PAIRS[n][1], "float64") for n in names}
@@ -186,7 +186,7 @@ def test_the_derivative_by_an_array_hyperparameter_at_zero_gradients_is_finite(c
     zero = jnp.zeros((3,))
 
     def loss(values):
-        return jnp.sum(sum(trajectory(case.alias(**values), zero + 1, [zero] * 2)))
+        return jnp.sum(sum(trajectory(case.build(**values), zero + 1, [zero] * 2)))
 
     values = {n: jnp.asarray(PAIRS[n][0]) for n in names}
     for name, slope in jax.jit(jax.grad(loss))(values).items():

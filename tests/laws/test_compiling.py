@@ -18,21 +18,21 @@ from tests.support.trees import (
     grads,
     params,
 )
-from tests.table.cases import PAIRS, STORY, Case, cases, grid, law_cases
+from tests.table.cases import BASIC, PAIRS, Case, cases, grid, law_cases
 
 EVERY = pytest.mark.parametrize("case", law_cases())
 FIRST = pytest.mark.parametrize("case", cases(first_only=True))
 
 
 def as_arrays(case: Case, which=0):
-    """The member with every hyperparameter, the rate too, given as an array."""
+    """The optimizer with every hyperparameter, the rate too, given as an array."""
     names = ("learning_rate", *case.hypers)
-    return case.alias(**{n: jnp.asarray(PAIRS[n][which]) for n in names})
+    return case.build(**{n: jnp.asarray(PAIRS[n][which]) for n in names})
 
 
 @pytest.mark.parametrize(("case", "param_dtype"), grid(PARAM_DTYPES))
 def test_the_second_step_compiles_nothing(case, param_dtype):
-    """With gradients of both dtypes for the story; the state is the same for both."""
+    """With gradients of both dtypes for the basic ones: the state is the same."""
     tx = case.tx
 
     @jax.jit
@@ -40,7 +40,7 @@ def test_the_second_step_compiles_nothing(case, param_dtype):
         updates, state = tx.update(g, state, p)
         return optax.apply_updates(p, updates), state
 
-    for dtype in GRAD_DTYPES[:2] if case.member in STORY else ("float32",):
+    for dtype in GRAD_DTYPES[:2] if case.optimizer in BASIC else ("float32",):
         p = params(param_dtype)
         p, state = step(p, tx.init(p), grads(0, dtype))
         with counted() as count:
@@ -50,7 +50,7 @@ def test_the_second_step_compiles_nothing(case, param_dtype):
 
 @FIRST
 def test_an_eager_update_is_one_compiled_program(case):
-    tx, p, g = case.alias(0.0419), params(), grads()
+    tx, p, g = case.build(0.0419), params(), grads()
     state = tx.init(p)
     with counted() as first:
         _, state = tx.update(g, state, p)
@@ -63,11 +63,11 @@ def test_an_eager_update_is_one_compiled_program(case):
 @FIRST
 def test_jit_of_update_on_equal_transforms_traces_once(case):
     p, g = params(), grads()
-    state = case.alias().init(p)
-    jax.jit(case.alias().update)(g, state, p)
+    state = case.build().init(p)
+    jax.jit(case.build().update)(g, state, p)
     with counted() as count:
-        jax.jit(case.alias().update)(g, state, p)
-        jax.jit(case.alias().update)(g, state, p)
+        jax.jit(case.build().update)(g, state, p)
+        jax.jit(case.build().update)(g, state, p)
     assert (count.traces, count.compilations) == (0, 0)
 
 
@@ -105,18 +105,18 @@ def test_the_body_of_an_equal_transform_runs_once():
 
 @EVERY
 def test_equal_transforms_share_their_functions(case):
-    one, two = case.alias(), case.alias()
+    one, two = case.build(), case.build()
     assert one.init is two.init
     assert one.update is two.update
     assert one.update is one.update
-    other = case.alias(learning_rate=0.123)
+    other = case.build(learning_rate=0.123)
     assert other.update is not one.update
 
 
 @FIRST
 @pytest.mark.parametrize("arrays", [False, True], ids=["constants", "arrays"])
 def test_the_functions_are_not_kept_for_ever(case, arrays):
-    tx = as_arrays(case) if arrays else case.alias(learning_rate=0.0371)
+    tx = as_arrays(case) if arrays else case.build(learning_rate=0.0371)
     updates, _ = tx.update(grads(), tx.init(params()), params())
     jax.block_until_ready(jax.jit(tx.update)(grads(), tx.init(params()), params()))
     del updates
@@ -145,7 +145,7 @@ def test_arrays_of_a_transform_that_is_an_argument_change_without_a_recompile(ca
 def test_tunable_hyperparameters_change_without_a_recompile(case):
     names = ("learning_rate", *(n for n in case.hypers if n in case.keywords))
     names += tuple(n for n in case.hypers if n not in names and not adds(case, n))
-    tx = adamx.tunable(case.alias(), *names)
+    tx = adamx.tunable(case.build(), *names)
     p, g = params(), grads()
     state = tx.init(p)
     assert set(adamx.hyperparams(state)) >= set(names)
@@ -164,6 +164,5 @@ def test_tunable_hyperparameters_change_without_a_recompile(case):
 
 def adds(case, name):
     """At the number 0, its default, it may build no part, so nothing is to tune."""
-    alias = getattr(adamx, case.member.name)
-    known = inspect.signature(alias).parameters
+    known = inspect.signature(case.optimizer.function).parameters
     return name in known and known[name].default == 0.0

@@ -40,7 +40,7 @@ def dtypes(tree):
 def test_the_state_is_a_fixed_point_and_updates_have_the_gradients_dtype(
     case, param_dtype, grad_dtype
 ):
-    """Traced for every variant, computed for the first of each member."""
+    """Traced for every variant, computed for the first of each optimizer."""
     tx, p, g = case.tx, params(param_dtype), grads(0, grad_dtype)
     state = jax.eval_shape(tx.init, p)
     updates, after = jax.eval_shape(tx.update, g, state, p)
@@ -64,12 +64,12 @@ def test_a_varying_hyperparameter_keeps_the_fixed_point(case, kind):
         values = {n: (lambda k, x=x: x) for n, x in values.items()}
     p = params()
     for name in names:
-        tx = case.alias(**{name: values[name]})
+        tx = case.build(**{name: values[name]})
         state = jax.eval_shape(tx.init, p)
         updates, after = jax.eval_shape(tx.update, grads(), state, p)
         assert signature(after) == signature(state), name
         assert dtypes(updates) == dtypes(grads()), name
-    tx = case.alias(**values)
+    tx = case.build(**values)
     state = tx.init(p)
     updates, after = tx.update(grads(), state, p)
     assert signature(after) == signature(state)
@@ -87,9 +87,9 @@ def test_moments_are_float32_and_named_by_their_role(case, param_dtype):
     p = params(param_dtype)
     state = case.tx.init(p)
     slots = dict(state.slots)
-    for name in case.member.shared:
+    for name in case.optimizer.shared:
         assert slots.pop(name).shape == ()
-    assert set(slots) == set(case.member.slots)
+    assert set(slots) == set(case.optimizer.slots)
     for name, slot in slots.items():
         assert jax.tree.structure(slot) == jax.tree.structure(p)
         assert dtypes_kept(slot) <= {"float32"}
@@ -100,10 +100,10 @@ def test_moments_are_float32_and_named_by_their_role(case, param_dtype):
 
 
 def test_moments_of_float64_parameters_are_float64(x64):
-    for member in OPTIMIZERS:
+    for optimizer in OPTIMIZERS:
         p = params("float64")
-        state = member.alias().init(p)
-        updates, state = member.alias().update(grads(0, "float64"), state, p)
+        state = optimizer.build().init(p)
+        updates, state = optimizer.build().update(grads(0, "float64"), state, p)
         assert dtypes_kept(state.slots) <= {"float64"}
         assert {x.dtype.name for x in jax.tree.leaves(updates)} == {"float64"}
 
@@ -154,7 +154,7 @@ def test_the_counter_saturates_and_the_update_stays_finite(case, grad_dtype):
 @pytest.mark.parametrize("empty", [{}, (), [], {"a": (), "b": None}], ids=str)
 def test_an_empty_tree(case, empty):
     for changes in ({}, {n: jnp.asarray(PAIRS[n][0]) for n in case.hypers}):
-        tx = case.alias(**changes)
+        tx = case.build(**changes)
         state = tx.init(empty)
         updates, after = tx.update(empty, state, empty)
         assert jax.tree.structure(updates) == jax.tree.structure(empty)
@@ -210,7 +210,7 @@ def test_numpy_leaves_are_arrays_too(case):
 
 
 @FIRST
-def test_members_without_decay_need_no_parameters(case):
+def test_optimizers_without_decay_need_no_parameters(case):
     tx = case.scale_by()
     state = tx.init(params())
     assert_equal(tx.update(grads(), state), tx.update(grads(), state, params()))

@@ -39,7 +39,7 @@ def run(tx, p, gradients):
 def test_jit_changes_nothing(case):
     """Traced inside a larger program, alone, and operation by operation."""
     tx, p, gradients = case.tx, params(), [grads(k) for k in range(2)]
-    eager, ulps = run(tx, p, gradients), 8 * case.member.amplifies
+    eager, ulps = run(tx, p, gradients), 8 * case.optimizer.amplifies
     assert_close(jax.jit(lambda p, gs: run(tx, p, gs))(p, gradients), eager, ulps)
     if case.first:
         with jax.disable_jit():
@@ -82,7 +82,7 @@ def test_vmap_over_seeds_is_the_loop(case):
         stacked(ps), [stacked(list(at)) for at in zip(*gs, strict=True)]
     )
     wanted = stacked([run(tx, p, g) for p, g in zip(ps, gs, strict=True)])
-    assert_close(got, wanted, ulps=8 * case.member.amplifies)
+    assert_close(got, wanted, ulps=8 * case.optimizer.amplifies)
 
 
 @FIRST
@@ -92,7 +92,7 @@ def test_vmap_over_the_hyperparameters_of_a_rule_is_the_loop(case, how):
     names = ("learning_rate", *case.hypers)
     p, gradients = params(), [grads(k) for k in range(STEPS)]
     varied = names if how == "all" else names[:1]
-    txs = [case.alias(**{n: jnp.asarray(PAIRS[n][i]) for n in varied}) for i in (0, 1)]
+    txs = [case.build(**{n: jnp.asarray(PAIRS[n][i]) for n in varied}) for i in (0, 1)]
     got = jax.vmap(lambda tx: run(tx, p, gradients))(stacked(txs))
     wanted = stacked([run(tx, p, gradients) for tx in txs])
     assert_close(got, wanted, ulps=16)

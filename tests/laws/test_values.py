@@ -73,7 +73,7 @@ PARTS = {
 }
 VALUES = {
     **PARTS,
-    **{str(c.values[0]): c.values[0].alias() for c in cases()},
+    **{str(c.values[0]): c.values[0].build() for c in cases()},
     **{f"scale_by_{c.values[0]}": c.values[0].scale_by() for c in cases()},
 }
 EACH = pytest.mark.parametrize("value", VALUES.values(), ids=VALUES.keys())
@@ -82,7 +82,7 @@ WITH_ARRAYS = pytest.mark.parametrize("case", cases(first_only=True))
 
 def with_arrays(case, which=0):
     names = ("learning_rate", *case.hypers)
-    return case.alias(**{n: jnp.asarray(PAIRS[n][which]) for n in names})
+    return case.build(**{n: jnp.asarray(PAIRS[n][which]) for n in names})
 
 
 def assert_same_value(one, other):
@@ -165,14 +165,14 @@ def test_array_valued_transforms_compare_by_their_values(case):
     assert hash(one) == hash(other), "arrays hash by structure"
     for again in (pickle.loads(pickle.dumps(one)), copy.deepcopy(one)):
         assert_same_value(again, one)
-    assert one != case.alias(), "an array is not the number"
+    assert one != case.build(), "an array is not the number"
 
 
 @WITH_ARRAYS
 def test_arrays_are_leaves_and_constants_are_not(case):
     names = ("learning_rate", *case.hypers)
     assert len(jax.tree.leaves(with_arrays(case))) == len(names)
-    assert jax.tree.leaves(case.alias()) == []
+    assert jax.tree.leaves(case.build()) == []
     assert jax.tree.structure(with_arrays(case)) == jax.tree.structure(
         with_arrays(case, 1)
     )
@@ -231,7 +231,7 @@ def test_schedules_that_are_values():
 
 @WITH_ARRAYS
 def test_a_state_pickles_and_copies(case):
-    tx, p = case.alias(), params()
+    tx, p = case.build(), params()
     _, state = tx.update(grads(), tx.init(p), p)
     for again in (pickle.loads(pickle.dumps(state)), copy.deepcopy(state)):
         assert type(again) is type(state)
@@ -245,7 +245,7 @@ def test_treescope_and_equinox_print_it(case):
     import equinox as eqx
     import treescope
 
-    for value in (case.alias(), with_arrays(case)):
+    for value in (case.build(), with_arrays(case)):
         for text in (eqx.tree_pformat(value), treescope.render_to_text(value)):
             assert "bound method" not in text
             assert "0x" not in text

@@ -22,7 +22,7 @@ from adamx.parts import (
 )
 from tests.papers import exact
 from tests.support.trees import grads, params, stacked
-from tests.table.cases import SCHEDULES, STORY, cases, sample
+from tests.table.cases import BASIC, SCHEDULES, cases, sample
 
 DECAYS = (0.0, 1e-3, 0.1, 0.5, 0.9, 0.95, 0.99, 0.999, 0.9999, 0.99999, 1 - 1e-6)
 LOG_GRID = sorted({round(10 ** (e / 12)) for e in range(7 * 12 + 1)})
@@ -154,10 +154,10 @@ def test_one_schedule_in_three_ways_is_one_trajectory(case):
     names = [n for n in ("learning_rate", "b1", "b2", "decay", "eps", "weight_decay")
              if n == "learning_rate" or n in case.hypers]  # fmt: skip
     schedules = {n: SCHEDULES[n] for n in names}
-    native = case.alias(**schedules)
-    injected = optax.inject_hyperparams(getattr(adamx, case.member.name))(**schedules)
+    native = case.build(**schedules)
+    injected = optax.inject_hyperparams(case.optimizer.function)(**schedules)
     constants = {n: f(0) for n, f in schedules.items()}
-    tunable = adamx.tunable(case.alias(**constants), *names)
+    tunable = adamx.tunable(case.build(**constants), *names)
 
     def tune(state, k):
         return adamx.replace_hyperparams(
@@ -183,8 +183,8 @@ def test_one_schedule_in_three_ways_is_one_trajectory(case):
 
 DIVIDING = pytest.mark.parametrize(
     "case",
-    # what is asked is the size of Adam's step; others of the family scale it
-    cases(first_only=True, where=lambda c: "nu" in c.member.slots, members=STORY),
+    # what is asked is the size of Adam's step; others scale it
+    cases(first_only=True, where=lambda c: "nu" in c.optimizer.slots, optimizers=BASIC),
 )
 
 

@@ -1,4 +1,4 @@
-"""Members of the whole model: averages of the parameters, and rates that are found.
+"""Optimizers of the whole model: averages of the parameters, and rates that are found.
 
 Each follows its oracle, which sees all leaves as one vector, on a problem whose
 gradient depends on the point: 100 steps in float64, with zero gradients in between, and

@@ -1,7 +1,7 @@
 """A test of the tests: wrong optimizers, each of which the oracle check must catch.
 
-Every mutant goes through `assert_follows`, the very check that the members pass in
-test_follow_papers.py, against the oracle of the member that it pretends to be. They
+Every mutant goes through `assert_follows`, the very check that the optimizers pass in
+test_follow_papers.py, against the oracle of the optimizer that it pretends to be. They
 stand in tests/table, each beside the row of its optimizer.
 """
 

@@ -1,6 +1,6 @@
 """Published forms that are an optimizer with a part exchanged, each in one line.
 
-The check is the one that the members pass in test_follow_papers.py.
+The check is the one that the optimizers pass in test_follow_papers.py.
 """
 
 import pytest

@@ -50,8 +50,8 @@ def described(form, rate):
         oracle = getattr(papers, form.removeprefix("tests.papers."))
         thetas = oracle(theta, lambda k, _: gradients[k], STEPS, learning_rate=rate)
     else:
-        twin = eval(form, {"optax": optax})
-        thetas = parameters(twin, theta, gradients)
+        counterpart = eval(form, {"optax": optax})
+        thetas = parameters(counterpart, theta, gradients)
     return theta, gradients, thetas
 
 

@@ -1,4 +1,4 @@
-"""Whole-tensor members: sharded as unsharded, and stacked layers as separate ones.
+"""Whole-tensor optimizers: sharded as unsharded, and stacked layers as separate ones.
 
 `SHARDED` says how each is built inside `shard_map`, where the leaves are split along
 their first axis over the mesh axis `d`.
@@ -81,7 +81,7 @@ def assert_near(got, want):
         np.testing.assert_allclose(a, b, rtol=0, atol=TOLERANCE * np.abs(b).max())
 
 
-def test_every_whole_tensor_member_is_here():
+def test_every_whole_tensor_optimizer_is_here():
     here = {row.name for row in OPTIMIZERS if SHARD.items() <= row.exempt.items()}
     assert here == {*BUILT, "adahessian"}, "adahessian: test_sophia_adahessian.py"
 

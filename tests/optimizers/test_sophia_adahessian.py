@@ -1,6 +1,6 @@
 """Sophia and AdaHessian against their papers, and the estimates that they are given.
 
-With estimates of any sign; in the table of members they are given |g|.
+With estimates of any sign; in the table of optimizers they are given |g|.
 """
 
 import functools
@@ -108,8 +108,8 @@ def average_of(oracle):
 @pytest.mark.oracle
 @pytest.mark.parametrize("form", FORMS)
 def test_it_follows_its_paper(form, x64):
-    alias, oracle, keywords = FORMS[form]
-    tx = alias(**{"learning_rate": RATE, **keywords})
+    build, oracle, keywords = FORMS[form]
+    tx = build(**{"learning_rate": RATE, **keywords})
     assert_follows(tx, oracle, **average_of(oracle), **keywords)
 
 
@@ -122,18 +122,18 @@ def test_adahessian_without_averaging(x64):
 @pytest.mark.oracle
 @pytest.mark.parametrize("form", ["sophia often", "adahessian of the code"])
 def test_hyperparameters_as_arrays(form, x64):
-    alias, oracle, keywords = FORMS[form]
+    build, oracle, keywords = FORMS[form]
     arrays = {
         n: jnp.asarray(x) if isinstance(x, float) else x for n, x in keywords.items()
     }
     assert_follows(
-        alias(jnp.asarray(RATE), **arrays), oracle, **average_of(oracle), **keywords
+        build(jnp.asarray(RATE), **arrays), oracle, **average_of(oracle), **keywords
     )
 
 
 @pytest.mark.oracle
 @pytest.mark.parametrize("name", ["sophia", "adahessian"])
-def test_scale_by_is_the_alias_without_rate_and_decay(name, x64):
+def test_scale_by_is_the_optimizer_without_rate_and_decay(name, x64):
     oracle = getattr(papers, name)
     tx = chain(getattr(adamx, f"scale_by_{name}")(), LearningRate(RATE))
     assert_follows(tx, oracle, weight_decay=0.0, **average_of(oracle))
@@ -186,12 +186,12 @@ def test_the_mutant_is_caught(name, x64):
         assert_follows(make(), oracle, **average_of(oracle), **keywords)
 
 
-@pytest.mark.parametrize("alias", [adamx.sophia, adamx.adahessian])
-def test_nothing_moves_from_nothing(alias):
+@pytest.mark.parametrize("build", [adamx.sophia, adamx.adahessian])
+def test_nothing_moves_from_nothing(build):
     zero = {"w": jnp.zeros((3, 2)), "b": jnp.zeros(2)}
 
     def moved(zero):
-        tx = alias(0.1)
+        tx = build(0.1)
         state, p = tx.init(zero), zero
         for _ in range(2):
             updates, state = tx.update(zero, state, p, hessian=zero)
@@ -203,9 +203,9 @@ def test_nothing_moves_from_nothing(alias):
     assert all(np.all(np.isfinite(x)) for x in jax.tree.leaves(slope))
 
 
-@pytest.mark.parametrize("alias", [adamx.sophia, adamx.adahessian])
-def test_a_missing_estimate_is_asked_for(alias):
-    tx, p = alias(0.1), {"w": jnp.ones(3)}
+@pytest.mark.parametrize("build", [adamx.sophia, adamx.adahessian])
+def test_a_missing_estimate_is_asked_for(build):
+    tx, p = build(0.1), {"w": jnp.ones(3)}
     with pytest.raises(TypeError, match=r"extra argument `hessian` must be given"):
         tx.update(p, tx.init(p), p)
 

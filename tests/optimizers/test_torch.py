@@ -16,7 +16,7 @@ OF_BFLOAT16 = 5e-3
 
 
 @pytest.mark.parametrize("name", trajectories.names())
-def test_a_member_follows_the_recorded_trajectory(name):
+def test_an_optimizer_follows_the_recorded_trajectory(name):
     run = trajectories.load(name)
     tx = form(run)
 
@@ -40,7 +40,7 @@ def test_a_member_follows_the_recorded_trajectory(name):
         )
 
 
-def test_every_member_is_recorded_with_its_options():
+def test_every_optimizer_is_recorded_with_its_options():
     """A recording that is missing would pass the test above by not being there."""
     assert set(trajectories.names()) >= {
         "sgd",

@@ -1,4 +1,4 @@
-"""The oracles of the wider family against results by hand, and properties proved."""
+"""The other oracles against results by hand, and properties proved."""
 
 import math
 

@@ -106,7 +106,7 @@ NO_B1 = ADAM | {"b1": 0.0}
 NO_EPS = ADAM | {"eps": 0.0}
 WIDE = {"final_lr": 1.0, "gamma": 1e-9}  # AdaBound's bounds, [1e-9, 1e9]
 
-# What a member is when the number that makes it one is taken away.
+# What an optimizer is when the number that makes it one is taken away.
 REDUCTIONS = {
     "adamax: b2 = 0 and b1 = 0 leave the sign": (
         (papers.adamax, NO_EPS | {"b1": 0.0, "b2": 0.0}),

@@ -1,4 +1,4 @@
-"""The oracles of the wider family: laws of all, and what each is when a part is absent.
+"""The other oracles: laws of all, and what each is when a part is absent.
 
 With its own idea taken out a method is the one it grew from; this ties the oracles that
 no package can be compared with to those of Adam, AdamW and SGD, which torch has.

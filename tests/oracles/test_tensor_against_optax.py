@@ -1,8 +1,8 @@
-"""What the per-tensor oracles say of their Optax twins.
+"""What the per-tensor oracles say of their counterparts in Optax.
 
 Not where an oracle comes from, but whether the differences that its docstring names are
-all there are: with the keywords that undo them, it is the twin. Optax's Adafactor and
-Muon have float32 constants under x64 too.
+all there are: with the keywords that undo them, it is the counterpart. Optax's
+Adafactor and Muon have float32 constants under x64 too.
 """
 
 import functools
@@ -34,7 +34,7 @@ def single_precision(k, g):
 
 
 # name: (Optax, oracle, relative difference, matrices only)
-TWINS = {
+COUNTERPARTS = {
     "lamb": (
         optax.lamb(0.01, weight_decay=0.1),
         functools.partial(papers.lamb, learning_rate=0.01, weight_decay=0.1),
@@ -128,14 +128,14 @@ def trajectory(tx, theta, gradients):
     ("name", "shape"),
     [
         (name, shape)
-        for name, (*_, matrices_only) in TWINS.items()
+        for name, (*_, matrices_only) in COUNTERPARTS.items()
         for shape in ((4, 3), (3, 5), (5,))
         if len(shape) == 2 or not matrices_only
     ],
     ids=str,
 )
 def test_the_named_differences_are_all(name, shape):
-    tx, oracle, tolerance, _ = TWINS[name]
+    tx, oracle, tolerance, _ = COUNTERPARTS[name]
     generator = np.random.default_rng(3)
     theta = generator.standard_normal(shape)
     sizes = 10.0 ** generator.uniform(-2, 1, size=shape)

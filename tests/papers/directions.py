@@ -1,6 +1,6 @@
 """Changes to the direction of a step, on top of AdamW: caution, Grams, cautious decay.
 
-The functions of arrays apply to any member; the oracles have AdamW under them.
+The functions of arrays apply to any optimizer; the oracles have AdamW under them.
 """
 
 import numpy as np

@@ -67,7 +67,7 @@ def test_eval_params_where_only_some_leaves_are_averaged(make):
     assert np.max(np.abs(evaluated["w"] - p["w"])) > 1e-3
 
 
-def test_eval_params_of_a_member_without_an_average_are_its_parameters():
+def test_eval_params_of_an_optimizer_without_an_average_are_its_parameters():
     params = tree()
     state = adamx.adam().init(params)
     evaluated = adamx.eval_params(state, params)

@@ -20,7 +20,7 @@ LIBRARY = [path for path in PYTHON if path.parts[0] == "adamx"]
 
 FORBIDDEN = {"utils", "util", "misc", "helpers", "helper", "common", "core"}
 
-# The order of an alias's docstring; a section in brackets may be missing.
+# The order of an optimizer's docstring; a section in brackets may be missing.
 SECTIONS = ("Args:", "State:", "Departs from the paper:", "Raises:", "[Example:]")
 SECTIONS = (*SECTIONS, "Reference:")
 
@@ -87,11 +87,11 @@ def test_public_name_has_a_docstring(thing):
     assert first.rstrip().endswith((".", ":")), first
 
 
-@pytest.mark.parametrize("member", OPTIMIZERS, ids=lambda member: member.name)
-def test_alias_docstring_follows_the_template(member):
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda optimizer: optimizer.name)
+def test_docstring_of_an_optimizer_follows_the_template(optimizer):
     """One line, equations, and the sections in their order; every argument named."""
-    alias = getattr(adamx, member.name)
-    doc = inspect.getdoc(alias) or ""
+    build = getattr(adamx, optimizer.name)
+    doc = inspect.getdoc(build) or ""
     at = {
         section: re.search(rf"^{re.escape(section.strip('[]'))}", doc, re.MULTILINE)
         for section in SECTIONS
@@ -105,15 +105,15 @@ def test_alias_docstring_follows_the_template(member):
     head = doc[: starts[0]]
     assert re.search(r"^    .*(=|←)", head, re.MULTILINE), "no equation before Args"
     arguments = doc[starts[0] : starts[1]]
-    for name in inspect.signature(alias).parameters:
+    for name in inspect.signature(build).parameters:
         assert re.search(rf"^ +{name}: ", arguments, re.MULTILINE), name
 
 
 @pytest.mark.parametrize(
-    "member",
-    [member for member in OPTIMIZERS if member.has_scale_by],
-    ids=lambda member: member.name,
+    "optimizer",
+    [optimizer for optimizer in OPTIMIZERS if optimizer.has_scale_by],
+    ids=lambda optimizer: optimizer.name,
 )
-def test_scale_by_gives_its_reference(member):
-    doc = inspect.getdoc(getattr(adamx, f"scale_by_{member.name}")) or ""
+def test_scale_by_gives_its_reference(optimizer):
+    doc = inspect.getdoc(getattr(adamx, f"scale_by_{optimizer.name}")) or ""
     assert re.search(r"^Reference: \w", doc, re.MULTILINE)

@@ -111,14 +111,14 @@ def test_a_careless_codec_is_found():
         adamx.testing.check_storage(Careless())
 
 
-@pytest.mark.parametrize("member", combine.MEMBERS)
-def test_every_member_works_with_every_codec_or_says_why_not(member):
+@pytest.mark.parametrize("optimizer", combine.MEMBERS)
+def test_every_optimizer_works_with_every_codec_or_says_why_not(optimizer):
     """Each slot is taken or refused with a sentence; what is taken is traced."""
     for codec in (Blockwise(min_size=0), RowColumnMeans()):
-        taken, refused = combine.slots_for(getattr(adamx, member)(1e-3), codec)
+        taken, refused = combine.slots_for(getattr(adamx, optimizer)(1e-3), codec)
         assert all(sentence.startswith("store: ") for sentence in refused.values())
         if taken:
-            combine.cell(member, codec)
+            combine.cell(optimizer, codec)
 
 
 def test_the_bars_of_bytes_are_met():

@@ -1,4 +1,4 @@
-"""Storage changes how the memory is kept, and nothing else: laws of stored members."""
+"""Storage changes how the memory is kept, and nothing else: laws of what is stored."""
 
 import copy
 import functools
@@ -324,8 +324,11 @@ WRAPPERS = {
 def test_wrappers_stand_outside_or_inside(wrapper):
     """What is kept is the same either way, and a step gives the same update."""
     wrap, codecs = WRAPPERS[wrapper], {"mu": HALF, "nu": Blockwise()}
-    member = adamx.scale_by_adam() if wrapper == "masked" else adamx.adam(1e-2)
-    made = wrap(adamx.store(member, **codecs)), adamx.store(wrap(member), **codecs)
+    inner = adamx.scale_by_adam() if wrapper == "masked" else adamx.adam(1e-2)
+    made = (
+        wrap(adamx.store(inner, **codecs)),
+        adamx.store(wrap(inner), **codecs),
+    )
     p, g = tree(0), tree(1)
     states = [tx.init(p) for tx in made]
     assert_equal(*states)

@@ -1,4 +1,4 @@
-"""One check for members and mutants alike: does a transform follow an oracle?
+"""One check for optimizers and mutants alike: does a transform follow an oracle?
 
 The gradients depend on the parameters, span four orders of magnitude, are exactly
 zero at some steps (the first of all among them) and always zero in one element. In the
@@ -39,9 +39,9 @@ def slope(size, point, noise, on):
 
 
 def couples_leaves(oracle):
-    """Whether an oracle, or the member it is of, needs the whole tree."""
-    member = getattr(getattr(oracle, "__self__", None), "member", None)
-    return oracle in COUPLED or getattr(member, "reach", "") == "global"
+    """Whether an oracle, or the optimizer it is of, needs the whole tree."""
+    optimizer = getattr(getattr(oracle, "__self__", None), "optimizer", None)
+    return oracle in COUPLED or getattr(optimizer, "scope", "") == "tree"
 
 
 def wanted(oracle, **keywords):

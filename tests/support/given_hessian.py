@@ -1,4 +1,4 @@
-"""Members that want an estimate of the curvature, for the laws: given |g|."""
+"""Optimizers that want an estimate of the curvature, for the laws: given |g|."""
 
 import jax.numpy as jnp
 

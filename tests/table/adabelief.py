@@ -16,17 +16,17 @@ from adamx.parts import (
     SquaredDeviation,
 )
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 ROWS = (
-    Member(
+    Optimizer(
         "adabelief",
         (
-            Variant("", twin=optax.adabelief),
+            Variant("", in_optax=optax.adabelief),
             Variant(
                 "coarse",
                 {"b1": 0.6, "b2": 0.9, "eps": 1e-2, "eps_root": 1e-3},
-                twin=functools.partial(
+                in_optax=functools.partial(
                     optax.adabelief, b1=0.6, b2=0.9, eps=1e-2, eps_root=1e-3
                 ),
             ),

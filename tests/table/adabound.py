@@ -13,10 +13,10 @@ from adamx.parts import (
     square,
 )
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 ROWS = (
-    Member(
+    Optimizer(
         "adabound",
         (
             Variant(""),
@@ -25,7 +25,7 @@ ROWS = (
         hypers=("b1", "b2", "eps", "final_lr", "gamma"),
         slots=("mu", "nu"),
         exempt={
-            "test_scale_by_is_the_alias_without_rate_and_decay": (
+            "test_scale_by_is_the_optimizer_without_rate_and_decay": (
                 "the rate stands inside the bounds; COMPOSED has the form without it"
             )
         },

@@ -8,17 +8,17 @@ import adamx
 from adamx import chain
 from adamx.parts import LearningRate, WeightDecay
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 ROWS = (
-    Member(
+    Optimizer(
         "adadelta",
         (
-            Variant("", twin=optax.adadelta),
+            Variant("", in_optax=optax.adadelta),
             Variant(
                 "coarse",
                 {"rho": 0.6, "eps": 1e-2},
-                twin=functools.partial(optax.adadelta, rho=0.6, eps=1e-2),
+                in_optax=functools.partial(optax.adadelta, rho=0.6, eps=1e-2),
             ),
         ),
         hypers=("rho", "eps"),

@@ -10,16 +10,16 @@ from adamx.parts import (
     RootPlusEps,
 )
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 from .exemptions import SHARD, SMALLER, STATIC
 
 READS = {
-    "test_members_without_decay_need_no_parameters": "it reads their root mean square",
+    "test_optimizers_without_decay_need_no_parameters": "it reads their RMS",
 }
 
 ROWS = (
-    Member(
+    Optimizer(
         "adafactor",
         (
             Variant(""),
@@ -31,12 +31,12 @@ ROWS = (
                 "whole",  # Optax's default, which factors none of these small leaves
                 {"min_dim_size_to_factor": 128},
                 oracle_keywords={"factored": False},
-                # no twin: Optax's decay stays float32 under x64, 6e-8 off
+                # no counterpart: Optax's decay stays float32 under x64, 6e-8 off
             ),
         ),
         hypers=(),
         slots=("nu", "nu_row", "nu_col"),
-        reach="per tensor",
+        scope="tensor",
         exempt=SHARD | SMALLER | READS | STATIC,
     ),
 )

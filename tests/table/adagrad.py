@@ -3,10 +3,10 @@
 import adamx
 from adamx.parts import EpsInsideRoot
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 ROWS = (
-    Member(
+    Optimizer(
         "adagrad",
         (
             Variant(""),

@@ -4,7 +4,7 @@ import numpy as np
 
 from tests import papers
 from tests.support.given_hessian import completed, estimated
-from tests.table.row import Member, Variant
+from tests.table.row import Optimizer, Variant
 
 from .exemptions import NO_KINDS, SHARD, STATIC
 
@@ -17,7 +17,7 @@ def by_output(d):
 ADAHESSIAN = estimated(papers.adahessian)
 
 ROWS = (
-    Member(
+    Optimizer(
         "adahessian",
         (
             Variant("", oracle=ADAHESSIAN, oracle_keywords={"average": by_output}),
@@ -36,7 +36,7 @@ ROWS = (
         hypers=("b1", "b2", "eps", "weight_decay"),
         slots=("mu", "nu"),
         scale_free_from=1,
-        reach="per tensor",
+        scope="tensor",
         exempt=SHARD | STATIC | NO_KINDS,
         completed=completed,
     ),

@@ -24,19 +24,21 @@ from adamx.parts import (
 )
 from tests import papers
 from tests.table.hyperparameters import SCHEDULES
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 ROWS = (
-    Member(
+    Optimizer(
         "adam",
         (
-            Variant("", twin=optax.adam),
+            Variant("", in_optax=optax.adam),
             Variant(
                 "coarse",
                 {"b1": 0.6, "b2": 0.9, "eps": 1e-2},
-                twin=functools.partial(optax.adam, b1=0.6, b2=0.9, eps=1e-2),
+                in_optax=functools.partial(optax.adam, b1=0.6, b2=0.9, eps=1e-2),
             ),
-            Variant("no-b1", {"b1": 0.0}, twin=functools.partial(optax.adam, b1=0.0)),
+            Variant(
+                "no-b1", {"b1": 0.0}, in_optax=functools.partial(optax.adam, b1=0.0)
+            ),
             Variant(
                 "hat",
                 {"eps": adamx.parts.EpsBeforeCorrection(1e-3)},
@@ -48,7 +50,7 @@ ROWS = (
                 {"eps": adamx.parts.EpsInsideRoot(1e-4, 1e-6)},
                 oracle="adam_eps_root",
                 oracle_keywords={"eps_root": 1e-4, "eps": 1e-6},
-                twin=functools.partial(optax.adam, eps_root=1e-4, eps=1e-6),
+                in_optax=functools.partial(optax.adam, eps_root=1e-4, eps=1e-6),
             ),
             Variant(
                 "max",
@@ -61,14 +63,14 @@ ROWS = (
         slots=("mu", "nu"),
         scale_free_from=1,
     ),
-    Member(
+    Optimizer(
         "adamw",
         (
-            Variant("", twin=functools.partial(optax.adamw, weight_decay=1e-2)),
+            Variant("", in_optax=functools.partial(optax.adamw, weight_decay=1e-2)),
             Variant(
                 "heavy",
                 {"weight_decay": 0.3, "b2": 0.99, "eps": 1e-4},
-                twin=functools.partial(
+                in_optax=functools.partial(
                     optax.adamw, weight_decay=0.3, b2=0.99, eps=1e-4
                 ),
             ),

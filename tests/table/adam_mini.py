@@ -3,12 +3,12 @@
 import adamx
 from tests import papers
 from tests.papers.adam_mini import by_columns
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 from .exemptions import SHARD, SMALLER
 
 ROWS = (
-    Member(
+    Optimizer(
         "adam_mini",
         (
             Variant("", oracle_keywords={"blocks": by_columns}),
@@ -29,7 +29,7 @@ ROWS = (
         hypers=("b1", "b2", "eps", "weight_decay"),
         slots=("mu", "nu"),
         scale_free_from=1,
-        reach="per tensor",
+        scope="tensor",
         exempt=SHARD | SMALLER,
     ),
 )

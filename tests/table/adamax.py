@@ -8,20 +8,20 @@ import adamx
 from adamx import chain
 from adamx.parts import Debiased, Ema, LearningRate, Precondition, RootPlusEps, square
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 # u is multiplied by b2 at every step, and rounded as often.
 FADING = 9.0  # measured: 8.0
 
 ROWS = (
-    Member(
+    Optimizer(
         "adamax",
         (
-            Variant("", twin=optax.adamax),
+            Variant("", in_optax=optax.adamax),
             Variant(
                 "coarse",
                 {"b1": 0.6, "b2": 0.9, "eps": 1e-2},
-                twin=functools.partial(optax.adamax, b1=0.6, b2=0.9, eps=1e-2),
+                in_optax=functools.partial(optax.adamax, b1=0.6, b2=0.9, eps=1e-2),
             ),
         ),
         hypers=("b1", "b2", "eps"),
@@ -29,14 +29,14 @@ ROWS = (
         scale_free_from=1,
         float32_bound=FADING,
     ),
-    Member(
+    Optimizer(
         "adamaxw",
         (
-            Variant("", twin=optax.adamaxw),
+            Variant("", in_optax=optax.adamaxw),
             Variant(
                 "heavy",
                 {"weight_decay": 0.3, "b2": 0.99},
-                twin=functools.partial(optax.adamaxw, weight_decay=0.3, b2=0.99),
+                in_optax=functools.partial(optax.adamaxw, weight_decay=0.3, b2=0.99),
             ),
         ),
         hypers=("b1", "b2", "eps", "weight_decay"),

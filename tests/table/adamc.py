@@ -2,10 +2,10 @@
 
 import adamx
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 ROWS = (
-    Member(
+    Optimizer(
         "adamc",
         (
             Variant("", {"max_learning_rate": 0.1}),

@@ -3,10 +3,10 @@
 import adamx
 from adamx.parts import EpsBeforeCorrection
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 ROWS = (
-    Member(
+    Optimizer(
         "adamd",
         (Variant(""), Variant("coarse", {"b1": 0.6, "b2": 0.9, "eps": 1e-2})),
         hypers=("b1", "b2", "eps"),

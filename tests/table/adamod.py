@@ -5,12 +5,12 @@ from adamx import chain
 from adamx.optimizers import MomentalBound
 from adamx.parts import Debiased, Ema, EpsBeforeCorrection, LearningRate
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 from .adabound import root
 
 ROWS = (
-    Member(
+    Optimizer(
         "adamod",
         (
             Variant(""),

@@ -2,7 +2,7 @@
 
 import adamx
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 from .exemptions import READS_NORM, SHARD
 
@@ -15,7 +15,7 @@ STATIC = {
 }
 
 ROWS = (
-    Member(
+    Optimizer(
         "adamp",
         (
             Variant(""),
@@ -28,7 +28,7 @@ ROWS = (
         hypers=("b1", "b2", "eps", "weight_decay"),
         slots=("mu", "nu"),
         scale_free_from=1,
-        reach="per tensor",
+        scope="tensor",
         exempt=SHARD | READS_NORM | STATIC,
     ),
 )

@@ -2,7 +2,7 @@
 
 import adamx
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 from .exemptions import SHARD, SMALLER, STATIC
 from .muon import AMPLIFIES
@@ -12,7 +12,7 @@ TWICE = {
 }
 
 ROWS = (
-    Member(
+    Optimizer(
         "adamuon",
         (
             Variant("", oracle="adamuon_or_adam"),
@@ -25,7 +25,7 @@ ROWS = (
         ),
         hypers=("beta", "eps", "weight_decay"),
         slots=("momentum", "orthogonal_nu", "mu", "nu"),
-        reach="per tensor",
+        scope="tensor",
         exempt=SHARD | SMALLER | STATIC | TWICE,
         amplifies=AMPLIFIES,
     ),

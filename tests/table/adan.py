@@ -4,10 +4,10 @@ import adamx
 from adamx import chain
 from adamx.parts import EpsInsideRoot, LearningRate, ProximalWeightDecay
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 ROWS = (
-    Member(
+    Optimizer(
         "adan",
         (
             # Optax has 1 - b2 where b2 is right

@@ -5,10 +5,10 @@ from adamx import chain
 from adamx.optimizers import PositiveNegativeMomentum
 from adamx.parts import Debiased, Ema, LearningRate, Precondition, RootPlusEps, square
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 ROWS = (
-    Member(
+    Optimizer(
         "adapnm",
         (
             Variant("", {"weight_decay": 0.1}),

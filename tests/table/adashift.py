@@ -2,7 +2,7 @@
 
 import adamx
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 ARGUMENT = "test_arrays_of_a_transform_that_is_an_argument_change_without_a_recompile"
 
@@ -11,7 +11,7 @@ STILL = "nothing moves in its first n steps"
 ONE_NUMBER = "nu is one number for each tensor"
 
 ROWS = (
-    Member(
+    Optimizer(
         "adashift",
         (
             Variant("", {"n": 2}),
@@ -26,7 +26,7 @@ ROWS = (
         hypers=("b1", "b2", "eps"),
         slots=("gradient_1", "gradient_2", "nu", "nu_weight"),
         scale_free_from=3,
-        reach="per tensor",
+        scope="tensor",
         exempt={
             "test_jit_of_update_on_equal_transforms_with_arrays_traces_once": STILL,
             ARGUMENT: STILL,

@@ -8,7 +8,7 @@ import adamx
 from adamx import schedule
 from tests import papers
 from tests.papers.ademamix import alpha_schedule, b3_schedule
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 NOT_ONE = {
     "test_the_second_moment_follows_bfloat16_gradients_that_shrink": (
@@ -21,14 +21,14 @@ NOT_ONE = {
 LONG_SUM = 10.0  # measured: 9.1
 
 ROWS = (
-    Member(
+    Optimizer(
         "ademamix",
         (
-            Variant("", twin=optax.contrib.ademamix),
+            Variant("", in_optax=optax.contrib.ademamix),
             Variant(
                 "coarse",
                 {"b1": 0.6, "b3": 0.99, "alpha": 2.0, "weight_decay": 0.3},
-                # no twin: Optax's 1 - b**t is 7e-5 off where two means cancel
+                # no counterpart: Optax's 1 - b**t is 7e-5 off where two means cancel
             ),
         ),
         hypers=("b1", "b2", "b3", "alpha", "eps", "weight_decay"),
@@ -36,14 +36,14 @@ ROWS = (
         scale_free_from=1,
         exempt=NOT_ONE,
     ),
-    Member(
+    Optimizer(
         "simplified_ademamix",
         (
-            Variant("", twin=optax.contrib.simplified_ademamix),
+            Variant("", in_optax=optax.contrib.simplified_ademamix),
             Variant(
                 "coarse",
                 {"b1": 0.6, "alpha": 2.0, "weight_decay": 0.3},
-                twin=functools.partial(
+                in_optax=functools.partial(
                     optax.contrib.simplified_ademamix,
                     b1=0.6,
                     alpha=2.0,

@@ -8,7 +8,7 @@ import adamx
 from adamx import chain
 from adamx.parts import Ema, LearningRate, Precondition, RootPlusEps, square
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 SKIPS = dict.fromkeys(
     (
@@ -19,14 +19,14 @@ SKIPS = dict.fromkeys(
 )
 
 ROWS = (
-    Member(
+    Optimizer(
         "adopt",
         (
-            Variant("", twin=optax.contrib.adopt),
+            Variant("", in_optax=optax.contrib.adopt),
             Variant(
                 "unclipped",
                 {"use_clipping": False, "b2": 0.99, "eps": 1e-2},
-                twin=functools.partial(
+                in_optax=functools.partial(
                     optax.contrib.adopt, use_clipping=False, b2=0.99, eps=1e-2
                 ),
             ),

@@ -16,19 +16,19 @@ from adamx.parts import (
     square as g2,
 )
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 UNCORRECTED = {"bias_correction_mu": False, "bias_correction_nu": False}
 
 ROWS = (
-    Member(
+    Optimizer(
         "amsgrad",
         (
-            Variant("", twin=optax.amsgrad),
+            Variant("", in_optax=optax.amsgrad),
             Variant(
                 "coarse",
                 {"b1": 0.6, "b2": 0.9, "eps": 1e-2},
-                twin=functools.partial(optax.amsgrad, b1=0.6, b2=0.9, eps=1e-2),
+                in_optax=functools.partial(optax.amsgrad, b1=0.6, b2=0.9, eps=1e-2),
             ),
             Variant(
                 "torch",
@@ -41,7 +41,7 @@ ROWS = (
                 UNCORRECTED,
                 oracle="amsgrad_paper",
                 oracle_keywords={},
-                twin=functools.partial(optax.amsgrad, **UNCORRECTED),
+                in_optax=functools.partial(optax.amsgrad, **UNCORRECTED),
             ),
         ),
         hypers=("b1", "b2", "eps"),

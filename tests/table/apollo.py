@@ -5,14 +5,14 @@ import numpy as np
 
 import adamx
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 from .exemptions import SHARD, SMALLER, STATIC
 from .galore import LOW
 
 
 def drawn(k, g):
-    """The projection that the member draws in step k, (m, 1)."""
+    """The projection that the optimizer draws in step k, (m, 1)."""
     shape = (g.shape[0], 1)
     return np.asarray(
         adamx.optimizers.random_projection(0, "matrix", k // 7, shape, jnp.float64)
@@ -30,7 +30,7 @@ PATHS = {
 }
 
 ROWS = (
-    Member(
+    Optimizer(
         "apollo",
         (
             Variant("", oracle="apollo_or_adam", oracle_keywords={"rank": 256}),
@@ -49,10 +49,10 @@ ROWS = (
         ),
         hypers=("b1", "b2", "eps"),
         slots=("mu", "nu", "length"),
-        reach="per tensor",
+        scope="tensor",
         exempt=SHARD | SMALLER | STATIC,
     ),
-    Member(
+    Optimizer(
         "apollo_mini",
         (
             Variant(
@@ -64,7 +64,7 @@ ROWS = (
         ),
         hypers=("b1", "b2", "eps"),
         slots=("mu", "nu", "length"),
-        reach="per tensor",
+        scope="tensor",
         exempt=SHARD | SMALLER | STATIC | PATHS,
     ),
 )

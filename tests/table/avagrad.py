@@ -6,17 +6,17 @@ import adamx
 from adamx import chain
 from adamx.parts import LearningRate
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 COUPLED = "its leaves are not independent of each other"
 
 ROWS = (
-    Member(
+    Optimizer(
         "avagrad",
         (Variant(""), Variant("adaptive", {"eps": 1e-3, "b2": 0.9})),
         hypers=("b1", "b2", "eps"),
         slots=("mu", "nu"),
-        reach="global",
+        scope="tree",
         exempt={
             "test_masked": COUPLED,
             "test_partition_with_an_empty_group": COUPLED,

@@ -11,7 +11,7 @@ from adamx.parts import (
     RootPlusEps,
 )
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 from .exemptions import NO_KINDS, SHARD, SMALLER
 
@@ -26,7 +26,7 @@ COARSE = {
 }
 
 ROWS = (
-    Member(
+    Optimizer(
         "came",
         (
             Variant(""),
@@ -37,7 +37,7 @@ ROWS = (
         ),
         hypers=("b1", "b2", "b3", "eps", "weight_decay"),
         slots=("mu", "nu", "nu_row", "nu_col", "instability_row", "instability_col"),
-        reach="per tensor",
+        scope="tensor",
         exempt=SHARD | SMALLER | NO_KINDS | COARSE | STEEP,
     ),
 )

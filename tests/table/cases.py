@@ -8,17 +8,17 @@ import pytest
 from tests import papers
 from tests.table import OPTIMIZERS as OPTIMIZERS
 from tests.table.hyperparameters import PAIRS as PAIRS, SCHEDULES as SCHEDULES
-from tests.table.row import RATE, Member, Variant, kept
+from tests.table.row import RATE, Optimizer, Variant, kept
 
 SMALL = os.environ.get("ADAMX_GRID") != "full"
-"""Unless ADAMX_GRID=full, the laws run in float32 and on a sample of the members."""
+"""Unless ADAMX_GRID=full, the laws run in float32 and on a sample of the optimizers."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Case:
-    """A member in one of its variants: what most laws are parametrised with."""
+    """An optimizer in one of its variants: what most laws are parametrised with."""
 
-    member: Member
+    optimizer: Optimizer
     variant: Variant
 
     @property
@@ -27,20 +27,20 @@ class Case:
 
     @property
     def tx(self):
-        """The member as its row says, one object for all tests: compiled once."""
-        return kept(self.member, self.variant)
+        """The optimizer as its row says, one object for all tests: compiled once."""
+        return kept(self.optimizer, self.variant)
 
-    def alias(self, learning_rate=RATE, **changes):
+    def build(self, learning_rate=RATE, **changes):
         """A newly built one."""
-        return self.member.alias(learning_rate, **{**self.keywords, **changes})
+        return self.optimizer.build(learning_rate, **{**self.keywords, **changes})
 
     def scale_by(self, **changes):
-        return self.member.scale_by(**{**self.keywords, **changes})
+        return self.optimizer.scale_by(**{**self.keywords, **changes})
 
     @property
     def first(self):
         """Whether this is the default form, on which the costlier laws run."""
-        return self.variant is self.member.variants[0]
+        return self.variant is self.optimizer.variants[0]
 
     @property
     def hypers(self):
@@ -50,7 +50,7 @@ class Case:
         """
         return tuple(
             name
-            for name in self.member.hypers
+            for name in self.optimizer.hypers
             if isinstance(self.keywords.get(name, 0.0), float)
             and not (name == "dampening" and self.keywords.get("nesterov"))
         )
@@ -59,31 +59,31 @@ class Case:
     def schedules(self):
         """The rate and every hyperparameter that the paper lets vary, as schedules."""
         names = ("learning_rate", *self.hypers)
-        return {n: SCHEDULES[n] for n in names if n not in self.member.unscheduled}
+        return {n: SCHEDULES[n] for n in names if n not in self.optimizer.unscheduled}
 
     def oracle(self, theta, gradient, steps, **changes):
         keywords = self.variant.oracle_keywords
         keywords = self.keywords if keywords is None else keywords
-        described = self.variant.oracle or self.member.name
+        described = self.variant.oracle or self.optimizer.name
         if isinstance(described, str):
             described = getattr(papers, described)
         return described(theta, gradient, steps, **{**keywords, **changes})
 
     def __str__(self):
         label = self.variant.label
-        return self.member.name + (f"-{label}" if label else "")
+        return self.optimizer.name + (f"-{label}" if label else "")
 
 
 _NAMED = {row.name: row for row in OPTIMIZERS}
-STORY = tuple(
+BASIC = tuple(
     _NAMED[name] for name in ("sgd", "adagrad", "rmsprop", "adam", "adamw", "radam")
 )
-# One of each reach: elementwise, per tensor, global.
+# One of each scope: element, tensor, tree.
 OTHERS = tuple(_NAMED[name] for name in ("adam_atan2", "adafactor", "avagrad"))
 
 
 def grid(dtypes):
-    """The cases of the laws in float32, and every member's default in every dtype."""
+    """The cases of the laws in float32, and each optimizer's default in every dtype."""
     return [
         pytest.param(*row.values, dtype, id=f"{row.id}-{dtype}")
         for row in law_cases()
@@ -93,35 +93,35 @@ def grid(dtypes):
 
 
 def law_cases(where=lambda case: True):
-    """Every member, and the members of the story in every variant.
+    """Every optimizer, and the basic optimizers in every variant.
 
     The papers go through all variants; a law costs a compilation each time.
     """
     return cases(
-        where=lambda case: (case.first or case.member in STORY) and where(case)
+        where=lambda case: (case.first or case.optimizer in BASIC) and where(case)
     )
 
 
 def sample():
-    """For what is a matter of the lift alone: the story, and one member per reach."""
-    return cases(first_only=True, members=sampled())
+    """For what is a matter of tree.update alone: the basic ones, and one per scope."""
+    return cases(first_only=True, optimizers=sampled())
 
 
 def sampled():
-    """The members of the story, and one of the others per reach."""
-    return (*STORY, *OTHERS)
+    """The basic optimizers, and one of the others per scope."""
+    return (*BASIC, *OTHERS)
 
 
-def cases(*, first_only=False, where=lambda case: True, members=None):
-    """The table as pytest parameters; `first_only` leaves one variant per member.
+def cases(*, first_only=False, where=lambda case: True, optimizers=None):
+    """The table as pytest parameters; `first_only` leaves one variant per optimizer.
 
-    Without `members` they are all, or in the small grid those of `sampled`.
+    Without `optimizers` they are all, or in the small grid those of `sampled`.
     """
-    if members is None:
-        members = sampled() if SMALL else OPTIMIZERS
+    if optimizers is None:
+        optimizers = sampled() if SMALL else OPTIMIZERS
     return [
         pytest.param(case, id=str(case))
-        for member in members
-        for variant in member.variants[: 1 if first_only else None]
-        if where(case := Case(member, variant))
+        for optimizer in optimizers
+        for variant in optimizer.variants[: 1 if first_only else None]
+        if where(case := Case(optimizer, variant))
     ]

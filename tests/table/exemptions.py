@@ -13,11 +13,11 @@ NO_VALUES = {
     )
 }
 RATE_INSIDE = {
-    "test_scale_by_is_the_alias_without_rate_and_decay": "it has no such form",
-    "test_members_without_decay_need_no_parameters": "it reads them",
+    "test_scale_by_is_the_optimizer_without_rate_and_decay": "it has no such form",
+    "test_optimizers_without_decay_need_no_parameters": "it reads them",
 }
 READS_NORM = {
-    "test_members_without_decay_need_no_parameters": "it reads their norm",
+    "test_optimizers_without_decay_need_no_parameters": "it reads their norm",
 }
 SHARD = {
     "test_inside_shard_map": "it needs axis_name: test_sharded_and_stacked.py has it",
@@ -42,8 +42,8 @@ STATIC = {
 UNCOUNTED = {
     name: "it counts a first gradient of zero: test_averages_and_rate_free.py"
     for name in (
-        "test_a_member_follows_its_paper",
-        "test_a_member_follows_its_paper_under_schedules",
+        "test_an_optimizer_follows_its_paper",
+        "test_an_optimizer_follows_its_paper_under_schedules",
         "test_a_scheduled_rate_alone",
         "test_hyperparameters_as_arrays",
         "test_restored_from_constants_into_arrays",

@@ -2,13 +2,13 @@
 
 import adamx
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 from .exemptions import NO_KINDS, SHARD, SMALLER, STATIC
 from .galore import LOW
 
 ROWS = (
-    Member(
+    Optimizer(
         "fira",
         (
             Variant("", oracle="fira_or_adam", oracle_keywords={"rank": 128}),
@@ -21,7 +21,7 @@ ROWS = (
         ),
         hypers=("b1", "b2"),
         slots=("mu", "nu", "projection", "length"),
-        reach="per tensor",
+        scope="tensor",
         exempt=SHARD | SMALLER | STATIC | NO_KINDS,
     ),
 )

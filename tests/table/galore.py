@@ -7,14 +7,14 @@ apollo too.
 
 import adamx
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 from .exemptions import SHARD, SMALLER, STATIC
 
 LOW = {"rank": 1, "update_proj_gap": 7}
 
 ROWS = (
-    Member(
+    Optimizer(
         "galore",
         (
             Variant("", oracle="galore_or_adam", oracle_keywords={"rank": 128}),
@@ -28,7 +28,7 @@ ROWS = (
         ),
         hypers=("b1", "b2", "eps"),
         slots=("mu", "nu", "projection"),
-        reach="per tensor",
+        scope="tensor",
         exempt=SHARD | SMALLER | STATIC,
     ),
 )

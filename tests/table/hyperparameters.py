@@ -16,7 +16,7 @@ class _WithDefault(dict):
 
 
 # A schedule is arithmetic on the number of steps already taken, so that one function
-# serves the traced int32 of a member and the plain integer of an oracle.
+# serves the traced int32 of an optimizer and the plain integer of an oracle.
 SCHEDULES: Mapping[str, Callable] = _WithDefault(
     lambda k: 0.9 - 0.5 / (k + 2.0),
     {

@@ -16,25 +16,27 @@ from adamx.parts import (
     square,
 )
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 from .exemptions import READS_NORM, SHARD
 
 ROWS = (
-    Member(
+    Optimizer(
         "lamb",
         (
-            Variant("", twin=optax.lamb),
+            Variant("", in_optax=optax.lamb),
             Variant(
                 "heavy",
                 {"weight_decay": 0.3, "b2": 0.99, "eps": 1e-4},
-                twin=functools.partial(optax.lamb, weight_decay=0.3, b2=0.99, eps=1e-4),
+                in_optax=functools.partial(
+                    optax.lamb, weight_decay=0.3, b2=0.99, eps=1e-4
+                ),
             ),
         ),
         hypers=("b1", "b2", "eps", "weight_decay"),
         slots=("mu", "nu"),
         scale_free_from=1,
-        reach="per tensor",
+        scope="tensor",
         exempt=SHARD | READS_NORM,
     ),
 )

@@ -4,10 +4,10 @@ import adamx
 from adamx import chain
 from adamx.parts import Debiased, Ema, LearningRate, Precondition, RootPlusEps, square
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 ROWS = (
-    Member(
+    Optimizer(
         "laprop",
         (
             Variant(""),

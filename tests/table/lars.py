@@ -8,30 +8,30 @@ import adamx
 from adamx import chain
 from adamx.parts import Ema, LearningRate, TrustRatio, WeightDecay
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 from .exemptions import READS_NORM, SHARD
 
 ROWS = (
-    Member(
+    Optimizer(
         "lars",
         (
-            Variant("", twin=optax.lars),
+            Variant("", in_optax=optax.lars),
             Variant("heavy", {"weight_decay": 0.3, "trust_coefficient": 0.1}),
             Variant(
                 "norm-of-sum",
                 {"weight_decay": 0.3, "norm_of_sum": True, "eps": 1e-3},
-                twin=functools.partial(optax.lars, weight_decay=0.3, eps=1e-3),
+                in_optax=functools.partial(optax.lars, weight_decay=0.3, eps=1e-3),
             ),
         ),
         hypers=("weight_decay", "trust_coefficient", "momentum"),
         slots=("momentum",),
         unscheduled=("trust_coefficient",),
-        reach="per tensor",
+        scope="tensor",
         exempt=SHARD
         | READS_NORM
         | {
-            "test_scale_by_is_the_alias_without_rate_and_decay": (
+            "test_scale_by_is_the_optimizer_without_rate_and_decay": (
                 "its rate is inside the momentum, so a ratio of 1 is too"
             ),
             "test_inject_hyperparams": (

@@ -8,17 +8,19 @@ import adamx
 from adamx import chain
 from adamx.parts import Ema, LearningRate, Sign, WeightDecay
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 ROWS = (
-    Member(
+    Optimizer(
         "lion",
         (
-            Variant("", twin=optax.lion),
+            Variant("", in_optax=optax.lion),
             Variant(
                 "heavy",
                 {"weight_decay": 0.3, "b1": 0.6, "b2": 0.9},
-                twin=functools.partial(optax.lion, weight_decay=0.3, b1=0.6, b2=0.9),
+                in_optax=functools.partial(
+                    optax.lion, weight_decay=0.3, b1=0.6, b2=0.9
+                ),
             ),
         ),
         hypers=("b1", "b2", "weight_decay"),

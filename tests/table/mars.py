@@ -3,10 +3,10 @@
 import adamx
 from adamx import chain
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 ROWS = (
-    Member(
+    Optimizer(
         "mars",
         (
             Variant("", oracle="mars_approximate"),
@@ -18,7 +18,7 @@ ROWS = (
         ),
         hypers=("b1", "b2", "gamma", "eps", "weight_decay"),
         slots=("gradient_before", "mu", "nu"),
-        reach="per tensor",
+        scope="tensor",
     ),
 )
 

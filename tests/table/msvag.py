@@ -3,12 +3,12 @@
 from adamx import chain
 from adamx.parts import Centered, Debiased, Ema, LearningRate, square
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 from .adabelief import adam_of
 
 ROWS = (
-    Member(
+    Optimizer(
         "msvag",
         (Variant(""), Variant("quick", {"beta": 0.5})),
         hypers=("beta",),

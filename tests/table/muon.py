@@ -11,7 +11,7 @@ from adamx.parts import (
     hidden_matrix,
 )
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 from .exemptions import SHARD, SMALLER, STATIC
 
@@ -20,7 +20,7 @@ from .exemptions import SHARD, SMALLER, STATIC
 AMPLIFIES = 2.0
 
 ROWS = (
-    Member(
+    Optimizer(
         "muon",
         (
             Variant("", oracle="muon_or_adam", oracle_keywords={"out_axis": 1}),
@@ -37,7 +37,7 @@ ROWS = (
         ),
         hypers=("beta", "weight_decay"),
         slots=("momentum", "mu", "nu"),
-        reach="per tensor",
+        scope="tensor",
         exempt=SHARD | SMALLER | STATIC,
         amplifies=AMPLIFIES,
     ),

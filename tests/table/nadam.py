@@ -17,19 +17,19 @@ from adamx.parts import (
     square,
 )
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 TORCH = {"momentum_decay": 4e-3}
 
 ROWS = (
-    Member(
+    Optimizer(
         "nadam",
         (
-            Variant("", twin=optax.nadam),
+            Variant("", in_optax=optax.nadam),
             Variant(
                 "coarse",
                 {"b1": 0.6, "b2": 0.9, "eps": 1e-2},
-                twin=functools.partial(optax.nadam, b1=0.6, b2=0.9, eps=1e-2),
+                in_optax=functools.partial(optax.nadam, b1=0.6, b2=0.9, eps=1e-2),
             ),
             Variant("torch", TORCH, oracle="nadam_torch"),
             Variant(
@@ -42,14 +42,14 @@ ROWS = (
         slots=("mu", "nu"),
         scale_free_from=1,
     ),
-    Member(
+    Optimizer(
         "nadamw",
         (
-            Variant("", twin=optax.nadamw),
+            Variant("", in_optax=optax.nadamw),
             Variant(
                 "heavy",
                 {"weight_decay": 0.3, "b2": 0.99},
-                twin=functools.partial(optax.nadamw, weight_decay=0.3, b2=0.99),
+                in_optax=functools.partial(optax.nadamw, weight_decay=0.3, b2=0.99),
             ),
             Variant("torch", {**TORCH, "weight_decay": 0.1}, oracle="nadam_torch"),
         ),

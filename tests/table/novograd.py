@@ -13,7 +13,7 @@ from adamx.parts import (
     RootPlusEps,
 )
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 from .exemptions import SHARD
 
@@ -28,10 +28,10 @@ SCALAR = {
 NOVOGRAD = {"b1": 0.9, "b2": 0.25, "eps": 1e-6}  # Optax's
 
 ROWS = (
-    Member(
+    Optimizer(
         "novograd",
         (
-            Variant("", oracle_keywords=NOVOGRAD, twin=optax.novograd),
+            Variant("", oracle_keywords=NOVOGRAD, in_optax=optax.novograd),
             Variant(
                 "averaging",
                 {"averaging": True, "b1": 0.95, "b2": 0.98, "weight_decay": 0.1},
@@ -46,7 +46,7 @@ ROWS = (
         hypers=("b1", "b2", "eps", "weight_decay"),
         slots=("mu", "nu"),
         scale_free_from=1,
-        reach="per tensor",
+        scope="tensor",
         exempt=SHARD | SCALAR,
         # A scalar over its norm is 1 or -1, and two steps leave 9e-4 of each other, of
         # which the rounding of 1 is 3e-5; measured: 219.6 units, of 8.

@@ -5,10 +5,10 @@ from adamx import chain
 from adamx.optimizers import PartialPower
 from adamx.parts import Ema, LearningRate, Precondition, RootPlusEps, square as g2
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 ROWS = (
-    Member(
+    Optimizer(
         "padam",
         (
             Variant(""),

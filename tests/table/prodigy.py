@@ -3,12 +3,12 @@
 import functools
 
 from tests import papers
-from tests.table.row import Member, Variant
+from tests.table.row import Optimizer, Variant
 
 from .exemptions import NO_KINDS, NO_VALUES, RATE_INSIDE, UNCOUNTED, WHOLE_MODEL
 
 ROWS = (
-    Member(
+    Optimizer(
         "prodigy",
         (
             # r is of θ_0 - θ, which has the rounding of θ: from 0.01 the laws' four
@@ -27,7 +27,7 @@ ROWS = (
         hypers=("eps", "weight_decay"),
         slots=("mu", "nu", "s", "start"),
         shared=("r", "b1_weight", "b2_weight", "d"),
-        reach="global",
+        scope="tree",
         amplifies=2.0,  # for the same reason
         exempt=RATE_INSIDE | WHOLE_MODEL | NO_VALUES | NO_KINDS | UNCOUNTED,
     ),

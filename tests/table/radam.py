@@ -17,19 +17,19 @@ from adamx.parts import (
     square,
 )
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 from .adam import B1, B2, EPS, adam_of
 
 ROWS = (
-    Member(
+    Optimizer(
         "radam",
         (
-            Variant("", twin=optax.radam),
+            Variant("", in_optax=optax.radam),
             Variant(
                 "paper-threshold",
                 {"threshold": 4.0, "b2": 0.99},
-                twin=functools.partial(optax.radam, threshold=4.0, b2=0.99),
+                in_optax=functools.partial(optax.radam, threshold=4.0, b2=0.99),
             ),
         ),
         hypers=("b1", "b2", "eps", "threshold"),

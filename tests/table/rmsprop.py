@@ -19,22 +19,22 @@ from adamx.parts import (
 )
 from tests import papers
 from tests.table.hyperparameters import SCHEDULES
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 from .adam import EPS, SCHEDULED_RATE
 
 ROWS = (
-    Member(
+    Optimizer(
         "rmsprop",
         (
             Variant(
                 "",
-                twin=functools.partial(optax.rmsprop, decay=0.9, eps_in_sqrt=False),
+                in_optax=functools.partial(optax.rmsprop, decay=0.9, eps_in_sqrt=False),
             ),
             Variant(
                 "centered",
                 {"centered": True, "eps": 1e-4},
-                twin=functools.partial(
+                in_optax=functools.partial(
                     optax.rmsprop,
                     decay=0.9,
                     eps=1e-4,
@@ -45,7 +45,7 @@ ROWS = (
             Variant(
                 "momentum",
                 {"momentum": 0.8, "decay": 0.95},
-                twin=functools.partial(
+                in_optax=functools.partial(
                     optax.rmsprop, decay=0.95, eps_in_sqrt=False, momentum=0.8
                 ),
             ),

@@ -1,4 +1,4 @@
-"""A member's row in the table that every law runs through."""
+"""An optimizer's row in the table that every law runs through."""
 
 import dataclasses
 import functools
@@ -18,7 +18,7 @@ def _as_it_is(tx):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Variant:
-    """One way to call a member, and the other descriptions of that same arithmetic."""
+    """One way to call an optimizer, and what else describes that same arithmetic."""
 
     label: str
     keywords: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -28,11 +28,13 @@ class Variant:
     oracle_keywords: Mapping[str, Any] | None = (
         None  # where they differ from `keywords`
     )
-    twin: Callable[..., optax.GradientTransformation] | None = None  # takes the rate
+    in_optax: Callable[..., optax.GradientTransformation] | None = (
+        None  # takes the rate
+    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Member:
+class Optimizer:
     """One optimizer: its name, its hyperparameters, its variants."""
 
     name: str
@@ -42,7 +44,7 @@ class Member:
     shared: tuple[str, ...] = ()  # of the first variant, one for the tree
     unscheduled: tuple[str, ...] = ()  # of `hypers`: those whose paper has no schedule
     scale_free_from: int | None = None  # the step from which u(c·g) = u(g) at eps = 0
-    reach: str = "elementwise"
+    scope: str = "element"
     exempt: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Laws (names of tests) that its mathematics does not have, each with the reason;
     tests/conftest.py leaves them out."""
@@ -53,9 +55,12 @@ class Member:
     completed: Callable[[Any], Any] = _as_it_is
     """Given what is built: what gives it the arguments that the laws do not."""
 
-    def alias(self, learning_rate=RATE, **keywords):
-        built = getattr(adamx, self.name)(learning_rate=learning_rate, **keywords)
-        return self.completed(built)
+    @property
+    def function(self):
+        return getattr(adamx, self.name)
+
+    def build(self, learning_rate=RATE, **keywords):
+        return self.completed(self.function(learning_rate=learning_rate, **keywords))
 
     @property
     def has_scale_by(self):
@@ -63,27 +68,26 @@ class Member:
 
     def scale_by(self, **keywords):
         if not self.has_scale_by:
-            return self.alias(**keywords)
+            return self.build(**keywords)
         unscaled = {k: v for k, v in keywords.items() if k not in NOT_IN_SCALE_BY}
         return self.completed(getattr(adamx, f"scale_by_{self.name}")(**unscaled))
 
 
 @functools.cache
-def kept(member, variant):
-    return member.alias(**variant.keywords)
+def kept(optimizer, variant):
+    return optimizer.build(**variant.keywords)
 
 
 NOT_IN_SCALE_BY = ("learning_rate", "weight_decay", "mask", "max_learning_rate")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class AroundAdam(Member):
+class AroundAdam(Optimizer):
     """A wrapper, around Adam."""
 
-    def alias(self, learning_rate=RATE, **keywords):
+    def build(self, learning_rate=RATE, **keywords):
         adam = {n: keywords.pop(n) for n in ("b1", "b2", "eps") if n in keywords}
-        wrapper = getattr(adamx, self.name)
-        return wrapper(adamx.adam(learning_rate, **adam), **keywords)
+        return self.function(adamx.adam(learning_rate, **adam), **keywords)
 
 
 def trained(oracle):

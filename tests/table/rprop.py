@@ -2,12 +2,12 @@
 
 import adamx
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 NO_SCHEDULE = "the paper's first step is one number; here a schedule scales all steps"
 
 ROWS = (
-    Member(
+    Optimizer(
         "rprop",
         (
             Variant(""),  # Optax's returns the step of the step before
@@ -28,9 +28,9 @@ ROWS = (
         hypers=("eta_minus", "eta_plus", "min_step_size", "max_step_size"),
         slots=("step_size", "gradient_before"),
         exempt={
-            "test_a_member_follows_its_paper_under_schedules": NO_SCHEDULE,
+            "test_an_optimizer_follows_its_paper_under_schedules": NO_SCHEDULE,
             "test_a_scheduled_rate_alone": NO_SCHEDULE,
-            "test_scale_by_is_the_alias_without_rate_and_decay": (
+            "test_scale_by_is_the_optimizer_without_rate_and_decay": (
                 "its bounds are in units of the first step"
             ),
         },

@@ -12,16 +12,16 @@ import dataclasses
 
 import adamx
 from tests import papers
-from tests.table.row import RATE, Member, Variant, trained
+from tests.table.row import RATE, Optimizer, Variant, trained
 
 from .exemptions import NO_VALUES, RATE_INSIDE
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ScheduleFree(Member):
+class ScheduleFree(Optimizer):
     """The wrapper that is told the rate too, around SGD."""
 
-    def alias(self, learning_rate=RATE, **keywords):
+    def build(self, learning_rate=RATE, **keywords):
         return adamx.schedule_free(adamx.sgd(learning_rate), learning_rate, **keywords)
 
 
@@ -49,7 +49,7 @@ ROWS = (
         float32_bound=26.0,
         exempt=RATE_INSIDE | NO_VALUES | TWICE,
     ),
-    Member(
+    Optimizer(
         "schedule_free_sgd",
         (
             Variant("", oracle=trained(papers.schedule_free_sgd)),
@@ -65,7 +65,7 @@ ROWS = (
         float32_bound=26.0,
         exempt=RATE_INSIDE | NO_VALUES | TWICE,
     ),
-    Member(
+    Optimizer(
         "schedule_free_adamw",
         (
             Variant("", oracle=trained(papers.schedule_free_adamw)),
@@ -82,7 +82,7 @@ ROWS = (
         amplifies=2.0,  # for the same reason; measured: 10.9 units, of 8
         exempt=RATE_INSIDE | NO_VALUES | TWICE,
     ),
-    Member(
+    Optimizer(
         "schedule_free_radam",
         (
             Variant("", oracle=trained(papers.schedule_free_radam)),

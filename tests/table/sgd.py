@@ -8,22 +8,22 @@ import adamx
 from adamx import chain
 from adamx.parts import Ema, LearningRate
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 ROWS = (
-    Member(
+    Optimizer(
         "sgd",
         (
-            Variant("", twin=optax.sgd),
+            Variant("", in_optax=optax.sgd),
             Variant(
                 "momentum",
                 {"momentum": 0.9},
-                twin=functools.partial(optax.sgd, momentum=0.9),
+                in_optax=functools.partial(optax.sgd, momentum=0.9),
             ),
             Variant(
                 "nesterov",
                 {"momentum": 0.9, "nesterov": True},
-                twin=functools.partial(optax.sgd, momentum=0.9, nesterov=True),
+                in_optax=functools.partial(optax.sgd, momentum=0.9, nesterov=True),
             ),
             Variant("dampening", {"momentum": 0.8, "dampening": 0.3}),
         ),

@@ -2,7 +2,7 @@
 
 import adamx
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 from .exemptions import SHARD, SMALLER, STATIC
 
@@ -14,7 +14,7 @@ ROOTS = {
 }
 
 ROWS = (
-    Member(
+    Optimizer(
         "shampoo",
         (
             Variant("", oracle="shampoo_of_an_axis"),
@@ -26,7 +26,7 @@ ROWS = (
         ),
         hypers=(),
         slots=("left", "right"),
-        reach="per tensor",
+        scope="tensor",
         exempt=SHARD | SMALLER | STATIC | ROOTS,
     ),
 )

@@ -5,13 +5,13 @@ import optax
 from adamx import chain
 from adamx.parts import Ema, LearningRate, Sign
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 ROWS = (
-    Member(
+    Optimizer(
         "signum",
         (
-            Variant("", twin=optax.signum),
+            Variant("", in_optax=optax.signum),
             Variant("heavy", {"weight_decay": 0.3, "beta": 0.6}),
         ),
         hypers=("beta", "weight_decay"),

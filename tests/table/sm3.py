@@ -5,12 +5,12 @@ from adamx import chain
 from adamx.optimizers import Sm3Accumulator
 from adamx.parts import Identity, LearningRate, Precondition, RootPlusEps
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 from .exemptions import SHARD, SMALLER
 
 ROWS = (
-    Member(
+    Optimizer(
         "sm3",
         (
             Variant(""),
@@ -19,7 +19,7 @@ ROWS = (
         ),
         hypers=("momentum",),
         slots=("mu", "cover"),
-        reach="per tensor",
+        scope="tensor",
         exempt=SHARD | SMALLER,
     ),
 )

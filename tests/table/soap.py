@@ -3,7 +3,7 @@
 import adamx
 from adamx.parts import EpsBeforeCorrection
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 from .exemptions import SHARD, SMALLER, STATIC
 
@@ -25,7 +25,7 @@ SKIPS = {
 PAPER = {"released": False}
 
 ROWS = (
-    Member(
+    Optimizer(
         "soap",
         (
             Variant("", oracle_keywords=PAPER),
@@ -42,7 +42,7 @@ ROWS = (
         ),
         hypers=("b1", "b2", "eps", "weight_decay"),
         slots=("mu", "nu", "left", "right", "left_basis", "right_basis"),
-        reach="per tensor",
+        scope="tensor",
         exempt=SHARD | SMALLER | STATIC | CONSTANT | SKIPS,
     ),
 )

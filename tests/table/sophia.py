@@ -2,7 +2,7 @@
 
 from tests import papers
 from tests.support.given_hessian import completed, estimated
-from tests.table.row import Member, Variant
+from tests.table.row import Optimizer, Variant
 
 from .exemptions import NO_KINDS, STATIC
 
@@ -11,7 +11,7 @@ SOPHIA = estimated(papers.sophia)
 OFTEN = {"update_interval": 1, "gamma": 0.5, "clip_threshold": 0.7, "b2": 0.6}
 
 ROWS = (
-    Member(
+    Optimizer(
         "sophia",
         (
             Variant("", oracle=SOPHIA),

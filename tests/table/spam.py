@@ -5,7 +5,7 @@ from adamx import chain
 from adamx.optimizers import SpikeClip
 from adamx.parts import LearningRate, PeriodicReset
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 from .exemptions import STATIC
 
@@ -14,7 +14,7 @@ SHORT = {"interval": 16, "warmup_steps": 5, "clip_warmup": 3, "spike_threshold":
 IN_PAPER = {"interval": 16, "warmup": 5, "grad_accu_steps": 3, "threshold": 20.0}
 
 ROWS = (
-    Member(
+    Optimizer(
         "spam",
         (
             Variant(""),

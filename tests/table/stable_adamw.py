@@ -4,7 +4,7 @@ import adamx
 from adamx import chain
 from adamx.parts import LearningRate, WeightDecay
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 from .exemptions import SHARD
 
@@ -15,7 +15,7 @@ DERIVATIVE = {
 }
 
 ROWS = (
-    Member(
+    Optimizer(
         "stable_adamw",
         (
             Variant("", oracle_keywords={"weight_decay": 0.2}),
@@ -24,7 +24,7 @@ ROWS = (
         hypers=("b1", "b2", "eps", "weight_decay"),
         slots=("mu", "nu"),
         scale_free_from=1,
-        reach="per tensor",
+        scope="tensor",
         exempt=SHARD | DERIVATIVE,
     ),
 )

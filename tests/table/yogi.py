@@ -5,7 +5,7 @@ import optax
 import adamx
 from adamx.parts import Debiased, Ema, EpsBeforeCorrection, square
 from tests import papers
-from tests.table.row import RATE, Member, Variant
+from tests.table.row import RATE, Optimizer, Variant
 
 from .adabelief import adam_of
 
@@ -19,13 +19,15 @@ def optax_yogi_from_zero(learning_rate):
 
 
 ROWS = (
-    Member(
+    Optimizer(
         # v moves by small steps, and is rounded at each: measured 10.7 from 0.1.
         "yogi",
         (
             Variant(""),
             Variant(
-                "from-zero", {"initial_accumulator": 0.0}, twin=optax_yogi_from_zero
+                "from-zero",
+                {"initial_accumulator": 0.0},
+                in_optax=optax_yogi_from_zero,
             ),
             Variant("start", {"initial_accumulator": 0.1, "b2": 0.9}),
             Variant(

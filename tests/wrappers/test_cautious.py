@@ -1,4 +1,4 @@
-"""`cautious` and `grams` on every member: with the gradient, or refused."""
+"""`cautious` and `grams` on every optimizer: with the gradient, or refused."""
 
 import jax
 import numpy as np
@@ -15,21 +15,21 @@ REFUSED |= {"schedule_free_radam", "gpa", "lookahead", "param_ema", "rprop"}
 TOLD = r"nothing but a decay may come after the rate|before its decay and rate"
 
 
-def without_decay(member):
-    keywords = dict(member.variants[0].keywords)
-    if "weight_decay" in member.hypers:
+def without_decay(optimizer):
+    keywords = dict(optimizer.variants[0].keywords)
+    if "weight_decay" in optimizer.hypers:
         keywords["weight_decay"] = 0.0
-    return member.alias(**keywords)
+    return optimizer.build(**keywords)
 
 
-@pytest.mark.parametrize("member", OPTIMIZERS, ids=lambda member: member.name)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda optimizer: optimizer.name)
 @pytest.mark.parametrize("operator", [adamx.cautious, adamx.grams])
-def test_it_goes_with_the_gradient(member, operator):
+def test_it_goes_with_the_gradient(optimizer, operator):
     """Not against it, as where the sign had turned before they were compared."""
-    tx = without_decay(member)
-    if member.completed is not type(member).completed:
+    tx = without_decay(optimizer)
+    if optimizer.completed is not type(optimizer).completed:
         pytest.skip("what completes it for the laws is outside")
-    if member.name in REFUSED:
+    if optimizer.name in REFUSED:
         with pytest.raises(TypeError, match=TOLD):
             operator(tx)
         return
