@@ -40,14 +40,18 @@ def dtypes(tree):
 def test_the_state_is_a_fixed_point_and_updates_have_the_gradients_dtype(
     case, param_dtype, grad_dtype
 ):
-    """Traced for every variant, computed for the first of each optimizer."""
+    """Traced in every pair of dtypes, and for the first variant computed in two.
+
+    What is computed has the dtypes of what was traced, so the others add no more than
+    a compilation: float32 with float32, and both in bfloat16.
+    """
     tx, p, g = case.tx, params(param_dtype), grads(0, grad_dtype)
     state = jax.eval_shape(tx.init, p)
     updates, after = jax.eval_shape(tx.update, g, state, p)
     assert signature(after) == signature(state)
     assert dtypes(updates) == dtypes(g)
     assert jax.tree.map(jnp.shape, updates) == jax.tree.map(jnp.shape, g)
-    if case.first:
+    if case.first and param_dtype == grad_dtype:
         assert signature(tx.init(p)) == signature(state)
         updates, after = tx.update(g, tx.init(p), p)
         assert signature(after) == signature(state)
