@@ -4,8 +4,8 @@
     python notebooks/execute.py 01_quickstart.ipynb  # one
 
 The only way in which the outputs of a notebook are written. Needs nbclient and
-ipykernel (the group `notebooks`) and the extra `plot`. `tests/test_notebooks.py` checks
-what is kept.
+ipykernel (the group `notebooks`) and the extra `plot`. What is kept
+`tests/repository/test_notebooks.py` checks.
 """
 
 import base64

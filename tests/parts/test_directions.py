@@ -234,7 +234,7 @@ def test_adagc_with_a_zero_gradient_in_its_warm_up(x64):
 
 @PAPER
 def test_adagc_by_the_usual_norm(monkeypatch, x64):
-    monkeypatch.setattr("tests.agreement.ZERO", (40, 41))
+    monkeypatch.setattr("tests.support.agreement.ZERO", (40, 41))
     words = {"lambda_abs": 3.0, "lambda_rel": 1.1, "decay": 0.9}
     expected = adagc(warmup=10, **words, weight_decay=0.1)
 
