@@ -13,7 +13,7 @@ import numpy as np
 import optax
 import pytest
 
-from benchmarks import __main__ as command, optax_counterparts as members, roster
+from benchmarks import __main__ as command, optax_counterparts, roster
 from benchmarks.cost import device, step
 from benchmarks.cost.harness import compare, measure, options, parity, trees
 from benchmarks.cost.harness.ratio import Ratio, ratio
@@ -52,8 +52,10 @@ class Jumps:
         return float(self.readings)
 
 
-def member(ours, twin=lambda: optax.adam(1e-3), moments=2):
-    return members.Member("planted", moments, ours, twin, trees=(TREE.name,))
+def counterpart(ours, theirs=lambda: optax.adam(1e-3), moments=2):
+    return optax_counterparts.Counterpart(
+        "planted", moments, ours, theirs, trees=(TREE.name,)
+    )
 
 
 # ---- ratios --------------------------------------------------------------------------
@@ -178,7 +180,7 @@ PROGRAM = compare.Program(68, 68, 1e6, 3)
 
 def judged(moments=2, program=PROGRAM, tree="1000", **ratios):
     good = {name: exactly(0.1) for name in ("trace", "eager")} | {"step": exactly(1.0)}
-    planted = member(lambda: optax.adam(1e-3), moments=moments)
+    planted = counterpart(lambda: optax.adam(1e-3), moments=moments)
     tree = dataclasses.replace(TREE, name=tree)
     bars = compare.bars(planted, tree, good | ratios, program)
     return {bar.what: bar.met for bar in bars}
@@ -210,24 +212,24 @@ def test_a_growing_temporary_misses_its_bar():
 
 
 @pytest.mark.parametrize(
-    ("reach", "low", "median", "high", "said"),
+    ("scope", "low", "median", "high", "said"),
     [
-        ("elementwise", 0.9, 1.0, 1.05, "yes"),
-        ("elementwise", 0.9, 1.05, 1.2, "by the median"),
-        ("elementwise", 1.0, 1.06, 1.2, "not by the median"),
-        ("elementwise", 1.06, 1.1, 1.2, "**no**"),
-        ("global", 1.9, 2.0, 2.1, "–"),
+        ("element", 0.9, 1.0, 1.05, "yes"),
+        ("element", 0.9, 1.05, 1.2, "by the median"),
+        ("element", 1.0, 1.06, 1.2, "not by the median"),
+        ("element", 1.06, 1.1, 1.2, "**no**"),
+        ("tree", 1.9, 2.0, 2.1, "–"),
     ],
 )
-def test_a_step_is_held_to_its_twin(reach, low, median, high, said):
-    assert step.verdict(reach, dataclasses.asdict(exactly(median, low, high))) == said
+def test_a_step_is_held_to_that_of_its_counterpart(scope, low, median, high, said):
+    assert step.verdict(scope, dataclasses.asdict(exactly(median, low, high))) == said
 
 
 def test_a_measured_row_becomes_a_row_of_the_document():
     ratios = {
         stage: dataclasses.asdict(exactly(2.0, 1.5, 3.0)) for stage in step.STAGES
     }
-    row = {"member": "lamb", "tree": "148", "ratios": ratios}
+    row = {"optimizer": "lamb", "tree": "148", "ratios": ratios}
     (got,) = step.lines([row])
     assert got == ("`lamb`", "148", *["2.00 (1.50–3.00)"] * 4, "–")
     assert len(got) == len(step.HEAD.split(" | "))
@@ -236,9 +238,9 @@ def test_a_measured_row_becomes_a_row_of_the_document():
 # ---- the same mathematics ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", members.MEMBERS)
+@pytest.mark.parametrize("name", optax_counterparts.COUNTERPARTS)
 def test_both_sides_of_every_member_compute_the_same(name):
-    found = parity.sameness(members.MEMBERS[name])
+    found = parity.sameness(optax_counterparts.COUNTERPARTS[name])
     assert found["float64"] <= parity.SAME
 
 
@@ -248,7 +250,7 @@ def test_what_optax_has_too_is_timed_or_says_why_not():
         for name in roster.ALL
         if hasattr(optax, name) or hasattr(optax.contrib, name)
     }
-    known = [*members.MEMBERS, *members.WITHOUT]
+    known = [*optax_counterparts.COUNTERPARTS, *optax_counterparts.WITHOUT]
     assert len(known) == len(set(known))
     assert set(known) == theirs
 
@@ -265,7 +267,7 @@ def test_what_optax_has_too_is_timed_or_says_why_not():
     ids=["eps", "eps inside the root", "b2", "decay", "nesterov"],
 )
 def test_different_sides_are_not_timed(other):
-    planted = member(other)
+    planted = counterpart(other)
     clocks = measure.Clocks(None, None)  # a call would fail
     (row,) = compare.run([planted], [TREE], compare.QUICK, lambda text: None, clocks)
     assert not row.same
@@ -292,14 +294,14 @@ def still(monkeypatch):
 
 def test_step_prints_its_table_and_writes_its_figures(still, tmp_path, capsys):
     path = tmp_path / "deep" / "step.json"
-    wanted = ["--quick", "--members", "adam", "--trees", "148", "--json", str(path)]
+    wanted = ["--quick", "--optimizers", "adam", "--trees", "148", "--json", str(path)]
     assert command.main(["step", *wanted]) == 0
     printed = capsys.readouterr().out
     assert "6 × 1,000 parameters" in printed
     assert "No bar is judged" in printed
     document = json.loads(path.read_text())
     (row,) = document["rows"]
-    assert (row["member"], row["tree"]) == ("adam", "148")
+    assert (row["optimizer"], row["tree"]) == ("adam", "148")
     assert row["ratios"]["step"]["median"] == 1.0  # every reading costs one second
     assert row["sameness"]["float64"] <= parity.SAME
     assert row["ours"]["temporary_bytes"] == row["ours"]["temporary_bytes_quartered"]
@@ -316,21 +318,23 @@ def test_device_says_that_there_is_none(capsys):
 def test_device_measures_and_compares(still, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(device, "accelerator", lambda: jax.devices()[1])
     path = tmp_path / "device.json"
-    asked = ["--quick", "--members", "sgd", "--trees", "1", "--steps", "3"]
+    asked = ["--quick", "--optimizers", "sgd", "--trees", "1", "--steps", "3"]
     assert device.main([*asked, "--json", str(path)]) == 0
     assert "against CPU, float32, 3 steps" in capsys.readouterr().out
     document = json.loads(path.read_text())
     assert document["parity"] == {"sgd": {"adamx": 0.0, "optax": 0.0}}
 
 
-def test_members_have_their_trees_unless_trees_are_asked_for(monkeypatch):
+def test_optimizers_have_their_trees_unless_trees_are_asked_for(monkeypatch):
     monkeypatch.setattr(
         compare, "compare", lambda member, tree, *_: (member.name, tree)
     )
     monkeypatch.setattr(compare, "sameness", lambda member: SAME)
 
     def measured(*argv):
-        given = options.parser("step", "").parse_args(["--members", "adam,dog", *argv])
+        given = options.parser("step", "").parse_args(
+            ["--optimizers", "adam,dog", *argv]
+        )
         chosen, on, settings, _ = options.chosen(given, "step")
         rows = compare.run(chosen, on, settings, lambda text: None)
         return [(name, tree.name) for name, tree in rows]
@@ -343,7 +347,7 @@ def test_members_have_their_trees_unless_trees_are_asked_for(monkeypatch):
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        (["--members", "adam,adan"], "must be some of sgd, adagrad"),
+        (["--optimizers", "adam,adan"], "must be some of sgd, adagrad"),
         (["--trees", "7"], "must be some of 1, 148, 1000, got '7'"),
         (["--repeats", "0"], "must be a positive integer, got '0'"),
     ],

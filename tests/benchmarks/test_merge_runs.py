@@ -9,11 +9,11 @@ from benchmarks.cost.harness import merge_runs as adding, report
 
 
 def run(*rows, load=1.0, jax="1.0", trees=()):
-    """A document; a row is (member, tree, seconds)."""
+    """A document; a row is (optimizer, tree, seconds)."""
     return {
         "environment": {"load": load, "jax": jax},
         "trees": [{"name": name} for name in trees],
-        "rows": [{"member": m, "tree": t, "seconds": s} for m, t, s in rows],
+        "rows": [{"optimizer": m, "tree": t, "seconds": s} for m, t, s in rows],
     }
 
 
@@ -43,7 +43,7 @@ def test_nothing_before_is_the_run_itself(tmp_path):
 def test_rows_that_are_kept_stand_beside_the_new_ones(tmp_path, monkeypatch, capsys):
     path = tmp_path / "family.json"
     environment = report.environment
-    arguments = ["--quick", "--repeats", "1", "--json", str(path), "--members"]
+    arguments = ["--quick", "--repeats", "1", "--json", str(path), "--optimizers"]
     family.main([*arguments, "sgd"])
     first = json.loads(path.read_text())["rows"]
     family.main([*arguments, "adam", "--add"])

@@ -19,14 +19,14 @@ TREE = Tree("1000", 3, 64)
 SPEC = worker.Spec("adamx", "adam", "float32", TREE.leaves, TREE.size, (0,))
 
 
-def moved(side, member="adam", storage="float32", leaves=3, size=64):
-    spec = worker.Spec(side, member, storage, leaves, size, (0,))
+def moved(side, optimizer="adam", storage="float32", leaves=3, size=64):
+    spec = worker.Spec(side, optimizer, storage, leaves, size, (0,))
     return worker.ten_steps(jax_side.make(spec), spec)
 
 
-@pytest.mark.parametrize("member", ["adam", "adagrad"])
-def test_both_sides_go_to_the_same_place(member):
-    found = case.apart(moved("adamx", member), moved("optax", member))
+@pytest.mark.parametrize("optimizer", ["adam", "adagrad"])
+def test_both_sides_go_to_the_same_place(optimizer):
+    found = case.apart(moved("adamx", optimizer), moved("optax", optimizer))
     assert found <= case.SAME["float32"]
 
 
@@ -134,9 +134,9 @@ def test_a_runtime_that_is_not_there_is_missing(monkeypatch, capfd):
     [
         (["--threads", "999"], "--threads must be at most"),
         (["--threads", "0"], "must be a positive integer, got '0'"),
-        (["--members", "adamz"], "must be some of adam, adamw, sgd, .* got 'adamz'"),
+        (["--optimizers", "adamz"], "must be some of adam, adamw, sgd, .* got 'adamz'"),
         (["--storages", "float8"], "must be some of float32, .* got 'float8'"),
-        (["--members", "sgd", "--storages", "8 bits"], "only adam"),
+        (["--optimizers", "sgd", "--storages", "8 bits"], "only adam"),
     ],
 )
 def test_a_bad_argument_is_refused(arguments, sentence, capsys):
@@ -148,7 +148,7 @@ def test_a_bad_argument_is_refused(arguments, sentence, capsys):
 
 def test_the_quick_form_runs_with_whatever_is_installed(tmp_path, capsys):
     path = tmp_path / "peers.json"
-    options = "--quick --members sgd --trees 148 --storages float32"
+    options = "--quick --optimizers sgd --trees 148 --storages float32"
     assert command.main(["peers", *options.split(), "--json", str(path)]) == 0
     (row,) = json.loads(path.read_text())["rows"]
     assert {*row["results"], *row["missing"]} == set(case.SIDES)

@@ -1,4 +1,4 @@
-"""The README's recipes: each line is what the cell to its right says it is."""
+"""The recipes of docs/recipes.md: each line is what the cell on its right says."""
 
 import re
 from pathlib import Path
@@ -12,8 +12,7 @@ import pytest
 import adamx
 from tests import papers, trajectories
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
-RECIPES = README[README.index("## Recipes") : README.index("## Differences")]
+RECIPES = (Path(__file__).resolve().parents[2] / "docs" / "recipes.md").read_text()
 ROWS = re.findall(r"^\| .+? \| `(adamx\..+?)` \| `?(.+?)`? \|$", RECIPES, re.MULTILINE)
 STEPS = 60
 TOLERANCE = 1e-12

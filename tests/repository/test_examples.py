@@ -1,4 +1,4 @@
-"""What is not executed rots: the README and every example in a docstring runs here."""
+"""The README, the pages of docs/ and every example in a docstring are executed here."""
 
 import ast
 import doctest
@@ -19,14 +19,24 @@ NAMES = {"adamx": adamx, "jax": jax, "jnp": jnp, "np": np, "optax": optax}
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
-def test_readme_from_top_to_bottom():
-    """The python blocks run in their order, as a reader pastes them."""
-    names = {}
-    blocks = list(re.finditer(r"^```python\n(.*?)^```$", README, re.M | re.S))
-    assert blocks
-    for block in blocks:
-        above = README.count("\n", 0, block.start(1))
-        exec(compile("\n" * above + block[1], "README.md", "exec"), names)
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
+PAGES = [
+    path
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]
+    if path.exists() and BLOCK.search(path.read_text())
+]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_page_from_top_to_bottom(path):
+    """The python blocks run in their order, as a reader pastes them.
+
+    The cells of pages that the site executes (`{code-cell}`) run when it is built.
+    """
+    text, names = path.read_text(), {}
+    for block in BLOCK.finditer(text):
+        above = text.count("\n", 0, block.start(1))
+        exec(compile("\n" * above + block[1], path.name, "exec"), names)
 
 
 def test_readme_example_has_twelve_lines():

@@ -8,6 +8,7 @@ import pytest
 import adamx
 from adamx import storage
 from adamx.storage import BlockMean, Blockwise, Cast, RowColumnMeans
+from benchmarks import roster
 from benchmarks.cost.memory import combine, sizes
 from benchmarks.cost.memory.forms import BY_NAME
 
@@ -111,7 +112,7 @@ def test_a_careless_codec_is_found():
         adamx.testing.check_storage(Careless())
 
 
-@pytest.mark.parametrize("optimizer", combine.MEMBERS)
+@pytest.mark.parametrize("optimizer", roster.WITH_DIRECTION)
 def test_every_optimizer_works_with_every_codec_or_says_why_not(optimizer):
     """Each slot is taken or refused with a sentence; what is taken is traced."""
     for codec in (Blockwise(min_size=0), RowColumnMeans()):

@@ -11,16 +11,16 @@ import pytest
 
 from benchmarks.training import failure_modes
 from benchmarks.training.failure_modes import TASKS
-from benchmarks.training.failure_modes.members import members
+from benchmarks.training.failure_modes.candidates import candidates
 from benchmarks.training.failure_modes.picture import mark, table, tally
 from benchmarks.training.failure_modes.search import RATES, Cell, search
-from benchmarks.training.failure_modes.task import Member, losses, score
+from benchmarks.training.failure_modes.task import Candidate, losses, score
 
-SGD = Member("sgd", optax.sgd)
-MOMENTUM = Member("momentum", functools.partial(optax.sgd, momentum=0.9))
-ADAM = Member("adam", optax.adam)
-SIGN = Member("sign", optax.sign_sgd)
-STILL = Member("still", lambda learning_rate: optax.set_to_zero())
+SGD = Candidate("sgd", optax.sgd)
+MOMENTUM = Candidate("momentum", functools.partial(optax.sgd, momentum=0.9))
+ADAM = Candidate("adam", optax.adam)
+SIGN = Candidate("sign", optax.sign_sgd)
+STILL = Candidate("still", lambda learning_rate: optax.set_to_zero())
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -44,7 +44,7 @@ def test_a_task_says_what_it_asks_for_and_why(name):
 
 # What is known of them without running them: the arithmetic in each `reason`.
 @pytest.mark.parametrize(
-    ("member", "name", "passes"),
+    ("optimizer", "name", "passes"),
     [
         (SGD, "round bowl", True),
         (SIGN, "round bowl", True),
@@ -60,15 +60,15 @@ def test_a_task_says_what_it_asks_for_and_why(name):
         (SGD, "late gradients", True),
     ],
 )
-def test_outcomes_that_theory_foretells(member, name, passes):
-    assert search(member, TASKS[name]).passed == passes
+def test_outcomes_that_theory_foretells(optimizer, name, passes):
+    assert search(optimizer, TASKS[name]).passed == passes
 
 
 def test_the_median_and_the_mean_are_two_tasks():
     """A sign follows the median: it survives heavy tails, and misses what is rare."""
     outcomes = {
-        (member.name, name): search(member, TASKS[name]).passed
-        for member in (SIGN, SGD)
+        (optimizer.name, name): search(optimizer, TASKS[name]).passed
+        for optimizer in (SIGN, SGD)
         for name in ("heavy tails", "rare but decisive")
     }
     assert outcomes == {
@@ -129,7 +129,7 @@ def test_what_diverges_fails_and_what_refuses_says_so():
 
     diverged = search(SGD, TASKS["huge gradients"], [1.0])
     assert diverged.scores == (float("inf"),)
-    refused = search(Member("refuses", refuses), TASKS["round bowl"], [1.0])
+    refused = search(Candidate("refuses", refuses), TASKS["round bowl"], [1.0])
     assert refused.refusal == "ValueError: needs a Hessian estimate"
     assert not refused.passed
     assert [mark(diverged), mark(refused)] == ["-", "x"]
@@ -143,7 +143,7 @@ def test_the_command_writes_the_map(tmp_path, capsys):
     words += ["--json", str(data), "--plot", str(plot)]
     assert failure_modes.main(words, {"sgd": SGD, "adam": optax.adam}) == 0
     cells = json.loads(data.read_text())["cells"]
-    assert [(c["member"], c["task"], c["passed"]) for c in cells] == [
+    assert [(c["optimizer"], c["task"], c["passed"]) for c in cells] == [
         ("sgd", "round bowl", True),
         ("sgd", "plateau", False),
         ("adam", "round bowl", True),
@@ -164,14 +164,14 @@ def test_a_run_resumes_where_it_was_stopped(tmp_path, capsys):
     assert first.err.startswith("sgd, round bowl")
     assert second.err.startswith("sign, round bowl")
     cells = json.loads((tmp_path / "map.json").read_text())["cells"]
-    assert [cell["member"] for cell in cells] == ["sgd", "sign"]
+    assert [cell["optimizer"] for cell in cells] == ["sgd", "sign"]
     assert cells[0]["scores"][-1] is None  # the rate 10 diverges, and stays infinite
 
 
 def test_passes_are_counted_by_members_and_by_tasks():
     cells = [
-        {"member": member, "task": task, "passed": passed}
-        for member, task, passed in [
+        {"optimizer": optimizer, "task": task, "passed": passed}
+        for optimizer, task, passed in [
             ("a", "easy", True),
             ("a", "hard", True),
             ("b", "easy", True),
@@ -180,7 +180,7 @@ def test_passes_are_counted_by_members_and_by_tasks():
             ("c", "hard", False),
         ]
     ]
-    assert tally(cells, "member") == [("2", "a"), ("1", "b"), ("0", "c")]
+    assert tally(cells, "optimizer") == [("2", "a"), ("1", "b"), ("0", "c")]
     assert tally(cells, "task") == [("2", "easy"), ("1", "hard")]
 
 
@@ -190,15 +190,15 @@ def test_the_kept_map_is_of_these_tasks_and_of_every_member():
         Cell("none", name, t.target, (1.0,), (0.0,), 0.0) for name, t in TASKS.items()
     ]
     assert kept["tasks"] == failure_modes.record(cells)["tasks"]
-    found = [(cell["member"], cell["task"]) for cell in kept["cells"]]
-    assert found == [(member, task) for member in members() for task in TASKS]
+    found = [(cell["optimizer"], cell["task"]) for cell in kept["cells"]]
+    assert found == [(optimizer, task) for optimizer in candidates() for task in TASKS]
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["--tasks", "no such"], "tasks must be some of .*; got 'no such'"),
-        (["--members", "adm"], "members must be some of sgd; got 'adm'"),
+        (["--optimizers", "adm"], "optimizers must be some of sgd; got 'adm'"),
         (["--rates", "-1"], "rates must be positive; got '-1'"),
         (["--rates", "fast"], "rates must be numbers separated by commas; got 'fast'"),
     ],

@@ -270,7 +270,7 @@ def test_bytes_are_those_of_the_arrays():
 def test_every_member_can_be_timed(tmp_path, capsys):
     path = tmp_path / "family.json"
     arguments = ["--quick", "--repeats", "1", "--json", str(path)]
-    assert family.main([*arguments, "--members", "adam,sophia,lookahead"]) == 0
+    assert family.main([*arguments, "--optimizers", "adam,sophia,lookahead"]) == 0
     said = capsys.readouterr().out
     for name in ("`adam`", "`sophia`", "`lookahead`"):
         assert name in said
