@@ -138,7 +138,7 @@ def documented(full: str) -> list[str]:
     if inspect.isclass(thing):
         lines = [f".. autoclass:: {full}"]
         if catalogue.home(thing).startswith("adamx.engine"):
-            lines.append("    :optimizers:")
+            lines.append("    :members:")
     elif callable(thing) and hasattr(thing, "__name__"):
         lines = [f".. autofunction:: {full}"]
     else:
