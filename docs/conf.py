@@ -37,6 +37,7 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_execution_excludepatterns = ["generated/notebooks/*"]
 nb_merge_streams = True
+nb_render_markdown_format = "myst"
 
 autodoc_typehints = "none"  # docs/_ext/annotations.py writes them with the arguments
 autodoc_member_order = "bysource"

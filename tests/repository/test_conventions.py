@@ -14,7 +14,7 @@ from tests.table.cases import OPTIMIZERS, sampled
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = [
     path.relative_to(ROOT)
-    for folder in ("adamx", "tests", "benchmarks")
+    for folder in ("adamx", "tests", "benchmarks", "docs")
     for path in sorted((ROOT / folder).rglob("*.py"))
 ]
 LIBRARY = [path for path in PYTHON if path.parts[0] == "adamx"]
