@@ -1,7 +1,7 @@
-"""The optimizers, one file for each, under its name.
+"""The optimizers; each is in the file of its name.
 
-Beside each optimizer stands its direction without learning rate and weight decay,
-`scale_by_<name>`, and the rules that only this optimizer has.
+The same file holds `scale_by_<name>`, the optimizer without learning rate and weight
+decay, and the rules that only this optimizer uses.
 """
 
 from ..engine.keywords import is_optimizer

@@ -1,4 +1,4 @@
-"""Adam with another second moment: AdaBelief, Yogi, M-SVAG."""
+"""AdaBelief: Adam whose second moment averages (g - m)²."""
 
 from jaxtyping import Array, Float
 
@@ -24,15 +24,15 @@ def scale_by_adabelief(
     nesterov: bool = False,
     rectify: bool = False,
 ) -> Rule:
-    """AdaBelief's direction: `adabelief` without rate and sign.
+    """Scale gradients as AdaBelief does: `adabelief` without learning rate and sign.
 
     Args:
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
-        b2: β₂ in [0, 1), the decay of the mean of the squared surprise.
+        b2: β₂ in [0, 1), the decay of the mean of (g - m)².
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
-        eps_root: ε ≥ 0 inside the average.
-        nesterov: look ahead as `nadam`.
-        rectify: wait for the variance as `radam`.
+        eps_root: ε_root ≥ 0, added to the second moment at every step.
+        nesterov: use Nesterov momentum, as `nadam`.
+        rectify: rectify the rate, as `radam`.
 
     State: `mu`, `nu`; 8 bytes per parameter.
 
@@ -57,7 +57,7 @@ def adabelief(
     nesterov: bool = False,
     rectify: bool = False,
 ) -> Chain:
-    """AdaBelief: long steps where the gradient is what was expected.
+    """AdaBelief: Adam whose second moment averages (g - m)², not g².
 
         m ← β₁ m + (1 - β₁) g                    m̂ = m / (1 - β₁ᵗ)
         s ← β₂ s + (1 - β₂) (g - m)² + ε_root    ŝ = s / (1 - β₂ᵗ)
@@ -65,18 +65,18 @@ def adabelief(
 
     Args:
         learning_rate: α ≥ 0, in units of the parameter.
-        b1: β₁ in [0, 1), the decay of m, the expectation.
-        b2: β₂ in [0, 1), the decay of s, the mean of the squared surprise.
+        b1: β₁ in [0, 1), the decay of m, the mean of the gradient.
+        b2: β₂ in [0, 1), the decay of s, the mean of (g - m)².
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
         eps_root: ε_root ≥ 0 in units of the squared gradient; it adds up over the
             steps to ε_root / (1 - β₂).
-        nesterov: look ahead as `nadam`.
-        rectify: wait for the variance as `radam`; with
+        nesterov: use Nesterov momentum, as `nadam`.
+        rectify: rectify the rate, as `radam`; with
             `eps=EpsBeforeCorrection(1e-16)` it is the default of the authors' code.
 
     State: `mu` (m), `nu` (s), both from zero; 8 bytes per parameter, and the count.
 
-    Departs from the paper: one ε is two, as in Optax.
+    Departs from the paper: its one ε is split into `eps` and `eps_root`, as in Optax.
 
     Raises:
         ValueError: an argument out of its range.
@@ -95,7 +95,7 @@ _ROOT = NON_NEGATIVE.but("It is added to the average at every step.")
 
 
 class AddEpsEachStep(MomentRule):
-    """A moment that grows by ε at every step: AdaBelief's.
+    """Add ε to a moment at every step, as AdaBelief does.
 
         s ← s' + ε,    s' the moment of the step
 

@@ -1,4 +1,4 @@
-"""Adam whose rates are bounded element by element: AdaBound and AdaMod."""
+"""AdaBound: Adam with a rate for each element, clipped to bounds that converge."""
 
 from typing import Any
 
@@ -27,19 +27,19 @@ def scale_by_adabound(
     gamma: ScalarOrSchedule = 1e-3,
     learning_rate: ScalarOrSchedule = 1.0,
 ) -> Rule:
-    """AdaBound's direction, with the rate inside its bounds: `adabound` without sign.
+    """Scale gradients as AdaBound does, learning rate included, without the sign.
 
-    Left at 1, a `LearningRate` that follows scales the bounds too: `final_lr` is then
-    in units of the rate, which is how the authors' code treats a changing rate.
+    If `learning_rate` stays 1 and a `LearningRate` follows, that rate scales the bounds
+    too: `final_lr` is then in units of the rate, as in the authors' code.
 
     Args:
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of its square.
         eps: ε ≥ 0 in units of the gradient, added to the uncorrected root, or an eps
             kind.
-        final_lr: η* > 0, the rate that is left when the bounds have closed.
-        gamma: γ > 0, the speed at which they close.
-        learning_rate: α ≥ 0, what is bounded.
+        final_lr: η* > 0, the rate to which both bounds converge.
+        gamma: γ > 0, the speed at which the bounds converge.
+        learning_rate: α ≥ 0, the numerator of the bounded rate.
 
     State: `mu`, `nu`; 8 bytes per parameter.
 
@@ -65,7 +65,7 @@ def adabound(
     final_lr: ScalarOrSchedule = 0.1,
     gamma: ScalarOrSchedule = 1e-3,
 ) -> Chain:
-    """AdaBound: from Adam to SGD, by bounds on every rate that close on one.
+    """AdaBound: Adam whose per-element rates are clipped to bounds that converge to η*.
 
         m, v as in `adam`, not corrected
         η = α sqrt(1 - β₂ᵗ) / (1 - β₁ᵗ) / (sqrt(v) + ε)
@@ -73,14 +73,14 @@ def adabound(
         θ ← θ - η m
 
     Args:
-        learning_rate: α ≥ 0, the rate of the first steps, as Adam's.
+        learning_rate: α ≥ 0, the rate of the first steps, of Adam's size.
         b1: β₁ in [0, 1), the decay of m.
         b2: β₂ in [0, 1), the decay of v.
         eps: ε ≥ 0 in units of the gradient, added to the uncorrected root, or an eps
             kind.
-        final_lr: η* > 0, the rate of the last steps, as SGD's. It does not follow a
-            scheduled rate: give it a schedule of its own, or use `scale_by_adabound`.
-        gamma: γ > 0, the speed at which the bounds close.
+        final_lr: η* > 0, the rate of the last steps, of SGD's size. It does not follow
+            a scheduled rate: give it a schedule of its own, or use `scale_by_adabound`.
+        gamma: γ > 0, the speed at which the bounds converge.
 
     State: `mu` (m), `nu` (v), both from zero; 8 bytes per parameter, and the count.
 
@@ -103,7 +103,7 @@ def adabound(
 
 
 class UncorrectedMoment(Rule):
-    """A raw average whose correction is left to the rate that multiplies it.
+    """Return an average without bias correction, which the rate applies instead.
 
         returns m and not m / w;    the rate is α / w
 
@@ -118,7 +118,7 @@ class UncorrectedMoment(Rule):
         return self.moment.name
 
     def rate_weight(self, ctx: Context) -> Any:
-        """What the rate is divided by."""
+        """The weight by which the rate is divided."""
         return ctx.shared[f"{self.name}_weight"]
 
     def apply(
@@ -129,7 +129,7 @@ class UncorrectedMoment(Rule):
 
 
 class _ElementRate(Rule):
-    """What both bounds share: a moment, and the rate α / D of each of its elements."""
+    """A moment and the rate α / D of each element: the base of AdaBound and AdaMod."""
 
     moment: Part = part()
     by: Part = part(kw_only=True)
@@ -142,7 +142,7 @@ class _ElementRate(Rule):
     def _rate(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context, undivided: float
     ) -> tuple[Float[Array, "..."], Float[Array, "..."], Slots]:
-        """The moment and its rate; where the denominator is 0 it is `undivided`."""
+        """The moment and its rate, which is `undivided` where the denominator is 0."""
         m, slots = self.moment.apply(update, slots, ctx)
         d, slots = self.by.apply(update, slots, ctx)
         alpha = self.learning_rate
@@ -153,7 +153,7 @@ class _ElementRate(Rule):
 
 
 class DynamicBound(_ElementRate):
-    """`min(max(α / D, η_l), η_u) m`: AdaBound's, whose bounds close on a rate η*.
+    """Multiply a moment by α / D, clipped to bounds that converge to η* (AdaBound).
 
         η_l = η* (1 - 1 / (γ t + 1)),    η_u = η* (1 + 1 / (γ t))
 
@@ -161,8 +161,8 @@ class DynamicBound(_ElementRate):
         moment: m, such as `UncorrectedMoment(Debiased(Ema(0.9)))`.
         by: the denominator D.
         learning_rate: α ≥ 0.
-        final_lr: η* > 0, the rate that is left when the bounds have closed.
-        gamma: γ > 0, the speed at which they close; they are halfway after 1 / γ steps.
+        final_lr: η* > 0, the rate to which both bounds converge.
+        gamma: γ > 0, the speed of the bounds, which are halfway after 1 / γ steps.
 
     Reference: Luo et al., "Adaptive gradient methods with dynamic bound of learning
     rate", ICLR 2019, Algorithm 2, arXiv:1902.09843.
@@ -175,7 +175,7 @@ class DynamicBound(_ElementRate):
     )
     gamma: Hyper = hyper(
         1e-3,
-        allowed=POSITIVE.but("It is the speed at which the bounds close."),
+        allowed=POSITIVE.but("It is the speed at which the bounds converge."),
         kw_only=True,
     )
 

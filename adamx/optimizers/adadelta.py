@@ -1,4 +1,4 @@
-"""AdaDelta: as far as the steps before, over as much as the gradients before."""
+"""AdaDelta: scale the gradient by RMS(past steps) / RMS(gradients)."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..parts.weight_decay import decoupled
 
 
 class AdadeltaDirection(Rule):
-    """`g RMS(steps before) / RMS(g)`: a step in the units of the parameter.
+    """Scale the gradient by RMS(past steps) / RMS(g), in units of the parameter.
 
         v ← ρ v + (1 - ρ) g²,    u = g RMS(s) / RMS(v),    s ← ρ s + (1 - ρ) u²
 
@@ -48,7 +48,7 @@ class AdadeltaDirection(Rule):
 def scale_by_adadelta(
     rho: ScalarOrSchedule = 0.9, eps: ScalarOrSchedule | Eps = 1e-6
 ) -> Rule:
-    """AdaDelta's direction: `adadelta` without decay, rate and sign.
+    """Scale gradients as AdaDelta does: `adadelta` without decay, rate and sign.
 
     Args:
         rho: ρ in [0, 1), the weight of the past in both averages.
@@ -71,7 +71,7 @@ def adadelta(
     weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
 ) -> Chain:
-    """AdaDelta: as far as the steps before, over as much as the gradients before.
+    """AdaDelta: scale the gradient by RMS(past steps) / RMS(gradients).
 
         g ← g + λ θ
         v ← ρ v + (1 - ρ) g²
@@ -82,8 +82,8 @@ def adadelta(
     Args:
         learning_rate: α ≥ 0, without a unit; 1 is the paper's method, which has none.
         rho: ρ in [0, 1), the weight of the past in both averages.
-        eps: ε ≥ 0, under both roots: it starts the motion, so it sets the length of
-            the first steps; or an eps kind.
+        eps: ε ≥ 0, under both roots, or an eps kind. It sets the length of the first
+            steps, before which s is 0.
         weight_decay: λ ≥ 0, coupled (in the gradient), as in torch and Optax; the
             number 0 adds no part.
         mask: the leaves that decay, as in `adamw`.
@@ -91,7 +91,7 @@ def adadelta(
     State: `nu` (v, from 0), `squared_steps` (s, from 0); 8 bytes per parameter, and
     the count.
 
-    Departs from the paper: the rate, which never enters s, and the decay.
+    Departs from the paper: the learning rate, which does not enter s, and the decay.
 
     Raises:
         ValueError: an argument out of its range.

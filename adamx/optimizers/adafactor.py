@@ -1,4 +1,4 @@
-"""Second moments from rows and columns: Adafactor, CAME.
+"""Adafactor: Adam with a second moment factored into rows and columns.
 
 Inside `shard_map` pass `axis_name`, the mesh axes over which the leaves are split along
 their first axis. Stacked layers: `adamx.stacked`.
@@ -42,9 +42,9 @@ def scale_by_adafactor(
     eps_scale: ScalarOrSchedule = 1e-3,
     axis_name: Any = None,
 ) -> Chain:
-    """Adafactor's direction: `adafactor` without rate and sign.
+    """Scale gradients as Adafactor does: `adafactor` without learning rate and sign.
 
-    Args: as in `adafactor`; the momentum is an average of the direction.
+    Args: as in `adafactor`, but the momentum averages the direction, before the rate.
 
     State: `nu_row`, `nu_col`, `nu`; about 4 (1/m + 1/n) bytes per parameter.
 
@@ -88,7 +88,7 @@ def adafactor(
     mask: Any = None,
     axis_name: Any = None,
 ) -> Chain:
-    """Adafactor: Adam's second moment from its rows and columns, and no first moment.
+    """Adafactor: factor Adam's second moment into rows and columns; no first moment.
 
         β_t = 1 - t^-c
         r ← β_t r + (1 - β_t) mean over columns of (g² + ε₁)      (c likewise)
@@ -96,13 +96,14 @@ def adafactor(
         θ ← θ - ρ_t max(ε₂, RMS(θ)) u,    ρ_t = min(0.01, 1 / sqrt(t))
 
     Args:
-        learning_rate: takes the place of ρ_t; None is the relative step of the paper.
+        learning_rate: replaces ρ_t; None is the relative step of the paper.
         min_dim_size_to_factor: matrices with a shorter axis keep v whole; Optax has
             128, the paper factors all.
         decay_rate: c > 0.
         multiply_by_parameter_scale: whether a step is in units of the parameter.
         clipping_threshold: d > 0, or None for no clipping.
-        momentum: in [0, 1), of an average of the steps, after the rate; None for none.
+        momentum: in [0, 1), the decay of an average of the steps, after the rate; None
+            for none.
         weight_decay_rate: λ ≥ 0, θ ← θ - λ θ in each step, not scaled by the rate.
         eps: ε₁ ≥ 0, in units of g².
         eps_scale: ε₂ ≥ 0, the least scale of a parameter.
@@ -141,10 +142,10 @@ def adafactor(
 
 
 class ScaleByParameterRms(Rule):
-    """`u ← max(ε, RMS(θ)) u`: a step in units of the parameter (Adafactor).
+    """Multiply the update by max(ε, RMS(θ)), so steps are relative (Adafactor).
 
     Args:
-        eps_scale: ε ≥ 0, the least scale, so that parameters can leave 0.
+        eps_scale: ε ≥ 0, the least scale, so that parameters at 0 can change.
         axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
 
     Reference: Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear
@@ -167,5 +168,5 @@ class ScaleByParameterRms(Rule):
 
 
 def relative_step(count: Any) -> Array:
-    """Adafactor's rate: `min(0.01, 1 / sqrt(t))`, t counted from 1."""
+    """Return Adafactor's rate, `min(0.01, 1 / sqrt(t))`, t counted from 1."""
     return jnp.minimum(1e-2, 1 / jnp.sqrt(jnp.asarray(count) + 1.0))

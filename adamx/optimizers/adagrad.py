@@ -1,4 +1,4 @@
-"""AdaGrad: a rate for each parameter, from all the gradients it has seen."""
+"""AdaGrad: divide each gradient by the root of the sum of its past squares."""
 
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import ScalarOrSchedule
@@ -13,7 +13,7 @@ from ..parts.moments import Identity, Sum, square
 def scale_by_adagrad(
     eps: ScalarOrSchedule | Eps = 1e-10, *, initial_accumulator: ScalarOrSchedule = 0.0
 ) -> Rule:
-    """AdaGrad's direction, `g / (sqrt(s) + ε)`: `adagrad` without rate and sign.
+    """Scale gradients as AdaGrad does: `adagrad` without learning rate and sign.
 
     Args:
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
@@ -35,7 +35,7 @@ def adagrad(
     *,
     initial_accumulator: ScalarOrSchedule = 0.0,
 ) -> Chain:
-    """AdaGrad: a rate for each parameter, from all the gradients it has seen.
+    """AdaGrad: divide each gradient by the root of the sum of its past squares.
 
         s ← s + g²
         θ ← θ - α g / (sqrt(s) + ε)
@@ -50,7 +50,7 @@ def adagrad(
     State: `sum_of_squares` (s, from `initial_accumulator`); 4 bytes per parameter, and
     the count.
 
-    Departs from the paper: ε stands outside the root, where the paper has δ too.
+    Departs from the paper: ε stands outside the root, as the paper's δ does.
 
     Raises:
         ValueError: an argument out of its range.

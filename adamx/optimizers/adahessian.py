@@ -1,4 +1,4 @@
-"""Methods that divide by an estimate of the Hessian's diagonal: Sophia, AdaHessian.
+"""AdaHessian: Adam that divides by an average of the Hessian's diagonal.
 
 The estimate is an extra argument: `tx.update(grads, state, params, hessian=...)`.
 """
@@ -32,14 +32,16 @@ from ..parts.weight_decay import decoupled
 
 
 def spatial_average(d: Array) -> Array:
-    """The mean over the inputs of each output: all axes but the last of a matrix, the
+    """Average over the inputs of each output: all axes but the last of a matrix, the
     two spatial axes of a convolution kernel (height, width, in, out)."""
     axes = {2: (0,), 3: (0,), 4: (0, 1)}.get(d.ndim, ())
     return jnp.broadcast_to(jnp.mean(d, axis=axes, keepdims=True), d.shape)
 
 
 class HessianRoot(Rule):
-    """`sqrt(v)^k + ε`, where v averages the squares of the averaged estimates.
+    """Compute AdaHessian's denominator `sqrt(v)^k + ε` from estimates of the Hessian.
+
+    v averages the squares of the spatially averaged estimates.
 
     Args:
         moment: the average of squares, such as `Debiased(Ema(0.999, square, "nu"))`.
@@ -74,7 +76,7 @@ class HessianRoot(Rule):
         v, slots = self.moment.apply(d, slots, ctx)
         root = safe_sqrt(v)
         if not (is_constant(self.hessian_power) and self.hessian_power == 1.0):
-            none = root == 0  # no derivative there
+            none = root == 0  # the root has no derivative at 0
             power = jnp.where(none, 1, root) ** self.hessian_power
             root = jnp.where(none & (self.hessian_power != 0), 0, power)
         return root + self.eps, slots
@@ -95,7 +97,7 @@ def scale_by_adahessian(
     magnitude: bool = False,
     axis_name: Any = None,
 ) -> Rule:
-    """AdaHessian's direction: `adahessian` without decay, rate and sign.
+    """Scale gradients as AdaHessian does: `adahessian` without decay, rate and sign.
 
     Args:
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
@@ -132,13 +134,13 @@ def adahessian(
     magnitude: bool = False,
     axis_name: Any = None,
 ) -> Chain:
-    """AdaHessian: Adam whose denominator is the size of the curvature.
+    """AdaHessian: Adam with squares of the Hessian's diagonal in the second moment.
 
         m ← β₁ m + (1 - β₁) g                   m̂ = m / (1 - β₁ᵗ)
         v ← β₂ v + (1 - β₂) mean(D)²            v̂ = v / (1 - β₂ᵗ)
         θ ← θ - η (m̂ / (sqrt(v̂)^k + ε) + λ θ)
 
-    Every `update` is given `hessian=D`, such as `hutchinson_estimate(loss, params,
+    Pass `hessian=D` to every `update`, such as `hutchinson_estimate(loss, params,
     key)`.
 
     Args:

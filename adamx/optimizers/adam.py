@@ -1,4 +1,4 @@
-"""Adam and those that change nothing but its decay or its correction."""
+"""Adam and AdamW: an average of the gradient over the root of one of its square."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..parts.weight_decay import WeightDecay
 
 
 def adam_denominator(b2: ScalarOrSchedule, eps: ScalarOrSchedule | Eps) -> Rule:
-    """Adam's denominator, sqrt(v̂) + ε, kept in the slot `nu`."""
+    """Return Adam's denominator, sqrt(v̂) + ε, whose v is in the slot `nu`."""
     return RootPlusEps(Debiased(Ema(b2, square, "nu")), eps)
 
 
@@ -24,7 +24,7 @@ def scale_by_adam(
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
 ) -> Rule:
-    """Adam's direction, `m̂ / (sqrt(v̂) + ε)`: `adam` without rate and sign.
+    """Scale gradients as Adam does: `adam` without learning rate and sign.
 
     Args:
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
@@ -47,7 +47,7 @@ def adam(
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
 ) -> Chain:
-    """Adam: a moving average of the gradient over the root of one of its square.
+    """Adam: divide an average of the gradient by the root of an average of its square.
 
         m ← β₁ m + (1 - β₁) g            m̂ = m / (1 - β₁ᵗ)
         v ← β₂ v + (1 - β₂) g²           v̂ = v / (1 - β₂ᵗ)
@@ -55,8 +55,8 @@ def adam(
 
     Args:
         learning_rate: α ≥ 0, in units of the parameter: about the size of a step.
-        b1: β₁ in [0, 1), the decay of m, which gives the direction.
-        b2: β₂ in [0, 1), the decay of v, which gives the speed.
+        b1: β₁ in [0, 1), the decay of m, the first moment.
+        b2: β₂ in [0, 1), the decay of v, the second moment.
         eps: ε ≥ 0 in units of the gradient, or an eps kind: `EpsBeforeCorrection(1e-8)`
             is the efficient form of the paper's section 2, `EpsInsideRoot`
             TensorFlow's.
@@ -81,7 +81,7 @@ def scale_by_adamw(
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
 ) -> Rule:
-    """AdamW's direction before decay and rate, which is Adam's: see `scale_by_adam`.
+    """Scale gradients as AdamW does before weight decay: see `scale_by_adam`.
 
     Reference: Loshchilov & Hutter, "Decoupled weight decay regularization", ICLR 2019,
     Algorithm 2, arXiv:1711.05101.
@@ -99,7 +99,7 @@ def adamw(
     weight_decay: ScalarOrSchedule = 1e-2,
     mask: Any = None,
 ) -> Chain:
-    """AdamW: Adam whose weight decay does not pass through the moments.
+    """AdamW: Adam with decoupled weight decay, which does not enter the moments.
 
         u = m̂ / (sqrt(v̂) + ε)            (m̂ and v̂ as in `adam`)
         θ ← θ - α (u + λ θ)

@@ -1,4 +1,4 @@
-"""Adam without ε: the angle of a moment and a root instead of their quotient."""
+"""Adam-atan2: Adam with atan2 in place of the division, so without ε."""
 
 from typing import Any
 
@@ -18,13 +18,15 @@ from .adam import adam_denominator
 
 
 class Atan2(Rule):
-    """`a atan2(moment(g), b by(g))`: bounded by a π/2 and finite at 0, without ε.
+    """Divide by way of `a atan2(moment(g), b by(g))`, which needs no ε.
+
+    The result is at most a π/2 in size, and finite where the denominator is 0.
 
     Args:
-        moment: the rule above the line.
+        moment: the numerator.
         by: the denominator.
-        a: a > 0, which sets the length of a step.
-        b: b > 0, in which part of the quotient the arc tangent is straight.
+        a: a > 0, which sets the size of a step.
+        b: b > 0; the larger it is, the more quotients lie where atan2 is linear.
     """
 
     moment: Part = part()
@@ -48,13 +50,13 @@ def scale_by_adam_atan2(
     a: ScalarOrSchedule = 1.27,
     b: ScalarOrSchedule = 1.0,
 ) -> Rule:
-    """The direction of Adam-atan2: `adam_atan2` without decay, rate and sign.
+    """Scale gradients as Adam-atan2 does: `adam_atan2` without decay, rate and sign.
 
     Args:
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of its square.
-        a: a > 0, the length of a step over that of Adam.
-        b: b > 0, the scale of the quotient in the arc tangent.
+        a: a > 0, the size of a step relative to Adam's.
+        b: b > 0, which multiplies the denominator.
 
     State: `mu`, `nu`; 8 bytes per parameter.
 
@@ -76,7 +78,7 @@ def adam_atan2(
     weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
 ) -> Chain:
-    """Adam-atan2: Adam whose step does not depend on the scale of the gradient at all.
+    """Adam-atan2: replace Adam's division by atan2, which is scale-invariant without ε.
 
         u = a atan2(m̂, b sqrt(v̂))            (m̂ and v̂ as in `adam`)
         θ ← θ - α (u + λ θ)
@@ -85,8 +87,8 @@ def adam_atan2(
         learning_rate: α ≥ 0, in units of the parameter.
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of its square.
-        a: a > 0; 1.27 = 4/π gives the step 1 where m̂ is sqrt(v̂).
-        b: b > 0, the scale of the quotient in the arc tangent.
+        a: a > 0; 1.27 = 4/π makes the step 1 where m̂ = sqrt(v̂).
+        b: b > 0, which multiplies the denominator.
         weight_decay: λ ≥ 0; the number 0 adds no part.
         mask: the leaves that decay, as in `adamw`.
 

@@ -1,4 +1,4 @@
-"""One second moment for many parameters: SM3's slices, Adam-mini's blocks.
+"""Adam-mini: Adam with one second moment for each block of a tensor.
 
 Inside `shard_map` pass `axis_name`, the mesh axes over which the leaves are split along
 their first axis. Stacked layers: `adamx.stacked`.
@@ -36,7 +36,7 @@ def scale_by_adam_mini(
     blocks: Callable[[Any, Any], Any] | None = None,
     axis_name: Any = None,
 ) -> Rule:
-    """Adam-mini's direction: `adam_mini` without rate, sign and decay.
+    """Scale gradients as Adam-mini does: `adam_mini` without decay, rate and sign.
 
     Args: as in `adam_mini`.
 
@@ -61,7 +61,7 @@ def adam_mini(
     blocks: Callable[[Any, Any], Any] | None = None,
     axis_name: Any = None,
 ) -> Chain:
-    """Adam-mini: Adam with one second moment for each block of a tensor.
+    """Adam-mini: Adam that keeps one second moment for each block of a tensor.
 
         m ← β₁ m + (1 - β₁) g                          m̂ = m / (1 - β₁ᵗ)
         v_b ← β₂ v_b + (1 - β₂) mean over b of g²      v̂ = v / (1 - β₂ᵗ)
@@ -102,19 +102,19 @@ Grid = tuple[int, ...]
 
 
 def one_block(path: str, shape: Grid) -> Grid:
-    """The whole tensor is one block."""
+    """Make the whole tensor one block."""
     return (1,) * len(shape)
 
 
 def by_row(path: str, shape: Grid) -> Grid:
-    """Each entry of the first axis is a block; tensors of one axis are one block."""
+    """Make each entry of the first axis a block; tensors of one axis are one block."""
     if len(shape) < 2:
         return one_block(path, shape)
     return (shape[0],) + (1,) * (len(shape) - 1)
 
 
 def by_column(path: str, shape: Grid) -> Grid:
-    """Each entry of the last axis is a block: an output neuron of an (in, out) kernel.
+    """Make each entry of the last axis a block: an output of an (in, out) kernel.
 
     Tensors of one axis are one block.
     """
@@ -137,7 +137,7 @@ _VALUE = _segment("v", "value", "v_proj", "wv")
 
 
 class AdamMiniBlocks(Value):
-    """Adam-mini's partition, by what a path and a shape tell of a tensor's role.
+    """Partition a tensor into Adam-mini's blocks, by its path and shape.
 
     - one axis or none (biases, norms): one block;
     - a path with `embed`, or a segment `wte`, `wpe`: a block for each token, axis 0;
@@ -173,7 +173,7 @@ class AdamMiniBlocks(Value):
 
 
 class BlockEma(Rule):
-    """The average of the mean of g² over each block: one number for a block.
+    """Keep a moving average of the mean of g² over each block: one number per block.
 
         v_b ← β v_b + (1 - β) mean over b of g²
 
@@ -207,7 +207,7 @@ class BlockEma(Rule):
         return {self.name: Slot(shape_of=like, by_path=True, signed=False)}
 
     def _grid(self, path: str, shape: Grid) -> tuple[Grid, bool]:
-        """The blocks that this device sees, and whether others see parts of them."""
+        """The blocks on this device, and whether other devices hold parts of them."""
         pieces = shards(self.axis_name) if shape else 1
         whole = (shape[0] * pieces, *shape[1:]) if shape else ()
         grid = tuple(self.blocks(path, whole))
@@ -240,6 +240,6 @@ class BlockEma(Rule):
 
 
 def _cells(x: Any, grid: Grid) -> Any:
-    """Each axis of n split into (blocks, n / blocks)."""
+    """Split each axis of length n into (blocks, n / blocks)."""
     pairs = ((b, n // b) for n, b in zip(x.shape, grid, strict=True))
     return x.reshape([length for pair in pairs for length in pair])

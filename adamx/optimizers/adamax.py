@@ -1,4 +1,4 @@
-"""AdaMax: the largest recent gradient in place of the root of its mean square."""
+"""AdaMax: Adam that divides by a decayed maximum of |g| (the infinity norm)."""
 
 from typing import Any
 
@@ -26,13 +26,13 @@ from ..parts.weight_decay import WeightDecay
 
 
 class DecayedMax(Rule):
-    """The largest size of the gradient, fading: a denominator.
+    """Keep a decayed maximum of |g|: the denominator of AdaMax.
 
         u ← max(β u, |g| + ε)
 
     Args:
-        decay: β in [0, 1), what a step leaves of the past.
-        eps: ε ≥ 0 in units of the gradient, or an eps kind, whose root is then |g|.
+        decay: β in [0, 1), the factor of the past at every step.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind, applied to |g|.
         name: the slot that holds u, from zero.
 
     Reference: Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015,
@@ -40,7 +40,7 @@ class DecayedMax(Rule):
     """
 
     decay: Hyper = hyper(
-        allowed=FRACTION.but("It is what a step leaves of the largest gradient."),
+        allowed=FRACTION.but("It is the factor by which the maximum decays."),
         public="b2",
     )
     eps: Hyper | Eps = hyper(
@@ -71,11 +71,11 @@ def scale_by_adamax(
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
 ) -> Rule:
-    """AdaMax's direction, `m̂ / u`: `adamax` without rate and sign.
+    """Scale gradients as AdaMax does: `adamax` without learning rate and sign.
 
     Args:
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
-        b2: β₂ in [0, 1), the decay of its largest size.
+        b2: β₂ in [0, 1), the decay of the maximum of its size.
         eps: ε ≥ 0 in units of the gradient, inside the maximum, or an eps kind.
 
     State: `mu`, `nu`; 8 bytes per parameter.
@@ -93,7 +93,7 @@ def adamax(
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
 ) -> Chain:
-    """AdaMax: Adam with the largest recent gradient below the line.
+    """AdaMax: Adam that divides by a decayed maximum of |g| (the infinity norm).
 
         m ← β₁ m + (1 - β₁) g            m̂ = m / (1 - β₁ᵗ)
         u ← max(β₂ u, |g| + ε)
@@ -127,7 +127,7 @@ def scale_by_adamaxw(
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
 ) -> Rule:
-    """AdaMaxW's direction before decay and rate, AdaMax's: see `scale_by_adamax`.
+    """Scale gradients as AdaMaxW does before weight decay: see `scale_by_adamax`.
 
     Reference: Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015,
     Algorithm 2, arXiv:1412.6980.
@@ -152,7 +152,7 @@ def adamaxw(
     Args:
         learning_rate: α ≥ 0, in units of the parameter.
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
-        b2: β₂ in [0, 1), the decay of its largest size.
+        b2: β₂ in [0, 1), the decay of the maximum of its size.
         eps: ε ≥ 0 in units of the gradient, inside the maximum, or an eps kind.
         weight_decay: λ ≥ 0; a step removes the share α λ of a parameter.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on

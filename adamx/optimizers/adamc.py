@@ -1,4 +1,4 @@
-"""Adam with one correction changed: of the first moment (AdamD), of decay (AdamC)."""
+"""AdamC: AdamW with a weight decay that is corrected for the rate's schedule."""
 
 from typing import Any
 
@@ -18,14 +18,14 @@ from .adam import scale_by_adam
 
 
 class CorrectedDecay(Rule):
-    """`u ← -γ (u + (γ / γ_max) λ θ)`: the rate with AdamC's decay.
+    """Apply the learning rate with AdamC's decay: `u ← -γ (u + (γ / γ_max) λ θ)`.
 
     Args:
         learning_rate: γ ≥ 0.
         weight_decay: λ ≥ 0.
-        max_learning_rate: γ_max > 0, the largest that γ will be.
+        max_learning_rate: γ_max > 0, the largest γ of the schedule.
         mask: the leaves that decay, as in `WeightDecay`.
-        normalized: of these, the leaves whose decay is corrected; the others have
+        normalized: those of these leaves whose decay is corrected; the others have
             AdamW's, `-γ (u + λ θ)`. None for all.
 
     Reference: Defazio, "Why gradients rapidly increase near the end of training", 2025,
@@ -72,7 +72,7 @@ def scale_by_adamc(
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
 ) -> Rule:
-    """AdamC's direction before decay and rate, Adam's: see `scale_by_adam`.
+    """Scale gradients as AdamC does before weight decay: see `scale_by_adam`.
 
     Reference: Defazio, "Why gradients rapidly increase near the end of training", 2025,
     the AdamC algorithm, arXiv:2506.02285.
@@ -92,7 +92,7 @@ def adamc(
     max_learning_rate: ScalarOrSchedule | None = None,
     normalized: Any = None,
 ) -> Chain:
-    """AdamC: AdamW whose decay falls with the square of a falling rate.
+    """AdamC: AdamW whose decay of normalised layers is multiplied by γ / γ_max.
 
         u = m̂ / (sqrt(v̂) + ε)                (m̂ and v̂ as in `adam`)
         θ ← θ - γ u - (γ² / γ_max) λ θ        normalised layers
@@ -106,10 +106,10 @@ def adamc(
         weight_decay: λ ≥ 0.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
-        max_learning_rate: γ_max > 0, the largest rate of the schedule. None for a rate
-            that stays, which is its own largest: AdamC is then AdamW.
-        normalized: the leaves that a normalisation follows, whose decay is corrected,
-            given like `mask`; None for all.
+        max_learning_rate: γ_max > 0, the largest rate of the schedule. None for a
+            constant rate, with which AdamC is AdamW.
+        normalized: the leaves that a normalisation layer follows, whose decay is
+            corrected, given like `mask`; None for all.
 
     State: `mu` (m), `nu` (v), both from zero; 8 bytes per parameter, and the count.
 
@@ -133,7 +133,7 @@ def adamc(
         raise errors.AdamxError(
             "adamc: a scheduled learning rate must come with `max_learning_rate`, got "
             "None. It is the largest rate of the schedule, by which the decay is "
-            "measured; pass for example the peak value."
+            "scaled; pass for example the peak value."
         )
     return chain(
         direction, WeightDecay(weight_decay, mask), LearningRate(learning_rate)

@@ -1,4 +1,4 @@
-"""AdamD: Adam without the correction of the mean, a warm-up of its own."""
+"""AdamD: Adam without bias correction of the first moment, which acts as a warm-up."""
 
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import ScalarOrSchedule
@@ -16,7 +16,7 @@ def scale_by_adamd(
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
 ) -> Rule:
-    """AdamD's direction, `m / (sqrt(v̂) + ε)`: `adamd` without rate and sign.
+    """Scale gradients as AdamD does: `adamd` without learning rate and sign.
 
     Args:
         b1: β₁ in [0, 1), the decay of the mean of the gradient, not corrected.
@@ -38,7 +38,7 @@ def adamd(
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
 ) -> Chain:
-    """AdamD: Adam without the correction of the mean, a warm-up of its own.
+    """AdamD: Adam that does not correct the first moment's bias, an implicit warm-up.
 
         m ← β₁ m + (1 - β₁) g
         v ← β₂ v + (1 - β₂) g²            v̂ = v / (1 - β₂ᵗ)

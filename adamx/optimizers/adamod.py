@@ -1,4 +1,4 @@
-"""AdaMod: Adam whose rates are at most the average of the rates before."""
+"""AdaMod: Adam with a rate for each element, bounded by the average of its rates."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -18,17 +18,17 @@ from .adam import adam_denominator
 
 
 class MomentalBound(_ElementRate):
-    """`min(η, s) m`: AdaMod's, no rate above the average of those before it.
+    """Multiply a moment by min(η, s), where s averages the rates η (AdaMod).
 
         η = α / D,    s ← β s + (1 - β) η
 
-    Where D is 0, nothing having been seen, the rate is 0.
+    Where D is 0, as before the first gradient, the rate is 0.
 
     Args:
         moment: m, such as `Debiased(Ema(0.9))`.
         by: the denominator D.
         learning_rate: α ≥ 0.
-        decay: β in [0, 1), the memory of the rates.
+        decay: β in [0, 1), the decay of the average of the rates.
         name: the slot that holds s, from zero.
 
     Reference: Ding et al., "An adaptive and momental bound method for stochastic
@@ -64,10 +64,10 @@ def scale_by_adamod(
     corrected_rate: bool = False,
     learning_rate: ScalarOrSchedule = 1.0,
 ) -> Rule:
-    """AdaMod's direction, with the rate inside: `adamod` without sign.
+    """Scale gradients as AdaMod does, learning rate included, without the sign.
 
-    Left at 1, a constant `LearningRate` that follows comes to the same; a changing one
-    is then not averaged.
+    If `learning_rate` stays 1, a constant `LearningRate` that follows has the same
+    effect; a scheduled one is then not averaged.
 
     Args:
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
@@ -75,7 +75,7 @@ def scale_by_adamod(
         b3: β₃ in [0, 1), the decay of the mean of the rates.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
         corrected_rate: see `adamod`.
-        learning_rate: α ≥ 0, what is averaged and bounded.
+        learning_rate: α ≥ 0, the numerator of the rates that are averaged.
 
     State: `mu`, `nu`, `rate`; 12 bytes per parameter.
 
@@ -101,7 +101,7 @@ def adamod(
     *,
     corrected_rate: bool = False,
 ) -> Chain:
-    """AdaMod: Adam whose rates are at most the average of the rates before.
+    """AdaMod: Adam whose per-element rates are bounded by their moving average.
 
         η = α / (sqrt(v̂) + ε)            (m̂ and v̂ as in `adam`)
         s ← β₃ s + (1 - β₃) η
@@ -112,9 +112,9 @@ def adamod(
             corrected, which warms the rate up over 1 / (1 - β₃) steps.
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of its square.
-        b3: β₃ in [0, 1), the decay of s, the memory of the rates.
+        b3: β₃ in [0, 1), the decay of s, the average of the rates.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
-        corrected_rate: let the rate carry the correction of the mean, η / (1 - β₁ᵗ), so
+        corrected_rate: apply the correction of the mean to the rate, η / (1 - β₁ᵗ), so
             that it is averaged and bounded too; with
             `eps=EpsBeforeCorrection(1e-8)` this is the authors' code. The
             default is the paper's listing.

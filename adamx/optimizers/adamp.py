@@ -1,4 +1,4 @@
-"""Adam held back where a whole tensor says so: StableAdamW, AdamP."""
+"""AdamP: Adam that removes the radial part of steps on scale-invariant weights."""
 
 from typing import Any
 
@@ -69,7 +69,7 @@ def scale_by_adamp(
     channel_axis: int = 0,
     axis_name: Any = None,
 ) -> Rule:
-    """AdamP's direction without decay: `adamp` without rate and sign.
+    """Scale gradients as AdamP does: `adamp` without decay, learning rate and sign.
 
     Args: as in `adamp`.
 
@@ -109,14 +109,15 @@ def adamp(
     channel_axis: int = 0,
     axis_name: Any = None,
 ) -> Chain:
-    """AdamP: Adam without the part of a step that lengthens scale-invariant weights.
+    """AdamP: Adam that removes the radial part of steps on scale-invariant weights.
 
         p = m̂ / (sqrt(v̂) + ε)              (m̂ and v̂ as in `adam`)
         |cos(θ, g)| < δ / sqrt(dim θ):  θ ← θ - α (Π_θ(p) + λ r θ)
         otherwise:                      θ ← θ - α (p + λ θ)
 
-    with Π_θ(p) = p - (θ̂·p) θ̂. The test and the projection are per channel, if all
-    channels pass it, else for the whole tensor; tensors of one axis are left alone.
+    with Π_θ(p) = p - (θ̂·p) θ̂. If all channels pass the test, the projection is per
+    channel, else test and projection are for the tensor; tensors of one axis are never
+    projected.
 
     Args:
         learning_rate: α ≥ 0, in units of the parameter.
@@ -127,8 +128,8 @@ def adamp(
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
         delta: δ in [0, 1], the threshold of the test.
-        wd_ratio: r in [0, 1], the share of the decay that is left where it passes.
-        nesterov: look ahead, β₁ m + (1 - β₁) g.
+        wd_ratio: r in [0, 1], the factor of the decay where the step is projected.
+        nesterov: use Nesterov momentum, β₁ m + (1 - β₁) g.
         eps_norm: added to ‖θ‖ in θ̂; the authors' code has ε there.
         channel_axis: the axis of the channels: 0, as in the authors' code, or -1 for
             kernels stored as (in, out).
@@ -164,7 +165,7 @@ def adamp(
 
 
 class AdampProjection(Rule):
-    """AdamP: drop the part of a step that only lengthens a scale-invariant weight.
+    """Remove the radial part of steps on scale-invariant weights (AdamP).
 
         cos(θ, g) < δ / sqrt(dim):  u = Π_θ(p) + λ r θ,  Π_θ(p) = p - (θ̂·p) θ̂
         otherwise:                  u = p + λ θ
@@ -175,13 +176,14 @@ class AdampProjection(Rule):
     Args:
         part: the rule that gives p.
         weight_decay: λ ≥ 0; mask: the leaves that decay.
-        delta: δ in [0, 1], the least cosine that is not taken for scale invariance.
-        wd_ratio: r, the share of the decay that is left to what is projected.
+        delta: δ in [0, 1], the threshold of the cosine, below which a weight counts as
+            scale-invariant.
+        wd_ratio: r, the factor of the weight decay where the step is projected.
         eps_norm: added to ‖θ‖ in θ̂.
         channel_axis: the axis whose entries are the channels: 0, as in torch, or -1 for
             kernels stored as (in, out).
         axis_name: inside `shard_map`, the mesh axes over which the leaves are split
-            along `channel_axis` (or, for other leaves, anyhow).
+            along `channel_axis` (leaves without it: along any axis).
 
     Reference: Heo et al., "AdamP: slowing down the slowdown for momentum optimizers on
     scale-invariant weights", ICLR 2021, Algorithm 2, arXiv:2006.08217.
@@ -225,7 +227,7 @@ class AdampProjection(Rule):
     def _view(
         self, theta: Any, g: Any, p: Any, axes: Any, axis_name: Any
     ) -> tuple[Any, Any]:
-        """The projection over `axes`, and whether the test passes."""
+        """Project over `axes`; return the result and whether the test passes."""
 
         def dot(a: Any, b: Any) -> Any:
             return across(jnp.sum(a * b, axes, keepdims=True), axis_name)

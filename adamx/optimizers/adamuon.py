@@ -1,4 +1,4 @@
-"""AdaMuon: Adam's second moment of Muon's direction, for hidden matrices."""
+"""AdaMuon: Muon that divides its direction by the root of a second moment, as Adam."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def scale_by_adamuon(
     adam_eps: ScalarOrSchedule | Eps = 1e-8,
     axis_name: Any = None,
 ) -> Chain:
-    """AdaMuon's direction, and Adam's for the other leaves: without rate and decay.
+    """Scale matrices as AdaMuon does and other leaves as Adam: without rate and decay.
 
     Args: as in `adamuon`.
 
@@ -72,7 +72,7 @@ def adamuon(
     adam_weight_decay: ScalarOrSchedule = 0.0,
     axis_name: Any = None,
 ) -> Chain:
-    """AdaMuon: Adam's second moment of Muon's direction, for hidden matrices.
+    """AdaMuon: Muon that divides its direction by the root of a second moment, as Adam.
 
         M ← β M + (1 - β) G,    O = NewtonSchulz(sign(M))
         V ← β V + (1 - β) O²,   Ô = O / (sqrt(V) + ε)
@@ -85,7 +85,7 @@ def adamuon(
         weight_decay: λ ≥ 0, for the matrices.
         mask: the leaves that decay, as in `muon`.
         nesterov: (1 - β) G + β M inside the sign, as the authors' code.
-        sign: without it, version 1 of the paper.
+        sign: orthogonalise sign(M); False for M itself, version 1 of the paper.
         coefficients: of the iteration, as in `muon`.
         ns_steps: the number of iterations.
         eps_rms: added to ‖Ô‖; the authors' code has 1e-8.

@@ -1,4 +1,4 @@
-"""Methods that use the difference of two gradients: Adan and MARS."""
+"""Adan: Adam with Nesterov momentum from the difference of two gradients."""
 
 from typing import Any
 
@@ -19,7 +19,9 @@ from ..parts.weight_decay import decoupled
 
 
 class AdanDirection(Rule):
-    """`(mean(g) + β₂ change(g - g')) / by(g + β₂ (g - g'))`, where g' came before g.
+    """Compute Adan's direction from the gradient g and the previous one, g'.
+
+        (mean(g) + β₂ change(g - g')) / by(g + β₂ (g - g'))
 
     Args:
         mean: the average of the gradient.
@@ -54,14 +56,14 @@ def scale_by_adan(
     *,
     from_first: bool = False,
 ) -> Rule:
-    """Adan's direction: `adan` without decay, rate and sign.
+    """Scale gradients as Adan does: `adan` without decay, learning rate and sign.
 
     Args:
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of the differences, and their weight.
         b3: β₃ in [0, 1), the decay of the mean of the square.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
-        from_first: the start of the paper, see `adan`.
+        from_first: see `adan`.
 
     State: `mu`, `difference`, `nu`, `gradient_before`; 16 bytes per parameter.
 
@@ -86,7 +88,7 @@ def adan(
     weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
 ) -> Chain:
-    """Adan: Nesterov's momentum by the difference of two gradients, not two points.
+    """Adan: Adam with Nesterov momentum from the difference of two gradients.
 
         d = g - g'                              (g' the gradient before; 0 at first)
         m ← β₁ m + (1 - β₁) g                   m̂ = m / (1 - β₁ᵗ)
@@ -101,8 +103,8 @@ def adan(
         b3: β₃ in [0, 1): 1 minus the paper's β₃.
         eps: ε ≥ 0 in units of the gradient, or an eps kind: the versions of the paper
             have it under the root too, `EpsInsideRoot(1e-8, 1e-8)`.
-        from_first: start the averages at their first readings (m = g, v = 0, n = g²),
-            as the paper does, instead of correcting them, as the authors' code does.
+        from_first: set the averages to their first values (m = g, v = 0, n = g²), as
+            the paper does, instead of correcting them, as the authors' code does.
         weight_decay: λ ≥ 0; the number 0 adds no part. The paper's proximal decay is
             `chain(scale_by_adan(), LearningRate(η), ProximalWeightDecay(λ,
             learning_rate=η))`.
@@ -111,8 +113,8 @@ def adan(
     State: `mu` (m), `difference` (v), `nu` (n), `gradient_before` (g'), all from 0; 16
     bytes per parameter, and the count.
 
-    Departs from the paper: the correction and the decay within the step, both options
-    of the authors' code; no restart. Optax has 1 - β₂ where β₂ is right.
+    Departs from the paper: the bias correction and the decay within the step, both
+    options of the authors' code; no restart. Optax has 1 - β₂ where β₂ is right.
 
     Raises:
         ValueError: an argument out of its range.

@@ -1,4 +1,4 @@
-"""AdaPNM: the noise of the gradient made larger by two averages of opposite sign."""
+"""AdaPNM: AMSGrad with positive-negative momentum, which amplifies gradient noise."""
 
 from typing import Any
 
@@ -25,14 +25,14 @@ from ..parts.weight_decay import decoupled
 
 
 class PositiveNegativeMomentum(Rule):
-    """Two averages in turn, one added and one taken away: AdaPNM's first moment.
+    """Combine two alternating averages, one added and one subtracted (AdaPNM).
 
         m_t = β² m_{t-2} + (1 - β²) g_t
         returns ((1 + β₃) m_t - β₃ m_{t-1}) / sqrt((1 + β₃)² + β₃²)
 
     Args:
         decay: β in [0, 1).
-        balance: β₃ ≥ 0, how much the older average is taken away; 0 leaves it out.
+        balance: β₃ ≥ 0, the weight of the older average, which is subtracted.
         name: the slot of m_t; m_{t-1} is in `<name>_before`. Both start at zero.
     """
 
@@ -67,12 +67,12 @@ def scale_by_adapnm(
     b3: ScalarOrSchedule = 1.0,
     eps: ScalarOrSchedule | Eps = 1e-8,
 ) -> Rule:
-    """AdaPNM's direction: `adapnm` without decay, rate and sign.
+    """Scale gradients as AdaPNM does: `adapnm` without decay, learning rate and sign.
 
     Args:
         b1: β₁ in [0, 1); its square is the decay of the two averages.
         b2: β₂ in [0, 1), the decay of the mean of the square.
-        b3: β₃ ≥ 0, how much the older average is taken away.
+        b3: β₃ ≥ 0, the weight of the older average, which is subtracted.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
 
     State: `mu`, `mu_before`, `nu`, `nu_max`; 16 bytes per parameter.
@@ -95,7 +95,7 @@ def adapnm(
     weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
 ) -> Chain:
-    """AdaPNM: AMSGrad with more of the gradient's noise, at the same mean.
+    """AdaPNM: AMSGrad with positive-negative momentum, which amplifies gradient noise.
 
         m_t = β₁² m_{t-2} + (1 - β₁²) g_t
         m̂ = ((1 + β₃) m_t - β₃ m_{t-1}) / (1 - β₁ᵗ)
@@ -107,7 +107,8 @@ def adapnm(
         b1: β₁ in [0, 1); its square is the decay of the two averages, each of every
             other gradient.
         b2: β₂ in [0, 1), the decay of v.
-        b3: β₃ ≥ 0, the paper's β₀: how much the older average is taken away.
+        b3: β₃ ≥ 0, the paper's β₀: the weight of the older average, which is
+            subtracted.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
         weight_decay: λ ≥ 0, decoupled.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
@@ -117,7 +118,7 @@ def adapnm(
     bytes per parameter, and the count.
 
     Departs from the paper: it is the authors' code. 1 - β₁ᵗ is exact for neither of the
-    two averages; it is what both are divided by.
+    two averages; both are divided by it.
 
     Raises:
         ValueError: an argument out of its range, or parameters missing in `update`.

@@ -1,4 +1,4 @@
-"""AdaShift: a denominator that has not seen the gradients it divides."""
+"""AdaShift: Adam whose second moment excludes the gradients that it divides."""
 
 from typing import Any
 
@@ -27,20 +27,20 @@ _SQUARES = ("nu", "nu_weight")
 
 
 class TemporalShift(Rule):
-    """The mean of the last n gradients over the root of the squares before them.
+    """Divide the mean of the last n gradients by the RMS of those before them.
 
         m = Σ_{i<n} β₁ⁱ g_{t-i} / Σ_{i<n} β₁ⁱ
         v ← β₂ v + (1 - β₂) φ(g²_{t-n})
-        u = m / (sqrt(v / w) + ε),    w the weight that v has gathered since it is not 0
+        u = m / (sqrt(v / w) + ε),    w the sum of the weights in v since it is not 0
 
     φ is the largest square of the tensor, or with `elementwise` the square itself.
 
     Args:
-        n: how many gradients m is of, at least 1.
-        b1: β₁ in [0, 1), the weight of a gradient over that of the one after it.
+        n: the number of gradients in m, at least 1.
+        b1: β₁ in [0, 1), the weight of a gradient relative to that of the next one.
         b2: β₂ in [0, 1), the decay of v.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
-        elementwise: each element by its own squares, not by the largest of the tensor.
+        elementwise: divide each element by its own root, not by the tensor's largest.
         axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
 
     State: `gradient_1` (the last) to `gradient_n`, `nu`, and `nu_weight`, from zero;
@@ -117,11 +117,11 @@ def scale_by_adashift(
     elementwise: bool = False,
     axis_name: Any = None,
 ) -> Rule:
-    """AdaShift's direction: `adashift` without rate and sign.
+    """Scale gradients as AdaShift does: `adashift` without learning rate and sign.
 
     Args:
         n: how many gradients are kept.
-        b1: β₁ in [0, 1), the weight of a gradient over that of the one after it.
+        b1: β₁ in [0, 1), the weight of a gradient relative to that of the next one.
         b2: β₂ in [0, 1), the decay of v.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
         elementwise: see `adashift`.
@@ -146,7 +146,7 @@ def adashift(
     elementwise: bool = False,
     axis_name: Any = None,
 ) -> Chain:
-    """AdaShift: Adam whose denominator is independent of the gradient it divides.
+    """AdaShift: Adam whose second moment excludes the gradients that it divides.
 
         m = Σ_{i<n} β₁ⁱ g_{t-i} / Σ_{i<n} β₁ⁱ
         v ← β₂ v + (1 - β₂) max(g²_{t-n})            v̂ = v / (1 - β₂ᵗ⁻ⁿ)
@@ -154,8 +154,8 @@ def adashift(
 
     Args:
         learning_rate: α ≥ 0, in units of the parameter.
-        n: how many gradients are kept, at least 1. Nothing moves in the first n steps.
-        b1: β₁ in [0, 1), the weight of a gradient over that of the one after it.
+        n: how many gradients are kept, at least 1. The first n steps are 0.
+        b1: β₁ in [0, 1), the weight of a gradient relative to that of the next one.
         b2: β₂ in [0, 1), the decay of v.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
         elementwise: divide each element by its own squares (the paper's non-AdaShift)
@@ -168,7 +168,7 @@ def adashift(
     all from zero; and the count.
 
     Departs from the paper: ε, the correction, and the wait until v is positive, which
-    are those of the authors' code; the listing asks for n gradients before the start.
+    are those of the authors' code; the listing takes n gradients before the first step.
 
     Raises:
         ValueError: an argument out of its range.

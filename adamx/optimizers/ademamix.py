@@ -1,4 +1,4 @@
-"""Adam with a fast and a slow memory of the gradient: AdEMAMix, and simplified."""
+"""AdEMAMix and Simplified AdEMAMix: Adam with a fast and a slow first moment."""
 
 import math
 from typing import Any
@@ -19,11 +19,11 @@ from ..parts.moments import Ema
 from ..parts.weight_decay import decoupled
 from .adam import adam_denominator
 
-_SHARE = NON_NEGATIVE.but("It weighs one memory against the other.")
+_SHARE = NON_NEGATIVE.but("It weighs one average against the other.")
 
 
 def alpha_warmup(alpha: float, warmup: int) -> Any:
-    """AdEMAMix's α: from 0 to `alpha` in a straight line over `warmup` steps.
+    """Warm AdEMAMix's α up linearly, from 0 to `alpha` over `warmup` steps.
 
     As a value: `adamx.schedule(adamx.alpha_warmup, alpha=5.0, warmup=10_000)`.
     """
@@ -31,7 +31,7 @@ def alpha_warmup(alpha: float, warmup: int) -> Any:
 
 
 def b3_warmup(b3: float, warmup: int, b_start: float = 0.9) -> Any:
-    """AdEMAMix's β₃: the half-life of the average grows in a straight line.
+    """Warm AdEMAMix's β₃ up, so that the half-life of the average grows linearly.
 
         log β(t) = log β_start log β₃ / ((1 - t/T) log β₃ + (t/T) log β_start)
 
@@ -49,11 +49,11 @@ def b3_warmup(b3: float, warmup: int, b_start: float = 0.9) -> Any:
 
 
 class MixtureOfEmas(Rule):
-    """`fast(g) + α slow(g)`: two memories of one gradient.
+    """Add two averages of the gradient, `fast(g) + α slow(g)`.
 
     Args:
         fast: a moment, such as `Debiased(Ema(0.9))`.
-        slow: a longer one, such as `Ema(0.9999, name="mu_slow")`.
+        slow: a moment with a longer half-life, such as `Ema(0.9999, name="mu_slow")`.
         alpha: α ≥ 0, the weight of the slow one.
     """
 
@@ -70,11 +70,11 @@ class MixtureOfEmas(Rule):
 
 
 class AccumulatedMomentum(Rule):
-    """`m + α g` with a sum that forgets, `m ← β m + g`.
+    """Return `m + α g`, where the momentum `m ← β m + g` is a decayed sum.
 
     Args:
         b1: β in [0, 1), the weight of the past.
-        alpha: α ≥ 0, the weight of the present gradient besides its place in m.
+        alpha: α ≥ 0, the weight of the current gradient, in addition to its share in m.
         bias_correction1: divide by the weights in m, 1 + β + β² + …
     """
 
@@ -117,7 +117,7 @@ def scale_by_ademamix(
     alpha: ScalarOrSchedule = 5.0,
     eps: ScalarOrSchedule | Eps = 1e-8,
 ) -> Rule:
-    """AdEMAMix's direction: `ademamix` without decay, rate and sign.
+    """Scale gradients as AdEMAMix does: `ademamix` without decay, rate and sign.
 
     Args:
         b1: β₁ in [0, 1), the decay of the fast mean of the gradient.
@@ -148,7 +148,7 @@ def ademamix(
     weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
 ) -> Chain:
-    """AdEMAMix: Adam with a second, much slower average of the gradient beside it.
+    """AdEMAMix: Adam that adds a second, much slower average of the gradient.
 
         m₁ ← β₁ m₁ + (1 - β₁) g                 m̂₁ = m₁ / (1 - β₁ᵗ)
         m₂ ← β₃ m₂ + (1 - β₃) g                 (not corrected)
@@ -192,12 +192,12 @@ def scale_by_simplified_ademamix(
     *,
     bias_correction1: bool = False,
 ) -> Rule:
-    """The direction of Simplified-AdEMAMix, without decay, rate and sign.
+    """Scale gradients as Simplified AdEMAMix does, without decay, rate and sign.
 
     Args:
         b1: β₁ in [0, 1), the weight of the past in the sum of gradients.
         b2: β₂ in [0, 1), the decay of the mean of the square.
-        alpha: α ≥ 0, the weight of the present gradient.
+        alpha: α ≥ 0, the weight of the current gradient.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
         bias_correction1: see `simplified_ademamix`.
 
@@ -222,7 +222,7 @@ def simplified_ademamix(
     weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
 ) -> Chain:
-    """Simplified AdEMAMix: one memory, and the present gradient counted extra.
+    """Simplified AdEMAMix: add the current gradient to a decayed sum of gradients.
 
         m ← β₁ m + g                            (a sum, not a mean)
         v ← β₂ v + (1 - β₂) g²                  v̂ = v / (1 - β₂ᵗ)
@@ -233,7 +233,7 @@ def simplified_ademamix(
         b1: β₁ in [0, 1), the weight of the past; the authors' code warms it up:
             `schedule(b3_warmup, b3=0.99, warmup=steps)`.
         b2: β₂ in [0, 1), the decay of the mean of the square.
-        alpha: α ≥ 0, the weight of the present gradient.
+        alpha: α ≥ 0, the weight of the current gradient.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
         bias_correction1: divide m + α g by the sum of the weights in m (an option of
             the authors' code).

@@ -1,4 +1,4 @@
-"""Adam in another order: divided before it is averaged, or by what came before."""
+"""ADOPT: divide each gradient by the root of the previous second moment."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from ..parts.weight_decay import decoupled
 
 
 class NormalizeByPrevious(Rule):
-    """The gradient divided by the root of the squares of the steps before.
+    """Divide the gradient by the root of the second moment of the previous steps.
 
         first step:  0
         then:        g / max(sqrt(v), ε),    and only then  v takes in g²
@@ -38,7 +38,7 @@ class NormalizeByPrevious(Rule):
     ) -> tuple[Float[Array, "..."], Slots]:
         eps = self.eps if isinstance(self.eps, Eps) else EpsAsFloor(self.eps)
         first = ctx.count == 1
-        # at the first step there is no v yet: 1 keeps the branch not taken finite
+        # v is 0 at the first step: 1 keeps the branch that is not taken finite
         v = jnp.where(first, 1, slots[self.moment.name])
         normed = safe_divide(update, eps.denominator(v, 1.0))
         _, slots = self.moment.apply(update, slots, ctx)
@@ -46,15 +46,15 @@ class NormalizeByPrevious(Rule):
 
 
 def adopt_clip_value(steps: Any) -> Any:
-    """`t ** 0.25`: ADOPT's bound after t steps, the authors' default."""
+    """Return `t ** 0.25`, ADOPT's clipping bound after t steps (authors' default)."""
     return steps**0.25
 
 
 class SkipFirstStep(Rule):
-    """`part` from the second step on.
+    """Apply `part` from the second step on.
 
     Args:
-        part: a rule without memory.
+        part: a rule without state.
     """
 
     part: Part = part()
@@ -75,13 +75,13 @@ def scale_by_adopt(
     use_clipping: bool = True,
     clip_value_fn: ScalarOrSchedule = adopt_clip_value,
 ) -> Chain:
-    """ADOPT's direction: `adopt` without decay, rate and sign.
+    """Scale gradients as ADOPT does: `adopt` without decay, learning rate and sign.
 
     Args:
         b1: β₁ in [0, 1), the decay of the mean of the normalised gradient.
         b2: β₂ in [0, 1), the decay of the mean of the square.
         eps: ε ≥ 0 in units of the gradient, the least denominator, or an eps kind.
-        use_clipping: bound the normalised gradient.
+        use_clipping: clip the normalised gradient.
         clip_value_fn: the bound, most often a function of the steps taken.
 
     State: `nu`, `mu`; 8 bytes per parameter.
@@ -106,7 +106,7 @@ def adopt(
     weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
 ) -> Chain:
-    """ADOPT: each gradient is divided by the squares of the steps before it.
+    """ADOPT: divide each gradient by the root of the previous second moment.
 
         first step:  v ← g², and nothing moves
         then:        m ← β₁ m + (1 - β₁) clip(g / max(sqrt(v), ε), ±t^¼)
@@ -118,8 +118,8 @@ def adopt(
         b1: β₁ in [0, 1), the decay of the mean of the normalised gradient.
         b2: β₂ in [0, 1), the decay of the mean of the square.
         eps: ε ≥ 0 in units of the gradient, the least denominator, or an eps kind.
-        use_clipping: bound the normalised gradient; without it the algorithm is the
-            paper's first, unclipped one.
+        use_clipping: clip the normalised gradient; False for the paper's first version,
+            without clipping.
         clip_value_fn: the bound, a schedule of the steps taken t (from 0).
         weight_decay: λ ≥ 0, from the second step on; the number 0 adds no part.
         mask: the leaves that decay, as in `adamw`.
@@ -127,8 +127,8 @@ def adopt(
     State: `nu` (v, which the first step sets to g²), `mu` (m, from 0); 8 bytes per
     parameter, and the count.
 
-    Departs from the paper: the weight decay, decoupled as in the authors' code. The
-    first version of the paper has m start at the first normalised gradient.
+    Departs from the paper: the weight decay, decoupled as in the authors' code. In the
+    first version of the paper m starts at the first normalised gradient.
 
     Raises:
         ValueError: an argument out of its range.

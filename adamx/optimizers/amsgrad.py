@@ -1,4 +1,4 @@
-"""Adam whose denominator never forgets: AMSGrad, and Padam's power of it."""
+"""AMSGrad: Adam that divides by the root of the largest second moment so far."""
 
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import ScalarOrSchedule
@@ -20,7 +20,7 @@ def scale_by_amsgrad(
     bias_correction_nu: bool = True,
     largest_first: bool = False,
 ) -> Rule:
-    """AMSGrad's direction: `amsgrad` without rate and sign.
+    """Scale gradients as AMSGrad does: `amsgrad` without learning rate and sign.
 
     Args:
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
@@ -57,7 +57,7 @@ def amsgrad(
     bias_correction_nu: bool = True,
     largest_first: bool = False,
 ) -> Chain:
-    """AMSGrad: Adam whose rate for a parameter never grows.
+    """AMSGrad: Adam that divides by the root of the largest second moment so far.
 
         m ← β₁ m + (1 - β₁) g            m̂ = m / (1 - β₁ᵗ)
         v ← β₂ v + (1 - β₂) g²           v̂ ← max(v̂, v / (1 - β₂ᵗ))
@@ -75,9 +75,9 @@ def amsgrad(
     State: `mu` (m), `nu` (v), `nu_max` (v̂), all from zero; 12 bytes per parameter, and
     the count.
 
-    Departs from the paper: both averages are corrected, as in Optax, and ε. The default
-    keeps what the paper proves convergence with, a denominator that never shrinks;
-    torch's does not: the largest v, once it stays, is divided by a growing 1 - β₂ᵗ.
+    Departs from the paper: both averages are corrected, as in Optax, and ε. With
+    the default the denominator never shrinks, which the paper's proof requires; torch's
+    shrinks, since its largest v is divided by a growing 1 - β₂ᵗ.
     With both corrections off it is the paper's, but for ε.
 
     Raises:

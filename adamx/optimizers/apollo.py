@@ -1,6 +1,6 @@
-"""Adam in a random subspace tells the scale of each column: APOLLO, APOLLO-Mini.
+"""APOLLO and APOLLO-Mini: gradients scaled by Adam in a random subspace.
 
-Leaves that are no matrices, or not larger than the rank, are plain Adam's. Inside
+Leaves that are no matrices, or not larger than the rank, are updated by Adam. Inside
 `shard_map` pass `axis_name`, the mesh axis over which the rows of the leaves are split;
 the gradients are gathered. Stacked layers: `adamx.stacked`.
 """
@@ -41,7 +41,7 @@ def scale_by_apollo(
     seed: int = 0,
     axis_name: Any = None,
 ) -> Rule:
-    """APOLLO's direction: `apollo` without rate, sign and decay.
+    """Scale gradients as APOLLO does: `apollo` without decay, learning rate and sign.
 
     Args: as in `apollo`.
 
@@ -81,7 +81,7 @@ def apollo(
     mask: Any = None,
     axis_name: Any = None,
 ) -> Chain:
-    """APOLLO: SGD with a rate for each column, which Adam finds in a random subspace.
+    """APOLLO: scale each column of the gradient by Adam's factor in a random subspace.
 
         R = Pᵀ G,  P ~ N(0, 1/r), drawn anew every T steps
         N = M̂ / (sqrt(V̂) + ε)  of R, as in `adam`
@@ -90,15 +90,15 @@ def apollo(
 
     Args:
         learning_rate: α ≥ 0, in units of the parameter.
-        rank: r; leaves with an axis of at most r are plain Adam's.
+        rank: r; leaves with an axis of at most r are updated by Adam.
         update_proj_gap: T.
         scale: s ≥ 0; the authors' code multiplies by the root of its own `scale`.
         b1: β₁ in [0, 1).
         b2: β₂ in [0, 1).
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
         eps_norm: ε' ≥ 0, added to the lengths, as in the authors' code.
-        growth: γ ≥ 1 of the limiter, or None for none. After a step of zero gradient S
-            grows again from γ ε' by a factor γ a step.
+        growth: γ ≥ 1 of the limiter, or None for none. After a step with zero gradient,
+            S grows from γ ε' by a factor γ at each step.
         by_tensor: one factor for the tensor, as APOLLO-Mini, with rank=1 and
             scale=sqrt(128): `apollo_mini`.
         seed: of the projections, which are functions of seed, path and draw.
@@ -150,7 +150,7 @@ def scale_by_apollo_mini(
     seed: int = 0,
     axis_name: Any = None,
 ) -> Rule:
-    """APOLLO-Mini's direction: `apollo_mini` without rate, sign and decay.
+    """Scale gradients as APOLLO-Mini does: `apollo_mini` without decay, rate and sign.
 
     Args: as in `apollo`.
 
@@ -190,7 +190,7 @@ def apollo_mini(
     mask: Any = None,
     axis_name: Any = None,
 ) -> Chain:
-    """APOLLO-Mini: `apollo` of rank 1, with one factor for the tensor.
+    """APOLLO-Mini: scale each gradient by one factor, from `apollo` of rank 1.
 
         R = Pᵀ G, one row;  N of R, as in `adam`
         S = ‖N‖ / (‖R‖ + ε') G, limited as in `fira`
@@ -239,25 +239,25 @@ def apollo_mini(
 def random_projection(
     seed: int, path: str, draw: Any, shape: tuple[int, int], dtype: Any
 ) -> Array:
-    """P of `shape` (m, r) from N(0, 1/r): a function of seed, path and draw alone."""
+    """Draw P of `shape` (m, r) from N(0, 1/r), by seed, path and draw alone."""
     key = jax.random.fold_in(jax.random.key(seed), zlib.crc32(path.encode()))
     normal = jax.random.normal(jax.random.fold_in(key, draw), shape, dtype)
     return normal / shape[1] ** 0.5
 
 
 class ApolloScaling(_Low, _Limited):
-    """APOLLO: the gradient, each column scaled as the part scales it in a subspace.
+    """Scale each column of the gradient as `part` does in a random subspace (APOLLO).
 
         R = Pᵀ G, P ~ N(0, 1/r);    N = part(R)
         u = α G diag(‖N_i‖ / (‖R_i‖ + ε)),  i the columns, or one factor for the tensor
 
     and Fira's limiter. P is drawn anew every `update_proj_gap` steps, from the seed,
-    the leaf's path and the number of the draw: nothing of it is kept.
+    the leaf's path and the number of the draw: it is not part of the state.
 
     Args:
         part: a rule, such as Adam's direction.
         rank: r; update_proj_gap: T; scale: α ≥ 0.
-        eps_norm: ε ≥ 0, added to ‖R_i‖ and to the last length.
+        eps_norm: ε ≥ 0, added to ‖R_i‖ and to the previous length.
         growth: γ ≥ 1 of the limiter, or None for none.
         by_tensor: one factor for the tensor (APOLLO-Mini).
         seed: of the projections.

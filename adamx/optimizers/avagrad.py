@@ -1,4 +1,4 @@
-"""AvaGrad: rates from the steps before, normalised over the whole model."""
+"""AvaGrad: Adam with the previous step's rates, normalised over the whole model."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..parts.moments import Ema, square
 
 
 class AvagradDirection(Rule):
-    """`η / |η|_rms · m`: rates from the squares of the steps before, of mean size 1.
+    """Multiply a moment by the previous step's rates, scaled to an RMS of 1 (AvaGrad).
 
         η = 1 / (sqrt(v) + ε),    and only then  v takes in g²
         |η|_rms² = the mean of η² over all parameters
@@ -26,8 +26,8 @@ class AvagradDirection(Rule):
     Args:
         moment: m, such as `Ema(0.9)`.
         square: the rule that keeps v, such as `Ema(0.999, square, "nu")`.
-        eps: ε > 0 in units of the gradient, or an eps kind. With 0, an element that has
-            seen no gradient has the rate 0.
+        eps: ε > 0 in units of the gradient, or an eps kind. With 0, the rate of an
+            element whose gradients were all 0 is 0.
         axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
 
     Reference: Savarese et al., "Domain-independent dominance of adaptive methods", CVPR
@@ -87,7 +87,7 @@ def scale_by_avagrad(
     *,
     axis_name: Any = None,
 ) -> Rule:
-    """AvaGrad's direction: `avagrad` without rate and sign.
+    """Scale gradients as AvaGrad does: `avagrad` without learning rate and sign.
 
     Args:
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
@@ -112,7 +112,7 @@ def avagrad(
     *,
     axis_name: Any = None,
 ) -> Chain:
-    """AvaGrad: Adam's rates of the step before, normalised over the whole model.
+    """AvaGrad: Adam with the previous step's rates, normalised over the whole model.
 
         m ← β₁ m + (1 - β₁) g
         η = 1 / (sqrt(v) + ε)
@@ -120,12 +120,12 @@ def avagrad(
         v ← β₂ v + (1 - β₂) g²
 
     Args:
-        learning_rate: α ≥ 0, in units of parameter per gradient: the rates have a mean
-            size of 1, so that it is of the size of that of SGD, whatever ε is.
+        learning_rate: α ≥ 0, in units of parameter per gradient: the rates have an RMS
+            of 1, so that α is about as large as SGD's, whatever ε is.
         b1: β₁ in [0, 1), the decay of m.
         b2: β₂ in [0, 1), the decay of v.
-        eps: ε > 0 in units of the gradient, or an eps kind: a large one is SGD with
-            momentum, a small one adapts as Adam.
+        eps: ε > 0 in units of the gradient, or an eps kind: with a large one it is SGD
+            with momentum, with a small one it adapts as Adam.
         axis_name: inside `shard_map`, the mesh axes over which the leaves are split, so
             that the mean is that of the whole model.
 

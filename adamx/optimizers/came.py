@@ -1,4 +1,4 @@
-"""CAME: Adafactor with a momentum that trusts itself where it foresees the update."""
+"""CAME: Adafactor with momentum, scaled by how well it predicts the updates."""
 
 from typing import Any
 
@@ -19,12 +19,12 @@ from ..parts.weight_decay import WeightDecay
 
 
 class CameConfidence(Rule):
-    """CAME: `m / sqrt(S)`, where S is the factored average of `(u - m)²`.
+    """Divide momentum by `sqrt(S)`, S the factored average of `(u - m)²` (CAME).
 
     Args:
         moment: m, an average of the update, such as `Ema(0.9)`.
-        instability: S, a `FactoredSecondMoment` average; where it does not factor, the
-            result is m.
+        instability: S, a `FactoredSecondMoment` average; on leaves that are not
+            factored the result is m.
 
     Reference: Luo et al., "CAME: confidence-guided adaptive memory efficient
     optimization", ACL 2023, Algorithm 2, arXiv:2307.02047.
@@ -52,7 +52,7 @@ def scale_by_came(
     clipping_threshold: ScalarOrSchedule = 1.0,
     axis_name: Any = None,
 ) -> Chain:
-    """CAME's direction: `came` without rate, sign and decay.
+    """Scale gradients as CAME does: `came` without decay, learning rate and sign.
 
     Args: as in `came`.
 
@@ -92,7 +92,7 @@ def came(
     mask: Any = None,
     axis_name: Any = None,
 ) -> Chain:
-    """CAME: Adafactor with a momentum that trusts itself where it foresees the update.
+    """CAME: Adafactor with momentum, scaled by how well it predicts the updates.
 
         r, c ← averages of the rows and columns of g² + ε₁ (β₂)
         u = g / sqrt(r cᵀ / mean(r)),    u ← u / max(1, RMS(u) / d)
@@ -117,8 +117,8 @@ def came(
     `instability_col`, one number for a row or column; `nu`, 4 bytes per parameter, for
     vectors; all from 0.
 
-    Departs from the paper: the decay, and vectors, which keep v whole and step along m,
-    are the authors' code; the algorithm has matrices only.
+    Departs from the paper: the decay, and vectors, whose v is not factored and
+    whose step is along m, are the authors' code; the algorithm has matrices only.
 
     Raises:
         ValueError: an argument out of its range.

@@ -1,4 +1,4 @@
-"""D-Adapted AdamW: Adam whose rate is a lower bound of the distance to go."""
+"""D-Adapted AdamW: AdamW that estimates its rate by D-Adaptation."""
 
 from typing import Any
 
@@ -25,23 +25,23 @@ from ..parts.learning_rate import Negate
 
 
 class DAdaptDirection(Rule):
-    """D-Adapted Adam: an estimate d of the distance to go, inside Adam's average.
+    """Compute D-Adapted Adam's step, with an estimate d of the solution's distance.
 
         rate = d η,    r ← β r + (1 - β) rate ⟨g, s / (sqrt(v) + ε)⟩ with the v before
         m ← β₁ m + (1 - β₁) rate g,    v ← β₂ v + (1 - β₂) g²
         s ← β s + (1 - β) rate g,      β = sqrt(β₂)
         d ← max(d, r / ((1 - β) ‖s‖₁));    u = m / (sqrt(v) + ε)
 
-    where η is the rate with Adam's correction, sqrt(1 - β₂ᵗ) / (1 - β₁ᵗ).
+    where η is the rate with Adam's bias correction, sqrt(1 - β₂ᵗ) / (1 - β₁ᵗ).
 
     Args:
-        learning_rate: the schedule of the rate, 1 without one; part of η.
+        learning_rate: a factor in η: 1, or a schedule.
         b1: β₁ in [0, 1).
         b2: β₂ in [0, 1).
         eps: ε ≥ 0.
         estim_lr0: d before the first step.
         weight_decay: λ ≥ 0, decoupled, by the rate d η of the step.
-        bias_correction: whether η carries Adam's correction.
+        bias_correction: whether η includes Adam's bias correction.
         axis_name: inside `shard_map`, the axes over which the leaves are split.
 
     State: `mu`, `nu`, `s`, 12 bytes per parameter, and four scalars.
@@ -110,7 +110,7 @@ class DAdaptDirection(Rule):
 def _corrected_rate(
     rule: Any, kept: dict[str, Array], count: Array
 ) -> dict[str, Array]:
-    """`d η sqrt(1 - β₂ᵗ) / (1 - β₁ᵗ)`, and the weights it is made of."""
+    """Return `d η sqrt(1 - β₂ᵗ) / (1 - β₁ᵗ)` and the weights in it."""
     weights = {
         name: gathered_weight(b, kept[name], count)
         for name, b in (("b1_weight", rule.b1), ("b2_weight", rule.b2))
@@ -132,7 +132,7 @@ def dadapt_adamw(
     bias_correction: bool = True,
     axis_name: Any = None,
 ) -> Chain:
-    """D-Adapted AdamW: Adam whose rate is a lower bound of the distance to go.
+    """D-Adapted AdamW: AdamW whose rate is a lower bound of the solution's distance.
 
         r ← β r + (1 - β) d η ⟨g, s / (sqrt(v) + ε)⟩         β = sqrt(β₂), v before
         m ← β₁ m + (1 - β₁) d η g,    v ← β₂ v + (1 - β₂) g²
@@ -142,21 +142,21 @@ def dadapt_adamw(
     with η the rate times sqrt(1 - β₂ᵗ) / (1 - β₁ᵗ).
 
     Args:
-        learning_rate: a factor of the rate found: 1, or a schedule from 1 down.
+        learning_rate: a factor of the estimated rate: 1, or a schedule from 1 down.
         betas: (β₁, β₂), each in [0, 1).
         eps: ε ≥ 0.
         estim_lr0: d before the first step, above 0.
         weight_decay: λ ≥ 0, decoupled.
-        bias_correction: whether η carries Adam's correction, as Optax has it.
+        bias_correction: whether η includes Adam's bias correction, as Optax has it.
         axis_name: inside `shard_map`, the axes over which the leaves are split.
 
     State: `mu` (m), `nu` (v), `s`, from 0; 12 bytes per parameter, and four scalars:
     `d` from `estim_lr0`, `r` and two weights from 0.
 
-    Departs from the paper: its listing weighs ⟨g, s⟩ by the root that already holds g;
-    this is the authors' code, with the correction on by default, as Optax. That code
-    skips the steps before the first gradient that is not zero, uncounted; here they
-    count.
+    Departs from the paper: its listing weighs ⟨g, s⟩ by the root that already contains
+    g; this is the authors' code, with the correction on by default, as Optax. That code
+    skips the steps before the first gradient that is not zero and does not count them;
+    here they count.
 
     Raises:
         ValueError: an argument out of its range.

@@ -1,4 +1,4 @@
-"""diffGrad: Adam, slower where the gradient hardly changes."""
+"""diffGrad: Adam that takes smaller steps where the gradient changes little."""
 
 import jax
 import jax.numpy as jnp
@@ -15,13 +15,13 @@ from .adam import scale_by_adam
 
 
 class DiffGradFriction(Rule):
-    """`ξ u`: a direction slowed down where the gradient hardly changes (diffGrad).
+    """Multiply a direction by ξ, smaller where the gradient changes little (diffGrad).
 
         ξ = 1 / (1 + exp(-|g_before - g|)),    between 1/2 and 1
 
     Args:
         direction: the rule that gives u.
-        name: the slot that holds the gradient of the step before, from zero.
+        name: the slot that holds the previous gradient, from zero.
     """
 
     direction: Part = part()
@@ -45,7 +45,7 @@ def scale_by_diffgrad(
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
 ) -> Rule:
-    """diffGrad's direction: `diffgrad` without rate and sign.
+    """Scale gradients as diffGrad does: `diffgrad` without learning rate and sign.
 
     Args:
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
@@ -67,7 +67,7 @@ def diffgrad(
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
 ) -> Chain:
-    """diffGrad: Adam, slower where the gradient hardly changes.
+    """diffGrad: Adam that takes smaller steps where the gradient changes little.
 
         ξ = 1 / (1 + exp(-|g_before - g|))
         θ ← θ - α ξ m̂ / (sqrt(v̂) + ε)            (m̂ and v̂ as in `adam`)
@@ -76,14 +76,14 @@ def diffgrad(
         learning_rate: α ≥ 0, in units of the parameter.
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of its square.
-        eps: ε ≥ 0 in units of the gradient, or an eps kind. ξ compares the gradient
-            with 1, so that the method is not free of its scale.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind. ξ compares the change
+            of the gradient with 1, so the method is not invariant to its scale.
 
     State: `mu` (m), `nu` (v), `gradient_before`, all from zero; 12 bytes per parameter,
     and the count.
 
-    Departs from the paper: nothing. The authors' first code computed ξ of no change at
-    all, by a mistake, and both of theirs have `eps=EpsBeforeCorrection(1e-8)`.
+    Departs from the paper: nothing. The authors' first code computed, by mistake, ξ of
+    no change at all; both of their versions have `eps=EpsBeforeCorrection(1e-8)`.
 
     Raises:
         ValueError: an argument out of its range.

@@ -1,4 +1,4 @@
-"""DoG: SGD whose rate is distance over gradients."""
+"""DoG: SGD whose rate is the distance moved over the norm of all gradients."""
 
 from typing import Any
 
@@ -25,13 +25,15 @@ from ..parts.weight_decay import WeightDecay
 
 
 def _over(distance: Array, root: Array) -> Array:
-    """The rate; 0, not infinite, while no gradient has been seen."""
+    """Return distance / root as the rate; 0 while all gradients were 0."""
     seen = root > 0
     return jnp.where(seen, distance / jnp.where(seen, root, 1), 0)
 
 
 class DogDirection(Rule):
-    """DoG: `u = g r̄ / sqrt(Σ ‖g‖² + ε)`, r̄ the farthest distance from the start.
+    """Multiply the gradient by DoG's rate, r̄ / sqrt(Σ ‖g‖² + ε).
+
+    r̄ is the largest distance from the initial parameters so far.
 
     Args:
         init_distance: r̄ before the first step, in units of 1 + ‖θ_0‖.
@@ -97,7 +99,7 @@ def dog(
     *,
     axis_name: Any = None,
 ) -> Chain:
-    """DoG: SGD whose rate is distance over gradients.
+    """DoG: SGD whose rate is the distance moved over the norm of all gradients.
 
         r̄ = max over the steps of ‖θ - θ_0‖,  at least ρ (1 + ‖θ_0‖)
         θ ← θ - c g r̄ / sqrt(ε + Σ ‖g‖²)
@@ -113,7 +115,7 @@ def dog(
     State: `start` (θ_0); 4 bytes per parameter, and two scalars, from 0.
 
     Departs from the paper: ε and the decay, as the authors' code. The paper evaluates
-    an average: `param_ema(dog())`.
+    an average of the parameters: `param_ema(dog())`.
 
     Raises:
         ValueError: an argument out of its range, or parameters missing in `update`.

@@ -1,4 +1,4 @@
-"""DoWG: DoG whose gradients are weighted by the distance too."""
+"""DoWG: DoG with gradient norms weighted by the distance moved."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ from .dog import _over
 
 
 class DowgDirection(Rule):
-    """DoWG: `u = g r̄² / (sqrt(Σ r̄² ‖g‖²) + ε)`.
+    """Multiply the gradient by DoWG's rate, r̄² / (sqrt(Σ r̄² ‖g‖²) + ε).
 
     Args:
         init_estim_sq_dist: r̄² before the first step.
@@ -86,7 +86,7 @@ def dowg(
     *,
     axis_name: Any = None,
 ) -> Chain:
-    """DoWG: DoG whose gradients are weighted by the distance too.
+    """DoWG: DoG that weights each squared gradient norm by the squared distance moved.
 
         r̄² = max(r̄², ‖θ - θ_0‖²),    s ← s + r̄² ‖g‖²
         θ ← θ - c g r̄² / (sqrt(s) + ε)
@@ -101,7 +101,7 @@ def dowg(
 
     State: `start` (θ_0); 4 bytes per parameter, and two scalars, from 0.
 
-    Departs from the paper: ε = 1e-4 and the start 1e-4, as Optax and the authors'
+    Departs from the paper: ε = 1e-4 and r̄² = 1e-4 at first, as Optax and the authors'
     code; the paper has no ε.
 
     Raises:

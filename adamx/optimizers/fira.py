@@ -1,4 +1,4 @@
-"""Fira: GaLore, and the rest of the gradient scaled as Adam scales the subspace."""
+"""Fira: GaLore that also steps along the rest of the gradient, outside the subspace."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from .galore import GaloreProjection, _nothing
 
 
 class _Limited(Rule):
-    """Fira's norm-growth limiter: no step more than γ times as long as the last."""
+    """Limit the growth of a step's norm to a factor γ (Fira's norm-growth limiter)."""
 
     def _limit(self, s: Any, before: Any, ctx: Context) -> tuple[Any, Any]:
         length = norm(s)
@@ -37,7 +37,7 @@ class _Limited(Rule):
 
 
 def _columns(n: Any, r: Any, eps: Any, by_tensor: bool) -> Any:
-    """`‖N‖ / (‖R‖ + ε)` of each column, or of the tensor; 0 where that divides by 0."""
+    """Return `‖N‖ / (‖R‖ + ε)` of each column or of the tensor; 0 for division by 0."""
     axis = None if by_tensor else 0
     above, below = (
         safe_sqrt(jnp.sum(x * x, axis, keepdims=axis is not None)) for x in (n, r)
@@ -48,7 +48,7 @@ def _columns(n: Any, r: Any, eps: Any, by_tensor: bool) -> Any:
 
 
 class FiraResidual(GaloreProjection, _Limited):
-    """Fira: `u = α (P N + S)`, S the rest of the gradient, scaled as N is to R.
+    """Compute Fira's direction `u = α (P N + S)`, S the scaled rest of the gradient.
 
         N = part(Pᵀ G),    S = (G - P Pᵀ G) diag(‖N_i‖ / (‖R_i‖ + ε)),  i the columns
         S ← S γ / max(‖S‖ / (‖S of the last step‖ + ε), γ)
@@ -94,7 +94,7 @@ def scale_by_fira(
     growth: float | None = 1.01,
     axis_name: Any = None,
 ) -> Rule:
-    """Fira's direction: `fira` without rate, sign and decay.
+    """Scale gradients as Fira does: `fira` without decay, learning rate and sign.
 
     Args: as in `fira`.
 
@@ -129,7 +129,7 @@ def fira(
     mask: Any = None,
     axis_name: Any = None,
 ) -> Chain:
-    """Fira: GaLore, and the rest of the gradient scaled as Adam scales the subspace.
+    """Fira: GaLore that also steps along the rest of the gradient, scaled column-wise.
 
         R = Pᵀ G,  N = M̂ / (sqrt(V̂) + ε̂)  of R     (P as in `galore`)
         S = (G - P R) diag(‖N_i‖ / (‖R_i‖ + ε)),  i the columns
@@ -138,21 +138,21 @@ def fira(
 
     Args:
         learning_rate: α ≥ 0, in units of the parameter.
-        rank: r; leaves with an axis of at most r are plain Adam's.
+        rank: r; leaves with an axis of at most r are updated by Adam.
         update_proj_gap: T, the steps between two projections.
         scale: s ≥ 0.
         b1: β₁ in [0, 1).
         b2: β₂ in [0, 1).
-        eps: ε ≥ 0, before the correction (`EpsBeforeCorrection`) and added to the
-            lengths.
-        growth: γ ≥ 1 of the limiter, or None for none. After a step of zero gradient S
-            grows again from γ ε by a factor γ a step.
+        eps: ε ≥ 0, before the bias correction (`EpsBeforeCorrection`) and added to
+            the lengths.
+        growth: γ ≥ 1 of the limiter, or None for none. After a step with zero gradient,
+            S grows from γ ε by a factor γ at each step.
         weight_decay: λ ≥ 0.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
-    State: those of `galore`, and `length` (‖S‖, which the first step sets), one number
+    State: that of `galore`, and `length` (‖S‖, which the first step sets), one number
     for a matrix.
 
     Departs from the paper: a sign convention for singular vectors; decay.

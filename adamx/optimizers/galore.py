@@ -1,6 +1,6 @@
-"""Adam in a subspace of the gradient: GaLore, Fira, APOLLO.
+"""GaLore: Adam in the subspace of the gradient's leading singular vectors.
 
-Leaves that are no matrices, or not larger than the rank, are plain Adam's. Inside
+Leaves that are no matrices, or not larger than the rank, are updated by Adam. Inside
 `shard_map` pass `axis_name`, the mesh axis over which the rows of the leaves are split;
 the gradients are gathered. Stacked layers: `adamx.stacked`.
 """
@@ -35,7 +35,7 @@ def scale_by_galore(
     eps: ScalarOrSchedule | Eps = 1e-8,
     axis_name: Any = None,
 ) -> Rule:
-    """GaLore's direction: `galore` without rate, sign and decay.
+    """Scale gradients as GaLore does: `galore` without decay, learning rate and sign.
 
     Args: as in `galore`.
 
@@ -62,7 +62,7 @@ def galore(
     mask: Any = None,
     axis_name: Any = None,
 ) -> Chain:
-    """GaLore: Adam of the gradient's projection on its leading singular vectors.
+    """GaLore: run Adam on the gradient projected on its leading singular vectors.
 
         every T steps:  P = U[:, :r] of G = U S Vᵀ
         R = Pᵀ G,    N = M̂ / (sqrt(V̂) + ε)  of R, as in `adam`
@@ -70,7 +70,7 @@ def galore(
 
     Args:
         learning_rate: α ≥ 0, in units of the parameter.
-        rank: r; leaves with an axis of at most r are plain Adam's.
+        rank: r; leaves with an axis of at most r are updated by Adam.
         update_proj_gap: T.
         scale: s ≥ 0; the paper has 0.25.
         b1: β₁ in [0, 1).
@@ -87,7 +87,7 @@ def galore(
     projected.
 
     Departs from the paper: the default scale, Optax's; a sign convention for singular
-    vectors; decay, which it has not. `optax.contrib.galore` projects from the longer
+    vectors; decay, which the paper lacks. `optax.contrib.galore` projects from the longer
     side.
 
     Raises:
@@ -105,7 +105,7 @@ def galore(
 
 
 class _Low(Rule):
-    """What the three share: a part whose slots have the shape of R."""
+    """Run a part on low-rank R: the base of GaLore's, Fira's and APOLLO's rules."""
 
     scope = "tensor"
 
@@ -116,7 +116,7 @@ class _Low(Rule):
     axis_name: Any = option(None)
 
     def _size(self, shape: tuple[int, ...]) -> tuple[int, int] | None:
-        """(m, n) with m ≤ n of a leaf that is projected."""
+        """Return (m, n) with m ≤ n for a leaf that is projected, else None."""
         if len(shape) != 2:
             return None
         rows = shape[0] * shards(self.axis_name)
@@ -124,7 +124,7 @@ class _Low(Rule):
         return (m, n) if self.rank < m else None
 
     def _like(self, shape_of: Any, otherwise: Any) -> Any:
-        """A shape that follows from (m, n), for the leaves that are projected."""
+        """Take the shape from (m, n) for projected leaves, else from `otherwise`."""
 
         def like(p: Any) -> Any:
             size = self._size(p.shape)
@@ -156,11 +156,13 @@ def _nothing(p: Any) -> Array:
 
 
 class GaloreProjection(_Low):
-    """GaLore: `u = α P part(Pᵀ G)`, P the first r left singular vectors of G.
+    """Apply a part in the subspace of G's first r left singular vectors (GaLore).
 
-    P is found anew every `update_proj_gap` steps; the slots of the part stay as they
-    are. The entry of a vector that is largest in size is positive. In derivatives P is
-    constant.
+        u = α P part(Pᵀ G)
+
+    P is recomputed every `update_proj_gap` steps; the slots of the part are not
+    changed by that. Signs are chosen so that the entry of largest size of each singular
+    vector is positive. P is a constant in derivatives.
 
     Args:
         part: a rule, such as Adam's direction.

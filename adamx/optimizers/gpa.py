@@ -1,4 +1,4 @@
-"""Generalized primal averaging of any member's steps."""
+"""GPA: generalized primal averaging of the iterates of any optimizer."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from ..parts.parameter_averages import PrimalAveraging
 def gpa(
     tx: Any, mu_y: ScalarOrSchedule = 0.7, mu_x: ScalarOrSchedule = 0.9967
 ) -> Chain:
-    """Generalized primal averaging of any member's steps.
+    """GPA: apply generalized primal averaging to the iterates of any optimizer.
 
         z ← z + u(∇L(y)),    x ← μ_x x + (1 - μ_x) z,    y = μ_y x + (1 - μ_y) z
 
@@ -23,10 +23,10 @@ def gpa(
         mu_y: μ_y in (0, 1], how much of x is in y.
         mu_x: μ_x in [0, 1), the weight of the past in x.
 
-    State: that of `tx`, and `z`, from the parameters as is x, 4 bytes per parameter,
-    and one scalar.
+    State: that of `tx`, and `z`, 4 bytes per parameter, and one scalar. Both z and x
+    start from the parameters.
 
-    Departs from the paper: a decay inside `tx` acts at y, where its listing has z.
+    Departs from the paper: weight decay inside `tx` acts on y, where its listing has z.
 
     Raises:
         ValueError: an argument out of its range.

@@ -1,4 +1,4 @@
-"""One number for each tensor: LAMB, LARS, NovoGrad.
+"""LAMB: AdamW with a trust ratio for each tensor.
 
 Inside `shard_map` pass `axis_name`, the mesh axes over which the leaves are split:
 every norm is then that of the whole tensor. Stacked layers: `adamx.stacked`.
@@ -26,7 +26,7 @@ def scale_by_lamb(
     phi: Callable[[Any], Any] | None = None,
     axis_name: Any = None,
 ) -> Chain:
-    """LAMB's direction without decay: `lamb` without rate and sign.
+    """Scale gradients as LAMB does: `lamb` without decay, learning rate and sign.
 
     Args: as in `lamb`.
 
@@ -50,13 +50,13 @@ def lamb(
     phi: Callable[[Any], Any] | None = None,
     axis_name: Any = None,
 ) -> Chain:
-    """LAMB: AdamW whose step is as long, for each tensor, as the tensor itself.
+    """LAMB: AdamW that rescales the step of each tensor to the norm of the tensor.
 
         u = m̂ / (sqrt(v̂) + ε) + λ θ      (m̂ and v̂ as in `adam`)
         θ ← θ - α φ(‖θ‖) / ‖u‖ u          (1 for the ratio where a norm is 0)
 
     Args:
-        learning_rate: α ≥ 0, the share of its length by which a tensor moves.
+        learning_rate: α ≥ 0, the norm of a step relative to that of the tensor.
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of its square.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.

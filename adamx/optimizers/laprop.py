@@ -1,4 +1,4 @@
-"""LaProp: first divided, then averaged, so that β₁ may be larger than β₂."""
+"""LaProp: Adam that divides by the second moment's root before it averages."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def scale_by_laprop(
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-15,
 ) -> Chain:
-    """LaProp's direction: `laprop` without decay, rate and sign.
+    """Scale gradients as LaProp does: `laprop` without decay, learning rate and sign.
 
     Args:
         b1: μ in [0, 1), the decay of the mean of the normalised gradient.
@@ -45,7 +45,7 @@ def laprop(
     weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
 ) -> Chain:
-    """LaProp: first divided, then averaged, so that β₁ may be larger than β₂.
+    """LaProp: Adam that divides by the second moment's root before it averages.
 
         v ← ν v + (1 - ν) g²                              v̂ = v / (1 - νᵗ)
         m ← μ m + (1 - μ) g / (sqrt(v̂) + ε)               m̂ = m / (1 - μᵗ)
@@ -62,7 +62,7 @@ def laprop(
     State: `nu` (v, from 0), `mu` (m, from 0); 8 bytes per parameter, and the count.
 
     Departs from the paper: the weight decay, as in AdamW. The authors' code has the
-    rate inside the average, which differs while the rate changes.
+    rate inside the average, which differs if the rate is scheduled.
 
     Raises:
         ValueError: an argument out of its range.

@@ -1,4 +1,4 @@
-"""LARS: SGD with momentum and a rate for each tensor."""
+"""LARS: SGD with momentum and a trust ratio for each tensor."""
 
 from typing import Any
 
@@ -17,7 +17,9 @@ from ..parts.moments import Momentum
 
 
 class LarsTrustRatio(Rule):
-    """LARS: `u = η ‖θ‖ / (‖g‖ + λ ‖θ‖ + ε) (g + λ θ)`; 1 for the rate at a zero norm.
+    """Multiply g + λ θ by LARS's local rate, which is 1 where a norm is 0.
+
+        u = η ‖θ‖ / (‖g‖ + λ ‖θ‖ + ε) (g + λ θ)
 
     Args:
         weight_decay: λ ≥ 0.
@@ -81,7 +83,7 @@ def scale_by_lars(
     norm_of_sum: bool = False,
     axis_name: Any = None,
 ) -> Chain:
-    """LARS's direction without decay: `lars` without rate and sign.
+    """Scale gradients as LARS does: `lars` without decay, learning rate and sign.
 
     Args: as in `lars`.
 
@@ -116,22 +118,22 @@ def lars(
     norm_of_sum: bool = False,
     axis_name: Any = None,
 ) -> Chain:
-    """LARS: SGD with momentum and a rate for each tensor.
+    """LARS: SGD with momentum that multiplies the rate of each tensor by a trust ratio.
 
         r = η ‖θ‖ / (‖g‖ + λ ‖θ‖ + ε)     (1 where a norm is 0)
         m ← μ m + α r (g + λ θ)
         θ ← θ - m
 
     Args:
-        learning_rate: α ≥ 0, the global rate; it is inside the momentum.
+        learning_rate: α ≥ 0, the global rate, applied before the momentum.
         weight_decay: λ ≥ 0.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
-        trust_coefficient: η ≥ 0, the share of ‖θ‖ that a step of rate 1 has.
+        trust_coefficient: η ≥ 0, the norm of a step at rate 1, relative to ‖θ‖.
         eps: ε ≥ 0 in units of the gradient; the paper has none.
         trust_ratio_mask: the leaves with a ratio, as `mask`; the others have r = 1.
         momentum: μ in [0, 1).
-        nesterov: look ahead, as in `sgd`.
+        nesterov: use Nesterov momentum, as in `sgd`.
         norm_of_sum: ‖g + λ θ‖ in place of ‖g‖ + λ ‖θ‖, as Optax has it.
         axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
 

@@ -1,4 +1,4 @@
-"""Steps of one size: the sign of an average."""
+"""Lion: the sign of a momentum, with the current gradient weighted more."""
 
 from typing import Any
 
@@ -16,14 +16,14 @@ from ..parts.weight_decay import WeightDecay
 
 
 class LionMomentum(Rule):
-    """A slow average that is read with the present gradient weighted more.
+    """Keep a slow average, and return one with the current gradient weighted more.
 
         returns  β₁ m + (1 - β₁) g,    then  m ← β₂ m + (1 - β₂) g
 
     Args:
         b1: β₁ in [0, 1), the weight of the past in what is returned.
         b2: β₂ in [0, 1), the weight of the past in what is kept.
-        name: the slot that holds m, started at 0.
+        name: the slot that holds m, from 0.
     """
 
     b1: Hyper = hyper(allowed=FRACTION)
@@ -43,11 +43,11 @@ class LionMomentum(Rule):
 
 @checked_keywords
 def scale_by_lion(b1: ScalarOrSchedule = 0.9, b2: ScalarOrSchedule = 0.99) -> Chain:
-    """Lion's direction: `lion` without decay, rate and sign.
+    """Scale gradients as Lion does: `lion` without decay, learning rate and sign.
 
     Args:
         b1: β₁ in [0, 1), the weight of the past in the step.
-        b2: β₂ in [0, 1), the weight of the past in the memory.
+        b2: β₂ in [0, 1), the weight of the past in the average that is kept.
 
     State: `mu`; 4 bytes per parameter.
 
@@ -66,7 +66,7 @@ def lion(
     weight_decay: ScalarOrSchedule = 1e-3,
     mask: Any = None,
 ) -> Chain:
-    """Lion: the sign of a gradient that is mixed with its average.
+    """Lion: step by the sign of a momentum, with the current gradient weighted more.
 
         θ ← θ - α (sign(β₁ m + (1 - β₁) g) + λ θ)
         m ← β₂ m + (1 - β₂) g
@@ -75,7 +75,7 @@ def lion(
         learning_rate: α ≥ 0, in units of the parameter: the size of every step. A third
             to a tenth of Adam's.
         b1: β₁ in [0, 1), the weight of the past in the step.
-        b2: β₂ in [0, 1), the weight of the past in the memory.
+        b2: β₂ in [0, 1), the weight of the past in the average that is kept.
         weight_decay: λ ≥ 0; a step removes the share α λ of a parameter. Three to ten
             times AdamW's, as the rate is that much smaller.
         mask: the leaves that decay, as in `adamw`.

@@ -1,4 +1,4 @@
-"""Lookahead: k steps forward, one step back, with any member inside."""
+"""Lookahead: slow weights that follow any optimizer's fast weights every k steps."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from ..parts.parameter_averages import LookaheadWeights
 def lookahead(
     tx: Any, sync_period: int = 5, slow_step_size: ScalarOrSchedule = 0.5
 ) -> Chain:
-    """Lookahead: k steps forward, one step back, with any member inside.
+    """Lookahead: move slow weights towards any optimizer's fast weights every k steps.
 
         each k steps:  slow ← slow + α (fast - slow),  fast ← slow
 
@@ -27,8 +27,8 @@ def lookahead(
     scalar.
 
     Departs from the paper: nothing; the inner state is kept at a synchronisation
-    ("maintaining"). `optax.lookahead` can reset it, but asks for pairs of parameters
-    and does not go into a chain.
+    ("maintaining"). `optax.lookahead` can reset it, but requires pairs of
+    parameters and cannot be part of a chain.
 
     Raises:
         ValueError: an argument out of its range.

@@ -1,4 +1,4 @@
-"""MARS-AdamW: AdamW on a gradient whose variance is reduced by its own past."""
+"""MARS-AdamW: AdamW on a gradient with variance reduction."""
 
 from typing import Any
 
@@ -17,17 +17,17 @@ from .adam import scale_by_adam
 
 
 class MarsCorrection(Rule):
-    """`of(c)`, where c is the gradient, corrected by how it changed, and clipped.
+    """Apply `of` to the variance-reduced, clipped gradient c (MARS).
 
         c = g + γ β₁ / (1 - β₁) (g - g'),    c ← c / max(1, ‖c‖)
 
     Args:
-        gamma: γ ≥ 0, how much of the correction is made.
+        gamma: γ ≥ 0, the weight of the correction.
         of: the direction that reads c; its first moment has the decay β₁.
         clip: the bound of c.
-        exact: g' is the gradient of the present sample at the point before, given to
-            `update` as `gradient_before`; otherwise the gradient of the step before,
-            which is kept, 0 at first.
+        exact: g' is the gradient of the current batch at the previous parameters,
+            passed to `update` as `gradient_before`; otherwise the gradient of the
+            previous step, kept in the state, 0 at first.
     """
 
     gamma: Hyper = hyper(allowed=NON_NEGATIVE)
@@ -66,12 +66,12 @@ def scale_by_mars(
     exact: bool = False,
     axis_name: Any = None,
 ) -> Rule:
-    """MARS' direction: `mars` without decay, rate and sign.
+    """Scale gradients as MARS does: `mars` without decay, learning rate and sign.
 
     Args:
         b1: β₁ in [0, 1), the decay of the mean of the corrected gradient.
         b2: β₂ in [0, 1), the decay of the mean of its square.
-        gamma: γ ≥ 0, how much of the correction is made.
+        gamma: γ ≥ 0, the weight of the correction.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
         exact: see `mars`.
         axis_name: see `mars`.
@@ -99,7 +99,7 @@ def mars(
     weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
 ) -> Chain:
-    """MARS-AdamW: AdamW on a gradient whose variance is reduced by its own past.
+    """MARS-AdamW: AdamW on a gradient whose variance the previous gradient reduces.
 
         c = g + γ β₁ / (1 - β₁) (g - g'),    c ← c / max(1, ‖c‖)    for each tensor
         θ ← θ - η (u + λ θ)                   (u the step of `adam` on c)
@@ -108,11 +108,12 @@ def mars(
         learning_rate: η ≥ 0, in units of the parameter.
         b1: β₁ in [0, 1), the decay of the mean of c.
         b2: β₂ in [0, 1), the decay of the mean of its square.
-        gamma: γ ≥ 0, how much of the correction is made.
+        gamma: γ ≥ 0, the weight of the correction.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
-        exact: g' is the gradient of the present sample at the point before (Algorithm
-            2), given as `tx.update(..., gradient_before=...)`; by default it is the
-            gradient of the step before (MARS-approx), as in the authors' code.
+        exact: g' is the gradient of the current batch at the previous parameters
+            (Algorithm 2), passed as `tx.update(..., gradient_before=...)`; by default
+            it is the gradient of the previous step (MARS-approx), as in the authors'
+            code.
         axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
         weight_decay: λ ≥ 0; the number 0 adds no part.
         mask: the leaves that decay, as in `adamw`.

@@ -1,4 +1,4 @@
-"""M-SVAG: momentum whose steps are short where the gradient is noise."""
+"""M-SVAG: momentum scaled down by the estimated variance of each element."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -13,7 +13,7 @@ from ..parts.learning_rate import LearningRate
 
 
 class MsvagDirection(Rule):
-    """M-SVAG's update: the mean, shortened by its relative variance.
+    """Scale momentum down by its estimated relative variance (M-SVAG).
 
         γ = m² / (m² + ρ s),    s = (v - m²) / (1 - ρ)
         u = γ m
@@ -61,7 +61,7 @@ class MsvagDirection(Rule):
             return {"mu_weight": w, "mu_ratio": jnp.where(past > 0, ratio, 0)}
         w = lerp(kept["mu_weight"], jnp.ones_like(count), b)
         q = b**2 * kept["mu_square_weight"] + (1 - b) ** 2
-        rest = w * w - q  # what the first step has none of
+        rest = w * w - q  # 0 at the first step, which has no variance
         later = (count > 1) & (rest > 0)
         ratio = jnp.where(later, q / jnp.where(later, rest, 1), 0)
         return {"mu_weight": w, "mu_square_weight": q, "mu_ratio": ratio}
@@ -80,7 +80,7 @@ class MsvagDirection(Rule):
 
 @checked_keywords
 def scale_by_msvag(beta: ScalarOrSchedule = 0.9) -> Rule:
-    """M-SVAG's direction: `msvag` without rate and sign.
+    """Scale gradients as M-SVAG does: `msvag` without learning rate and sign.
 
     Args:
         beta: β in [0, 1), the decay of both averages.
@@ -95,21 +95,21 @@ def scale_by_msvag(beta: ScalarOrSchedule = 0.9) -> Rule:
 
 @checked_keywords
 def msvag(learning_rate: ScalarOrSchedule, beta: ScalarOrSchedule = 0.9) -> Chain:
-    """M-SVAG: momentum whose steps are short where the gradient is noise.
+    """M-SVAG: scale momentum down by the estimated variance of each element.
 
         m, v: corrected averages of g and g² with one decay β, of weights w_i
         ρ = Σ w_i²,    s = (v - m²) / (1 - ρ)
         θ ← θ - α m · m² / (m² + ρ s)
 
     Args:
-        learning_rate: α ≥ 0, in units of parameter per gradient: there is no division,
-            so it is of the size of that of SGD.
+        learning_rate: α ≥ 0, in units of parameter per gradient: nothing is
+            divided by the gradient's size, so α is about as large as SGD's.
         beta: β in [0, 1), the decay of both averages.
 
     State: `mu`, `nu`, both from zero; 8 bytes per parameter, and the count.
 
     Departs from the paper: nothing. One gradient has no variance: the first step is
-    α g, as in the authors' code. Rounding may take v - m² below zero; it is held at 0.
+    α g, as in the authors' code. Where rounding makes v - m² negative, it is set to 0.
 
     Raises:
         ValueError: an argument out of its range.

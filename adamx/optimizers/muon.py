@@ -1,4 +1,4 @@
-"""Matrices as one thing, and Adam for what is none: Muon, AdaMuon.
+"""Muon: orthogonalised momentum for hidden matrices, Adam for other leaves.
 
 Matrices are gathered over `axis_name` inside `shard_map`. Stacked layers: give
 `adamx.stacked` the (layers, m, n) leaves, and `muon_mask` a predicate for them.
@@ -33,7 +33,7 @@ def _rest(
     b2: ScalarOrSchedule,
     eps: ScalarOrSchedule | Eps,
 ) -> Rule:
-    """Adam for the leaves that are not Muon's."""
+    """Return Adam's direction for the leaves that Muon does not update."""
     root = RootPlusEps(
         Debiased(Ema(b2, square, "nu", public="adam_b2")), eps, public="adam_eps"
     )
@@ -50,7 +50,7 @@ def _finish(
     adam_learning_rate: ScalarOrSchedule | None,
     adam_weight_decay: ScalarOrSchedule,
 ) -> Chain:
-    """Decay and rate, for each of the two kinds of leaves."""
+    """Append weight decay and learning rate for Muon's leaves and for Adam's."""
     parts: list = [direction, Masked(WeightDecay(weight_decay, mask), muon_mask)]
     if not is_zero(adam_weight_decay):
         parts.append(Masked(WeightDecay(adam_weight_decay, mask), Not(muon_mask)))
@@ -79,7 +79,7 @@ def scale_by_muon(
     adam_eps: ScalarOrSchedule | Eps = 1e-8,
     axis_name: Any = None,
 ) -> Chain:
-    """Muon's direction, and Adam's for the other leaves: `muon` without rate and decay.
+    """Scale matrices as Muon does and other leaves as Adam: `muon` without rate, decay.
 
     Args: as in `muon`.
 
@@ -118,7 +118,7 @@ def muon(
     adam_weight_decay: ScalarOrSchedule = 0.0,
     axis_name: Any = None,
 ) -> Chain:
-    """Muon: momentum made orthogonal for hidden matrices, Adam for the other leaves.
+    """Muon: orthogonalise the momentum of hidden matrices; Adam updates other leaves.
 
         B ← β B + (1 - β) G,    M = β B + (1 - β) G
         O = NewtonSchulz(M)                  (about U Vᵀ of M = U S Vᵀ)
@@ -133,7 +133,7 @@ def muon(
         weight_decay: λ ≥ 0, for Muon's leaves.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
-        nesterov: M = B without it.
+        nesterov: use Nesterov momentum; without it M = B.
         consistent_rms: 0.2 scales by 0.2 sqrt(max(out, in)) instead (Liu et al.).
         out_axis: the axis of the outputs: -1 for (in, out), 0 for torch's (out, in).
         muon_mask: Muon's leaves, as `mask`; `hidden_matrix` selects two axes, and no
@@ -146,11 +146,12 @@ def muon(
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
     State: `momentum` (B), from 0, for Muon's leaves, 4 bytes per parameter; `mu`, `nu`
-    for the others, 8 bytes per parameter; nothing stale: elsewhere one byte.
+    for the others, 8 bytes per parameter; a slot takes one byte on leaves that do not
+    use it.
 
     Departs from the paper: the iteration runs in float32. From `optax.contrib.muon`,
-    which corrects the two terms of Nesterov's sum by different weights and so turns the
-    first directions: here there is no correction, as in the authors' code.
+    which corrects the two terms of Nesterov's sum by different weights and so changes
+    the first directions: here there is no correction, as in the authors' code.
 
     Raises:
         ValueError: an argument out of its range, or a Muon leaf that is no matrix.

@@ -1,4 +1,4 @@
-"""Adam with Nesterov's look-ahead: NAdam and NAdamW."""
+"""NAdam and NAdamW: Adam with Nesterov momentum."""
 
 import math
 from typing import Any
@@ -22,13 +22,13 @@ from .adam import adam_denominator
 
 
 class WarmupNesterov(Rule):
-    """The look-ahead with Dozat's warming momentum, as torch.optim.NAdam has it.
+    """Apply Nesterov momentum with Dozat's momentum warm-up, as torch.optim.NAdam.
 
         μ_t = β (1 - 0.96**(t ψ) / 2)
         m̂ = μ_{t+1} m / (1 - μ_1 … μ_{t+1}) + (1 - μ_t) g / (1 - μ_1 … μ_t)
 
-    The average m itself decays by β. The product of the μ is kept, as one minus it, in
-    the shared slot `<name>_weight`.
+    The average m itself decays by β. One minus the product of the μ is kept in the
+    shared slot `<name>_weight`.
 
     Args:
         moment: an average of the gradient such as `Ema(0.9)`.
@@ -37,7 +37,7 @@ class WarmupNesterov(Rule):
 
     moment: Part = part()
     momentum_decay: Hyper = hyper(
-        4e-3, allowed=NON_NEGATIVE.but("It is the speed of the warming.")
+        4e-3, allowed=NON_NEGATIVE.but("It is the speed of the warm-up.")
     )
 
     def slots(self) -> dict[str, Slot]:
@@ -75,7 +75,7 @@ def scale_by_nadam(
     *,
     momentum_decay: ScalarOrSchedule | None = None,
 ) -> Rule:
-    """NAdam's direction: `nadam` without rate and sign.
+    """Scale gradients as NAdam does: `nadam` without learning rate and sign.
 
     Args:
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
@@ -104,7 +104,7 @@ def nadam(
     *,
     momentum_decay: ScalarOrSchedule | None = None,
 ) -> Chain:
-    """NAdam: Adam that looks one step ahead.
+    """NAdam: Adam that uses Nesterov momentum.
 
         m ← β₁ m + (1 - β₁) g
         m̂ = β₁ m / (1 - β₁ᵗ⁺¹) + (1 - β₁) g / (1 - β₁ᵗ)
@@ -112,7 +112,7 @@ def nadam(
 
     Args:
         learning_rate: α ≥ 0, in units of the parameter.
-        b1: β₁ in [0, 1), the decay of m. A schedule is asked for the next step too.
+        b1: β₁ in [0, 1), the decay of m. A schedule is also evaluated at the next step.
         b2: β₂ in [0, 1), the decay of v.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
         momentum_decay: None for a constant momentum, the simplified form that Optax has
@@ -123,8 +123,8 @@ def nadam(
     With ψ also the scalar `mu_weight`.
 
     Departs from the paper: v̂ is not multiplied by β₂, as in torch, Optax and the
-    author's later versions; ε is outside the root; no warming schedule of the momentum
-    unless it is asked for. The paper's own form of it is a schedule for `b1`.
+    author's later versions; ε is outside the root; no warm-up of the momentum
+    by default. The paper's own warm-up can be given as a schedule for `b1`.
 
     Raises:
         ValueError: an argument out of its range.
@@ -145,7 +145,7 @@ def scale_by_nadamw(
     *,
     momentum_decay: ScalarOrSchedule | None = None,
 ) -> Rule:
-    """NAdamW's direction before decay and rate, NAdam's: see `scale_by_nadam`.
+    """Scale gradients as NAdamW does before weight decay: see `scale_by_nadam`.
 
     Reference: Dozat, "Incorporating Nesterov momentum into Adam", ICLR 2016 workshop,
     Algorithm 2.

@@ -1,4 +1,4 @@
-"""NovoGrad: momentum of gradients of unit length, one second moment per tensor."""
+"""NovoGrad: momentum of normalised gradients, with one second moment per tensor."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from ..parts.weight_decay import WeightDecay
 
 
 class NormEma(Rule):
-    """The average of ‖g‖², one number per tensor, started at the first (NovoGrad).
+    """Average ‖g‖², one number per tensor, starting from the first (NovoGrad).
 
         first step:  v ← ‖g‖²,    then:  v ← β v + (1 - β) ‖g‖²
 
@@ -59,7 +59,7 @@ def scale_by_novograd(
     averaging: bool = False,
     axis_name: Any = None,
 ) -> Chain:
-    """NovoGrad's direction without decay: `novograd` without rate and sign.
+    """Scale gradients as NovoGrad does: `novograd` without decay, rate and sign.
 
     Args: as in `novograd`.
 
@@ -95,7 +95,7 @@ def novograd(
     averaging: bool = False,
     axis_name: Any = None,
 ) -> Chain:
-    """NovoGrad: momentum of gradients of unit length, one second moment per tensor.
+    """NovoGrad: divide each tensor's gradient by its running norm, then add momentum.
 
         first step:  v ← ‖g‖²
         then:        v ← β₂ v + (1 - β₂) ‖g‖²
@@ -111,13 +111,13 @@ def novograd(
         weight_decay: λ ≥ 0; it enters m.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
-        averaging: m is an average, what enters it is multiplied by 1 - β₁.
+        averaging: make m an average: the term added to it is multiplied by 1 - β₁.
         axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
 
     State: `mu` (m), from 0, 4 bytes per parameter; `nu` (v), from the first ‖g‖², one
     number per tensor; the count.
 
-    Departs from the paper: ε stands in the first step too.
+    Departs from the paper: ε is used in the first step too.
 
     Raises:
         ValueError: an argument out of its range.

@@ -1,4 +1,4 @@
-"""Padam: AMSGrad on the way to SGD with momentum, by the power below the line."""
+"""Padam: AMSGrad with a partial power 2p of the denominator."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -15,7 +15,7 @@ from ..parts.moments import Ema, RunningMax, square
 
 
 class PartialPower(Rule):
-    """`D**(2 p)`: a denominator between none, p = 0, and itself, p = 1/2.
+    """Raise a denominator to the power 2p: 1 for p = 0, unchanged for p = 1/2.
 
     The correction of its moment stays a square root whatever p is, as in the authors'
     code: with (sqrt(v) + ε) / sqrt(w) for D it is (sqrt(v) + ε)**(2 p) / sqrt(w).
@@ -55,7 +55,7 @@ def scale_by_padam(
     p: ScalarOrSchedule = 0.25,
     bias_correction: bool = False,
 ) -> Rule:
-    """Padam's direction: `padam` without rate and sign.
+    """Scale gradients as Padam does: `padam` without learning rate and sign.
 
     Args:
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
@@ -86,7 +86,7 @@ def padam(
     p: ScalarOrSchedule = 0.25,
     bias_correction: bool = False,
 ) -> Chain:
-    """Padam: AMSGrad on the way to SGD with momentum, by the power below the line.
+    """Padam: AMSGrad that raises its denominator to a partial power 2p.
 
         m ← β₁ m + (1 - β₁) g
         v ← β₂ v + (1 - β₂) g²            v̂ ← max(v̂, v)

@@ -1,4 +1,4 @@
-"""Any member, evaluated at the bias-corrected moving average of its parameters."""
+"""A moving average (EMA) of the parameters of any optimizer, for evaluation."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from ..parts.parameter_averages import ParamEma
 
 @checked_keywords
 def param_ema(tx: Any, decay: ScalarOrSchedule = 0.999) -> Chain:
-    """Any member, evaluated at the bias-corrected moving average of its parameters.
+    """Keep a bias-corrected moving average (EMA) of any optimizer's parameters.
 
         θ̄ ← β θ̄ + (1 - β) θ,    evaluate at θ̄ / (1 - βᵗ)
 
@@ -18,8 +18,8 @@ def param_ema(tx: Any, decay: ScalarOrSchedule = 0.999) -> Chain:
         tx: the transformation that moves the parameters, with its rate.
         decay: β in [0, 1).
 
-    State: that of `tx`, and `average`, 4 bytes per parameter, and two scalars. What
-    stands in `average` before the first step, the parameters, has no weight.
+    State: that of `tx`, and `average`, 4 bytes per parameter, and two scalars. The
+    parameters from which `average` starts get no weight in it.
 
     Departs from the paper: nothing.
 

@@ -1,4 +1,4 @@
-"""Members that find their learning rate: Prodigy, D-Adaptation, DoG, DoWG."""
+"""Prodigy: Adam whose rate is an estimate of the distance to the solution."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ def prodigy(
     with η the rate times sqrt(1 - β₂ᵗ) / (1 - β₁ᵗ).
 
     Args:
-        learning_rate: a factor of the rate found: 1, or a schedule from 1 down.
+        learning_rate: a factor of the estimated rate: 1, or a schedule from 1 down.
         betas: (β₁, β₂), each in [0, 1).
         beta3: β₃ in [0, 1), of r and s; None for sqrt(β₂).
         eps: ε ≥ 0.
@@ -57,7 +57,7 @@ def prodigy(
         estim_lr_coef: c, above 0.
         weight_decay: λ ≥ 0, decoupled: θ ← (1 - λ d η) θ before the step.
         safeguard_warmup: leave η out of s.
-        bias_correction: whether η carries Adam's correction, as Optax has it.
+        bias_correction: whether η includes Adam's bias correction, as Optax has it.
         axis_name: inside `shard_map`, the axes over which the leaves are split.
 
     State: `mu` (m), `nu` (v), `s`, from 0, `start` (θ_0); 16 bytes per parameter, and
@@ -65,7 +65,7 @@ def prodigy(
 
     Departs from the paper: the form is the authors' code, with d' in the ε, c, the
     decay and, as Optax, the correction on by default. That code skips the steps before
-    the first gradient that is not zero, uncounted; here they count.
+    the first gradient that is not zero and does not count them; here they count.
 
     Raises:
         ValueError: an argument out of its range, or parameters missing in `update`.
@@ -91,17 +91,17 @@ def prodigy(
 
 
 class ProdigyDirection(Rule):
-    """Prodigy's Adam: moments of d g, and an estimate d of the distance to go.
+    """Compute Prodigy's step, with an estimate d of the distance to the solution.
 
         m ← β₁ m + (1 - β₁) d g,    v ← β₂ v + (1 - β₂) d² g²
         r ← β₃ r + d (d η) ⟨g, θ_0 - θ⟩,    s ← β₃ s + d (d η) g
         d ← max(d, c r / ‖s‖₁);    u = d η m / (sqrt(v) + d ε)
 
-    where η is the rate with Adam's correction, sqrt(1 - β₂ᵗ) / (1 - β₁ᵗ), the d of the
-    rate is the one before and that of ε the one after.
+    where η is the rate with Adam's bias correction, sqrt(1 - β₂ᵗ) / (1 - β₁ᵗ); the d of
+    the rate is the one before this step's update of d, that of ε the one after.
 
     Args:
-        learning_rate: the schedule of the rate, 1 without one; part of η.
+        learning_rate: a factor in η: 1, or a schedule.
         b1: β₁ in [0, 1).
         b2: β₂ in [0, 1).
         b3: β₃ in [0, 1), of r and s; None for sqrt(β₂).
@@ -110,7 +110,7 @@ class ProdigyDirection(Rule):
         estim_lr_coef: c.
         weight_decay: λ ≥ 0, decoupled, by the same rate as the step.
         safeguard_warmup: leave η out of s.
-        bias_correction: whether η carries Adam's correction.
+        bias_correction: whether η includes Adam's bias correction.
         axis_name: inside `shard_map`, the axes over which the leaves are split.
 
     State: `mu`, `nu`, `s`, `start`, 16 bytes per parameter, and two scalars.

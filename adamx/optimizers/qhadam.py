@@ -1,4 +1,4 @@
-"""Adam with another first moment: QHAdam, diffGrad."""
+"""QHAdam: Adam with quasi-hyperbolic averages in both moments."""
 
 from jaxtyping import Array, Float
 
@@ -15,12 +15,12 @@ from ..parts.moments import Ema, Reading, gradient, square
 
 
 class QuasiHyperbolic(Rule):
-    """`ν m + (1 - ν) f(g)`: a share of the moment, and of the gradient that it reads.
+    """Mix a moment with the current value of its statistic, `ν m + (1 - ν) f(g)`.
 
     Args:
         moment: such as `Debiased(Ema(0.995))`.
         share: ν in [0, 1]; 1 is the moment alone.
-        of: the reading f, the same as the moment's.
+        of: the statistic f of the gradient, the same as the moment's.
         public: the public name of `share`.
     """
 
@@ -52,14 +52,14 @@ def scale_by_qhadam(
     nu1: ScalarOrSchedule = 0.7,
     nu2: ScalarOrSchedule = 1.0,
 ) -> Rule:
-    """QHAdam's direction: `qhadam` without rate and sign.
+    """Scale gradients as QHAdam does: `qhadam` without learning rate and sign.
 
     Args:
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of its square.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
-        nu1: ν₁ in [0, 1], the share of the mean above the line.
-        nu2: ν₂ in [0, 1], the share of the mean square below it.
+        nu1: ν₁ in [0, 1], the share of the mean in the numerator.
+        nu2: ν₂ in [0, 1], the share of the mean square in the denominator.
 
     State: `mu`, `nu`; 8 bytes per parameter.
 
@@ -81,7 +81,7 @@ def qhadam(
     nu1: ScalarOrSchedule = 0.7,
     nu2: ScalarOrSchedule = 1.0,
 ) -> Chain:
-    """QHAdam: Adam that gives the newest gradient a weight of its own.
+    """QHAdam: Adam that mixes the current gradient into both moments.
 
         θ ← θ - α ((1 - ν₁) g + ν₁ m̂) / (sqrt((1 - ν₂) g² + ν₂ v̂) + ε)
             (m̂ and v̂ as in `adam`)
@@ -91,13 +91,13 @@ def qhadam(
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of its square.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
-        nu1: ν₁ in [0, 1], the share of the mean above the line; ν₁ = ν₂ = 1 is Adam.
-        nu2: ν₂ in [0, 1], the share of the mean square below it.
+        nu1: ν₁ in [0, 1], the share of the mean in the numerator; ν₁ = ν₂ = 1 is Adam.
+        nu2: ν₂ in [0, 1], the share of the mean square in the denominator.
 
     State: `mu` (m), `nu` (v), both from zero; 8 bytes per parameter, and the count.
 
-    Departs from the paper: nothing. The defaults are what it recommends; its code has
-    those of Adam.
+    Departs from the paper: nothing. The defaults are those that it recommends; its code
+    has those of Adam.
 
     Raises:
         ValueError: an argument out of its range.

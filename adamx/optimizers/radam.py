@@ -1,4 +1,4 @@
-"""RAdam: Adam that waits until the variance of its speed can be trusted."""
+"""RAdam: Adam with a rectified rate, which warms up by the variance of 1 / sqrt(v̂)."""
 
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import ScalarOrSchedule
@@ -19,7 +19,7 @@ def scale_by_radam(
     *,
     threshold: ScalarOrSchedule = 5.0,
 ) -> Rule:
-    """RAdam's direction: `radam` without rate and sign.
+    """Scale gradients as RAdam does: `radam` without learning rate and sign.
 
     Args:
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
@@ -46,7 +46,7 @@ def radam(
     *,
     threshold: ScalarOrSchedule = 5.0,
 ) -> Chain:
-    """RAdam: Adam that waits until the variance of its speed can be trusted.
+    """RAdam: Adam that rectifies its rate by the variance of 1 / sqrt(v̂).
 
         ρ_∞ = 2 / (1 - β₂) - 1,    ρ_t = ρ_∞ - 2 t β₂ᵗ / (1 - β₂ᵗ)
         ρ_t > threshold:  θ ← θ - α r_t m̂ / (sqrt(v̂) + ε),
@@ -59,14 +59,14 @@ def radam(
         b2: β₂ in [0, 1), the decay of the mean of its square.
         eps: ε ≥ 0 in units of the gradient, or an eps kind; `EpsBeforeCorrection(1e-8)`
             is torch's.
-        threshold: the length ρ_t from which the variance is trusted, at least 4. The
+        threshold: the length ρ_t above which v̂ is used, at least 4. The
             paper's listing says 4; the authors' code, torch and Optax say 5, the
             default. At β₂ = .999 the two differ in step 5 only.
 
     State: `mu` (m), `nu` (v), from 0; 8 bytes per parameter, and the count.
 
     Departs from the paper: ε, which the listing leaves out; the default threshold. ρ_t
-    is computed in a form that does not cancel (`adamx.numerics.rho`).
+    is computed in a form that does not cancel (`adamx.numerics.arithmetic.rho`).
 
     Raises:
         ValueError: an argument out of its range.

@@ -1,4 +1,4 @@
-"""A rate for each parameter, without a first moment: AdaGrad and RMSProp."""
+"""RMSProp: divide the gradient by the root of a moving average of its square."""
 
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import ScalarOrSchedule, is_zero
@@ -16,13 +16,13 @@ def scale_by_rmsprop(
     centered: bool = False,
     momentum: ScalarOrSchedule = 0.0,
 ) -> Chain:
-    """RMSProp's direction: `rmsprop` without rate and sign.
+    """Scale gradients as RMSProp does: `rmsprop` without learning rate and sign.
 
     Args:
         decay: β in [0, 1), the weight of the past.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
         centered: divide by the standard deviation instead of the root mean square.
-        momentum: μ in [0, 1) of a heavy ball on the direction.
+        momentum: μ in [0, 1) of a momentum of the direction.
 
     State: `nu`; centered also `mu`; with momentum also `momentum`; 4 bytes each.
 
@@ -45,7 +45,7 @@ def rmsprop(
     centered: bool = False,
     momentum: ScalarOrSchedule = 0.0,
 ) -> Chain:
-    """RMSProp: AdaGrad that forgets.
+    """RMSProp: divide the gradient by the root of a moving average of its square.
 
         v ← β v + (1 - β) g²
         d = g / (sqrt(v) + ε)            centered: sqrt(v - m²), m ← β m + (1 - β) g
@@ -57,7 +57,7 @@ def rmsprop(
         eps: ε ≥ 0 in units of the gradient, added to the root (torch), or an eps kind:
             `EpsInsideRoot(1e-8)` is Optax's and TensorFlow's.
         centered: divide by the standard deviation instead of the root mean square.
-        momentum: μ in [0, 1) of a heavy ball before the rate (torch); TensorFlow's,
+        momentum: μ in [0, 1) of a momentum before the rate (torch); TensorFlow's,
             after the rate, is `chain(scale_by_rmsprop(...), LearningRate(α),
             Momentum(μ))`.
 

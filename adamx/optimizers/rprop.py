@@ -1,4 +1,4 @@
-"""Each element finds the size of its own steps: AdaDelta and Rprop."""
+"""Rprop: a step size for each element, adapted by the sign of its gradient."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -21,18 +21,18 @@ from ..parts.moments import Identity
 
 
 class RpropDirection(Rule):
-    """The sign of the gradient, with a step size for each element that learns.
+    """Multiply the gradient's sign by a step size that each element adapts (Rprop).
 
     Args:
-        eta_minus: η₋ in (0, 1), the shrinking where the sign turned.
-        eta_plus: η₊ > 1, the growth where it stayed.
+        eta_minus: η₋ in (0, 1), the factor of the step size where the sign changed.
+        eta_plus: η₊ > 1, the factor where the sign stayed the same.
         min_step_size: the least step.
         max_step_size: the largest step.
-        pause: nothing moves where the sign turned, and the step after neither grows nor
-            shrinks (iRprop-); otherwise the smaller step is taken (Rprop-).
-        backtrack: the last step is taken back where the sign turned (Rprop+); with
+        pause: do not step where the sign changed, and do not change the step size at
+            the next step (iRprop-); otherwise the smaller step is taken (Rprop-).
+        backtrack: undo the last step where the sign changed (Rprop+); requires
             `pause`.
-        rate: what gives the unit of the step sizes, a `LearningRate`.
+        rate: a `LearningRate`, the unit of the step sizes.
     """
 
     eta_minus: Hyper = hyper(0.5, allowed=POSITIVE)
@@ -48,7 +48,7 @@ class RpropDirection(Rule):
         if self.backtrack and not self.pause:
             raise errors.AdamxError(
                 f"rprop: `backtrack` must go with `pause`, got pause={self.pause!r}. A "
-                f"step that was taken back is not taken again, smaller."
+                f"step that was undone is not repeated with a smaller size."
             )
 
     def slots(self) -> dict[str, Slot]:
@@ -76,7 +76,7 @@ class RpropDirection(Rule):
             g = jnp.where(turned < 0, 0, g)
         u = jnp.sign(g) * size
         slots = slots | {"step_size": size, "gradient_before": g}
-        if self.backtrack:  # in units of the parameter, whatever the rate is by now
+        if self.backtrack:  # in units of the parameter, even if the rate has changed
             u = jnp.where(turned < 0, -slots["step_before"] / unit, u)
             slots = slots | {"step_before": u * unit}
         return self.rate.apply(u, slots, ctx)
@@ -92,11 +92,11 @@ def scale_by_rprop(
     pause: bool = True,
     backtrack: bool = False,
 ) -> Rule:
-    """Rprop's direction in units of its first step: `rprop` without rate and sign.
+    """Scale gradients as Rprop does, in units of its first step, without the sign.
 
     Args:
-        eta_minus: η₋ in (0, 1), the shrinking where the sign turned.
-        eta_plus: η₊ > 1, the growth where it stayed.
+        eta_minus: η₋ in (0, 1), the factor of the step size where the sign changed.
+        eta_plus: η₊ > 1, the factor where the sign stayed the same.
         min_step_size: the least step, in units of the first.
         max_step_size: the largest step, in units of the first.
         pause: see `rprop`.
@@ -128,7 +128,7 @@ def rprop(
     pause: bool = True,
     backtrack: bool = False,
 ) -> Chain:
-    """Rprop: steps that grow while the sign of the gradient stays, for full batches.
+    """Rprop: adapt each element's step size to sign changes of a full-batch gradient.
 
         g g' > 0:  Δ ← min(η₊ Δ, Δ_max)
         g g' < 0:  Δ ← max(η₋ Δ, Δ_min),  g ← 0
@@ -137,17 +137,17 @@ def rprop(
     Args:
         learning_rate: the first Δ, in units of the parameter. Δ is kept in units of it,
             so that a schedule scales all steps.
-        eta_minus: η₋ in (0, 1), the shrinking where the sign turned.
-        eta_plus: η₊ > 1, the growth where it stayed.
+        eta_minus: η₋ in (0, 1), the factor of the step size where the sign changed.
+        eta_plus: η₊ > 1, the factor where the sign stayed the same.
         min_step_size: Δ_min ≥ 0, in units of the parameter.
         max_step_size: Δ_max > 0, in units of the parameter.
-        pause: set g to 0 where the sign turned: iRprop-, the form of torch and Optax.
-            Without it Rprop-: the smaller step is taken there.
-        backtrack: take the last step back where the sign turned: Rprop+, the original
-            of 1993. The default is iRprop-, with which users of torch come.
+        pause: set g to 0 where the sign changed: iRprop-, the form of torch and Optax.
+            False is Rprop-: the smaller step is taken there.
+        backtrack: undo the last step where the sign changed: Rprop+, the original of
+            1993. The default is iRprop-, as in torch.
 
     State: `step_size` (Δ over the rate, from 1), `gradient_before` (g', from 0); 8
-    bytes per parameter, and the count. To take steps back, `step_before` (from 0), 4
+    bytes per parameter, and the count. With `backtrack` also `step_before` (from 0), 4
     bytes more.
 
     Departs from the paper: nothing at a constant rate. Optax's rprop returns the step

@@ -1,7 +1,7 @@
-"""Any member, evaluated at an average: schedule-free, primal averaging, Lookahead, EMA.
+"""Schedule-free optimizers: an average of the iterates replaces a decaying rate.
 
-Each takes a transformation with its rate and returns one whose `eval_params` differ
-from its parameters.
+`schedule_free` takes any transformation with its rate; the others are made for AdamW,
+RAdam and SGD. Evaluate the model at `eval_params(state, params)`.
 """
 
 import functools
@@ -33,7 +33,7 @@ def schedule_free(
     *,
     r: ScalarOrSchedule = 0.0,
 ) -> Chain:
-    """Schedule-free: an average of the iterates in the place of a decaying rate.
+    """Schedule-free: average the iterates instead of decaying the learning rate.
 
         z ← z + u(∇L(y)),    c = kʳ ηᵖ / Σ kʳ ηᵖ,
         x ← x + c (z - x),   y = β x + (1 - β) z
@@ -43,15 +43,15 @@ def schedule_free(
     Args:
         tx: the transformation whose steps u move z, with its rate and without momentum.
         learning_rate: the rate of `tx`, for the weights.
-        b1: β in (0, 1], how much of x is in y; it takes the place of momentum.
+        b1: β in (0, 1], how much of x is in y; it replaces momentum.
         weight_lr_power: p, the power of the largest rate so far in the weights.
         r: the power of the step k in the weights.
 
     State: that of `tx`, and `z`, from the parameters, 4 bytes per parameter, and three
     scalars, from 0.
 
-    Departs from the paper: the weights are those of the authors' code. Optax's twin
-    weighs a step by the rate of the next one where the rate is scheduled.
+    Departs from the paper: the weights are those of the authors' code. Optax's
+    counterpart weighs a step by the rate of the next one where the rate is scheduled.
 
     Raises:
         ValueError: an argument out of its range.
@@ -76,7 +76,7 @@ def schedule_free_adamw(
     r: ScalarOrSchedule = 0.0,
     mask: Any = None,
 ) -> Chain:
-    """Schedule-free AdamW: AdamW without a first moment inside `schedule_free`.
+    """Schedule-free AdamW: wrap AdamW without its first moment in `schedule_free`.
 
         v ← β₂ v + (1 - β₂) g²,    z ← z - η (g / (sqrt(v̂) + ε) + λ y)
 
@@ -127,7 +127,7 @@ def schedule_free_radam(
     threshold: Any = 4.0,
     mask: Any = None,
 ) -> Chain:
-    """Schedule-free RAdam: the rectifier in the place of a warm-up.
+    """Schedule-free RAdam: rectify the rate, which replaces a warm-up.
 
         ρ_t > threshold:  z ← z - η r_t (g / (sqrt(v̂) + ε) + λ y)
         before:           z stays, or z ← z - η (g + λ y) if the SGD phase is not silent
@@ -142,14 +142,14 @@ def schedule_free_radam(
         weight_decay: λ ≥ 0, at y.
         weight_lr_power: see `schedule_free`.
         r: see `schedule_free`.
-        silent_sgd_phase: no step, and no weight, while the variance is not trusted.
-        threshold: the length ρ_t of the average from which it is.
+        silent_sgd_phase: take no step and add no weight until ρ_t exceeds `threshold`.
+        threshold: the length ρ_t of the average above which v̂ is used.
         mask: the leaves that decay.
 
     State: `nu` (v, from 0), `z` (from θ_0); 8 bytes per parameter, and three scalars,
     from 0.
 
-    Departs from the paper: no paper has it; this is the authors' code since 1.4.
+    Departs from the paper: no paper describes it; this is the authors' code since 1.4.
 
     Raises:
         ValueError: an argument out of its range, or a `b2` that is no number.
@@ -166,7 +166,7 @@ def schedule_free_radam(
     if silent_sgd_phase:
         decay = (WeightDecay(weight_decay, mask),) if decays else ()
         last = LearningRate(rate)
-    else:  # the direction has its r_t, the decay needs it too
+    else:  # the direction contains r_t already, the decay needs it too
         root = Rectified(root, threshold)
         decay = (WeightDecay(rectified(weight_decay), mask),) if decays else ()
         last = LearningRate(learning_rate)
@@ -185,7 +185,7 @@ def schedule_free_sgd(
     r: ScalarOrSchedule = 0.0,
     mask: Any = None,
 ) -> Chain:
-    """Schedule-free SGD.
+    """Schedule-free SGD: wrap SGD without momentum in `schedule_free`.
 
         z ← z - η (g + λ y)
 
@@ -217,7 +217,7 @@ def schedule_free_sgd(
 
 
 class LinearWarmup(Value):
-    """A linear warm-up of another rate: `min(k / W, 1) η` at step k, from 1.
+    """Multiply a rate by a linear warm-up: `min(k / W, 1) η` at step k, from 1.
 
     Args:
         learning_rate: η ≥ 0, a number, an array or a schedule.
@@ -234,7 +234,7 @@ class LinearWarmup(Value):
 
 
 def warmed_up(learning_rate: Any, steps: int) -> Any:
-    """The rate with a warm-up over `steps` steps; without steps the rate itself."""
+    """Return the rate with a warm-up over `steps` steps; the rate itself if 0."""
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
         raise errors.AdamxError(
             f"warm-up: `warmup_steps` must be a whole number of steps, at least 0, got "
@@ -244,12 +244,12 @@ def warmed_up(learning_rate: Any, steps: int) -> Any:
 
 
 class RectifiedSchedule(Value):
-    """Another schedule times RAdam's r_t, or times `before` while ρ_t ≤ threshold.
+    """Multiply a schedule by RAdam's r_t, or by `before` while ρ_t ≤ threshold.
 
     Args:
         value: a number, an array or a schedule.
         b2: β₂ of the second moment, a number.
-        threshold: the length ρ_t of the average from which its variance is trusted.
+        threshold: the length ρ_t of the average above which v̂ is used.
         before: the factor until then.
 
     Reference: Liu et al., "On the variance of the adaptive learning rate and beyond",

@@ -1,4 +1,4 @@
-"""One rate for all parameters: where the story begins."""
+"""SGD: stochastic gradient descent, with optional momentum."""
 
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import ScalarOrSchedule, is_zero
@@ -15,11 +15,11 @@ def scale_by_sgd(
     nesterov: bool = False,
     dampening: ScalarOrSchedule = 0.0,
 ) -> Rule:
-    """SGD's direction, the momentum: `sgd` without rate and sign.
+    """Return SGD's momentum: `sgd` without learning rate and sign.
 
     Args:
         momentum: μ in [0, 1); the number 0 keeps nothing.
-        nesterov: look ahead, g + μ m.
+        nesterov: use Nesterov momentum, g + μ m.
         dampening: d in [0, 1], the share of the gradient left out after the first step.
 
     State: `momentum`, 4 bytes per parameter, unless the momentum is the number 0.
@@ -40,7 +40,7 @@ def sgd(
     nesterov: bool = False,
     dampening: ScalarOrSchedule = 0.0,
 ) -> Chain:
-    """Stochastic gradient descent, with momentum on request.
+    """SGD: step along the negative gradient, or along its momentum.
 
         first step:  m ← g
         then:        m ← μ m + (1 - d) g
@@ -49,14 +49,14 @@ def sgd(
     Args:
         learning_rate: α ≥ 0, in units of parameter per gradient.
         momentum: μ in [0, 1); the number 0 keeps nothing.
-        nesterov: look ahead, g + μ m.
+        nesterov: use Nesterov momentum, g + μ m.
         dampening: d in [0, 1], the share of the gradient left out after the first step.
 
     State: `momentum` (m, from 0), 4 bytes per parameter, and the count; without
     momentum the count alone.
 
     Departs from the paper: m does not contain the rate (torch, Optax), so that a
-    scheduled rate acts at once.
+    change of the rate takes effect at once.
 
     Raises:
         ValueError: an argument out of its range; Nesterov without momentum or dampened.

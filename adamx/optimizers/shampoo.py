@@ -1,4 +1,4 @@
-"""Shampoo: AdaGrad with a full matrix for each side of a matrix."""
+"""Shampoo: a full-matrix preconditioner for each side of a matrix."""
 
 from typing import Any
 
@@ -24,12 +24,12 @@ from ..parts.learning_rate import LearningRate
 
 
 class _TwoSided(Rule):
-    """What the two have in common: a left and a right statistic of each matrix."""
+    """Keep a left and a right statistic of each matrix, for Shampoo and SOAP."""
 
     scope = "tensor"
 
     def _sides(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        """The lengths of the two sides that have a statistic; 0 for none."""
+        """Return the lengths of the two sides that have a statistic, 0 for none."""
         sizes = [0, 0]
         if len(shape) >= 2:
             rows = shape[0] * shards(self.axis_name)  # pyright: ignore[reportAttributeAccessIssue]
@@ -40,7 +40,7 @@ class _TwoSided(Rule):
         return tuple(n if n <= limit else 0 for n in sizes)  # pyright: ignore[reportReturnType]
 
     def _square(self, side: int) -> Any:
-        """The shape of the statistic of one side."""
+        """Return the shape of the statistic of one side."""
 
         def like(p: Any) -> Any:
             n = self._sides(p.shape)[side]
@@ -58,14 +58,16 @@ class _TwoSided(Rule):
 
 
 class ShampooPreconditioner(_TwoSided):
-    """Shampoo: `L^(-1/4) G R^(-1/4)`, L = ε I + Σ G Gᵀ, R = ε I + Σ Gᵀ G.
+    """Precondition matrices from both sides: `L^(-1/4) G R^(-1/4)` (Shampoo).
 
-    A vector has one statistic, ε I + Σ g gᵀ, and the power -1/2; so has a scalar.
+        L = ε I + Σ G Gᵀ,    R = ε I + Σ Gᵀ G
+
+    A vector has one statistic, ε I + Σ g gᵀ, and the power -1/2; a scalar likewise.
 
     Args:
         eps: ε > 0, in units of the gradient squared.
         exponent: in place of -1/4 (and -1/2).
-        max_dim: a longer side is left as it is.
+        max_dim: a longer side is not preconditioned.
         axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
 
     Reference: Gupta, Koren & Singer, "Shampoo: preconditioned stochastic tensor
@@ -121,7 +123,7 @@ class ShampooPreconditioner(_TwoSided):
 
 
 class AveragedShampooPreconditioner(ShampooPreconditioner):
-    """Shampoo with averages in place of the sums: `L ← β₂ L + (1 - β₂) G Gᵀ`.
+    """Average Shampoo's statistics instead of summing: `L ← β₂ L + (1 - β₂) G Gᵀ`.
 
     Args: as in `ShampooPreconditioner`, and b2: β₂ in [0, 1).
 
@@ -144,7 +146,7 @@ def scale_by_shampoo(
     max_dim: int = 10_000,
     axis_name: Any = None,
 ) -> Rule:
-    """Shampoo's direction: `shampoo` without rate and sign.
+    """Scale gradients as Shampoo does: `shampoo` without learning rate and sign.
 
     Args: as in `shampoo`.
 
@@ -172,7 +174,7 @@ def shampoo(
     max_dim: int = 10_000,
     axis_name: Any = None,
 ) -> Chain:
-    """Shampoo: AdaGrad with a full matrix for each side of a matrix.
+    """Shampoo: precondition each side of a matrix by a root of its statistic.
 
         L ← L + G Gᵀ,  R ← R + Gᵀ G          (from ε I)
         θ ← θ - α L^(-1/4) G R^(-1/4)         (vectors: H^(-1/2) g, H ← H + g gᵀ)
@@ -185,13 +187,13 @@ def shampoo(
         max_dim: a side longer than this has no statistic.
         axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
 
-    State: `left` (L), `right` (R), from ε I, which the first step puts there:
+    State: `left` (L), `right` (R), from ε I, which the first step adds:
     4 (m² + n²) bytes for an (m, n) matrix, 4 n² for a vector.
 
     Departs from the paper: a tensor of more than two axes is the matrix of its last
     axis against the others (Algorithm 2 has a statistic for each axis); a scalar is a
-    vector; the powers are by eigenvalues on every step. No momentum, decay or grafting:
-    `chain(scale_by_shampoo(), Ema(0.9), WeightDecay(λ), LearningRate(α))`.
+    vector; the powers are computed from eigenvalues at every step. No momentum, decay
+    or grafting: `chain(scale_by_shampoo(), Ema(0.9), WeightDecay(λ), LearningRate(α))`.
 
     Raises:
         ValueError: an argument out of its range.

@@ -13,7 +13,7 @@ from ..parts.weight_decay import decoupled
 
 @checked_keywords
 def scale_by_signum(beta: ScalarOrSchedule = 0.9) -> Chain:
-    """Signum's direction: `signum` without decay, rate and sign.
+    """Scale gradients as Signum does: `signum` without decay, learning rate and sign.
 
     Args:
         beta: β in [0, 1), the decay of the mean of the gradient.
@@ -34,7 +34,7 @@ def signum(
     weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
 ) -> Chain:
-    """Signum: the sign of the averaged gradient.
+    """Signum: step by the sign of the averaged gradient.
 
         m ← β m + (1 - β) g
         θ ← θ - α (sign(m) + λ θ)
@@ -47,8 +47,8 @@ def signum(
 
     State: `mu` (m, from 0); 4 bytes per parameter, and the count.
 
-    Departs from the paper: the weight decay, which it does not have. A correction of m
-    would change nothing.
+    Departs from the paper: the weight decay, which it does not have. Bias
+    correction of m would change nothing.
 
     Raises:
         ValueError: an argument out of its range.

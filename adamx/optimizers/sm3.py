@@ -1,4 +1,4 @@
-"""SM3: AdaGrad whose sums are known for rows and columns only."""
+"""SM3: AdaGrad with accumulators for rows and columns instead of elements."""
 
 import math
 from typing import Any
@@ -18,7 +18,9 @@ from ..parts.moments import Ema, Identity
 
 
 class Sm3Accumulator(Rule):
-    """`ν = min_r μ(r) + g²`, then `μ(r) = max ν over r`, r the slices across each axis.
+    """Bound AdaGrad's sums by one accumulator for each slice of a tensor (SM3).
+
+        ν = min_r μ(r) + g²,    then  μ(r) = max ν over r,    r the slices of an axis
 
     The slot holds the maxima of all axes one after another: n + m numbers for an
     (n, m) matrix; a vector keeps its sum of squares.
@@ -64,7 +66,7 @@ class Sm3Accumulator(Rule):
 
 
 def _over_others(x: Any, axis: int, reduce: Any) -> Any:
-    """`x` reduced over all axes but one."""
+    """Reduce `x` over all axes but one."""
     others = tuple(i for i in range(x.ndim) if i != axis)
     if not math.prod(x.shape):
         return jnp.zeros((x.shape[axis],), x.dtype)
@@ -78,7 +80,7 @@ def scale_by_sm3(
     eps: ScalarOrSchedule | Eps = 0.0,
     axis_name: Any = None,
 ) -> Chain:
-    """SM3's direction: `sm3` without rate and sign.
+    """Scale gradients as SM3 does: `sm3` without learning rate and sign.
 
     Args: as in `sm3`.
 
@@ -103,7 +105,7 @@ def sm3(
     eps: ScalarOrSchedule | Eps = 0.0,
     axis_name: Any = None,
 ) -> Chain:
-    """SM3: AdaGrad whose sums are known for rows and columns only.
+    """SM3: AdaGrad that keeps accumulators for rows and columns, not for elements.
 
         ν_i = min over the slices r ∋ i of μ(r) + g_i²
         u = g / sqrt(ν + ε)

@@ -1,4 +1,4 @@
-"""Preconditioners with matrices: Shampoo, and SOAP, which is Adam in its eigenbasis.
+"""SOAP: Adam in the eigenbasis of Shampoo's preconditioners.
 
 Inside `shard_map` pass `axis_name`, the mesh axis over which the first axis of the
 leaves is split; the gradients are gathered. Stacked layers: `adamx.stacked`.
@@ -44,7 +44,7 @@ def scale_by_soap(
     max_dim: int = 10_000,
     axis_name: Any = None,
 ) -> Rule:
-    """SOAP's direction: `soap` without rate, sign and decay.
+    """Scale gradients as SOAP does: `soap` without decay, learning rate and sign.
 
     Args: as in `soap`.
 
@@ -80,7 +80,7 @@ def soap(
     max_dim: int = 10_000,
     axis_name: Any = None,
 ) -> Chain:
-    """SOAP: Adam in the eigenbasis of Shampoo's preconditioners.
+    """SOAP: run Adam in the eigenbasis of Shampoo's preconditioners.
 
         M ← β₁ M + (1 - β₁) G
         V ← β₂ V + (1 - β₂) (Q_Lᵀ G Q_R)²
@@ -106,11 +106,11 @@ def soap(
 
     State: `mu` (M), `nu` (V), 8 bytes per parameter; `left` (L), `right` (R),
     `left_basis`, `right_basis`, 8 (m² + n²) bytes for an (m, n) matrix. All from 0; the
-    first gradient gives L, R and by a full eigendecomposition the bases, and moves
-    nothing.
+    first gradient sets L, R and, by a full eigendecomposition, the bases; the first
+    step is 0.
 
-    Departs from the paper: the start is that of the authors' code; their decay, of the
-    parameters after the step, is not offered. A tensor of more than two axes is the
+    Departs from the paper: the first step is that of the authors' code; their decay, of
+    the parameters after the step, is not offered. A tensor of more than two axes is the
     matrix of its last axis against the others.
 
     Raises:
@@ -136,13 +136,13 @@ def soap(
 
 
 class SameAsB2(Value):
-    """Stands for the decay β₂ where another one could be given."""
+    """Use β₂ as the decay: the default of `shampoo_beta`."""
 
 
 class SoapDirection(_TwoSided):
-    """SOAP: Adam in the eigenbasis of Shampoo's statistics.
+    """Run Adam in the eigenbasis of Shampoo's statistics (SOAP).
 
-    Leaves of fewer than two axes have no basis: they are Adam's, from the second
+    Leaves of fewer than two axes have no basis: Adam updates them, from the second
     gradient on.
 
     Args:
@@ -151,12 +151,12 @@ class SoapDirection(_TwoSided):
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
         weight_decay: λ ≥ 0, λ θ is added from the second gradient on; mask: the leaves
             that decay.
-        precondition_frequency: the bases are refreshed every so many steps.
-        sort: sort the columns by their share before each refresh (the authors' code).
-        max_dim: a longer side keeps the basis it has.
+        precondition_frequency: the number of steps between updates of the bases.
+        sort: sort the columns by diag(Qᵀ L Q) before each update (authors' code).
+        max_dim: a longer side is not rotated.
         axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
 
-    In derivatives the bases are constants.
+    The bases are constants in derivatives.
 
     Reference: Vyas et al., "SOAP: improving and stabilizing Shampoo using Adam", ICLR
     2025, Algorithms 3 and 4, arXiv:2409.11321.
@@ -250,7 +250,7 @@ class SoapDirection(_TwoSided):
     def _refreshed(
         self, count: Any, statistics: list, bases: list, v: Any, sides: Any
     ) -> tuple[list, Any]:
-        """The bases for the next step, and v in their order."""
+        """Return the bases for the next step, and v in the order of their columns."""
         live = [side for side in (0, 1) if sides[side]]
         fixed = [jax.lax.stop_gradient(h) for h in statistics]
 
@@ -280,7 +280,7 @@ class SoapDirection(_TwoSided):
 
 
 def _weight_of(decay: Any) -> Any:
-    """The weight of an average after `count` steps, the first of which it skips."""
+    """Return the weight of an average after `count` steps, the first one skipped."""
 
     def weight(count: Array) -> Array:
         now = decay(count) if callable(decay) else decay

@@ -1,4 +1,4 @@
-"""Sophia: a clipped Newton step by a running estimate of the curvature."""
+"""Sophia: momentum divided by a running Hessian diagonal, and clipped."""
 
 from typing import Any
 
@@ -25,14 +25,14 @@ from ..parts.weight_decay import WeightDecay
 
 
 class DivideByHessian(Rule):
-    """`moment(g) / max(γ h, ε)`, where h averages the estimates of every k-th step.
+    """Divide a moment by max(γ h, ε), h an average of Hessian estimates (Sophia).
 
     Args:
-        moment: the rule above the line.
+        moment: the numerator.
         b2: β₂ in [0, 1), the decay of h.
-        gamma: γ > 0, what share of the curvature counts.
+        gamma: γ > 0, the factor of the Hessian.
         eps: ε ≥ 0, the least denominator.
-        update_interval: k; at the other steps the estimate is not read.
+        update_interval: k; the estimate is used at every k-th step only.
     """
 
     moment: Part = part()
@@ -53,7 +53,7 @@ class DivideByHessian(Rule):
         m, slots = self.moment.apply(update, slots, ctx)
         h = slots["hessian"]
         due = (ctx.count - 1) % self.update_interval == 0
-        # an estimate that is not due may be anything, such as the last one or NaN
+        # between its steps the estimate may be anything, such as the last one or NaN
         estimate = jnp.where(due, jnp.asarray(ctx.extra["hessian"], update.dtype), h)
         h = jnp.where(due, lerp(h, estimate, self.b2), h)
         u = safe_divide(m, jnp.maximum(self.gamma * h, self.eps))
@@ -70,14 +70,14 @@ def scale_by_sophia(
     clip_threshold: ScalarOrSchedule = 1.0,
     update_interval: int = 10,
 ) -> Chain:
-    """Sophia's direction: `sophia` without decay, rate and sign.
+    """Scale gradients as Sophia does: `sophia` without decay, learning rate and sign.
 
     Args:
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of the estimates.
         eps: ε ≥ 0, the least denominator.
-        gamma: γ > 0, what share of the curvature counts.
-        clip_threshold: ρ > 0, the largest element.
+        gamma: γ > 0, the factor of the Hessian.
+        clip_threshold: ρ > 0, the bound of each element.
         update_interval: k, the steps from one estimate to the next.
 
     State: `mu`, `hessian`; 8 bytes per parameter.
@@ -101,14 +101,14 @@ def sophia(
     clip_threshold: ScalarOrSchedule = 1.0,
     update_interval: int = 10,
 ) -> Chain:
-    """Sophia: a clipped Newton step by a running estimate of the curvature.
+    """Sophia: divide momentum by a running Hessian diagonal, then clip each element.
 
         m ← β₁ m + (1 - β₁) g
         h ← β₂ h + (1 - β₂) ĥ                  (at the steps 1, k + 1, 2 k + 1, …)
         θ ← θ - η (clip(m / max(γ h, ε), ±ρ) + λ θ)
 
-    Every `update` is given `hessian=ĥ`, a tree like the parameters; it is read at every
-    k-th step only, so that `lax.cond` may spare the others their estimate.
+    Pass `hessian=ĥ`, a tree like the parameters, to every `update`. It is used at every
+    k-th step only, so `lax.cond` can skip the estimate at the others.
 
     Args:
         learning_rate: η ≥ 0, in units of the parameter: the largest step.
@@ -117,16 +117,17 @@ def sophia(
         eps: ε ≥ 0, the least denominator.
         weight_decay: λ ≥ 0; a step removes the share η λ of a parameter.
         mask: the leaves that decay, as in `adamw`.
-        gamma: γ > 0, what share of the curvature counts: so that 10 to 50 % of the
+        gamma: γ > 0, the factor of the Hessian, chosen so that 10 to 50 % of the
             elements are not clipped.
-        clip_threshold: ρ > 0, the largest element before the rate; the paper's is 1.
+        clip_threshold: ρ > 0, the bound of each element before the rate; the paper has
+            1.
         update_interval: k, the steps from one estimate to the next.
 
     State: `mu` (m, from 0), `hessian` (h, from 0); 8 bytes per parameter, and the
     count.
 
-    Departs from the paper: nothing. The authors' code adds ε and renews h after the
-    step. Optax corrects m and reads h as it was before; its estimator is a part of the
+    Departs from the paper: nothing. The authors' code adds ε and updates h after the
+    step. Optax corrects m and uses the previous h; its estimator is a part of the
     optimizer, here it is `hutchinson_estimate` or `gauss_newton_bartlett_estimate`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Adam against spikes of the gradient: clipped, and forgotten in time (SPAM)."""
+"""SPAM: Adam with clipped gradient spikes and periodic resets of the moments."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def scale_by_spam(
     clip_warmup: int = 20,
     recount: bool = False,
 ) -> Chain:
-    """SPAM's direction: `spam` without decay, rate and sign.
+    """Scale gradients as SPAM does: `spam` without decay, learning rate and sign.
 
     Args:
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
@@ -71,7 +71,7 @@ def spam(
     clip_warmup: int = 20,
     recount: bool = False,
 ) -> Chain:
-    """SPAM: Adam whose gradient spikes are clipped and whose moments begin anew.
+    """SPAM: Adam that clips gradient spikes and resets its moments periodically.
 
         t mod ΔT = 0:  m ← 0,  v ← 0
         g² > θ v:      g ← sign(g) sqrt(θ v)          (j = t mod ΔT is at least k)
@@ -79,7 +79,7 @@ def spam(
         v ← β₂ v + (1 - β₂) g²                         v̂ = v / (1 - β₂ᵗ)
         θ ← θ - α (w_j m̂ / (sqrt(v̂) + ε / sqrt(1 - β₂ᵗ)) + λ θ)
 
-    w_j is 1 until the first restart, and 1 - 0.99 (1 + cos(π j / (N + 1))) / 2 in the
+    w_j is 1 until the first reset, and 1 - 0.99 (1 + cos(π j / (N + 1))) / 2 in the
     N steps from each.
 
     Args:
@@ -91,19 +91,19 @@ def spam(
         weight_decay: λ ≥ 0; the number 0 adds no part.
         mask: the leaves that decay, as in `adamw`.
         spike_threshold: θ > 0, in units of v.
-        interval: ΔT, the steps from one restart to the next.
-        warmup_steps: N, the steps that are shortened after a restart.
-        clip_warmup: k, the steps after the start and after each restart that are not
-            clipped: from v = 0 everything would be clipped to 0.
-        recount: correct as if the step of a restart were the first, as the authors do
-            in Stable-SPAM.
+        interval: ΔT, the steps from one reset to the next.
+        warmup_steps: N, the length of the warm-up after a reset.
+        clip_warmup: k, the number of steps at the beginning and after each reset that
+            are not clipped, since v = 0 would clip all to 0.
+        recount: bias-correct as if the step of a reset were the first, as the authors
+            do in Stable-SPAM.
 
-    State: `mu` (m), `nu` (v), both from zero, and again so at each restart; 8 bytes per
+    State: `mu` (m), `nu` (v), both from zero, also at each reset; 8 bytes per
     parameter, the count, and `since_restart` (j).
 
-    Departs from the paper: every parameter has its moments (density 1). The warm-up of
-    the clip, the place of ε and that the start has no warm-up are of the authors' code,
-    which decays after the step.
+    Departs from the paper: every parameter has its moments (density 1). The authors'
+    code has the warm-up of the clip, this place of ε and no warm-up of the rate before
+    the first reset; it decays after the step.
 
     Raises:
         ValueError: an argument out of its range; decay without parameters.
@@ -126,19 +126,19 @@ def spam(
 
 
 class SpikeClip(Rule):
-    """SPAM's clip: an element whose square is far above its usual square.
+    """Clip gradient spikes: elements whose square is far above its average (SPAM).
 
         g² > θ v:  g ← sign(g) sqrt(θ v)
 
-    First in a chain, before the part that keeps v, which it reads as it was after the
-    step before: `chain(SpikeClip(), adam(1e-3))`. From v = 0 everything would be
-    clipped to 0, so the first steps are left alone.
+    Put it first in a chain, before the part that keeps v; it uses the v of the previous
+    step: `chain(SpikeClip(), adam(1e-3))`. The first steps are not clipped, since v = 0
+    would clip all to 0.
 
     Args:
         threshold: θ > 0.
         warmup: the first step that is clipped.
-        every: where v begins anew at every so many steps (`PeriodicReset`), as many
-            steps are left alone after each of them too; None where it does not.
+        every: the period with which v is reset (`PeriodicReset`); the steps after each
+            reset are not clipped either. None if v is not reset.
         slot: the slot that holds v.
 
     Reference: Huang et al., "SPAM: spike-aware Adam with momentum reset for stable LLM

@@ -1,4 +1,4 @@
-"""StableAdamW: AdamW that shortens its step where the second moment lags behind."""
+"""StableAdamW: AdamW with update clipping for each tensor."""
 
 from typing import Any
 
@@ -28,16 +28,16 @@ from .adam import adam_denominator
 
 
 class UpdateClipping(Rule):
-    """StableAdamW: Adam's step and decay, shortened where the square lags behind.
+    """Divide Adam's step and decay by max(1, ρ), ρ = RMS(g / sqrt(v̂)) (StableAdamW).
 
         ρ = RMS(g / max(sqrt(v̂), ε))
         u = (m̂ / (sqrt(v̂) + ε) + λ θ) / max(1, ρ)
 
     Args:
         moment: m̂, such as `Debiased(Ema(0.9))`.
-        denominator: its root, such as `RootPlusEps(Debiased(Ema(0.99, square, "nu")),
-            1e-6)`; of an eps kind its `eps` bounds ρ.
-        weight_decay: λ ≥ 0; the number 0 needs no parameters.
+        denominator: sqrt(v̂) + ε, such as `RootPlusEps(Debiased(Ema(0.99, square,
+            "nu")), 1e-6)`; the `eps` of an eps kind is the ε of ρ.
+        weight_decay: λ ≥ 0; for the number 0 `update` needs no parameters.
         mask: the leaves that decay.
         axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
 
@@ -97,7 +97,7 @@ def scale_by_stable_adamw(
     *,
     axis_name: Any = None,
 ) -> Rule:
-    """StableAdamW's direction without decay: `stable_adamw` without rate and sign.
+    """Scale gradients as StableAdamW does: `stable_adamw` without decay, rate and sign.
 
     Args: as in `stable_adamw`.
 
@@ -120,7 +120,7 @@ def stable_adamw(
     mask: Any = None,
     axis_name: Any = None,
 ) -> Chain:
-    """StableAdamW: AdamW that shortens its step where the second moment lags behind.
+    """StableAdamW: AdamW that clips the update of each tensor by its RMS.
 
         ρ = RMS(g / max(sqrt(v̂), ε))       (m̂ and v̂ as in `adam`)
         η = α / max(1, ρ)                    (one for each tensor)
@@ -130,7 +130,7 @@ def stable_adamw(
         learning_rate: α ≥ 0, in units of the parameter.
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of its square.
-        eps: ε ≥ 0 in units of the gradient, or an eps kind, whose `eps` bounds ρ.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind, whose `eps` is the ε of ρ.
         weight_decay: λ ≥ 0; 0.2 is that of the paper's experiments.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.

@@ -1,4 +1,4 @@
-"""Yogi: Adam whose rates cannot grow fast."""
+"""Yogi: Adam with an additive second moment, so that rates cannot grow fast."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -15,14 +15,15 @@ from ..parts.moments import Ema, Sum, square
 
 
 class YogiMoment(Sum):
-    """Yogi's second moment: it moves towards the reading by a share of the reading.
+    """Move a second moment towards its statistic by a share of the statistic (Yogi).
 
-        v ← v - (1 - β) sign(v - f) f,    f the reading of the gradient
+        v ← v - (1 - β) sign(v - f) f,    f the statistic of the gradient
 
-    An average moves by a share of the difference instead, so that it can fall fast.
+    A moving average moves by a share of the difference v - f instead, so that it can
+    fall fast.
 
     Args:
-        of: the reading f, not negative.
+        of: the statistic f of the gradient, not negative.
         name: the slot that holds v.
         start: v before the first step, at least 0; a number or an array.
         decay: β in [0, 1).
@@ -33,7 +34,7 @@ class YogiMoment(Sum):
 
     decay: Hyper = hyper(
         0.999,
-        allowed=FRACTION.but("1 - decay is the share."),
+        allowed=FRACTION.but("1 - decay is the share of f."),
         kw_only=True,
         public="b2",
     )
@@ -55,7 +56,7 @@ def scale_by_yogi(
     initial_accumulator: ScalarOrSchedule = 1e-6,
     bias_correction: bool = True,
 ) -> Rule:
-    """Yogi's direction: `yogi` without rate and sign.
+    """Scale gradients as Yogi does: `yogi` without learning rate and sign.
 
     Args:
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
@@ -85,7 +86,7 @@ def yogi(
     initial_accumulator: ScalarOrSchedule = 1e-6,
     bias_correction: bool = True,
 ) -> Chain:
-    """Yogi: Adam whose rates cannot grow fast.
+    """Yogi: Adam that changes the second moment by a share of g², not of g² - v.
 
         m ← β₁ m + (1 - β₁) g                   m̂ = m / (1 - β₁ᵗ)
         v ← v - (1 - β₂) sign(v - g²) g²        v̂ = v / (1 - β₂ᵗ)
@@ -103,7 +104,7 @@ def yogi(
     State: `mu` (m) from zero, `nu` (v) from `initial_accumulator`; 8 bytes per
     parameter, and the count.
 
-    Departs from the paper: both corrections and the start, which are Optax's and
+    Departs from the paper: both corrections and the initial v, which are Optax's and
     TensorFlow's; `bias_correction=False, initial_accumulator=0` is the paper's. From
     Optax: m starts at zero, where Optax starts it at 1e-6 too, so that there a zero
     gradient moves the parameters.
