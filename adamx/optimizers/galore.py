@@ -87,8 +87,7 @@ def galore(
     projected.
 
     Departs from the paper: the default scale, Optax's; a sign convention for singular
-    vectors; decay, which the paper lacks. `optax.contrib.galore` projects from the longer
-    side.
+    vectors; weight decay. `optax.contrib.galore` projects from the longer side.
 
     Raises:
         ValueError: an argument out of its range.

@@ -1,7 +1,7 @@
-"""The rules that several optimizers share, and those that belong to none.
+"""The rules that several optimizers share, and those that no optimizer uses alone.
 
 Moments, bias correction, denominators, weight decay, learning rate, clipping, masks,
-averages of the parameters. Each is an Optax transformation by itself.
+averages of the parameters. Each rule is also an Optax transformation.
 """
 
 from ..engine.masks import Not as Not

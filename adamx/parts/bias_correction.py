@@ -1,4 +1,4 @@
-"""Bias correction: what an average that started at zero still lacks.
+"""Bias correction of averages that start at zero, and RAdam's rectification.
 
 Both corrections depend on the step alone, so they are computed once per update, in
 `shared`, for all leaves.
@@ -28,7 +28,7 @@ def _require_average(where: str, name: str, part: Any) -> None:
 
 
 class Debiased(MomentRule):
-    """A moment divided by the weight it has gathered since its zero start.
+    """Bias correction: divide a moment by the sum of the weights in it.
 
         m̂ = m / (1 - β**t)                      (Kingma & Ba 2014, Algorithm 1)
 
@@ -76,25 +76,25 @@ class Debiased(MomentRule):
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         m, slots = self.moment.apply(update, slots, ctx)
-        # a product: XLA divides every element by a scalar that several leaves share
+        # a product: for a shared scalar XLA would divide every element
         return m * ctx.shared[self._correction], slots
 
 
 class Rectified(Rule):
-    """RAdam's denominator: divided by r_t while it is trusted, else 1.
+    """Divide a denominator by RAdam's r_t, or replace it by 1 while ρ_t is small.
 
         ρ_t > threshold:  D / r_t,
             r_t² = (ρ_t - 4)(ρ_t - 2) ρ_∞ / ((ρ_∞ - 4)(ρ_∞ - 2) ρ_t)
-        otherwise:        1, which leaves the moment above the line as it is
+        otherwise:        1, so that the numerator is the step
 
     Args:
         denominator: a denominator over an average with a decay b2, such as
             `RootPlusEps(Debiased(Ema(0.999, square, "nu")))`.
-        threshold: the length ρ_t of the average from which its variance is trusted, at
+        threshold: the length ρ_t of the average above which the denominator is used, at
             least 4. The paper's listing says 4; the authors' code and torch say 5.
 
-    With a scheduled b2, ρ_t is that of the b2 of the step (heuristic: the paper has
-    constants only).
+    With a scheduled b2, ρ_t is computed from the b2 of the step (a heuristic: the paper
+    has constants only).
 
     Reference: Liu et al., "On the variance of the adaptive learning rate and beyond",
     ICLR 2020, Algorithm 2, arXiv:1908.03265.
@@ -120,7 +120,7 @@ class Rectified(Rule):
     def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         decay = self.denominator.moment.decay
         rho_t, rho_inf = rho(decay, count)
-        trusted = rectifier(rho_t, rho_inf, self.threshold)  # 0: not trusted
+        trusted = rectifier(rho_t, rho_inf, self.threshold)  # 0: not used
         return self.denominator.shared(kept, count) | {self._factor: trusted}
 
     def apply(

@@ -1,4 +1,4 @@
-"""Clips: bounds on an update, element by element or by the norm of the whole tree."""
+"""Clipping of an update: by element, by tensor norm or RMS, or by global norm."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..numerics.norms import across, norm, rms, shrink
 
 
 class Clip(Rule):
-    """`u ← min(max(u, -Δ), Δ)`, element by element.
+    """Clip each element: `u ← min(max(u, -Δ), Δ)`.
 
     Args:
         max_delta: Δ > 0, in units of the update.
@@ -31,7 +31,7 @@ class Clip(Rule):
 
 
 class ClipByNorm(Rule):
-    """`u ← u min(1, Δ / ‖u‖)`, each tensor by its own norm.
+    """Clip each tensor by its own norm: `u ← u min(1, Δ / ‖u‖)`.
 
     Args:
         max_norm: Δ > 0.
@@ -55,7 +55,7 @@ class ClipByNorm(Rule):
 
 
 class ClipByGlobalNorm(Rule):
-    """`u ← u min(1, Δ / ‖u‖)` with one norm over all leaves.
+    """Clip by the global norm: `u ← u min(1, Δ / ‖u‖)`, one norm over all leaves.
 
     The norm is reduced in float32 (float64 for float64 leaves), whatever the dtype of
     the gradients; a zero update stays zero.
@@ -97,7 +97,7 @@ class ClipByGlobalNorm(Rule):
 
 
 class ClipByRms(Rule):
-    """`u ← u / max(1, RMS(u) / d)`: no update longer than d a parameter.
+    """Clip each tensor by its RMS: `u ← u / max(1, RMS(u) / d)`.
 
     Args:
         clipping_threshold: d > 0, in units of the update.
@@ -120,23 +120,23 @@ class ClipByRms(Rule):
 
 
 def _one(param: Array) -> Array:
-    """One number for a whole tensor."""
+    """Reduce a tensor to the shape of one number."""
     return jnp.sum(param)
 
 
 class AdaptiveClip(Rule):
-    """AdaGC: each tensor's gradient, at most a little longer than usual for it.
+    """Clip each tensor's gradient by the moving average of its norm (AdaGC).
 
         t < warmup:  g ← g min(1, λ_abs / ‖all g‖),    γ ← min(γ, ‖g‖)
         then:        g ← g min(1, λ_rel γ / ‖g‖),      γ ← β γ + (1 - β) ‖g‖
 
-    First in a chain. A tensor whose gradient is zero once during the warm-up is clipped
-    to zero for ever: that is the algorithm.
+    Put it first in a chain. As in the paper, a tensor whose gradient is zero once
+    during the warm-up is clipped to zero from then on.
 
     Args:
-        decay: β in [0, 1), of the usual length γ.
+        decay: β in [0, 1), the decay of γ, the average norm.
         lambda_abs: λ_abs > 0, the global norm during the warm-up.
-        lambda_rel: λ_rel > 0, the growth that is allowed afterwards.
+        lambda_rel: λ_rel > 0, the allowed growth of the norm afterwards.
         warmup: the first step that is clipped by γ.
         axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
         name: the slot that holds γ, one number a tensor; the first step sets it.
@@ -187,13 +187,14 @@ class AdaptiveClip(Rule):
 
 
 class ClipNormGrowth(Rule):
-    """`u ← u min(1, γ (‖u'‖ + ε) / ‖u‖)`, where u' is what was returned before.
+    """Limit the growth of each tensor's norm: `u ← u min(1, γ (‖u'‖ + ε) / ‖u‖)`.
 
-    After the direction of a member, for each tensor. The first step is not limited. In
-    the paper's form (ε = 0) a step of exactly 0 is never left again.
+    u' is the previous result. Put it after the direction of an optimizer. The first
+    step is not limited. In the paper's form (ε = 0) a step of exactly 0 makes all later
+    ones 0.
 
     Args:
-        limit: γ > 0, the growth that is allowed.
+        limit: γ > 0, the allowed growth.
         eps: ε ≥ 0; the authors' code has 1e-8.
         axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
         name: the slot that holds ‖u'‖, one number a tensor; the first step sets it.

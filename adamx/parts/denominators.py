@@ -1,8 +1,8 @@
-"""Denominators: what an update is divided by, and where ε stands in it.
+"""Denominators: square roots of second moments, with ε in one of several places.
 
 A denominator is a rule that returns a positive array; `Precondition` divides by it. ε
-is a number (added to the root) or one of the kinds below: published algorithms differ
-in nothing but this place, by up to a factor 31 at the first step.
+is a number (added to the root) or one of the kinds below: published algorithms that
+differ only in this place differ by up to a factor 31 at the first step.
 """
 
 from typing import Any
@@ -28,9 +28,9 @@ _EPS = NON_NEGATIVE.but("It keeps the division finite; 1e-8 is usual.")
 
 
 class Eps(Value):
-    """Where ε stands: `denominator(v, weight)` of a second moment v.
+    """Base class of eps kinds: `denominator(v, weight)` of a second moment v.
 
-    `weight` is the bias correction that v was divided by (1 if it was not).
+    `weight` is the bias correction by which v was divided (1 for none).
     """
 
     def __post_init__(self) -> None:
@@ -41,7 +41,7 @@ class Eps(Value):
 
 
 class EpsOutsideRoot(Eps):
-    """`sqrt(v) + ε`: Adam's Algorithm 1, torch, Optax."""
+    """Add ε to the root, `sqrt(v) + ε`: Adam's Algorithm 1, torch, Optax."""
 
     eps: Hyper = hyper(1e-8, allowed=_EPS)
 
@@ -50,10 +50,10 @@ class EpsOutsideRoot(Eps):
 
 
 class EpsBeforeCorrection(Eps):
-    """`(sqrt(v_raw) + ε) / sqrt(weight)`: ε joins before the correction.
+    """Add ε before bias correction: `(sqrt(v_raw) + ε) / sqrt(weight)`.
 
     The efficient form at the end of section 2 of the Adam paper; TensorFlow, Keras,
-    torch's SparseAdam and RAdam. At b2 = .999 its ε counts 31 times more at step one.
+    torch's SparseAdam and RAdam. At b2 = .999 its ε is 31 times larger at step one.
     """
 
     eps: Hyper = hyper(1e-8, allowed=_EPS)
@@ -63,12 +63,12 @@ class EpsBeforeCorrection(Eps):
 
 
 def before_correction(eps: ScalarOrSchedule | Eps) -> Eps:
-    """A number added to the uncorrected root, as many authors' codes have it."""
+    """Add a number to the uncorrected root, as many authors' codes do."""
     return eps if isinstance(eps, Eps) else EpsBeforeCorrection(eps)
 
 
 class EpsInsideRoot(Eps):
-    """`sqrt(v + ε_root) + ε`: inside the root (TensorFlow, Optax), or in both."""
+    """Add ε inside the root (TensorFlow, Optax) or in both: `sqrt(v + ε_root) + ε`."""
 
     eps_root: Hyper = hyper(1e-8, allowed=_EPS)
     eps: Hyper = hyper(0.0, allowed=_EPS)
@@ -79,7 +79,7 @@ class EpsInsideRoot(Eps):
 
 
 class EpsAsFloor(Eps):
-    """`max(sqrt(v), ε)`: no bias where v is large (ADOPT)."""
+    """Use ε as a lower bound, `max(sqrt(v), ε)`: no effect where v is large (ADOPT)."""
 
     eps: Hyper = hyper(1e-8, allowed=_EPS)
 
@@ -88,7 +88,7 @@ class EpsAsFloor(Eps):
 
 
 class RootPlusEps(Rule):
-    """`sqrt(v) + ε` of a second moment v.
+    """Compute `sqrt(v) + ε` from a second moment v.
 
     Args:
         moment: the rule that gives v, such as `Debiased(Ema(0.999, square, "nu"))`.
@@ -113,10 +113,12 @@ class RootPlusEps(Rule):
 
 
 class Precondition(Rule):
-    """`moment(g) / by(g)`: both read the same gradient, the moment first; 0 / 0 is 0.
+    """Divide a moment by a denominator, `moment(g) / by(g)`; 0 / 0 is 0.
+
+    Both are given the same gradient; the moment is updated first.
 
     Args:
-        moment: the rule above the line, such as `Debiased(Ema(0.9))` or `Identity()`.
+        moment: the numerator, such as `Debiased(Ema(0.9))` or `Identity()`.
         by: the denominator, such as `RootPlusEps(Debiased(Ema(0.999, square, "nu")))`.
     """
 

@@ -1,7 +1,7 @@
-"""Directions: what is done to an update once its length and its history are known.
+"""Rules that change the signs of an update, mask its elements or centre them.
 
-`Sign` looks at the update alone. `Cautious` and `Grams` stand around a part and compare
-what it returns with the gradient that it was given.
+`Sign` and `Centralize` use the update alone. `Cautious` and `Grams` wrap a part and
+compare its update with the gradient.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from ..numerics.arithmetic import safe_divide
 
 
 class Sign(Rule):
-    """`u ← sign(u)`; the sign of 0 is 0."""
+    """Replace the update by its sign; the sign of 0 is 0."""
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -27,7 +27,7 @@ class Sign(Rule):
 
 
 class CautiousClamp(Value):
-    """`1 / max(mean(φ), smallest)`: the authors' later code, and timm."""
+    """Scale by `1 / max(mean(φ), smallest)`: the authors' later code, and timm."""
 
     smallest: Hyper = hyper(1e-3, allowed=POSITIVE)
 
@@ -36,7 +36,7 @@ class CautiousClamp(Value):
 
 
 class CautiousMeanPlusEps(Value):
-    """`1 / (mean(φ) + ε)`: the one line of Algorithm 1, which gives ε no value."""
+    """Scale by `1 / (mean(φ) + ε)`: Algorithm 1, which gives no value for ε."""
 
     eps: Hyper = hyper(1e-8, allowed=NON_NEGATIVE)
 
@@ -45,25 +45,25 @@ class CautiousMeanPlusEps(Value):
 
 
 class CautiousCount(Value):
-    """`d / (|φ|₀ + 1)`: Algorithm 2, and the authors' first code."""
+    """Scale by `d / (|φ|₀ + 1)`: Algorithm 2, and the authors' first code."""
 
     def __call__(self, kept: Array, size: float) -> Array:
         return size / (kept + 1)
 
 
 class Cautious(Wrapper):
-    """Only the elements of a part's update that go where the gradient goes, longer.
+    """Keep the elements of an update that agree in sign with the gradient, scaled up.
 
         u = part(g),    φ = 1(u g > 0),    u ← u φ / max(mean(φ), 10⁻³)
 
-    The mean is over the whole tensor. `cautious(tx)` puts it around the direction of a
-    member, before its decay and rate.
+    The mean is over the whole tensor. `cautious(tx)` puts it around the direction of an
+    optimizer, before weight decay and learning rate.
 
     Args:
         part: a rule, such as `scale_by_adam()`.
-        longer: by how much, of the published forms: `CautiousClamp(1e-3)` (the default:
-            the authors' later code), `CautiousMeanPlusEps(eps)` (Algorithm 1),
-            `CautiousCount()` (Algorithm 2).
+        longer: the scale factor, one of the published forms: `CautiousClamp(1e-3)` (the
+            default: the authors' later code), `CautiousMeanPlusEps(eps)`
+            (Algorithm 1), `CautiousCount()` (Algorithm 2).
         axis_name: inside `shard_map`, the mesh axes over which the leaf is split.
 
     Reference: Liang et al., "Cautious optimizers: improving training with one line of
@@ -86,11 +86,12 @@ class Cautious(Wrapper):
 
 
 class Grams(Wrapper):
-    """The length of a part's update in the direction of the gradient.
+    """Give each element of a part's update the sign of the gradient (Grams).
 
         u ← sign(g) |part(g)|
 
-    `grams(tx)` puts it around the direction of a member, before its decay and rate.
+    `grams(tx)` puts it around the direction of an optimizer, before weight decay and
+    learning rate.
 
     Args:
         part: a rule, such as `scale_by_adam()`.
@@ -107,11 +108,15 @@ class Grams(Wrapper):
 
 
 class Centralize(Rule):
-    """`g ← g - mean(g)` over the inputs of each output; vectors are left alone.
+    """Subtract from the gradient its mean over the inputs of each output.
+
+        g ← g - mean(g)
+
+    Vectors are not changed.
 
     Args:
-        axes: over which the mean is taken; without them all but the last, which is the
-            output in JAX (in torch it is the first).
+        axes: the axes of the mean; by default all but the last, which is the output in
+            JAX (in torch it is the first).
         axis_name: inside `shard_map`, the mesh axes over which those are split.
 
     Reference: Yong et al., "Gradient centralization: a new optimization technique for

@@ -1,4 +1,4 @@
-"""An average of squares kept as the means of its rows and columns.
+"""Factored second moments: averages kept as the means of their rows and columns.
 
 A tensor of two axes or more is factored over its last two; axes before them are
 stacks of matrices. Inside `shard_map` the leaves are split along their first axis.
@@ -27,7 +27,7 @@ from .moments import Reading, square
 
 
 class PowerDecaySchedule(Value):
-    """The decay `1 - t**-c`, 0 in the first step: no bias, a longer memory with time.
+    """Compute the decay `1 - t**-c`, which grows with t and needs no bias correction.
 
     Reference: Shazeer & Stern, "Adafactor", ICML 2018, section 7.2, arXiv:1804.04235.
     """
@@ -39,19 +39,21 @@ class PowerDecaySchedule(Value):
 
 
 class FactoredSecondMoment(Rule):
-    """`v ← β v + (1 - β)(f(g) + ε)`, kept as row means r and column means c.
+    """Keep an average as its row means r and column means c (Adafactor).
+
+        v ← β v + (1 - β)(f(g) + ε)
 
         v = r cᵀ / mean(r)
 
     Args:
         decay: β in [0, 1), or `PowerDecaySchedule()`.
-        of: the reading f.
+        of: the statistic f of the gradient.
         name: the slots are `<name>_row`, `<name>_col`, and `<name>` for the leaves that
             are not factored.
         eps: ε ≥ 0, in units of f(g).
         public: the public name of the decay.
-        keep_whole: leaves that are not factored keep their average whole; without it
-            they keep nothing, and v is 1.
+        keep_whole: whether leaves that are not factored keep an average of every
+            element; if False they keep nothing, and v is 1.
         min_dim_size_to_factor: the least length of the two axes.
         axis_name: inside `shard_map`, the mesh axes over which the first axis is split.
 
@@ -76,7 +78,7 @@ class FactoredSecondMoment(Rule):
     axis_name: Any = option(None)
 
     def factors(self, shape: tuple[int, ...]) -> bool:
-        """Whether a leaf of this shape is factored."""
+        """Return whether a leaf of this shape is factored."""
         if len(shape) < 2:
             return False
         rows = shape[-2] * (shards(self.axis_name) if len(shape) == 2 else 1)

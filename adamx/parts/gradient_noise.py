@@ -1,4 +1,4 @@
-"""Noise on the gradient, from a counter: no state, the same at every replay."""
+"""Gradient noise from a counter-based generator, without state, reproducible."""
 
 import zlib
 from typing import Any
@@ -13,16 +13,18 @@ from ..engine.state import Context, Slots
 
 
 class GradientNoise(Rule):
-    """`g ← g + σ_t N(0, 1)`,    `σ_t² = η / t^γ` with t = 1 at the first step.
+    """Add annealed Gaussian noise to the gradient.
 
-    First in a chain. The bits follow from the seed, the step, the leaf's path and the
-    place in the leaf alone: nothing is kept, a restored run draws the same noise, and
-    under `jit` so does a run on any number of devices. Inside `shard_map` each shard
-    draws by its own index: give `axis_name`.
+        g ← g + σ_t N(0, 1),    σ_t² = η / t^γ
+
+    with t = 1 at the first step. Put it first in a chain. The random bits depend only
+    on the seed, the step, the leaf's path and the index in the leaf: there is no state,
+    and a restored run draws the same noise, under `jit` on any number of devices.
+    Inside `shard_map` each shard draws by its own index: pass `axis_name`.
 
     Args:
         noise_variance: η ≥ 0, the variance at the first step.
-        gamma: γ, how fast it falls.
+        gamma: γ, how fast the variance falls.
         seed: an integer.
         axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
 

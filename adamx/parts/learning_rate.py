@@ -1,4 +1,4 @@
-"""The learning rate: the step length, and the one place where the sign turns."""
+"""The learning rate, which also makes the update negative (descent)."""
 
 from jaxtyping import Array, Float
 
@@ -8,7 +8,7 @@ from ..engine.state import Context, Slots
 
 
 class LearningRate(Rule):
-    """`u ← -η u`: from a direction of ascent to a step of descent.
+    """Multiply the direction by the negative learning rate: `u ← -η u`.
 
     Args:
         learning_rate: η ≥ 0, a number, an array or a schedule of the steps taken.
@@ -29,7 +29,7 @@ class LearningRate(Rule):
 
 
 class Negate(Rule):
-    """`u ← -u`, in the place of `LearningRate` where the rate stands inside a part."""
+    """Negate the update, in place of `LearningRate` if a part includes the rate."""
 
     place = "step"
 

@@ -1,4 +1,4 @@
-"""Any rule on some of the leaves only."""
+"""Masking: applying a rule to some of the leaves only."""
 
 import dataclasses
 from typing import Any
@@ -12,9 +12,9 @@ from ..engine.state import Context, Slot, Slots
 
 
 class Masked(Wrapper):
-    """`part` on the leaves that `mask` selects; the others pass as they are.
+    """Apply `part` to the leaves that `mask` selects; do not change the others.
 
-    A leaf that is not selected remembers nothing: one byte stands for each slot.
+    A leaf that is not selected has no state but one byte for each slot.
 
     Args:
         part: a rule.

@@ -1,7 +1,7 @@
-"""Moments: running summaries of a reading of the gradient, one slot each.
+"""Moments: averages, sums and maxima of a statistic of the gradient, one slot each.
 
-A reading is a function `reading(g, slots) -> array` of the gradient and of what other
-parts remember: `gradient`, `square`, or the `SquaredDeviation` of a slot.
+A statistic is a function `statistic(g, slots) -> array` of the gradient and of the
+slots of other parts: `gradient`, `square`, or the `SquaredDeviation` from a slot.
 """
 
 from collections.abc import Callable
@@ -27,17 +27,17 @@ from ..numerics.arithmetic import lerp
 
 
 def gradient(g: Float[Array, "..."], slots: Slots) -> Float[Array, "..."]:
-    """The reading `g`."""
+    """Return the gradient `g` as the statistic."""
     return g
 
 
 def square(g: Float[Array, "..."], slots: Slots) -> Float[Array, "..."]:
-    """The reading `g²`."""
+    """Return the squared gradient `g²` as the statistic."""
     return g * g
 
 
 class SquaredDeviation(Value):
-    """The reading `(g - m)²`, where `m` is what the named slot now holds (AdaBelief).
+    """Return `(g - m)²` as the statistic, m the current value of a slot (AdaBelief).
 
     The part that keeps the slot must come first: `Precondition(Ema(b1), by=...)`.
     """
@@ -57,18 +57,18 @@ Reading = Callable[[Any, Any], Any]
 
 
 def is_signed(reading: Reading) -> bool:
-    """Whether a reading may be negative."""
+    """Return whether a statistic may be negative."""
     return reading is not square and not isinstance(reading, SquaredDeviation)
 
 
 def _decay_name(rule: Any) -> str:
-    """The public name of a moment's decay."""
+    """Return the public name of a moment's decay."""
     standard = {"mu": "b1", "nu": "b2"}
     return rule.public or standard.get(rule.name, f"{rule.name}_decay")
 
 
 class MomentRule(Rule):
-    """A rule around a moment, with that moment's slot name and decay."""
+    """Wrap a moment, with the slot name and the decay of that moment."""
 
     moment: Part = part()
 
@@ -82,7 +82,7 @@ class MomentRule(Rule):
 
 
 class Identity(Rule):
-    """The update as it is: no memory."""
+    """Return the update unchanged, without state."""
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -91,20 +91,21 @@ class Identity(Rule):
 
 
 class Ema(Rule):
-    """Exponential moving average of a reading, started at zero.
+    """Keep an exponential moving average of a statistic, from zero.
 
         m ← β m + (1 - β) f(g)
 
     Args:
-        decay: β in [0, 1), the weight of the past; 1 / (1 - β) is its memory in steps.
-        of: the reading f: `gradient`, `square`, `SquaredDeviation(slot)` or a function
-            `f(g, slots)`.
+        decay: β in [0, 1), the weight of the past: an average over about 1 / (1 - β)
+            steps.
+        of: the statistic f: `gradient`, `square`, `SquaredDeviation(slot)` or a
+            function `f(g, slots)`.
         name: the slot that holds m.
         public: the public name of `decay`; without it `b1` for the slot `mu`, `b2` for
             `nu`, else `<name>_decay`.
 
-    Started at zero, m is too small by the factor 1 - β**t until `Debiased` divides it
-    out.
+    As it starts at zero, m is too small by the factor 1 - β**t, by which `Debiased`
+    divides.
     """
 
     decay: Hyper = hyper(
@@ -128,7 +129,7 @@ class Ema(Rule):
 
 
 class Momentum(Rule):
-    """Polyak's momentum, with Nesterov's look-ahead on request.
+    """Keep Polyak's (heavy-ball) momentum; return it, or Nesterov's form of it.
 
         first step:  m ← g
         then:        m ← μ m + (1 - d) g
@@ -136,10 +137,10 @@ class Momentum(Rule):
 
     Args:
         momentum: μ in [0, 1).
-        nesterov: return the look-ahead g + μ m.
+        nesterov: return g + μ m.
         dampening: d in [0, 1], the share of the gradient that is left out (torch).
         name: the slot that holds m.
-        public: the public name of `momentum`, where it is another one.
+        public: the public name of `momentum`, if it is not "momentum".
 
     Raises:
         ValueError: Nesterov with a momentum of zero or with dampening.
@@ -187,12 +188,12 @@ class Momentum(Rule):
 
 
 class Sum(Rule):
-    """The sum of a reading over all steps: AdaGrad's accumulator.
+    """Sum a statistic over all steps (AdaGrad's accumulator).
 
         s ← s + f(g)
 
     Args:
-        of: the reading f.
+        of: the statistic f.
         name: the slot that holds s.
         start: its value before the first step, at least 0; a number or an array.
     """
@@ -226,13 +227,13 @@ class Sum(Rule):
 
 
 class Centered(Rule):
-    """The variance `v - m²` from a mean square and a mean of the same gradient.
+    """Compute the variance `v - m²` from a mean square and a mean of the gradient.
 
     Args:
         square: the moment v, such as `Ema(decay, square, "nu")`.
         mean: the moment m, such as `Ema(decay)`.
 
-    Rounding may take v - m² below zero; it is held at 0.
+    Where rounding makes v - m² negative, it is set to 0.
 
     Reference: Graves, "Generating sequences with recurrent neural networks", 2013,
     eq. 38-45, arXiv:1308.0850.
@@ -250,7 +251,7 @@ class Centered(Rule):
 
 
 class InitFromFirst(MomentRule):
-    """An average that starts at its first reading, and so needs no correction.
+    """Start an average at its first value instead of 0, without bias correction.
 
         first step:  m ← f(g)
         then:        m ← β m + (1 - β) f(g)
@@ -268,13 +269,13 @@ class InitFromFirst(MomentRule):
 
 
 class RunningMax(MomentRule):
-    """The largest value that a moment has had, element by element.
+    """Keep the running maximum of a moment, element by element (AMSGrad).
 
         v_max ← max(v_max, v)
 
-    Where it stands decides what is compared: `RunningMax(Debiased(Ema(b2, square,
+    Its place decides which values are compared: `RunningMax(Debiased(Ema(b2, square,
     "nu")))` keeps the largest corrected average (Optax's AMSGrad),
-    `Debiased(RunningMax(Ema(...)))` corrects the largest raw one (torch),
+    `Debiased(RunningMax(Ema(...)))` corrects the largest uncorrected one (torch),
     `RunningMax(Ema(...))` corrects nothing (the paper).
 
     Args:

@@ -1,7 +1,7 @@
-"""Nesterov's look-ahead for averages of the gradient.
+"""Nesterov momentum for averages of the gradient.
 
-The average that the next step would have if it met the same gradient again: with the
-correction of the paper that brought it to Adam (`Nesterov`), or without (`LookAhead`).
+It is the average that the next step would have if its gradient were the same: with the
+bias correction of the NAdam paper (`Nesterov`), or without (`LookAhead`).
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from .moments import MomentRule
 
 
 class LookAhead(MomentRule):
-    """`β m + (1 - β) g`: the average after the same gradient once more.
+    """Return `β m + (1 - β) g`, Nesterov momentum without bias correction.
 
     `Debiased(LookAhead(Ema(b1)))` has one correction for both terms: the form of Choi
     et al. and of AlgoPerf.
@@ -42,25 +42,25 @@ class LookAhead(MomentRule):
 
 
 def one_step_ahead(schedule: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A schedule that is at every step where another one will be at the next."""
+    """Shift a schedule, so that it returns the value of the next step."""
     return lambda count: schedule(optax.safe_increment(count))
 
 
 class Ahead(Value):
-    """The decay of the next step, where a schedule makes it another one."""
+    """Return a scheduled decay at the next step."""
 
     decay: Hyper = hyper(allowed=FRACTION, public="decay_ahead")
 
 
 class Nesterov(Rule):
-    """Dozat's look-ahead, each of its two terms corrected by its own weight.
+    """Apply Dozat's Nesterov momentum, with a bias correction for each of its terms.
 
         m̂ = μ' m / w' + (1 - μ) g / w
         w = 1 - μ_1 … μ_t,    w' = 1 - μ_1 … μ_t μ',    μ' the decay of the next step
 
     Args:
         moment: a corrected average of the gradient such as `Debiased(Ema(0.9))`. Its
-            decay, if it is a schedule, is also asked for one step ahead.
+            decay, if it is a schedule, is also evaluated at the next step.
 
     Reference: Dozat, "Incorporating Nesterov momentum into Adam", ICLR 2016 workshop,
     Algorithm 2.

@@ -1,4 +1,4 @@
-"""Directions for matrices: every singular value made about the same (Muon)."""
+"""Orthogonalisation of matrices by Newton-Schulz, and its scale factors (Muon)."""
 
 import re
 from typing import Any
@@ -19,9 +19,9 @@ _ENDS = re.compile(r"embed|unembed|head|(^|/)(wte|wpe|logits|output)(/|$)", re.I
 
 
 def hidden_matrix(path: str, leaf: Any) -> bool:
-    """Two axes, and neither an embedding nor a head by its path.
+    """Select leaves with two axes that are neither embeddings nor heads.
 
-    Not: a path with `embed` or `head` in it, or with a segment wte, wpe, logits,
+    Excluded are paths that contain `embed` or `head`, or a segment wte, wpe, logits,
     output.
     """
     return leaf.ndim == 2 and _ENDS.search(path) is None
@@ -32,14 +32,16 @@ HIDDEN = as_mask("hidden_matrix", hidden_matrix)
 
 
 class Orthogonalize(Rule):
-    """`u ← NewtonSchulz(u)`, about U Vᵀ of u = U S Vᵀ, in float32 throughout.
+    """Orthogonalise matrices: `u ← NewtonSchulz(u)`, about U Vᵀ of u = U S Vᵀ.
+
+    All arithmetic is in float32.
 
     Args:
         ns_steps: the number of iterations.
         coefficients: (a, b, c) of the quintic.
         eps: ε ≥ 0, added to ‖u‖.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split: they
-            are gathered, and every device does the whole.
+            are gathered, and every device computes the whole matrix.
         public: the public name of `eps`, if it is not "eps".
 
     Reference: Jordan et al., "Muon: an optimizer for hidden layers in neural networks",
@@ -66,12 +68,16 @@ class Orthogonalize(Rule):
 
 
 class ScaleByShape(Rule):
-    """`u ← sqrt(max(1, out / in)) u`, or `consistent_rms sqrt(max(out, in)) u`.
+    """Scale matrices by their shape.
+
+        u ← sqrt(max(1, out / in)) u
+
+    or, with `consistent_rms` = c, `u ← c sqrt(max(out, in)) u`.
 
     Args:
-        consistent_rms: None for the first; 0.2 for the second gives updates the root
-            mean square of AdamW's.
-        out_axis: which axis is the outputs: -1 for kernels stored as (in, out), 0 for
+        consistent_rms: None for the first form; 0.2 gives updates about the RMS of
+            AdamW's.
+        out_axis: the axis of the outputs: -1 for kernels stored as (in, out), 0 for
             torch's (out, in).
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
@@ -97,7 +103,7 @@ class ScaleByShape(Rule):
 
 
 class NormalizeRms(Rule):
-    """`u ← r u / RMS(u)`: every tensor moves by the same root mean square; 0 stays 0.
+    """Scale each tensor to the same RMS: `u ← r u / RMS(u)`; 0 stays 0.
 
     Args:
         rms: r ≥ 0; 0.2 is AdamW's in practice.

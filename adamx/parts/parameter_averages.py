@@ -1,8 +1,8 @@
-"""Averages of the parameters: where one trains is not where one evaluates.
+"""Averages of the parameters, with which the model is evaluated.
 
-Each rule stands last in a chain, reads the step that the parts before it would take,
-and keeps a second point beside the parameters. Its slot `<name>_share` says how the two
-make the point to evaluate with, so that `eval_params` needs the state alone:
+Each rule is the last of a chain. It takes the step of the parts before it and keeps a
+second point in the state. `eval_params` computes the point to evaluate with from the
+state and the parameters alone, by the share in the slot `<name>_share`:
 
     evaluate at  θ + share (point - θ)
 """
@@ -39,21 +39,21 @@ def _point(name: str) -> dict[str, Slot]:
 
 
 class _Averaging(Rule):
-    """A rule that reads the parameter; what all averages have in common."""
+    """A rule that needs the parameter: the base of all averages."""
 
     def needs(self) -> frozenset[str]:
         return super().needs() | {"param"}
 
 
 class PrimalAveraging(_Averaging):
-    """Steps at z, gradients at y, evaluation at their average x.
+    """Average the iterates z into x, and take gradients between them, at y.
 
         z ← z + u,    x ← x + c (z - x),    y ← β x + (1 - β) z
 
-    The parameters are y. x is not kept: y and z imply it.
+    The parameters are y; evaluate at x, which is computed from y and z.
 
     Args:
-        inner: β in (0, 1], how much of x is in y; 1 evaluates where it trains.
+        inner: β in (0, 1], how much of x is in y; with 1, x is y.
         decay: 1 - c in [0, 1), the weight of the past in x.
         name: the slot that holds z.
 
@@ -86,13 +86,13 @@ class PrimalAveraging(_Averaging):
 
 
 class ScheduleFree(_Averaging):
-    """`PrimalAveraging` whose average weighs the steps by their rates.
+    """Average the iterates with weights from the learning rate (schedule-free).
 
         w_k = k^r (max rate so far)^p,    c = w_k / Σ w_i        (k = 1, 2, …)
 
     Args:
-        learning_rate: the rate of the steps that come in, for the weights only.
-        b1: β in (0, 1], how much of x is in y; the place of Adam's momentum.
+        learning_rate: the rate of the steps it is given, for the weights only.
+        b1: β in (0, 1], how much of x is in y; it replaces Adam's momentum.
         weight_lr_power: p.
         r: the power of the step.
         name: the slot that holds z.
@@ -129,7 +129,7 @@ class ScheduleFree(_Averaging):
 
 
 def _shares(name: str, before: Array, inner: Any, c: Array) -> dict[str, Array]:
-    """y = β x + (1 - β) z, so x = y + (1 - 1 / β)(z - y): before and after a step."""
+    """Return the shares of z - y in x = y + (1 - 1 / β)(z - y), before and after."""
     after = jnp.full_like(before, 1) * (1 - 1 / inner)
     return {f"{name}_before": before, f"{name}_c": c, name + _SHARE: after}
 
@@ -138,14 +138,14 @@ def _average(
     name: str, inner: Any, update: Array, slots: Slots, ctx: Context
 ) -> tuple[Array, Slots]:
     y, z = ctx.param, slots[name]
-    x = ctx.shared[f"{name}_before"] * (z - y)  # as seen from y, so that 0 stays 0
+    x = ctx.shared[f"{name}_before"] * (z - y)  # relative to y, so that 0 stays 0
     z = z + update
     x = x + ctx.shared[f"{name}_c"] * (z - y - x)
     return inner * x + (1 - inner) * (z - y), slots | {name: z}
 
 
 class LookaheadWeights(_Averaging):
-    """Every k steps the slow weights go a part of the way, and the fast ones return.
+    """Move slow weights towards the fast ones every k steps, and reset the fast ones.
 
         fast ← fast + u;    each k steps:  slow ← slow + α (fast - slow),  fast ← slow
 
@@ -191,12 +191,12 @@ class LookaheadWeights(_Averaging):
 
 
 class ParamEma(_Averaging):
-    """An exponential moving average of the parameters, without the zero start.
+    """Keep a bias-corrected exponential moving average of the parameters.
 
         θ̄ ← β θ̄ + (1 - β) θ from θ̄ = 0,    evaluate at θ̄ / (1 - βᵗ)
 
-    What is kept is the corrected average; the first θ is not in it. The update passes
-    as it is.
+    The slot holds the corrected average, without the initial θ. The update is not
+    changed.
 
     Args:
         decay: β in [0, 1), a number or an array.
@@ -236,7 +236,7 @@ class ParamEma(_Averaging):
 
 
 def _points(state: Any) -> list[tuple[Any, Any]]:
-    """Every (point, share) in any nesting of states."""
+    """Return every (point, share) in any nesting of states."""
     found = []
     for one in find_states(state, State):
         shares = [name for name in one.slots if name.endswith(_SHARE)]
@@ -250,9 +250,10 @@ def _is_hidden(x: Any) -> bool:
 
 
 def eval_params(state: Any, params: Any) -> Any:
-    """The parameters to evaluate with: the average where there is one, else `params`.
+    """Return the parameters to evaluate with: the average if there is one, or `params`.
 
-    Pure, through any chain, mask or partition. The dtypes are those of `params`.
+    It is a pure function and looks through any chain, mask or partition. The dtypes are
+    those of `params`.
 
     Args:
         state: the state of any transformation with averaging parts (`ScheduleFree`,

@@ -1,4 +1,4 @@
-"""A part that forgets: every so many steps its memory begins anew."""
+"""Periodic reset of a part's state, with a warm-up after each reset (SPAM)."""
 
 import dataclasses
 from collections.abc import Callable
@@ -14,21 +14,21 @@ from ..engine.state import Context, Slot, Slots, is_absent
 
 
 class PeriodicReset(Wrapper):
-    """`part` with its slots back at their start at every ΔT-th step.
+    """Reset the slots of `part` at every ΔT-th step, and warm up after each reset.
 
         j = t mod ΔT steps since a restart, while j < N:
         u ← (1 - 0.99 (1 + cos(π j / (N + 1))) / 2) u
 
-    There is no such warm-up before the first restart. What the whole tree shares, such
-    as the weight of an average, goes on, and so do the corrections: the first step
-    after a restart is (1 - b1) / sqrt(1 - b2) long, times the warm-up's 0.01.
+    There is no such warm-up before the first reset. Shared slots, such as the weight
+    of an average, are not reset, so the bias corrections do not start again: the first
+    step after a reset is (1 - b1) / sqrt(1 - b2) long, times the warm-up's 0.01.
 
     Args:
-        part: a rule whose slots start at numbers.
-        every: ΔT, the steps from one restart to the next.
-        warmup: N, the steps that are shortened after one; 0 for none.
-        recount: correct as if the step of a restart were the first (Stable-SPAM).
-        name: the shared slot that counts the steps since a restart.
+        part: a rule whose slots are initialised with numbers.
+        every: ΔT, the steps from one reset to the next.
+        warmup: N, the length of the warm-up after a reset; 0 for none.
+        recount: bias-correct as if the step of a reset were the first (Stable-SPAM).
+        name: the shared slot that counts the steps since a reset.
 
     Reference: Huang et al., "SPAM: spike-aware Adam with momentum reset for stable LLM
     training", ICLR 2025, Algorithm 1, arXiv:2501.06842; `recount`: Huang et al.,
@@ -76,11 +76,11 @@ class PeriodicReset(Wrapper):
         return count % self.every
 
     def _recounted(self, count: Array, since: Array) -> Array:
-        """The steps that the memory has seen."""
+        """Return the number of steps since the last reset."""
         return jnp.where(count < self.every, count, since.astype(count.dtype) + 1)
 
     def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
-        # kept, since float32 cannot tell step 2**24 from the next
+        # a slot, since float32 cannot tell step 2**24 from the next
         since = (kept[self.name] + 1) % self.every
         if self.recount:
             count_of_part = self._recounted(count, since)
@@ -102,7 +102,7 @@ class PeriodicReset(Wrapper):
         return f"{self.name}_scale"
 
     def _seen(self, slots: Slots, ctx: Context) -> tuple[Slots, Context]:
-        """What the part sees of its slots and of the step."""
+        """Return the slots and the context that the part is given."""
         since: Any = ctx.shared[self.name]
         begun = {
             name: jnp.where(since == 0, jnp.asarray(slot.init, x.dtype), x)

@@ -1,4 +1,4 @@
-"""Scalings by one number for each tensor: the length of its update, its parameter."""
+"""The trust ratio: each tensor's update scaled by its parameter's norm (LARS, LAMB)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,10 +13,12 @@ from ..numerics.norms import norm
 
 
 class TrustRatio(Rule):
-    """`u ← η φ(‖θ‖) / (‖u‖ + ε) u`, one ratio for each tensor; 1 where a norm is 0.
+    """Multiply each tensor's update by its trust ratio, which is 1 where a norm is 0.
+
+        u ← η φ(‖θ‖) / (‖u‖ + ε) u
 
     Args:
-        trust_coefficient: η ≥ 0, the share of ‖θ‖ that a step of rate 1 has.
+        trust_coefficient: η ≥ 0, the norm of a step at rate 1, relative to φ(‖θ‖).
         eps: ε ≥ 0, added to ‖u‖.
         phi: φ, a function of ‖θ‖ such as `lambda z: jnp.clip(z, 0.01, 10)`; None for
             ‖θ‖ itself.

@@ -1,9 +1,9 @@
-"""Weight decay: the pull of the parameters towards zero.
+"""Weight decay: coupled (L2), decoupled (AdamW), cautious, independent and proximal.
 
-`WeightDecay` adds λθ to the update; what it means follows from where it stands. First
-in a chain it is L2 regularisation (the moments see it); just before `LearningRate` it
-is the decoupled decay of AdamW, scaled by the rate. `IndependentWeightDecay` stands
-after the rate and is not scaled by it.
+`WeightDecay` adds λθ to the update. Its place in the chain decides its form: first, it
+is L2 regularisation (λθ enters the moments); just before `LearningRate`, it is the
+decoupled decay of AdamW, scaled by the rate. `IndependentWeightDecay` comes after the
+rate and is not scaled by it.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ _DECAY = NON_NEGATIVE.but("It pulls the parameters towards zero; 0.01 is usual."
 
 
 class _Decay(Rule):
-    """What both decays share: a strength and a mask."""
+    """A weight λ and a mask: the base of all weight decays."""
 
     weight_decay: Hyper = hyper(allowed=_DECAY)
     mask: Any = None
@@ -35,7 +35,7 @@ class _Decay(Rule):
 
 
 class WeightDecay(_Decay):
-    """`u ← u + λ θ`.
+    """Add weight decay to the update: `u ← u + λ θ`.
 
     First in a chain: L2 regularisation, as `weight_decay` of torch.optim.Adam. Just
     before `LearningRate`: decoupled decay, η λ θ a step (torch.optim.AdamW, Optax).
@@ -44,8 +44,8 @@ class WeightDecay(_Decay):
         weight_decay: λ ≥ 0.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable
             on the parameters, a predicate of path and leaf, or a path regex; None for
-            all. Usual: `mask=lambda path, leaf: leaf.ndim > 1`, which spares biases
-            and norms.
+            all. Usual: `mask=lambda path, leaf: leaf.ndim > 1`, which excludes
+            biases and norms.
 
     Reference: Loshchilov & Hutter, "Decoupled weight decay regularization", ICLR 2019,
     Algorithm 2, arXiv:1711.05101.
@@ -60,10 +60,10 @@ class WeightDecay(_Decay):
 
 
 class CautiousWeightDecay(_Decay):
-    """`u ← u + λ 1(u θ ≥ 0) θ`: decay only where the step shrinks the parameter too.
+    """Decay only parameters that the step shrinks too: `u ← u + λ 1(u θ ≥ 0) θ`.
 
-    Just before `LearningRate`, in the place of `WeightDecay`. Where u is 0 the decay
-    acts.
+    Put it just before `LearningRate`, in place of `WeightDecay`. Where u is 0, the
+    parameter decays.
 
     Args:
         weight_decay: λ ≥ 0.
@@ -83,7 +83,7 @@ class CautiousWeightDecay(_Decay):
 
 
 class IndependentWeightDecay(_Decay):
-    """`u ← u - λ θ`, after `LearningRate`: a decay that the rate does not scale.
+    """Decay independently of the rate: `u ← u - λ θ`, after `LearningRate`.
 
     The AdamW paper's own form, in which only the schedule multiplier η_t scales both:
     pass `weight_decay` as the schedule `λ η_t`.
@@ -105,10 +105,12 @@ class IndependentWeightDecay(_Decay):
 
 
 class ProximalWeightDecay(_Decay):
-    """`u ← (u - η λ θ) / (1 + η λ)`, after `LearningRate`: the decay as a division.
+    """Decay by division (a proximal step), after `LearningRate` (Adan).
 
-    `θ + u` is then `(θ + step) / (1 + η λ)`, which never turns the sign of θ, however
-    strong the decay (Adan).
+        u ← (u - η λ θ) / (1 + η λ)
+
+    `θ + u` is then `(θ + step) / (1 + η λ)`: the decay never changes the sign of θ, how
+    large λ may be.
 
     Args:
         weight_decay: λ ≥ 0.
@@ -131,7 +133,7 @@ class ProximalWeightDecay(_Decay):
 
 
 def decoupled(weight_decay: ScalarOrSchedule, mask: Any = None) -> tuple[Rule, ...]:
-    """The decay of a member that need not have one: no part for the number 0."""
+    """Return the weight decay of an optimizer in a tuple, empty for the number 0."""
     if is_zero(weight_decay):
         return ()
     return (WeightDecay(weight_decay, mask),)
