@@ -1,8 +1,9 @@
 """Pictures: curves with bands, and paths over a surface.
 
 One look for all of them: Okabe and Ito's colours, told apart by colour-blind eyes, each
-with its own marker and dash, and names written beside the lines instead of a legend.
-Matplotlib is loaded by the first picture.
+with its own marker and, among neighbours, its own dash; names are written beside the
+lines, in a darker shade of their colour, instead of in a legend. The first picture loads
+Matplotlib.
 """
 
 import importlib
@@ -25,7 +26,7 @@ COLOURS = (
 MARKERS = "osD^vPXh<>*p"
 
 
-DASHES = ("-", "-", "-", "-", (0, (4, 2)), (0, (6, 1.5, 1.5, 1.5)))
+DASHES = ("-", (0, (6, 1.5)), (0, (1.5, 1)), "-", (0, (4, 2)), (0, (6, 1.5, 1.5, 1.5)))
 
 
 INK, AXIS, GRID = "#222222", "#888888", "#DDDDDD"
@@ -41,6 +42,12 @@ def look(place: int) -> dict[str, Any]:
         "marker": MARKERS[place % len(MARKERS)],
         "linestyle": DASHES[place % len(DASHES)],
     }
+
+
+def darker(colour: str, share: float | int = 0.8) -> str:
+    """The colour for text: orange and sky are too pale to be read on white."""
+    channels = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return "#" + "".join(f"{round(share * channel):02X}" for channel in channels)
 
 
 def panels(
@@ -119,7 +126,8 @@ def name_lines(ax: Any, ends: Sequence[tuple[str, Any, Any, str]]) -> None:
         leader = {"color": colour, "lw": 0.8, "alpha": 0.6, "clip_on": False}
         ax.plot([right, 1.035], [up, height], transform=ax.transAxes, **leader)
         where = {"xycoords": "axes fraction", "va": "center", "annotation_clip": False}
-        ax.annotate(name, (1.045, height), color=colour, fontweight="bold", **where)
+        shade = darker(colour)
+        ax.annotate(name, (1.045, height), color=shade, fontweight="bold", **where)
 
 
 def apart(places: np.ndarray, gap: float) -> np.ndarray:
@@ -146,7 +154,7 @@ def surface(
     across, up = np.meshgrid(np.linspace(x[0], x[1], 240), np.linspace(y[0], y[1], 240))
     heights = np.log(np.asarray(height(np.stack([across, up]))) + low)
     steps = np.linspace(heights.min(), heights.max(), levels)
-    ax.contourf(across, up, heights, steps, cmap="Greys", alpha=0.3, antialiased=False)
+    ax.contourf(across, up, heights, steps, cmap="Greys", alpha=0.22, antialiased=False)
     white = {"colors": "white", "linewidths": 0.8, "linestyles": "solid"}
     ax.contour(across, up, heights, steps, **white)
     ax.set(xlim=x, ylim=y, xticks=[], yticks=[])
@@ -160,6 +168,8 @@ def paths(
     for at, (name, path) in enumerate(walked.items(), place):
         path = np.asarray(path)
         line(ax, path[:, 0], path[:, 1], look(at) | {"label": name}, marks=marks)
+    for path in walked.values():  # a white edge under each, to stand out from the grey
+        ax.plot(*np.asarray(path).T, color="white", lw=3.6, zorder=1.9)
     first = next(iter(walked.values()))[0]
     ax.plot(*first, "o", ms=9, mfc="white", mec=INK, mew=1.5)
     ax.annotate("start", first, (8, 6), textcoords="offset points", color=INK)
@@ -184,6 +194,6 @@ def _matplotlib(module: str) -> Any:
         return importlib.import_module(f"matplotlib.{module}")
     except ImportError:
         raise ImportError(
-            "adamx.diagnostics.plots: pictures need matplotlib, which is not "
+            "adamx.plotting: pictures need matplotlib, which is not "
             'installed; install it with pip install "adamx[plot]".'
         ) from None
