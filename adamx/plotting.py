@@ -2,8 +2,8 @@
 
 One look for all of them: Okabe and Ito's colours, told apart by colour-blind eyes, each
 with its own marker and, among neighbours, its own dash; names are written beside the
-lines, in a darker shade of their colour, instead of in a legend. The first picture loads
-Matplotlib.
+lines, in a darker shade of their colour, instead of in a legend. The first picture
+loads Matplotlib.
 """
 
 import importlib
