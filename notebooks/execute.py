@@ -24,7 +24,8 @@ FOLDER = Path(__file__).resolve().parent
 def execute(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     began = time.perf_counter()
-    NotebookClient(notebook, timeout=60, kernel_name="python3").execute(cwd=FOLDER)
+    how = {"timeout": 60, "kernel_name": "python3", "coalesce_streams": True}
+    NotebookClient(notebook, **how).execute(cwd=FOLDER)
     took = time.perf_counter() - began
     strip(notebook)
     nbformat.write(notebook, path)
