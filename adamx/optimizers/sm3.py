@@ -20,7 +20,9 @@ from ..parts.moments import Ema, Identity
 class Sm3Accumulator(Rule):
     """Bound AdaGrad's sums by one accumulator for each slice of a tensor (SM3).
 
-        ν = min_r μ(r) + g²,    then  μ(r) = max ν over r,    r the slices of an axis
+        ν = min over r of μ(r) + g²,    then  μ(r) = max over r of ν
+
+    where r are the slices of the tensor along each axis.
 
     The slot holds the maxima of all axes one after another: n + m numbers for an
     (n, m) matrix; a vector keeps its sum of squares.
