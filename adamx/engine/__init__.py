@@ -1,1 +1,1 @@
-"""What a rule is, and how it runs on every leaf of a tree."""
+"""The engine: what a rule is, and how it runs on every leaf of a tree."""

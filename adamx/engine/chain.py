@@ -1,8 +1,8 @@
-"""Rules and foreign Optax transformations, one after another, with one state.
+"""Chains of rules and other Optax transformations, with one state.
 
-Neighbouring rules run as one pass over each leaf. A transformation that is not a rule
-sees the whole tree, in the dtype of the arithmetic (float32, or float64): from the
-first part to the last nothing is rounded to the dtype of the gradients.
+Neighbouring rules run together as one rule sequence on each leaf. A transformation that
+is not a rule is given the whole tree, in the dtype of the arithmetic (float32, or
+float64): nothing is rounded to the dtype of the gradients between the parts.
 """
 
 import functools
@@ -21,7 +21,7 @@ from .value import Value
 
 
 class RuleSequence(Rule):
-    """Rules that run one after another on each leaf."""
+    """Run several rules one after another on each leaf."""
 
     rules: tuple[Rule, ...]
 
@@ -40,7 +40,7 @@ class RuleSequence(Rule):
     ) -> dict[str, Array]:
         return self.rules[0].partial_sums(
             update, slots, ctx
-        )  # only the first may be global
+        )  # only the first may have the scope "tree"
 
     def from_sums(
         self, totals: dict[str, Array], known: dict[str, Array]
@@ -49,7 +49,7 @@ class RuleSequence(Rule):
 
 
 class External(Value):
-    """A transformation of whole trees, and the name its state has in the chain."""
+    """A transformation that is not a rule, and the name of its state in the chain."""
 
     name: str
     tx: Any
@@ -63,7 +63,7 @@ class External(Value):
 
 
 class Chain(Transformation):
-    """What `chain` returns: its parts in order, with one state and one count."""
+    """Apply parts in order, with one state and one count: what `chain` returns."""
 
     parts: tuple[Any, ...]
 
@@ -78,11 +78,11 @@ class Chain(Transformation):
             )
         RuleSequence(
             tuple(p for p in self.parts if isinstance(p, Rule))
-        ).slots()  # no clash
+        ).slots()  # raises if two parts use one name
         for part in self.parts[:-1]:
             if isinstance(part, Rule) and part._has_place("last"):
                 raise errors.AdamxError(
-                    f"chain: a part that says where the parameter lands must be last, "
+                    f"chain: a part that rounds the new parameter must be last, "
                     f"got {part!r} before {self.parts[-1]!r}. Put it at the end."
                 )
 
@@ -91,21 +91,21 @@ class Chain(Transformation):
 
     @property
     def rule(self) -> Rule:
-        """The chain as one rule, if it is made of elementwise rules only."""
+        """The chain as one rule, if only its first rule may have the scope "tree"."""
         whole = self.passes
         if len(whole) == 1 and isinstance(whole[0], RuleSequence):
             rules = whole[0].rules
             return rules[0] if len(rules) == 1 else whole[0]
         raise errors.type_error(
             "chain",
-            "only a chain of rules, with a global one first at most, is itself a rule",
+            "only a chain of rules is a rule, and only its first may sum over the tree",
             repr(self),
             "Use optax.masked and the like for transformations of whole trees.",
         )
 
     @functools.cached_property
     def passes(self) -> list[RuleSequence | External]:
-        """The parts, neighbouring rules together; a global rule begins a new pass."""
+        """The parts, neighbouring rules joined; scope "tree" begins a new sequence."""
         passes: list[RuleSequence | External] = []
         for part in self.parts:
             if isinstance(part, External):
@@ -121,7 +121,7 @@ class Chain(Transformation):
         return passes
 
     def slots(self) -> dict[str, Slot]:
-        """What all rules of the chain remember."""
+        """Return the slots of all rules of the chain."""
         slots: dict[str, Slot] = {}
         for part in self.passes:
             slots |= {} if isinstance(part, External) else part.slots()
@@ -159,20 +159,20 @@ class Chain(Transformation):
 
 
 def chain(*parts: Any) -> Chain:
-    """One transformation of several parts, applied in order, with one state.
+    """Combine several parts into one transformation, applied in order.
 
-    Takes rules, other chains, and any Optax transformation. Neighbouring rules run as
-    one pass over each leaf, in float32 from the first part to the last; a foreign
-    transformation sees the tree, in float32 too, and its state stands in
-    `state.inner` under its name: that of the function that made it, or the one given
-    with it.
+    The parts are rules, other chains, or any Optax transformations. Neighbouring rules
+    run together on each leaf, in float32 from the first part to the last. Any other
+    transformation is external: it is given the whole tree, in float32 too, and its
+    state is in `state.inner` under its name: that of the function that made it, or the
+    one given with it.
 
         chain(optax.add_noise(...), Ema(0.9), LearningRate(1e-3))
         chain(("warm", optax.trace(0.9)), ("cold", optax.trace(0.5)))
 
     Raises:
         TypeError: a part is not a gradient transformation.
-        ValueError: two parts ask for one slot, or two foreign states have one name.
+        ValueError: two parts use one slot name, or two external states have one name.
     """
     flat: list[Any] = []
     for part in parts:
@@ -212,7 +212,7 @@ def _is_named(x: Any) -> bool:
 
 
 def _name_of(tx: Any) -> str:
-    """`scale_by_trust_ratio` of `scale_by_trust_ratio.<locals>.update_fn`."""
+    """Return `scale_by_trust_ratio` for `scale_by_trust_ratio.<locals>.update_fn`."""
     if isinstance(tx, Transformation):
         return type(tx).__name__.lower()
     made_by = getattr(tx.update, "__qualname__", type(tx).__name__).split(".")[0]

@@ -1,9 +1,9 @@
 """Hyperparameters: a Python number, an array, or a schedule of the steps taken.
 
-A number is a constant of the program. An array is data: traced, mapped and
-differentiated. A schedule is called once per update with the number of steps already
-taken (from 0, as in Optax). Which fields of a value are hyperparameters, and the range
-they may take, is said by the field's metadata.
+A number is a constant of the compiled program. An array is data: it can be traced,
+mapped and differentiated. A schedule is called once per update with the number of steps
+already taken (from 0, as in Optax). The metadata of a field says whether it is a
+hyperparameter, and its range.
 """
 
 import dataclasses
@@ -50,23 +50,23 @@ def hyper(
     or_part: type | tuple[type, ...] = (),
     kw_only: bool = False,
 ) -> Any:
-    """A field of a rule that is a hyperparameter, with its range and public name.
+    """Declare a field of a rule as a hyperparameter, with its range and public name.
 
         class MyRule(adamx.Rule):
             b1: adamx.Hyper = adamx.hyper(0.9, allowed="[0, 1)", public="momentum")
 
-    A field that is annotated with `adamx.Hyper` and has a plain default, or none, is
-    the same with every real number allowed.
+    A field that is annotated with `adamx.Hyper` and has a plain default, or none, is a
+    hyperparameter for which every real number is allowed.
 
     Args:
-        default: its value where none is given: a number, an array or a schedule.
+        default: the default value: a number, an array or a schedule.
         allowed: the interval in which a Python number must lie, such as "[0, 1)",
-            "(0, inf)"; arrays and schedules are not compared, as their values are not
+            "(0, inf)"; arrays and schedules are not checked, as their values are not
             known when the rule is built.
-        public: the name by which `adamx.tunable`, `adamx.hyperparams` and error
-            messages know it; a function of the rule, or None for the field's own name.
-        or_part: classes whose instances are taken as they are.
-        kw_only: it must be given by keyword.
+        public: the name used by `adamx.tunable`, `adamx.hyperparams` and error
+            messages; a string, a function of the rule, or None for the field's name.
+        or_part: classes whose instances are also accepted.
+        kw_only: whether it must be given by keyword.
 
     Raises:
         ValueError: `allowed` is not an interval.
@@ -78,7 +78,7 @@ def hyper(
 
 
 def declare_hyperparams(cls: type) -> None:
-    """Make hyperparameters of the fields of a class that are annotated with `Hyper`."""
+    """Declare the fields of a class that are annotated with `Hyper`."""
     for name, annotation in inspect.get_annotations(cls).items():
         named = isinstance(annotation, str) and annotation.split(".")[-1] == "Hyper"
         if annotation is not Hyper and not named:
@@ -89,12 +89,12 @@ def declare_hyperparams(cls: type) -> None:
 
 
 def option(default: Any) -> Any:
-    """A keyword-only dataclass field that is not a hyperparameter."""
+    """Declare a keyword-only dataclass field that is not a hyperparameter."""
     return dataclasses.field(default=default, kw_only=True)
 
 
 class Schedule(Value):
-    """A schedule that is a value: `factory(**arguments)`, called when needed."""
+    """Hold a schedule as a value: `factory(**arguments)`, called when needed."""
 
     factory: Callable[..., Any]
     arguments: tuple[tuple[str, Any], ...]
@@ -114,11 +114,11 @@ def _short_module(factory: Callable) -> str:
 
 
 def schedule(factory: Any, **arguments: Any) -> Schedule:
-    """A schedule that prints, compares, pickles and goes into a configuration.
+    """Make a schedule that can be printed, compared, pickled and configured.
 
     `schedule(optax.cosine_decay_schedule, init_value=1e-3, decay_steps=100)` is
     the function of the steps taken that `optax.cosine_decay_schedule(...)` returns,
-    as a value: two of them with equal arguments are equal.
+    as a value: two such schedules with equal arguments are equal.
 
     Args:
         factory: a function that returns a schedule, such as those of `optax.schedules`.
@@ -160,7 +160,7 @@ def check_fields(value: Value) -> None:
 
 
 def normalise(where: str, name: str, value: Any, allowed: Interval) -> Any:
-    """A hyperparameter as it is kept: float, array or schedule; else a refusal."""
+    """Return a hyperparameter as a float, array or schedule; else raise an error."""
     if is_array(value):
         if not jnp.issubdtype(value.dtype, jnp.floating):
             raise errors.type_error(
@@ -186,32 +186,32 @@ def normalise(where: str, name: str, value: Any, allowed: Interval) -> Any:
 
 
 def public_name(owner: Value, field: str) -> str:
-    """The keyword by which users know a hyperparameter."""
+    """Return the public name of a hyperparameter."""
     public: Any = owner.__dataclass_fields__[field].metadata.get("public")
     return str((public(owner) if callable(public) else public) or field)
 
 
 def hyper_fields(value: Value) -> Iterator[str]:
-    """The names of a value's own hyperparameters."""
+    """Yield the field names of a value's own hyperparameters."""
     for field in dataclasses.fields(value):
         if "hyper" in field.metadata:
             yield field.name
 
 
 def is_constant(x: Any) -> bool:
-    """Whether a hyperparameter is a number known when the program is built."""
+    """Return whether a hyperparameter is a number known when the program is built."""
     return isinstance(x, float)
 
 
 def is_zero(x: Any) -> bool:
-    """Whether a hyperparameter is the number 0: the part can be left out."""
+    """Return whether a hyperparameter is the number 0, so that its part is left out."""
     return is_constant(x) and x == 0.0
 
 
 def rewrite(x: Any, change: Callable[[Value, str, Any], Any]) -> Any:
-    """`x` with every hyperparameter `h` of it and of its parts replaced.
+    """Replace every hyperparameter `h` of `x` and of its parts.
 
-    `change(owner, field, h)` gives the new one. What does not change is shared, and
+    `change(owner, field, h)` returns the new one. Unchanged parts are shared, and
     nothing is checked again.
     """
     if isinstance(x, Value):
@@ -239,7 +239,7 @@ def rewrite(x: Any, change: Callable[[Value, str, Any], Any]) -> Any:
 
 
 def at(x: Any, count: Array) -> Any:
-    """`x` with every schedule replaced by its value at `count` steps taken."""
+    """Replace every schedule in `x` by its value at `count` steps taken."""
 
     def value(owner: Value, name: str, h: Any) -> Any:
         if is_array(h) or is_constant(h):
@@ -262,5 +262,5 @@ def at(x: Any, count: Array) -> Any:
 
 
 def cast(x: Any, dtype: Any) -> Any:
-    """`x` with its array hyperparameters in `dtype`."""
+    """Cast the array hyperparameters of `x` to `dtype`."""
     return jax.tree.map(lambda a: a.astype(dtype), x)

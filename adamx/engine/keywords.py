@@ -1,4 +1,4 @@
-"""Keywords that Optax has and adamx spells otherwise: an error that says how."""
+"""Errors for keywords of Optax and torch that have another name in adamx."""
 
 import functools
 import inspect
@@ -40,7 +40,7 @@ _SPELLED = {
 }
 
 
-# Where one member needs another sentence.
+# Messages for one optimizer.
 _SPELLED_BY = {
     ("rmsprop", "nesterov"): "Put Momentum(momentum, nesterov=True) between "
     "scale_by_rmsprop() and LearningRate(...)",
@@ -48,19 +48,19 @@ _SPELLED_BY = {
 
 
 def instead_of(keyword: str, member: str) -> str:
-    """What to do where `member` has no such keyword; empty where nothing is known."""
+    """Return what to use instead of a keyword that `member` lacks, "" if unknown."""
     return _SPELLED_BY.get((member, keyword)) or _SPELLED.get(keyword, "")
 
 
 def _is_static(parameter: inspect.Parameter) -> bool:
-    """Whether an argument decides what is built, and cannot be an array."""
+    """Return whether an argument must be static, so that it cannot be an array."""
     return parameter.annotation is int or "Callable" in str(parameter.annotation)
 
 
 def checked_keywords(function: Callable[P, T]) -> Callable[P, T]:
-    """Explain keywords of Optax and torch that the function does not have.
+    """Raise helpful errors for keywords of Optax and torch that a function lacks.
 
-    And arrays for what decides the program, as `optax.inject_hyperparams` makes them.
+    Also for arrays passed as static arguments, as `optax.inject_hyperparams` does.
     """
     known = inspect.signature(function).parameters
     static = [name for name, p in known.items() if _is_static(p)]
@@ -94,5 +94,5 @@ _OPTIMIZER = "adamx_optimizer"
 
 
 def is_optimizer(made: object) -> bool:
-    """Whether `made` is a function of an optimizer, or of its direction."""
+    """Return whether `made` is an optimizer or a `scale_by_` function."""
     return _OPTIMIZER in getattr(made, "__dict__", {})

@@ -1,4 +1,4 @@
-"""The leaves of trees that look like the parameters: in order, and with their paths."""
+"""Leaves of trees with the structure of the parameters: their order and paths."""
 
 from typing import Any
 
@@ -15,12 +15,12 @@ def _is_none(x: Any) -> bool:
 
 
 def flatten(tree: Any) -> tuple[list, Any]:
-    """The leaves of a tree, `None` among them: a frozen leaf keeps its place."""
+    """Flatten a tree and keep `None` as a leaf, which stands for a frozen leaf."""
     return jax.tree.flatten(tree, is_leaf=_is_none)
 
 
 def places(tree: Any) -> list[str]:
-    """The paths of the leaves."""
+    """Return the paths of the leaves."""
     leaves = jax.tree_util.tree_flatten_with_path(tree, is_leaf=_is_none)[0]
     return [path_of(keys) or "the only leaf" for keys, _ in leaves]
 
@@ -30,7 +30,7 @@ def place(tree: Any, i: int) -> str:
 
 
 def column(name: str, treedef: Any, tree: Any, updates: Any) -> list:
-    """The leaves of `tree` in the order of the updates."""
+    """Return the leaves of `tree` in the order of the updates."""
     try:
         return treedef.flatten_up_to(tree)
     except (ValueError, TypeError, KeyError) as error:
@@ -44,7 +44,7 @@ def column(name: str, treedef: Any, tree: Any, updates: Any) -> list:
 
 
 def slot_column(name: str, slot: Slot, treedef: Any, trees: Any, updates: Any) -> list:
-    """The leaves of a slot in the order of the updates, by part if it has several."""
+    """Return a slot's leaves in the order of the updates, by codec part if several."""
     parts = () if slot.codec is None else slot.codec.parts
     if len(parts) > 1 and not (isinstance(trees, dict) and trees.keys() == set(parts)):
         raise errors.AdamxError(

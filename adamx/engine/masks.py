@@ -1,7 +1,7 @@
-"""Which leaves a part acts on: by tree, callable, path predicate or path regex.
+"""Masks: which leaves a part acts on, by tree, callable, path predicate or path regex.
 
-A mask is a value. It is resolved against the tree of parameters by the lift; the rule
-only asks `ctx.selects(mask)`.
+A mask is a value. `engine/tree.py` resolves it against the tree of parameters; a rule
+only calls `ctx.selects(mask)`.
 """
 
 import inspect
@@ -20,19 +20,19 @@ def _is_none(x: Any) -> bool:
 
 
 def path_of(keys: Any) -> str:
-    """A leaf's path as text: `layers/0/kernel`."""
+    """Return a leaf's path as text, such as `layers/0/kernel`."""
     return jax.tree_util.keystr(keys, simple=True, separator="/")
 
 
 class Mask(Value):
-    """Base: `resolve(tree)` is a tree of bools with the structure of `tree`."""
+    """Base class of masks: `resolve(tree)` returns bools in the structure of `tree`."""
 
     def resolve(self, tree: Any) -> Any:
         raise NotImplementedError
 
 
 class ByTree(Mask):
-    """A tree of bools like the parameters, or a prefix of one."""
+    """Select leaves by a tree of bools like the parameters, or a prefix of one."""
 
     leaves: tuple[bool, ...]
     structure: Any
@@ -52,7 +52,7 @@ class ByTree(Mask):
 
 
 class ByCallable(Mask):
-    """A function of the parameters that returns a tree of bools, as in Optax."""
+    """Select leaves by a function from the parameters to a tree of bools, as Optax."""
 
     function: Callable[[Any], Any]
 
@@ -64,7 +64,7 @@ class ByCallable(Mask):
 
 
 class ByPredicate(Mask):
-    """A function of a leaf's path and the leaf."""
+    """Select leaves by a predicate of their path and value."""
 
     function: Callable[[str, Any], bool]
 
@@ -76,7 +76,7 @@ class ByPredicate(Mask):
 
 
 class ByRegex(Mask):
-    """The leaves in whose path the pattern is found (`re.search`)."""
+    """Select the leaves in whose path the pattern is found (`re.search`)."""
 
     pattern: str
 
@@ -89,7 +89,7 @@ class ByRegex(Mask):
 
 
 class Not(Mask):
-    """The leaves that another mask does not select."""
+    """Select the leaves that another mask does not select."""
 
     mask: Any
 
@@ -112,7 +112,7 @@ def _by_path(select: Callable[[str, Any], bool], tree: Any) -> Any:
 
 
 def _spread(mask: Any, tree: Any) -> Any:
-    """The prefix tree `mask` spread over `tree`."""
+    """Expand the prefix tree `mask` to the structure of `tree`."""
     try:
         spread = jax.tree.broadcast(mask, tree, is_leaf=_is_none)
     except ValueError as error:
@@ -136,7 +136,7 @@ def _check_bool(leaf: Any) -> None:
 
 
 def as_mask(where: str, mask: Any) -> Mask | None:
-    """What the user gave as a `Mask`; None selects every leaf."""
+    """Convert what the user gave to a `Mask`; None selects every leaf."""
     if mask is None or isinstance(mask, Mask):
         return mask
     if isinstance(mask, str | re.Pattern):
@@ -171,6 +171,6 @@ def _takes(function: Callable[..., Any], number: int) -> bool:
         inspect.signature(function).bind(*range(number))
     except TypeError:
         return False
-    except ValueError:  # no signature to be had: as Optax calls it
+    except ValueError:  # without a signature: called with the parameters, as in Optax
         return number == 1
     return True

@@ -1,7 +1,7 @@
 """Errors for mistakes in a rule that a user wrote, raised when it is first traced.
 
-The methods of every rule class outside adamx are wrapped when the class is made; those
-of adamx's own classes are not, as the tests check them.
+The methods of every rule class outside adamx are wrapped when the class is created;
+those of adamx's own classes are not, as the tests check them.
 """
 
 import functools

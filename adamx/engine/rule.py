@@ -1,7 +1,7 @@
-"""What a rule is: one step of arithmetic on one leaf, and an Optax transformation.
+"""The base class of rules: arithmetic on one leaf that is an Optax transformation.
 
 The author of an algorithm writes `slots()` and `apply(update, slots, ctx)`; `init` and
-`update` of whole trees come from `engine/tree.py`, once, for all rules.
+`update` for whole trees are in `engine/tree.py`, the same for all rules.
 """
 
 import dataclasses
@@ -25,15 +25,15 @@ Part: TypeAlias = Any
 
 
 def part(*, kw_only: bool = False) -> Any:
-    """A dataclass field that holds a rule."""
+    """Declare a dataclass field that holds a rule."""
     return dataclasses.field(metadata={"part": True}, kw_only=kw_only)
 
 
 class Rule(Transformation):
-    """One step of arithmetic on one leaf, in float32 (float64 for float64 leaves).
+    """Update one leaf, in float32 (float64 for float64 leaves): the base of all rules.
 
-    Write `apply`, and `slots` if something is remembered. A rule made of other rules
-    gets the rest from its parts.
+    Write `apply`, and `slots` if the rule has state. A rule made of other rules gets
+    the rest from its parts.
 
         class SignOfMean(adamx.Rule):
             b1: adamx.Hyper = adamx.hyper(0.9, allowed="[0, 1)")
@@ -48,9 +48,9 @@ class Rule(Transformation):
     Attributes:
         scope: how much of the parameters an element of the update depends on:
             "element" (its own), "tensor" (the whole leaf) or "tree" (all leaves).
-        place: what the rule returns: "direction" (of ascent), "step" (the sign is
-            turned, and the learning rate is in it) or "last" (a step that says which
-            parameter it ends at: nothing may come after it).
+        place: what the rule returns: "direction" (of ascent), "step" (negated, with
+            the learning rate) or "last" (a step that depends on the exact new
+            parameter: nothing may come after it).
     """
 
     scope: ClassVar[str] = "element"
@@ -71,7 +71,7 @@ class Rule(Transformation):
                 object.__setattr__(self, field.name, kept)
 
     def _check_scope(self, name: str, part: "Rule") -> None:
-        """Refuse a part that needs sums over the tree where this rule makes none."""
+        """Raise an error if a part needs sums over the tree and this rule has none."""
         makes_sums = type(self).partial_sums is not Rule.partial_sums
         if part._widest_scope() == "tree" and not makes_sums:
             raise errors.AdamxError(
@@ -82,7 +82,7 @@ class Rule(Transformation):
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        """The new update and the new slots of one leaf."""
+        """Return the new update and the new slots of one leaf."""
         raise errors.AdamxTypeError(
             f"{type(self).__name__}: a rule must have a method "
             f"apply(self, update, slots, ctx), got none. It returns the new update and "
@@ -90,23 +90,24 @@ class Rule(Transformation):
         )
 
     def slots(self) -> dict[str, Slot]:
-        """What is remembered, by name: by default what the parts remember."""
+        """Return the slots of the state by name: by default those of the parts."""
         return merge_slots(self)
 
     def needs(self) -> frozenset[str]:
-        """What `apply` reads of `ctx` that must be asked for.
+        """Return the names of what `apply` uses of `ctx` and must ask for.
 
         "param" (`ctx.param`, `ctx.dtype`), "path" (`ctx.path`; each leaf is then traced
         by itself), "random" (`ctx.key`), or the name of an extra argument of `update`
-        (`ctx.extra[name]`). By default what the parts need.
+        (`ctx.extra[name]`). By default the needs of the parts.
         """
         return frozenset().union(*(part.needs() for part in self._parts()))
 
     def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
-        """What the tree shares this step, for `ctx.shared`, computed once per update.
+        """Return values that all leaves share in this step, for `ctx.shared`.
 
-        `kept` are the shared slots by name; one that is returned is kept. `count` is 1
-        on the first step, in a floating dtype.
+        It is called once per update. `kept` are the shared slots by name; if one is
+        returned, its new value is kept. `count` is 1 on the first step, in a floating
+        dtype.
         """
         known: dict[str, Array] = {}
         for part in self._parts():
@@ -116,21 +117,21 @@ class Rule(Transformation):
     def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
-        """For a rule with the scope "tree": numbers of one leaf, summed over all."""
+        """Return numbers of one leaf, to be summed over the tree (scope "tree")."""
         return {}
 
     def from_sums(
         self, totals: dict[str, Array], known: dict[str, Array]
     ) -> dict[str, Array]:
-        """For a rule with the scope "tree": what the sums come to, for `ctx.shared`.
+        """Compute shared values from the sums over the tree (scope "tree").
 
-        `known` is what `shared` returned and the shared slots; a shared slot that is
-        returned is kept.
+        They go to `ctx.shared`. `known` holds what `shared` returned and the shared
+        slots; if a shared slot is returned, its new value is kept.
         """
         return totals
 
     def _parts(self) -> Iterator["Rule"]:
-        """The rules this one is made of."""
+        """Yield the rules of which this one is made."""
         for name in self._fields:
             field = getattr(self, name)
             if isinstance(field, Rule):
@@ -139,7 +140,7 @@ class Rule(Transformation):
                 yield from (e for e in field if isinstance(e, Rule))
 
     def _masks(self) -> tuple[Mask, ...]:
-        """The masks that `ctx.selects` will be asked about."""
+        """Return the masks that are passed to `ctx.selects`."""
         fields = (getattr(self, name) for name in self._fields)
         own = {f: None for f in fields if isinstance(f, Mask)}
         for part in self._parts():
@@ -147,17 +148,17 @@ class Rule(Transformation):
         return tuple(own)
 
     def _widest_scope(self) -> str:
-        """The widest scope of this rule and its parts."""
+        """Return the widest scope of this rule and its parts."""
         scopes = [self.scope, *(part._widest_scope() for part in self._parts())]
         return max(scopes, key=SCOPES.index)
 
     def _has_place(self, place: str) -> bool:
-        """Whether this rule, or one of its parts, has this place."""
+        """Return whether this rule or one of its parts has this place."""
         own = self.place == place
         return own or any(part._has_place(place) for part in self._parts())
 
     def _reader(self) -> str:
-        """The name of the part that reads the parameter, for the error message."""
+        """Return the name of the part that needs the parameter, for error messages."""
         for part in self._parts():
             if "param" in part.needs():
                 return part._reader()
@@ -173,7 +174,7 @@ class Rule(Transformation):
 
 
 class Wrapper(Rule):
-    """A rule around another one, whose sums over the tree are that one's."""
+    """Wrap another rule, whose sums over the tree it uses."""
 
     part: Part = part()
 
@@ -189,7 +190,7 @@ class Wrapper(Rule):
 
 
 def merge_slots(rule: Rule) -> dict[str, Slot]:
-    """The slots of a rule's parts; two parts must not ask for one name."""
+    """Return the slots of a rule's parts; raise if two use the same name."""
     merged: dict[str, Slot] = {}
     for part in rule._parts():
         asked = part.slots()
@@ -205,7 +206,7 @@ def merge_slots(rule: Rule) -> dict[str, Slot]:
 
 
 def as_rule(where: str, name: str, given: Any) -> Rule:
-    """A rule, or a chain of rules as one; anything else is a TypeError."""
+    """Return a rule, or a chain of rules as one; raise TypeError for anything else."""
     if isinstance(given, Rule):
         return given
     if isinstance(given, Transformation) and hasattr(given, "rule"):

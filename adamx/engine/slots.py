@@ -1,4 +1,4 @@
-"""How one slot of one leaf is kept: its start, and the way through its codec."""
+"""Slots of one leaf: initialisation, and conversion by a codec."""
 
 import functools
 from typing import Any
@@ -13,10 +13,10 @@ from .state import Slot, absent, is_absent
 
 
 def full(like: Any, value: Any, dtype: Any) -> Any:
-    """An array of `value` with the shape and sharding of `like`."""
+    """Return an array filled with `value`, with the shape and sharding of `like`."""
     if isinstance(like, Tracer):
-        # plain zeros lose the sharding under jit: make them of the parameter, whatever
-        # it holds; tests/test_works_with_sharding.py has every mesh mode
+        # plain zeros lose the sharding under jit: they are computed from the parameter,
+        # whatever it holds; tests/interop/test_sharding.py has every mesh mode
         filling = jnp.asarray(value, dtype)
         return jnp.where(like == like, filling, filling)
     placed = getattr(like, "sharding", None) if _is_placed(like) else None
@@ -24,12 +24,12 @@ def full(like: Any, value: Any, dtype: Any) -> Any:
 
 
 def _is_placed(x: Any) -> bool:
-    """Whether somebody chose where `x` lives."""
+    """Return whether `x` has a sharding that was chosen explicitly."""
     return isinstance(x, jax.ShapeDtypeStruct) or getattr(x, "committed", False)
 
 
 def split(slot: Slot, column: list) -> Any:
-    """The trees that stand in the state, as columns: one, or one for each part."""
+    """Return the columns of the state for a slot: one, or one for each codec part."""
     if slot.codec is None:
         return column
     if slot.codec.parts == ("",):
@@ -38,7 +38,7 @@ def split(slot: Slot, column: list) -> Any:
 
 
 def join(slot: Slot, trees: Any, column_of: Any) -> list:
-    """The inverse of `split`; `column_of(tree)` is the column of one tree."""
+    """Invert `split`; `column_of(tree)` is the column of one tree."""
     if slot.codec is None:
         return column_of(trees)
     if slot.codec.parts == ("",):
@@ -49,7 +49,7 @@ def join(slot: Slot, trees: Any, column_of: Any) -> list:
 
 
 def _of_param(slot: Slot, function: Any, p: Any, chosen: frozenset) -> Any:
-    """`function(p)` in the dtype of the arithmetic, of each layer of a stack."""
+    """Return `function(p)` in the arithmetic's dtype, mapped over stacked layers."""
     dtype = compute_dtype(p.dtype)
     for _ in range(sum(mask in chosen for mask in slot.stacked_by)):
         function = jax.vmap(function)
@@ -74,7 +74,7 @@ def _start(slot: Slot, p: Any, chosen: frozenset, path: str) -> Any:
 
 
 def of_state(slot: Slot, trees: Any, params: Any) -> Any:
-    """What is kept of a slot of the whole tree, as the rule sees it, in float32."""
+    """Decode a slot of the whole tree to what the rule is given, in float32."""
     if slot.codec is None:
         return trees
     leaves, treedef = jax.tree.flatten(params)
@@ -86,15 +86,15 @@ def of_state(slot: Slot, trees: Any, params: Any) -> Any:
 
 
 def is_kept(slot: Slot, chosen: frozenset) -> bool:
-    """Whether a leaf that these masks select keeps the slot."""
+    """Return whether a leaf that these masks select has the slot."""
     return chosen.issuperset(slot.masks)
 
 
 def begin(slot: Slot, p: Any, chosen: frozenset, path: str) -> Any:
-    """What is kept of one slot of one leaf before the first step.
+    """Initialise one slot of one leaf.
 
-    An array, or with a codec its parts by name; `absent()` for a leaf that is masked
-    out and for arrays of size 0.
+    Returns an array, or with a codec its parts by name; `absent()` for a leaf that is
+    masked out and for arrays of size 0.
     """
     if p is None or not is_kept(slot, chosen):
         empty = None if p is None else absent()
@@ -102,7 +102,7 @@ def begin(slot: Slot, p: Any, chosen: frozenset, path: str) -> Any:
     start = _start(slot, p, chosen, path)
     if slot.codec is None:
         return start if start.size else absent()
-    # the first step is 1: the start has random numbers of its own
+    # the first step is 1: 0 gives initialisation its own random numbers
     encode = functools.partial(_encode, slot.codec, 0)
     key = key_of(slot.seed, key_of(0))
     abstract = isinstance(p, jax.ShapeDtypeStruct)
@@ -111,20 +111,20 @@ def begin(slot: Slot, p: Any, chosen: frozenset, path: str) -> Any:
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _encode(codec: Any, draw: int, x: Any, key: Any) -> Any:
-    """Traced once for leaves of one shape."""
+    """Encode an array; traced once for leaves of one shape."""
     return codec.encode(x, Uniform(key, draw))
 
 
 @functools.lru_cache(maxsize=1024)
 def shapes_kept(slot: Slot, shape: tuple[int, ...]) -> Any:
-    """The shapes of what a codec keeps of a slot like a leaf of this shape."""
+    """Return the shapes of what a codec keeps for a slot of this shape."""
     like = jax.ShapeDtypeStruct(shape, jnp.float32)
     kept = begin(slot, like, frozenset(slot.masks), "")
     return jax.tree.map(jnp.shape, kept)
 
 
 def shape_of(slot: Slot, g: Any, chosen: frozenset, path: str | None) -> Any:
-    """The shape of what a rule sees of a slot, for an update like `g`."""
+    """Return the decoded shape of a slot, for an update like `g`."""
     if slot.shape_of is None and not callable(slot.init):
         return g.shape
     p = jax.ShapeDtypeStruct(g.shape, g.dtype)
@@ -133,7 +133,7 @@ def shape_of(slot: Slot, g: Any, chosen: frozenset, path: str | None) -> Any:
 
 
 def decoded(slot: Slot, kept: Any, g: Any, form: Any) -> Any:
-    """What a rule sees of what is kept, in the dtype of the arithmetic."""
+    """Decode a slot to what a rule is given, in the dtype of the arithmetic."""
     if slot.codec is None and not is_absent(kept):
         return kept.astype(g.dtype)
     if not is_kept(slot, form.selected):
@@ -145,7 +145,7 @@ def decoded(slot: Slot, kept: Any, g: Any, form: Any) -> Any:
 
 
 def encoded(slot: Slot, new: Any, kept: Any, form: Any, key: Any, draw: int) -> Any:
-    """What is kept of the new slot: the parts and dtypes of what was `kept`."""
+    """Encode the new value of a slot, with the parts and dtypes of `kept`."""
     if not is_kept(slot, form.selected):
         return kept
     if slot.codec is None:

@@ -1,8 +1,8 @@
-"""What a rule remembers, what it is told of a leaf, and the state of a whole tree.
+"""Slots of a rule, the context it is given for a leaf, and the state of a tree.
 
-A rule sees one leaf of the parameters at a time. `Slot` describes one array that it
-wants kept between steps, `Context` what it may know besides its update and its slots,
-and `State` is what is kept for the whole tree.
+A rule acts on one leaf of the parameters at a time. `Slot` describes one array that it
+keeps between steps, `Context` what it is given besides its update and its slots, and
+`State` is the state of the whole tree.
 """
 
 import dataclasses
@@ -19,47 +19,47 @@ Slots = dict[str, Array]
 
 
 def absent() -> Array:
-    """What stands in a state where a leaf keeps nothing: one byte, False.
+    """Return the placeholder for a slot that a leaf does not have: one byte, False.
 
-    An array, since `None` breaks `optax.tree_map_params`; not one of size 0, which
-    Orbax refuses to save; and of a dtype that no slot has.
+    It is an array, since `None` breaks `optax.tree_map_params`; not of size 0, which
+    Orbax cannot save; and of a dtype that no slot has.
     """
     return jnp.zeros((), bool)
 
 
 def copied(param: Array) -> Array:
-    """The start of a slot that begins at the parameter itself (`init` copies it)."""
+    """Initialise a slot with a copy of the parameter."""
     return param
 
 
 def is_absent(x: Any) -> bool:
-    """Whether `x`, an array or its shape and dtype, stands where nothing is kept."""
+    """Return whether `x`, an array or its shape and dtype, is the placeholder."""
     return x.dtype == bool
 
 
 @dataclasses.dataclass(frozen=True)
 class Slot:
-    """One named array remembered for each leaf, or one scalar for the whole tree.
+    """Describe one array of state for each leaf, or one scalar for the whole tree.
 
     Attributes:
-        init: its value before the first step: a number, or a function of the
+        init: the value before the first step: a number, or a function of the
             parameter (in the arithmetic's dtype) that returns a new array.
-        shape_of: the slot has the shape and sharding of `shape_of(parameter)`; without
-            it, of the parameter itself. A sum over the columns makes it one value per
-            row.
-        by_path: `shape_of` is called with the leaf's path and the parameter.
-        shared: one scalar for the whole tree, kept up to date by the rule's `shared`.
-        signed: whether it may be negative (storage wants to know).
-        from_count: for a shared slot, its value after `count` steps, with which a
-            state saved without it is completed (`adamx.restore`).
-        masks: kept only for the leaves that all of these select.
-        stacked_by: one for each slice along the first axis of the leaves that these
-            masks select.
-        dtype: the dtype it is kept in, if not that of the arithmetic.
-        codec: how it is kept (`adamx.store`); None: as it is.
-        seed: the integer that the codec's random numbers follow from.
-        single_array_because: why it must stay one array; codecs that make several
-            arrays of a slot give this reason in their error.
+        shape_of: the slot has the shape and sharding of `shape_of(parameter)`; None for
+            those of the parameter. A sum over the columns gives one value per row.
+        by_path: whether `shape_of` is called with the leaf's path and the parameter.
+        shared: whether it is one scalar for the whole tree, updated by the rule's
+            `shared`.
+        signed: whether it may be negative; codecs use this.
+        from_count: for a shared slot, its value after `count` steps, which
+            `adamx.restore` adds to a state saved without it.
+        masks: only the leaves that all of these select have the slot.
+        stacked_by: the slot has one value for each slice along the first axis of the
+            leaves that these masks select.
+        dtype: the dtype of the slot, if not that of the arithmetic.
+        codec: the codec that stores it (`adamx.store`); None for none.
+        seed: the seed of the codec's random numbers.
+        single_array_because: why it must stay one array; the reason given in errors
+            for codecs that make several arrays of a slot.
     """
 
     init: Any = 0.0
@@ -76,27 +76,27 @@ class Slot:
     single_array_because: str = ""
 
 
-# What a context holds only if the rule asks for it, and what to ask for.
+# The attributes of a context that a rule must ask for, and the name to ask for.
 _ASKED_FOR = {"param": "param", "dtype": "param", "path": "path", "key": "random"}
 
 
 class Context:
-    """What a rule may know of a leaf besides its update and its slots.
+    """Hold what a rule is given for a leaf besides its update and its slots.
 
-    `count`, `shared`, `extra` and `selects` are always there. The others are there
-    only if the rule's `needs()` asks for them; reading one that was not asked for
-    raises an error that says so.
+    `count`, `shared`, `extra` and `selects` are always available. The others are
+    available only if the rule's `needs()` asks for them; otherwise reading them raises
+    an error.
 
     Attributes:
         count: the step being taken, 1 on the first.
-        shared: what the whole tree shares this step: what the rule's `shared` and
-            `from_sums` returned, by name.
+        shared: the values that all leaves share in this step, by name, from the rule's
+            `shared` and `from_sums`.
         extra: the extra arguments of `update` that the rule asked for, by name.
         selected: the masks that select this leaf.
         param: the parameter in the arithmetic's dtype; needs "param".
         dtype: the dtype of the parameter itself; needs "param".
-        path: where the leaf stands, such as `layers/0/kernel`; needs "path".
-        key: 32 bits that follow from the step and the path; needs "random".
+        path: the path of the leaf, such as `layers/0/kernel`; needs "path".
+        key: 32 random bits, a function of step and path; needs "random".
     """
 
     count: Any
@@ -134,15 +134,15 @@ class Context:
         raise AttributeError(f"Context is read only; use ctx.replace({name}=...)")
 
     def has(self, name: str) -> bool:
-        """Whether it holds what a rule must ask for, such as "param"."""
+        """Return whether an attribute was asked for, such as "param"."""
         return name in self.__dict__
 
     def replace(self, **changes: Any) -> "Context":
-        """The same with other values."""
+        """Return a copy with other values."""
         return Context(**{**self.__dict__, **changes})
 
     def only(self, rule: str, needs: frozenset[str]) -> "Context":
-        """The same for a rule of this name, without what `needs` does not name."""
+        """Return a copy for a rule, with only what `needs` names."""
         hidden = {n for n, need in _ASKED_FOR.items() if need not in needs}
         kept: dict[str, Any] = {}
         kept |= {n: x for n, x in self.__dict__.items() if n not in hidden}
@@ -151,12 +151,12 @@ class Context:
         return Context(**kept)
 
     def selects(self, mask: Any) -> bool:
-        """Whether `mask` (None: every leaf) selects this leaf."""
+        """Return whether `mask` selects this leaf; None selects every leaf."""
         return mask is None or mask in self.selected
 
 
 class Extra(dict):
-    """The extra arguments of a rule by name; one it did not ask for is an error."""
+    """Extra arguments by name; raises an error for one that was not asked for."""
 
     def __init__(self, rule: str, given: Mapping[str, Any]) -> None:
         super().__init__(given)
@@ -172,7 +172,7 @@ class Extra(dict):
 
 
 class OwnSlots(dict):
-    """Slots by name; one that no rule declared is an error."""
+    """Slots by name; raises an error for one that no rule declared."""
 
     def __init__(self, rule: str, slots: Slots) -> None:
         super().__init__(slots)
@@ -187,7 +187,7 @@ class OwnSlots(dict):
 
 
 class State(NamedTuple):
-    """What an adamx transformation remembers.
+    """The state of an adamx transformation.
 
     Attributes:
         count: the steps taken, int32, saturating.
@@ -201,7 +201,7 @@ class State(NamedTuple):
 
 
 def find_states(state: Any, kind: type) -> list[Any]:
-    """Every state of one kind in any nesting of states, the outer before the inner."""
+    """Find every state of one kind in nested states, outer ones before inner ones."""
 
     def is_kind(x: Any) -> bool:
         return isinstance(x, kind)

@@ -1,4 +1,4 @@
-"""A value that is an `optax.GradientTransformationExtraArgs`."""
+"""The base class of values that are Optax gradient transformations."""
 
 import weakref
 from collections.abc import Callable, Iterator
@@ -21,11 +21,11 @@ else:  # protocols that cannot be checked at run time
 
 
 class Transformation(Value, optax.GradientTransformationExtraArgs):
-    """A value that is an `optax.GradientTransformationExtraArgs`.
+    """Base of values that are `optax.GradientTransformationExtraArgs`.
 
     Equal transformations have the *same* `init` and `update` functions, so that
     `jax.jit(tx.update)` of equal ones traces once. Subclasses write `_init`, `_update`
-    and, where their state is not a `State`, `steps`.
+    and, if their state is not a `State`, `steps`.
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -48,12 +48,15 @@ class Transformation(Value, optax.GradientTransformationExtraArgs):
 
     @property
     def init(self) -> Init:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """`init(params) -> state`."""
+        """Initialise the state: `init(params) -> state`."""
         return _pair(self).init
 
     @property
     def update(self) -> Update:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """`update(updates, state, params=None, **extra) -> (updates, state)`."""
+        """Transform gradients: `update(updates, state, params=None, **extra)`.
+
+        Returns the updates and the new state.
+        """
         return _pair(self).update
 
     def _init(self, params: Any) -> Any:
@@ -65,11 +68,11 @@ class Transformation(Value, optax.GradientTransformationExtraArgs):
         raise NotImplementedError
 
     def steps(self, state: Any) -> Array:
-        """The number of steps that a state of this transformation has seen."""
+        """Return the number of steps taken, from the state."""
         return state.count
 
     def cast(self, dtype: Any) -> Any:
-        """The same with its array hyperparameters in `dtype`."""
+        """Return a copy with its array hyperparameters in `dtype`."""
         return hyperparams.cast(self, dtype)
 
 
@@ -77,7 +80,7 @@ class Transformation(Value, optax.GradientTransformationExtraArgs):
 
 
 class _Program:
-    """The compiled update of all transformations of one form, whatever their arrays."""
+    """The compiled update of all transformations that differ in arrays only."""
 
     def __init__(self, form: Any) -> None:
         def update(arrays: list, updates: Any, state: Any, params: Any, extra: Any):
@@ -89,7 +92,7 @@ class _Program:
 
 
 class _Pair:
-    """`init` and `update` of one transformation."""
+    """The functions `init` and `update` of one transformation."""
 
     def __init__(self, tx: Transformation) -> None:
         arrays, form = jax.tree.flatten(tx)
@@ -110,7 +113,7 @@ class _Pair:
 
 
 def _all_data(extra: dict[str, Any]) -> bool:
-    """Whether extra arguments can enter a compiled program (functions cannot)."""
+    """Return whether a compiled program can take extra arguments (functions: no)."""
     return not extra or all(
         isinstance(x, jax.Array | float | int) or hasattr(x, "__array__")
         for x in jax.tree.leaves(extra)

@@ -1,6 +1,6 @@
-"""From a rule on one leaf to a transformation of a tree: `init` and `update`.
+"""Running a rule on every leaf of a tree: `init` and `update`.
 
-Of a rule only its methods are used: `slots`, `needs`, `shared`, `partial_sums`,
+Only these methods of a rule are used: `slots`, `needs`, `shared`, `partial_sums`,
 `from_sums` and `apply`.
 """
 
@@ -20,11 +20,11 @@ from .leaves import column, flatten, places, slot_column
 from .slots import begin, decoded, encoded, split
 from .state import Context, Slot, State
 
-# ---- the start ---------------------------------------------------------------
+# ---- initialisation ----------------------------------------------------------
 
 
 def start(rule: Any, params: Any) -> dict[str, Any]:
-    """The slots of a rule before the first step."""
+    """Initialise the slots of a rule."""
     leaves, treedef = flatten(params)
     for i, p in enumerate(leaves):
         if p is not None:
@@ -43,7 +43,7 @@ def start(rule: Any, params: Any) -> dict[str, Any]:
 
 
 def _as_trees(slot: Slot, column: list, treedef: Any) -> Any:
-    """What stands in the state for a slot: a tree, or a dict of them by part."""
+    """Return a slot as it is in the state: a tree, or a dict of trees by codec part."""
     columns = split(slot, column)
     if isinstance(columns, dict):
         return {part: treedef.unflatten(each) for part, each in columns.items()}
@@ -55,7 +55,7 @@ def init(rule: Any, params: Any) -> State:
 
 
 def shared_dtype() -> Any:
-    """The dtype of what a tree shares: float64 under x64, else float32."""
+    """Return the dtype of shared scalars: float64 under x64, else float32."""
     return jax.dtypes.canonicalize_dtype(jnp.float64)
 
 
@@ -63,7 +63,7 @@ def shared_dtype() -> Any:
 
 
 def _selected(rule: Any, tree: Any, treedef: Any, n: int) -> list[frozenset]:
-    """For each leaf, the masks of the rule that select it."""
+    """Return, for each leaf, the masks of the rule that select it."""
     chosen: list[set] = [set() for _ in range(n)]
     if n:
         for mask in rule._masks():
@@ -77,7 +77,7 @@ def _selected(rule: Any, tree: Any, treedef: Any, n: int) -> list[frozenset]:
 def _extra_columns(
     rule: Any, extra: dict, treedef: Any, n: int
 ) -> tuple[dict[str, Any], dict[str, list]]:
-    """Extra arguments the rule asks for: shared by the tree, or one a leaf."""
+    """Return the extra arguments that the rule needs, shared or one for each leaf."""
     one, each = {}, {}
     for name in sorted(rule.needs() - {"param", "path", "random"}):
         if name not in extra:
@@ -96,10 +96,10 @@ def _extra_columns(
 
 
 class Step(NamedTuple):
-    """What a step is given besides the updates and the slots.
+    """Hold the inputs of a step besides the updates and the slots.
 
-    `dtypes` are those of the gradients, in which the updates of the last pass leave;
-    those of other passes leave in the dtype of the arithmetic.
+    `dtypes` are those of the gradients, to which the updates of the last rule sequence
+    are cast; those of the others stay in the dtype of the arithmetic.
     """
 
     params: Any
@@ -110,13 +110,13 @@ class Step(NamedTuple):
 
 
 def _shared(rule: Any, kept: dict[str, Any], count: Any) -> dict[str, Any]:
-    """What the whole tree shares this step: computed once, not once per leaf."""
+    """Compute the values that all leaves share, once per step."""
     dtype = shared_dtype()
     return rule.cast(dtype).shared(kept, count.astype(dtype))
 
 
 class _Inputs(NamedTuple):
-    """What one leaf brings to a compiled step."""
+    """The inputs of a compiled step for one leaf."""
 
     update: Any
     param: Any
@@ -125,10 +125,10 @@ class _Inputs(NamedTuple):
 
 
 def _leaf_functions(rule: Any) -> tuple[Any, Any]:
-    """`partial_sums` and `apply` of a rule, compiled once per distinct form of a leaf.
+    """Compile `partial_sums` and `apply` of a rule, once for each form of leaf.
 
-    A form is static: the masks that select the leaf, its path where the rule reads it,
-    and the dtype in which its update leaves.
+    A form is static: the masks that select the leaf, its path if the rule needs it, and
+    the dtype of the returned update.
     """
     arrays, structure = jax.tree.flatten(rule)
     declared = {name: slot for name, slot in rule.slots().items() if not slot.shared}
@@ -179,7 +179,7 @@ class _Form(NamedTuple):
 
 
 def _inputs(rule: Any, leaves: list, treedef: Any, updates: Any, step: Step) -> list:
-    """What each leaf brings, checked."""
+    """Collect and check the inputs of each leaf."""
     n = len(leaves)
     needs = rule.needs()
     reads_param = "param" in needs
@@ -224,7 +224,7 @@ def _forms(rule: Any, treedef: Any, updates: Any, step: Step) -> list[_Form]:
 def run_rule(
     rule: Any, updates: Any, slots: dict[str, Any], step: Step
 ) -> tuple[Any, dict[str, Any]]:
-    """One step of a rule, whose schedules are resolved, on each leaf of a tree."""
+    """Run one step of a rule, its schedules resolved, on each leaf of a tree."""
     tree_checks.check_scalars(rule)
     declared = rule.slots()
     tree_checks.check_present(declared, slots)
@@ -264,7 +264,7 @@ def run_rule(
 def update(
     rule: Any, updates: Any, state: State, params: Any, extra: dict[str, Any]
 ) -> tuple[Any, State]:
-    """One step of one rule on a tree."""
+    """Run one step of one rule on a tree."""
     slots = slots_of(state)
     count = optax.safe_increment(state.count)
     now = hyperparams.at(rule, state.count)
@@ -274,7 +274,7 @@ def update(
 
 
 def slots_of(state: Any) -> dict[str, Any]:
-    """The slots of a state, which must be one of ours."""
+    """Return the slots of a state, or raise an error if it is not an adamx state."""
     if not isinstance(state, State):
         raise errors.type_error(
             "update",
@@ -286,12 +286,12 @@ def slots_of(state: Any) -> dict[str, Any]:
 
 
 def dtypes_of(updates: Any) -> list:
-    """The dtypes of the leaves of a tree, None for a leaf without a gradient."""
+    """Return the dtypes of the leaves, None for a leaf without a gradient."""
     return [getattr(g, "dtype", None) for g in flatten(updates)[0]]
 
 
 def widen(tree: Any) -> Any:
-    """A tree in the dtype of the arithmetic, for parts that see the whole tree."""
+    """Cast a tree to the dtype of the arithmetic, for external transformations."""
 
     def one(x: Any) -> Any:
         if not hasattr(x, "dtype") or not jnp.issubdtype(x.dtype, jnp.floating):
@@ -305,7 +305,7 @@ def widen(tree: Any) -> Any:
 
 
 def narrow(tree: Any, dtypes: Sequence[Any]) -> Any:
-    """The updates back in the dtypes of the gradients."""
+    """Cast the updates back to the dtypes of the gradients."""
     leaves, treedef = flatten(tree)
     pairs = zip(leaves, dtypes, strict=True)
     cast = [x if x is None or x.dtype == d else x.astype(d) for x, d in pairs]

@@ -1,6 +1,6 @@
-"""Errors for trees, leaves and slots that do not fit together.
+"""Errors for trees, leaves and slots that do not match.
 
-Checked while tracing, so that nothing is checked in the compiled step.
+The checks run while tracing, so the compiled step contains none.
 """
 
 from typing import Any
@@ -41,7 +41,7 @@ def check_param(p: Any, tree: Any, i: int) -> None:
 
 
 def check_updates(updates: Any) -> None:
-    """Refuse what is no array before JAX does, which does not say where."""
+    """Raise an error that names the leaf if an update is not an array."""
     for i, g in enumerate(flatten(updates)[0]):
         if not (g is None or (hasattr(g, "dtype") and hasattr(g, "shape"))):
             raise errors.type_error(
@@ -118,7 +118,7 @@ def check_slots(
 
 
 def _only_shape(name: str, slot: Slot, g: Any, kept: dict, tree: Any, i: int) -> Any:
-    """What stands for a coded slot: the update itself where all parts fit it."""
+    """Check what a codec keeps of a slot against the update; return the update."""
     if g is None or None in kept.values():
         return None
     shapes = {part: jnp.shape(x) for part, x in kept.items()}

@@ -1,8 +1,7 @@
 """Values: frozen dataclasses that print, compare, pickle, and are JAX pytrees.
 
-Everything adamx is made of (parts, eps kinds, readings, masks, schedules) is a
-`Value`. Fields that hold arrays or other values are the leaves and branches of its
-pytree; everything else is static. Knows nothing of optimizers.
+Rules, eps kinds, statistics, masks and schedules are all a `Value`. Fields that hold
+arrays or other values are the leaves and branches of its pytree; all others are static.
 """
 
 import dataclasses
@@ -16,19 +15,19 @@ from jax.core import Tracer
 
 
 def is_array(x: Any) -> bool:
-    """Whether `x` is data to JAX: an array or a tracer."""
+    """Return whether `x` is an array or a tracer."""
     return isinstance(x, jax.Array | np.ndarray)
 
 
 def _is_data(x: Any) -> bool:
-    """Whether a field is a branch of the pytree."""
+    """Return whether a field is a branch of the pytree."""
     if isinstance(x, tuple) and not isinstance(x, Value):
         return any(map(_is_data, x))
     return isinstance(x, Value) or is_array(x)
 
 
 def _split(x: Any) -> tuple[Any, Any]:
-    """A field as (branch, static): tuples are split element by element."""
+    """Split a field into (branch, static); tuples are split element by element."""
     if not _is_data(x):
         return None, x
     if isinstance(x, tuple) and not isinstance(x, Value):
@@ -44,7 +43,7 @@ def _join(branch: Any, static: Any) -> Any:
 
 
 class _Marker:
-    """Stands in the static half for a field that is data."""
+    """Mark a field that is data, in the static half."""
 
     def __repr__(self) -> str:
         return "*"
@@ -62,11 +61,12 @@ class _Mixed:
 
 @dataclass_transform(frozen_default=True)
 class Value:
-    """Base of everything that is compared, printed and pickled by its fields.
+    """Base class of objects that are compared, printed and pickled by their fields.
 
-    Subclasses are frozen dataclasses without saying so. Equal expressions are equal and
-    hash alike: arrays compare by shape, dtype and content, tracers by identity, and
-    both hash by shape and dtype. `repr` is the expression that builds the value.
+    Subclasses become frozen dataclasses without a decorator. Values built by equal
+    expressions are equal and have the same hash: arrays compare by shape, dtype and
+    content, tracers by identity, and both hash by shape and dtype. `repr` returns the
+    expression that builds the value.
     """
 
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field]]
@@ -75,7 +75,7 @@ class Value:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
-        # what namedtuple-aware printers (Equinox, treescope) show of a value
+        # the fields that printers of namedtuples (Equinox, treescope) show
         cls._fields = tuple(f.name for f in dataclasses.fields(cls))
         jax.tree_util.register_pytree_with_keys(
             cls, _flatten_with_keys, functools.partial(_rebuild, cls), _flatten
@@ -140,7 +140,7 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def show(x: Any) -> str:
-    """The expression that builds `x`, as far as there is one."""
+    """Return the expression that builds `x`, if there is one."""
     if isinstance(x, Tracer):
         return f"Traced<{x.dtype}{list(x.shape)}>"
     if is_array(x):
@@ -157,12 +157,12 @@ def show(x: Any) -> str:
 
 
 def _qualified(function: Any, module: str) -> str:
-    """`optax.cosine_decay_schedule` rather than the private module it lives in."""
+    """Return a public name such as `optax.cosine_decay_schedule` for a function."""
     return f"{module}.{function.__qualname__}"
 
 
 def _restore(cls: Any, fields: dict[str, Any]) -> Any:
-    """Rebuild without running `__init__`: the fields were checked when first built."""
+    """Rebuild a value without `__init__`, as its fields were checked already."""
     value = cls.__new__(cls)
     for name, field in fields.items():
         object.__setattr__(value, name, field)
