@@ -1,6 +1,6 @@
-"""How the memory of an optimizer is kept: codecs, and the levels that they round to.
+"""Storage of an optimizer's state: codecs, and the quantization maps they use.
 
-`adamx.store` puts a codec on a slot, `adamx.memory_plan` counts the bytes.
+`adamx.store` applies a codec to a slot, `adamx.memory_plan` counts the bytes.
 """
 
 from .blockwise import Blockwise as Blockwise

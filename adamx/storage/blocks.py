@@ -1,9 +1,9 @@
-"""Where the blocks of an array lie: along its last axis, a tail block cut short.
+"""Division of an array into blocks along its last axis; the last block may be short.
 
-Where the last axis is narrower than a block, the trailing axes are merged until they
-hold one (or all are): a column of 65,536 numbers is one row of 512 blocks, not 65,536
-blocks of one. What is kept for a block has the rank of the array: as many entries as
-there are blocks at the first merged axis, one at the axes after it.
+If the last axis is shorter than a block, trailing axes are merged until they hold one
+block (or all are merged): a column of 65,536 numbers is one row of 512 blocks, not
+65,536 blocks of one. Values kept per block have the rank of the array: the number of
+blocks on the first merged axis, 1 on the axes after it.
 """
 
 import math
@@ -14,13 +14,13 @@ import jax.numpy as jnp
 
 
 class Blocks(NamedTuple):
-    """`lead` axes are left alone; the `n` elements after them lie in blocks.
+    """How an array is divided: `lead` axes, then `n` elements in blocks.
 
     Attributes:
-        lead: the axes before the blocks.
-        n: the elements of the trailing axes together.
-        block: the elements of a block.
-        merged: how many trailing axes became one.
+        lead: the lengths of the axes that are not divided.
+        n: the number of elements of the merged trailing axes.
+        block: the number of elements of a block.
+        merged: how many trailing axes are merged.
     """
 
     lead: tuple[int, ...]
@@ -34,33 +34,33 @@ class Blocks(NamedTuple):
 
     @property
     def tail(self) -> int:
-        """How many elements the last block lacks."""
+        """The number of elements that the last block lacks."""
         return self.blocks * self.block - self.n
 
     def ranked(self, count: int) -> tuple[int, ...]:
-        """The shape of `count` entries per row, with the rank of the array."""
+        """Return the shape of `count` entries per row, with the rank of the array."""
         return (*self.lead, count) + (1,) * (self.merged - 1)
 
     def split(self, x: Any) -> Any:
-        """`x` as (*lead, blocks, block), the tail filled with zeros."""
+        """Reshape `x` to (*lead, blocks, block), with zeros at the end."""
         x = x.reshape(*self.lead, self.n)
         if self.tail:
             x = jnp.pad(x, [(0, 0)] * len(self.lead) + [(0, self.tail)])
         return x.reshape(*self.lead, self.blocks, self.block)
 
     def join(self, x: Any, shape: tuple[int, ...]) -> Any:
-        """The inverse of `split`."""
+        """Invert `split`."""
         x = x.reshape(*self.lead, self.blocks * self.block)
         return x[..., : self.n].reshape(shape)
 
     def largest(self, x: Any) -> Any:
-        """The largest magnitude of each block, (*lead, blocks); inf where there is NaN.
+        """Return the largest magnitude of each block, (*lead, blocks); inf for NaN.
 
-        As a window over the row: XLA on CPU takes a tenth of the time of a maximum over
-        the last axis of `split(x)`.
+        It is a window over the row, which on CPU takes a tenth of the time of a maximum
+        over the last axis of `split(x)`.
         """
         x = x.reshape(*self.lead, self.n)
-        x = jnp.where(jnp.isnan(x), jnp.inf, jnp.abs(x))  # a maximum may pass NaN over
+        x = jnp.where(jnp.isnan(x), jnp.inf, jnp.abs(x))  # a maximum may ignore NaN
         window = (1,) * len(self.lead) + (self.block,)
         padding = [(0, 0)] * len(self.lead) + [(0, self.tail)]
         start = jnp.zeros((), x.dtype)
@@ -68,7 +68,7 @@ class Blocks(NamedTuple):
 
 
 def layout(shape: tuple[int, ...], block: int) -> Blocks:
-    """The layout of an array of this shape."""
+    """Return the division of an array of this shape into blocks."""
     merged = min(1, len(shape))
     while merged < len(shape) and math.prod(shape[-merged:]) < block:
         merged += 1

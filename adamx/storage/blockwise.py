@@ -1,4 +1,4 @@
-"""Blocks of integers with one float32 scale each."""
+"""Blockwise quantization: integers of 8 or 4 bits with a float32 scale per block."""
 
 import dataclasses
 from typing import Any
@@ -15,8 +15,8 @@ from .quantization_maps import Companded, Minifloat, QuantizationMap
 ROUNDINGS = ("nearest", "stochastic", "dither")
 
 
-# Numbers this near to a level, in units of its distance to the next, are at it: float32
-# cannot place them better, and what was decoded must be encoded as it was.
+# Numbers this near to a level, in units of the distance to the next, count as at it:
+# float32 is no more exact, and decoded numbers must be encoded to the same integers.
 _AT_LEVEL = 2.0**-15
 
 
@@ -30,9 +30,9 @@ def check_rounding(where: str, rounding: Any, known: tuple[str, ...]) -> None:
 
 
 def rises(part: Array, rounding: str, uniform: Draw, spread: Any) -> Array:
-    """Whether a number `part` of the way to the next level becomes that level.
+    """Return whether to round up a number that is `part` of the way to the next level.
 
-    `spread(draw)` makes one draw a block into one an element.
+    `spread(draw)` expands one random number per block to one per element.
     """
     if rounding == "nearest":
         return part >= 0.5
@@ -41,9 +41,9 @@ def rises(part: Array, rounding: str, uniform: Draw, spread: Any) -> Array:
 
 
 def scaled_down(blocks: Array, scale: Array) -> Array:
-    """Each block over its scale; a block of zeros stays zeros, NaN stays NaN.
+    """Divide each block by its scale; zeros stay zeros, NaN stays NaN.
 
-    Both sides of a large scale are quartered first: 1 / 2¹²⁷ is subnormal, hence 0.
+    Both are divided by 4 first if the scale is large: 1 / 2¹²⁷ is subnormal, hence 0.
     """
     tiny = jnp.finfo(jnp.float32).tiny
     part = jnp.where(scale > 1, jnp.float32(0.25), 1)
@@ -52,29 +52,29 @@ def scaled_down(blocks: Array, scale: Array) -> Array:
 
 
 class Blockwise(Codec):
-    """Integers of 8 or 4 bits and the largest magnitude of each block, in float32.
+    """Quantize blocks to integers of 8 or 4 bits, scaled by their largest magnitude.
 
         s = max |x| over the block,    x ≈ sign(x) · s · level(k)
 
-    Stochastic rounding takes the level above with the probability that makes the mean
-    of what is kept x itself, so that no average is stuck however slowly it moves. With
-    `floor`, a number that is not zero never becomes zero in a slot that is never
-    negative: its smallest level is a bias upward, where zero would make an update
-    hundreds of times too large. A block with a number that is not finite decodes to
-    numbers that are not finite.
+    Stochastic rounding is unbiased: it rounds up with the probability that makes the
+    mean x itself, so that an average that changes slowly is not stuck. With `floor`, a
+    number that is not zero is never rounded to zero in a slot that is never negative:
+    the smallest level is a bias upward, whereas zero would make an update hundreds of
+    times too large. A block with a number that is not finite decodes to numbers that
+    are not finite.
 
     Args:
-        bits: 8 or 4; with 4, two codes lie in one byte.
+        bits: 8 or 4; with 4, two integers share a byte.
         block: how many elements share a scale, even.
-        code: the levels: `Minifloat()` (the default at 8 bits: right for blocks of many
-            decades, and the cheapest), `Companded()` (the default at 4),
+        code: the quantization map: `Minifloat()` (the default at 8 bits: for blocks of
+            many decades, and the cheapest), `Companded()` (the default at 4),
             `DynamicMap()`, `Logarithmic()`, `Linear()`.
-        rounding: "nearest", "stochastic", or "dither": one random number a block.
-        floor: whether a number that is not zero keeps off zero.
+        rounding: "nearest", "stochastic", or "dither": one random number per block.
+        floor: whether numbers that are not zero are never rounded to zero.
         min_size: arrays with fewer elements are kept in float32.
-        signed: whether negative numbers can be kept; None asks the slot.
+        signed: whether negative numbers can be kept; None for what the slot says.
 
-    Kept: `codes` and `scale`, (8 or 4) + 32 / block bits an element.
+    Kept: `codes` and `scale`, (8 or 4) + 32 / block bits per element.
 
     Reference: Dettmers et al., "8-bit optimizers via block-wise quantization", ICLR
     2022, arXiv:2110.02861, there rounded to nearest; rounding and floor are adamx's.
@@ -129,7 +129,7 @@ class Blockwise(Codec):
 
     @property
     def _top(self) -> int:
-        """The highest level."""
+        """The index of the highest level."""
         return 2 ** (self.bits - 1) - 1 if self.signed else 2**self.bits - 1
 
     def _small(self, shape: tuple[int, ...]) -> bool:
@@ -151,7 +151,7 @@ class Blockwise(Codec):
         blocks = lay.split(x)
         k = self._round(scaled_down(blocks, scale), uniform, lay)
         if self.floor and not self.signed:
-            # of x, whose share may be subnormal; where the scale is inf, 0 becomes NaN
+            # of x, as x / scale may be subnormal; where the scale is inf, 0 becomes NaN
             some = (blocks > 0) & jnp.isfinite(scale)[..., None]
             k = jnp.where(some, jnp.maximum(k, 1), k)
         k = k.astype(jnp.int8 if self.signed else jnp.uint8)
@@ -171,7 +171,7 @@ class Blockwise(Codec):
             return jnp.broadcast_to(one, part.shape)
 
         def inside(draw: Draw) -> Any:
-            # drawn in the array's own shape, so that the place is the element's index
+            # drawn in the array's own shape, so that they follow from the element's index
             return lay.split(draw((*lay.lead, lay.n)))
 
         spread = once if self.rounding == "dither" else inside
@@ -200,7 +200,7 @@ def _size(shape: tuple[int, ...]) -> int:
 
 
 def _pack(lay: Blocks, k: Array) -> Array:
-    """Two codes a byte along the row, the first in the low half."""
+    """Pack two integers into a byte along the row, the first in the low half."""
     row = k.astype(jnp.uint8).reshape(*lay.lead, lay.blocks * lay.block)
     row = row[..., : lay.n + lay.n % 2]
     low, high = row[..., ::2], row[..., 1::2]

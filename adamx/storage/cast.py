@@ -1,4 +1,4 @@
-"""One number an element, of another dtype."""
+"""Casting: one number per element, in another dtype."""
 
 import dataclasses
 import math
@@ -38,10 +38,10 @@ def as_dtype(where: str, dtype: Any, known: tuple[str, ...]) -> Any:
 
 
 def rounded(x: Array, dtype: Any, uniform: Draw | None) -> Array:
-    """`x`, float32, in `dtype`: to nearest, or to either neighbour at random.
+    """Round `x`, in float32, to `dtype`: to nearest, or stochastically.
 
-    At random means up with probability (x - below) / (above - below): right on average.
-    Infinities and NaN stay what they are.
+    Stochastic rounding goes up with probability (x - below) / (above - below), which is
+    unbiased. Infinities and NaN are kept.
     """
     if uniform is None or dtype == jnp.float32:
         return x.astype(dtype)
@@ -66,17 +66,18 @@ def rounded(x: Array, dtype: Any, uniform: Draw | None) -> Array:
 
 
 class Cast(Codec):
-    """Each number in another dtype.
+    """Cast each number to another dtype.
 
-    The range of the 8-bit floats does not hold a second moment: they are kept with a
-    float32 scale for each block of 128, which takes its largest to the highest power of
-    two in the range. In a slot that is never negative, what is not zero stays so.
+    The range of the 8-bit floats is too small for a second moment: they are kept with a
+    float32 scale for each block of 128, which maps its largest to the highest power of
+    two in the range. In a slot that is never negative, numbers that are not zero are
+    never rounded to zero.
 
     Args:
         dtype: float32, bfloat16, float16, float8_e4m3fn or float8_e5m2.
-        rounding: "nearest" or "stochastic": right on average. To nearest, a second
-            moment in bfloat16 stays where it is once a step moves it by less than half
-            a unit of its last place.
+        rounding: "nearest" or "stochastic" (unbiased). With "nearest", a second moment
+            in bfloat16 stops changing once a step changes it by less than half a unit
+            in its last place.
 
     Kept: the slot itself as a tree like the parameters; `codes` and `scale` for the
     8-bit floats.
@@ -118,9 +119,9 @@ class Cast(Codec):
         return {"codes": codes, "scale": scale.reshape(lay.ranked(lay.blocks))}
 
     def _scale(self, largest: Array) -> Array:
-        """`largest` over a power of two, so that it comes back as it was.
+        """Divide `largest` by a power of two, so that it is decoded exactly.
 
-        Of a block so small that this would be no float32, the least that is one.
+        If the result is below the range of float32, return the smallest normal float32.
         """
         power = math.floor(math.log2(jnp.finfo(self.dtype).max))
         least = jnp.finfo(jnp.float32).tiny
@@ -128,7 +129,7 @@ class Cast(Codec):
 
     def _kept_off_zero(self, x: Array, kept: Array) -> Array:
         if self.signed is not False or self.dtype in (jnp.float32, jnp.bfloat16):
-            return kept  # they reach as far down as float32 does
+            return kept  # they have the exponent range of float32
         least = jnp.finfo(self.dtype).smallest_subnormal
         return jnp.where((x > 0) & (kept == 0), least.astype(self.dtype), kept)
 

@@ -1,6 +1,6 @@
-"""What a codec is: the way from a float32 array to what is kept of it, and back.
+"""The base class of codecs: conversion of a float32 array to a stored form, and back.
 
-A codec sees one array. It knows no tree, step, rule or place in the state.
+A codec acts on one array, independently of tree, step, rule and slot.
 """
 
 from collections.abc import Callable
@@ -20,36 +20,36 @@ Draw: TypeAlias = Callable[[tuple[int, ...]], Any]
 
 
 class Codec(Value):
-    """The base of codecs; write `encode` and `decode`, and check with `check_storage`.
+    """Base class of codecs: write `encode` and `decode`; test with `check_storage`.
 
     Attributes:
         parts: the names of the arrays that `encode` returns, each kept as a tree like
-            the parameters. With `("",)` the slot itself is such a tree. Where there
-            is nothing to keep return `adamx.leaf.absent()`, since Orbax does not save
-            arrays of size 0.
+            the parameters. With `("",)` the slot itself is such a tree. If there is
+            nothing to keep, return `adamx.engine.state.absent()`, since Orbax does not
+            save arrays of size 0.
     """
 
     parts: ClassVar[tuple[str, ...]] = ("codes", "scale")
 
     def bind(self, slot: str, signed: bool) -> "Codec":
-        """The codec for a slot of this name, which may be negative or not."""
+        """Return the codec for a slot of this name, and whether it may be negative."""
         return self
 
     def encode(self, x: Float[Array, "..."], uniform: Draw) -> Kept:
-        """What is kept of x: the same names, shapes and dtypes whatever x holds."""
+        """Return what is kept of x; names, shapes and dtypes must not depend on x."""
         raise NotImplementedError
 
     def decode(self, kept: Kept, shape: tuple[int, ...]) -> Float[Array, "..."]:
-        """The array of this shape that is kept, in float32 or wider."""
+        """Return the array of this shape, in float32 or wider."""
         raise NotImplementedError
 
     def note(self, shape: tuple[int, ...]) -> str:
-        """How an array of this shape is kept, for `memory_plan`."""
+        """Return a text on how an array of this shape is kept, for `memory_plan`."""
         return repr(self)
 
 
 def refuse_signed(codec: Codec, slot: str, signed: bool, why: str) -> None:
-    """A codec for non-negative values on a slot that may be negative."""
+    """Raise an error if a codec for non-negative values is given a signed slot."""
     if signed:
         raise errors.AdamxError(
             f"store: {codec!r} must hold a slot that is never negative, got {slot!r}. "

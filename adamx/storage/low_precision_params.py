@@ -1,8 +1,8 @@
-"""Where a parameter of few digits lands: rounding parts, the last of a chain.
+"""Low-precision parameters: stochastic rounding, and float32 masters of bfloat16.
 
 `optax.apply_updates` adds a float32 update to a bfloat16 parameter and rounds the sum
-to nearest, which loses most of a small step. The parts here choose where the parameter
-is to land, and return the float32 update that takes it there.
+to nearest, which loses most of a small step. The rules here, the last of a chain,
+choose the rounded parameter and return the float32 update that leads to it.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ _RESIDUAL = "residual"
 
 
 class _Landing(Rule):
-    """A rule that reads the parameter and returns a float32 update, and is last."""
+    """Base of rules that come last and return a float32 update for the parameter."""
 
     place = "last"
 
@@ -30,13 +30,13 @@ class _Landing(Rule):
 
 
 class StochasticRounding(_Landing):
-    """The parameter lands on either neighbour of θ + u, right on average.
+    """Round new bfloat16 or float16 parameters θ + u stochastically, without bias.
 
     Args:
-        seed: the integer that the random numbers follow from, with the step, the leaf's
-            path and the element's place. Nothing is kept.
+        seed: the integer from which the random numbers follow, with the step, the
+            leaf's path and the element's index. There is no state.
 
-    For bfloat16 and float16 parameters; others take u as it is.
+    The update of parameters of other dtypes is not changed.
     """
 
     seed: Any = 0
@@ -52,21 +52,21 @@ class StochasticRounding(_Landing):
 
 
 class SplitMaster(_Landing):
-    """bfloat16 parameters whose float32 master is the parameter and a residual.
+    """Keep float32 masters of bfloat16 parameters, as the parameter and a residual.
 
         bits(master) = bits(θ) · 2¹⁶ + residual
 
     With 16 bits of residual the master is float32 bit for bit, and θ is the master
     rounded to bfloat16. With 8 it is a 24-bit float (8 bits of exponent, 15 of
-    mantissa), to which a step is rounded at random, right on average.
+    mantissa), to which a step is rounded stochastically, without bias.
 
-    Where θ + u in float32 cannot reach the wanted parameter (it would have to shrink
-    2¹⁶ times in one step), the master is brought as near to the wanted one as the
-    parameter it really lands on allows: the two never part.
+    If no float32 u makes θ + u the wanted parameter (which would have to be 2¹⁶ times
+    smaller after one step), the master is set as near to the wanted one as the actual
+    parameter allows, so that the two always agree.
 
     Args:
         bits: 16 or 8, of the residual.
-        seed: the integer that random rounding follows from.
+        seed: the seed of stochastic rounding.
 
     State: `residual`, int16 or int8.
     """
@@ -119,22 +119,22 @@ def _as_float(bits: Array) -> Array:
 
 
 def split(master: Float[Array, "..."]) -> tuple[Array, Array]:
-    """A float32 as (bfloat16 in float32, residual of 16 bits): half rounds away.
+    """Split a float32 into (bfloat16 in float32, residual of 16 bits).
 
-    Integers only: `joined` gives back every bit of all 2³² patterns.
+    Halves are rounded away from zero. `joined` restores every bit of all 2³² patterns.
     """
     bits = _as_bits(master)
-    high = (bits + 0x8000) & ~0xFFFF  # wraps at the ends, as the difference does
+    high = (bits + 0x8000) & ~0xFFFF  # wraps around at the ends, as the difference does
     return _as_float(high), bits - high
 
 
 def joined(weight: Float[Array, "..."], residual: Array) -> Array:
-    """The float32 master of a weight and its residual of 16 bits."""
+    """Return the float32 master from a weight and its residual of 16 bits."""
     return _as_float(_as_bits(weight) + residual)
 
 
 def in_24_bits(master: Float[Array, "..."], draw: Any) -> Array:
-    """A float32 rounded to 24 bits, up in magnitude where `draw` in (0, 1) says so."""
+    """Round a float32 to 24 bits stochastically, by `draw` in (0, 1)."""
     bits = _as_bits(master)
     up = (bits & 0xFF) > jnp.floor(draw * 256).astype(jnp.int32)
     cut = (bits & ~0xFF) + jnp.where(up, 0x100, 0)
@@ -142,7 +142,7 @@ def in_24_bits(master: Float[Array, "..."], draw: Any) -> Array:
 
 
 def residual_from(landed: Array, master: Array, unit: int) -> Array:
-    """The residual that takes the weight nearest to the master, in units of `unit`."""
+    """Return the residual, in `unit`s, that makes the weight nearest to the master."""
     weight, wanted = _as_bits(landed), _as_bits(master)
     same_side = (weight ^ wanted) >= 0
     highest = 0x8000 - unit
@@ -151,20 +151,24 @@ def residual_from(landed: Array, master: Array, unit: int) -> Array:
 
 
 def stochastic_rounding(seed: Any = 0) -> StochasticRounding:
-    """The last part of a chain for bfloat16 and float16 parameters: see the class.
+    """Round parameters stochastically; the last part of a chain.
+
+    It is for bfloat16 and float16 parameters: see `StochasticRounding`.
 
     Args:
-        seed: the integer that the random numbers follow from.
+        seed: the seed of the random numbers.
     """
     return StochasticRounding(seed)
 
 
 def split_master(bits: int = 16, *, seed: Any = 0) -> SplitMaster:
-    """The last part of a chain for bfloat16 parameters with a master: see the class.
+    """Keep float32 masters of bfloat16 parameters; the last part of a chain.
+
+    See `SplitMaster`.
 
     Args:
         bits: 16 or 8, of the residual.
-        seed: the integer that random rounding follows from (8 bits).
+        seed: the seed of stochastic rounding (8 bits).
 
     Raises:
         ValueError: `bits` is neither.
@@ -173,7 +177,7 @@ def split_master(bits: int = 16, *, seed: Any = 0) -> SplitMaster:
 
 
 def master_params(state: Any, params: Any) -> Any:
-    """The float32 masters of bfloat16 parameters that `split_master` steps.
+    """Return the float32 masters of bfloat16 parameters updated with `split_master`.
 
     Args:
         state: the state of a chain with a `split_master`, in any nesting.

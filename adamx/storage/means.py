@@ -1,7 +1,7 @@
-"""Second moments kept as means: of rows and columns, or of blocks.
+"""Codecs that keep means: of rows and columns, or of blocks.
 
-What is kept is linear in the array, so that an exponential average of squares kept so
-is the average that Adafactor and Adam-mini keep.
+The means are linear in the array, so that Adam's second moment stored by them is the
+second moment of Adafactor or Adam-mini.
 """
 
 from collections.abc import Callable
@@ -16,10 +16,10 @@ from .codec import Codec, Draw, Kept, refuse_signed
 
 
 class RowColumnMeans(Codec):
-    """Row means r and column means c over the last two axes: `x ≈ r cᵀ / mean(r)`.
+    """Keep row means r and column means c over the last two axes: `x ≈ r cᵀ / mean(r)`.
 
-    Arrays of fewer than two axes are kept whole, in float32. Adam's second moment kept
-    so is Adafactor's.
+    Arrays of fewer than two axes are kept whole, in float32. Adam's second moment in
+    this form is Adafactor's.
 
     Kept: `row` (…, m, 1), `col` (…, 1, n), `whole`.
 
@@ -51,20 +51,20 @@ class RowColumnMeans(Codec):
 
 
 def last_axis(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """One block for each entry of the last axis; one for arrays of fewer than two."""
+    """Make one block for each entry of the last axis; one block below two axes."""
     return (1,) * (len(shape) - 1) + shape[-1:] if len(shape) > 1 else (1,) * len(shape)
 
 
 class BlockMean(Codec):
-    """The mean of each block: one number for the many.
+    """Keep the mean of each block, one number for all of its elements.
 
     Args:
         blocks: a function of the shape that returns the number of blocks along each
             axis, which must divide it. By default one block for each output neuron of
             an (in, out) kernel, the last axis.
 
-    Kept: the slot itself, of the shape that `blocks` returns. Adam's second moment kept
-    so is Adam-mini's.
+    Kept: the slot itself, of the shape that `blocks` returns. Adam's second moment in
+    this form is Adam-mini's.
 
     Reference: Zhang et al., "Adam-mini: use fewer learning rates to gain more", ICLR
     2025, Algorithm 1, arXiv:2406.16793.

@@ -1,4 +1,4 @@
-"""What an optimizer keeps of each leaf, counted before anything is allocated."""
+"""The memory plan: the bytes of an optimizer's state, counted before allocation."""
 
 import dataclasses
 import math
@@ -17,14 +17,14 @@ from ..wrappers.tunable import Tunable, Tuned
 
 @dataclasses.dataclass(frozen=True)
 class MemoryRow:
-    """One slot of one leaf.
+    """Describe one slot of one leaf: a row of a `MemoryPlan`.
 
     Attributes:
         leaf: its path.
         shape: the shape of the parameter.
         part: the part of the chain that keeps the slot.
         slot: the slot.
-        kept: the codec, or the dtype; why, where a codec leaves a leaf in float32.
+        kept: the codec or the dtype, and why if a codec leaves a leaf in float32.
         bytes: the bytes of all arrays that are kept.
     """
 
@@ -38,7 +38,7 @@ class MemoryRow:
 
 @dataclasses.dataclass(frozen=True)
 class MemoryPlan:
-    """What `memory_plan` returns; prints as a table.
+    """List the slots of every leaf and their bytes; prints as a table.
 
     Attributes:
         rows: one for each slot of each leaf.
@@ -95,7 +95,7 @@ def _trees(slot: Slot, kept: Any) -> list[Any]:
 
 
 def _rows(tx: Any, state: Any, params: Any) -> list[MemoryRow]:
-    """The rows of one transformation and its state."""
+    """Return the rows of one transformation and its state."""
     if isinstance(tx, Tunable) and isinstance(state, Tuned):
         return _rows(tx.inner, state.inner, params)
     if not isinstance(state, State):
@@ -142,7 +142,7 @@ def _of_slot(
 
 
 def _foreign(name: str, state: Any) -> list[MemoryRow]:
-    """A state that is not ours, leaf by leaf."""
+    """Return the rows of an external transformation's state, leaf by leaf."""
     found = jax.tree_util.tree_leaves_with_path(state)
     return [
         MemoryRow(
@@ -159,15 +159,15 @@ def _foreign(name: str, state: Any) -> list[MemoryRow]:
 
 
 def memory_plan(tx: Any, params: Any) -> MemoryPlan:
-    """What `tx` will keep of each leaf of `params`, and in how many bytes.
+    """List what `tx` keeps for each leaf of `params`, with the number of bytes.
 
-        print(plan(store(adamw(1e-3), nu=Blockwise(bits=8)), params))
+        print(memory_plan(store(adamw(1e-3), nu=Blockwise(bits=8)), params))
 
-    Nothing is allocated: `params` may be arrays or `jax.ShapeDtypeStruct`s. A leaf that
-    a codec keeps in float32, because it is small, says so.
+    Nothing is allocated: `params` may be arrays or `jax.ShapeDtypeStruct`s. The table
+    says which leaves a codec keeps in float32 because they are small.
 
     Args:
-        tx: a transformation; of one that is not adamx's, only shapes and bytes are
+        tx: a transformation; for one that is not adamx's, only shapes and bytes are
             known.
         params: the parameters.
     """

@@ -1,8 +1,8 @@
-"""Codes: which numbers of [0, 1] an integer can stand for.
+"""Quantization maps: the numbers in [0, 1] that integers stand for (their levels).
 
-A code has K + 1 levels, 0 = level(0) < level(1) < … < level(K) = 1, and for slots with
+A map has K + 1 levels, 0 = level(0) < level(1) < … < level(K) = 1, and for slots with
 a sign level(-k) = -level(k). With a sign K is 127 at 8 bits and 7 at 4, without 255 and
-15. Both ends are levels, so that the largest of a block is kept as it is.
+15. Both ends are levels, so that the largest number of a block is exact.
 """
 
 import math
@@ -18,32 +18,32 @@ from ..engine.value import Value
 
 
 class QuantizationMap(Value):
-    """The base of all codes: `level` and `between`."""
+    """Base class of quantization maps: write `level` and `between`."""
 
     def level(self, k: Float[Array, "..."], top: int, signed: bool) -> Array:
-        """The number that level k stands for; k may be negative where signed."""
+        """Return the number of level k; k may be negative if the slot is signed."""
         raise NotImplementedError
 
     def between(self, x: Float[Array, "..."], top: int, signed: bool) -> Any:
-        """The level k at or below x in [0, 1], and how far x is on the way to k + 1."""
+        """Return the level k at or below x in [0, 1], and x's share of the way to k + 1."""
         raise NotImplementedError
 
     def check(self, top: int) -> None:
-        """Raise where float32 does not hold `top` levels above zero."""
+        """Raise an error if float32 does not hold `top` levels above zero."""
 
     def book(self, top: int, signed: bool) -> np.ndarray:
-        """All levels, ascending; the negative ones too where there is a sign."""
+        """Return all levels, ascending, with the negative ones for signed slots."""
         lowest = -top if signed else 0
         return np.asarray(self.level(jnp.arange(lowest, top + 1.0), top, signed))
 
 
 def _ending_at_one(level: Array, k: Array, top: int) -> Array:
-    """Exactly ±1 at the ends: compiled, K / K is K times a rounded 1 / K."""
+    """Make the ends exactly ±1, as compiled K / K is K times a rounded 1 / K."""
     return jnp.where(jnp.abs(k) == top, jnp.sign(k), level)
 
 
 class Linear(QuantizationMap):
-    """`k / K`: a control. Small numbers beside large ones are lost."""
+    """Use linear levels `k / K`, as a baseline: small numbers in a block become 0."""
 
     def level(self, k: Float[Array, "..."], top: int, signed: bool) -> Array:
         return _ending_at_one(k / top, k, top)
@@ -55,10 +55,10 @@ class Linear(QuantizationMap):
 
 
 class Companded(QuantizationMap):
-    """Finer near zero: signed `k / (2K - k)`, non-negative `(k / K)²`.
+    """Use companded levels, finer near zero: signed `k / (2K - k)`, else `(k / K)²`.
 
-    The signed one undoes the softsign z = 2x / (1 + |x|); the other is linear in the
-    root of the second moment, which is what divides an update.
+    The signed map inverts the softsign z = 2x / (1 + |x|); the other is linear in the
+    root of the second moment, by which an update is divided.
 
     Reference: "FlashOptim", 2026, arXiv:2602.23349 (there without the floor, rounded to
     nearest and with float16 scales).
@@ -81,15 +81,16 @@ class Companded(QuantizationMap):
 
 
 class Minifloat(QuantizationMap):
-    """Small floating-point numbers whose largest is 1: octaves, linear inside.
+    """Use floating-point levels of few bits: octaves, with linear levels inside.
 
     With p bits of mantissa, `level(K - j)` is the j-th float32 of p bits below 1: at 8
-    bits and p = 3, 8 levels an octave over 31 octaves, 15 where there is a sign. Two
-    integer operations either way, and about the same relative error everywhere.
+    bits and p = 3, 8 levels per octave over 31 octaves, 15 for signed slots. Encoding
+    and decoding take two integer operations each; the relative error is about the same
+    for all numbers.
 
     Args:
         mantissa: p, the bits of the mantissa, 0 to 6; at 8 bits without a sign 2 to 6,
-            since with fewer the lowest level would lie below float32.
+            since with fewer the lowest level would be below float32.
     """
 
     mantissa: Any = 3
@@ -112,7 +113,7 @@ class Minifloat(QuantizationMap):
         return np.finfo(np.float32).nmant - self.mantissa
 
     def _first(self, top: int) -> int:
-        """The bits of level 0, were it no zero, without the part below the mantissa."""
+        """Return the bits that level 0 would have, without those below the mantissa."""
         return (int(np.float32(1).view(np.int32)) >> self._shift()) - top
 
     def level(self, k: Float[Array, "..."], top: int, signed: bool) -> Array:
@@ -131,11 +132,13 @@ class Minifloat(QuantizationMap):
 
 
 class Logarithmic(QuantizationMap):
-    """`2^(-octaves (K - k) / (K - 1))`, and 0: the same relative error everywhere.
+    """Use logarithmic levels, `2^(-octaves (K - k) / (K - 1))`, and 0.
+
+    The relative error is the same for all numbers above the smallest level.
 
     Args:
-        octaves: how far below the largest of a block the smallest level lies, in powers
-            of two; at most 125, where float32 ends.
+        octaves: how far below the largest number of a block the smallest level is, in
+            powers of two; at most 125, the range of float32.
     """
 
     octaves: Any = 30.0
@@ -164,10 +167,10 @@ class Logarithmic(QuantizationMap):
 
 
 class DynamicMap(QuantizationMap):
-    """Decades of falling resolution, linear inside: Dettmers' dynamic tree.
+    """Use Dettmers' dynamic tree levels: smaller decades have fewer levels.
 
-    The published map with its largest level made exactly 1 on both sides (its signed
-    form has no -1, so that encoding again shrinks some blocks by half in 100 trips).
+    It is the published map with a largest level of exactly 1 on both sides (its signed
+    form has no -1, so that 100 repeated encodings shrink some blocks by half).
 
     Reference: Dettmers et al., "8-bit optimizers via block-wise quantization", ICLR
     2022, arXiv:2110.02861.

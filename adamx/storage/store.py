@@ -1,4 +1,4 @@
-"""The same algorithm with its memory in another form."""
+"""`adamx.store`: an optimizer whose slots are kept by codecs."""
 
 import dataclasses
 from typing import Any
@@ -15,15 +15,15 @@ from .codec import Codec
 
 
 class Stored(Wrapper):
-    """`part`, some of whose slots are kept by codecs.
+    """Keep some slots of `part` by codecs.
 
-    The part sees and returns arrays in the dtype of the arithmetic; the update is made
-    of what it returned, before that is encoded.
+    The part is given and returns arrays in the dtype of the arithmetic; the update is
+    computed before the new slots are encoded.
 
     Args:
         part: a rule.
         codecs: pairs of a slot's name and its codec.
-        seed: the integer that random rounding follows from.
+        seed: the seed of stochastic rounding.
     """
 
     codecs: tuple[tuple[str, Any], ...] = ()
@@ -53,20 +53,20 @@ def _expression(tx: Any, codecs: dict[str, Any], seed: Any) -> str:
 
 
 def store(tx: Any, *, seed: Any = 0, **codecs: Any) -> Any:
-    """The same algorithm with the named slots kept by codecs.
+    """Return the same optimizer with the named slots kept by codecs.
 
         store(adamw(1e-3), mu=Cast(jnp.bfloat16), nu=Blockwise(bits=8))
 
     The update of a step is computed from the new moments in float32, before they are
-    stored. A slot stored twice is kept as the outer `store` says.
-    `adamx.memory_plan(tx, params)` lists what is kept of every leaf.
+    stored. For a slot stored twice the outer `store` applies.
+    `adamx.memory_plan(tx, params)` lists what is kept for every leaf.
 
     Args:
         tx: an adamx transformation, in any nesting of chains, masks and `tunable`.
-        seed: the integer that random rounding follows from, with the step, the leaf's
-            path and the element's place: nothing else is kept, and a restored run
-            rounds alike. Under `jit` so does a run on any number of devices; inside
-            `shard_map` the place is that in the shard.
+        seed: the integer from which stochastic rounding follows, with the step, the
+            leaf's path and the element's index: there is no other state, and a
+            restored run rounds in the same way. Under `jit` so does a run on any
+            number of devices; inside `shard_map` the index is that in the shard.
         **codecs: a codec of `adamx.storage`, or your own, for each slot.
 
     Raises:
@@ -124,7 +124,7 @@ def _check(name: str, codec: Any, known: dict[str, Slot], tx: Any) -> None:
 
 
 def _inner(tx: Any) -> list[Any]:
-    """The adamx transformations that one which is not a rule is made of."""
+    """Return the adamx transformations inside one that is not a rule."""
     if isinstance(tx, Chain):
         own = [p.tx if isinstance(p, External) else p for p in tx.parts]
         return [p for p in own if isinstance(p, Transformation)]
