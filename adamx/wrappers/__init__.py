@@ -1,6 +1,6 @@
-"""What is put around a whole optimizer: `adamx.tunable`, `adamx.stacked`, and others.
+"""Wrappers of a whole optimizer: `adamx.tunable`, `adamx.stacked`, and others.
 
-The functions are public as `adamx.<name>`; here are the classes of what they return.
+The functions are public as `adamx.<name>`; the classes of their results are here.
 """
 
 from .stacked import Stacked as Stacked

@@ -1,4 +1,4 @@
-"""A member with another direction: its own, compared with the gradient."""
+"""Cautious and Grams: an optimizer's direction compared with the gradient."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ _DECAYS = (WeightDecay, CautiousWeightDecay, IndependentWeightDecay)
 
 
 def _is_after(part: Any) -> bool:
-    """Whether a part comes after the direction: a decay, or the rate."""
+    """Return whether a part is a weight decay or the learning rate."""
     if isinstance(part, Masked):
         return _is_after(part.part)
     return isinstance(part, _DECAYS) or (
@@ -26,7 +26,7 @@ def _is_after(part: Any) -> bool:
 
 
 def _around(where: str, tx: Any, wrap: Any) -> Chain:
-    """`tx` with its direction, all before the last decays and rate, wrapped."""
+    """Wrap the direction of `tx`: all parts before the last decays and rate."""
     parts = tx.parts if isinstance(tx, Chain) else (tx,)
     if not isinstance(tx, Chain | Rule):
         raise errors.type_error(
@@ -58,10 +58,10 @@ def _around(where: str, tx: Any, wrap: Any) -> Chain:
 
 
 def cautious(tx: Any, *, axis_name: Any = None) -> Chain:
-    """The cautious form of a member: only what goes where the gradient goes.
+    """Mask the elements of an optimizer's direction that oppose the gradient.
 
     `cautious(adamw(1e-3))` puts `Cautious` around AdamW's direction, before the decay
-    and the rate. Another published form of its scale is made of parts, such as
+    and the rate. For another published form of its scale use parts, such as
     `chain(Cautious(scale_by_adam(), CautiousCount()), LearningRate(1e-3))`.
 
     Args:
@@ -78,7 +78,7 @@ def cautious(tx: Any, *, axis_name: Any = None) -> Chain:
 
 
 def grams(tx: Any) -> Chain:
-    """The Grams form of a member: its lengths, the signs of the gradient.
+    """Give an optimizer's direction the signs of the gradient, and keep its sizes.
 
     `grams(adamw(1e-3))` puts `Grams` around AdamW's direction, before the decay and the
     rate; Grams' own algorithm decays after the step.

@@ -1,4 +1,4 @@
-"""A saved state for a transformation whose constants are now arrays or schedules."""
+"""Restoring a saved state after constants have become arrays or schedules."""
 
 from typing import Any
 
@@ -12,16 +12,16 @@ from .tunable import Tuned
 
 
 def restore(tx: Any, saved: Any, params: Any) -> Any:
-    """The saved state in the form that `tx` keeps.
+    """Convert a saved state to the form that `tx` keeps.
 
-    A decay that was a constant when the state was saved, and is now an array, a
-    schedule or tunable, needs the weight its average has gathered: it is filled in from
-    the count, `1 - β**count`, with the β in force now. The other way round the weight
-    is dropped, since the count says it. A saved state that `tunable` had not made gets
-    the hyperparameters of `tx`.
+    If a decay was a constant when the state was saved, and is now an array, a schedule
+    or tunable, the sum of the weights in its average is needed: it is computed from the
+    count, `1 - β**count`, with the current β. In the opposite case the weight is
+    dropped, since it follows from the count. If the saved state is not that of a
+    `tunable`, the hyperparameters of `tx` are added.
 
     Args:
-        tx: the transformation that will go on.
+        tx: the transformation that continues from the state.
         saved: a `State`, or the state of a tunable transformation.
         params: the parameters, as for `init`.
 
@@ -80,7 +80,7 @@ def _fill(tx: Any, fresh: Any, saved: Any) -> Any:
 
 
 def _is_weight(name: str, slots: dict[str, Any]) -> bool:
-    """Whether a slot is an average's weight, or its square's: the count says both."""
+    """Return whether a slot is the weight of an average, which the count determines."""
     average = name.removesuffix("_weight").removesuffix("_square")
     return name.endswith("_weight") and average in slots
 

@@ -1,8 +1,8 @@
-"""Stacked (scanned) layers: one leaf that holds many tensors, each treated by itself.
+"""Stacked (scanned) layers: rules mapped over the first axis of some leaves.
 
 A leaf `(L, m, n)` of L layers is not one tensor. A rule that needs the whole tensor
-(norms, factors, orthogonalisation) is mapped over the first axis, never averaged across
-layers; elementwise rules need nothing.
+(norms, factors, orthogonalisation) is mapped over the first axis, so that layers are
+never mixed; elementwise rules need no change.
 """
 
 import dataclasses
@@ -20,12 +20,12 @@ from ..parts.masked import Masked
 
 
 class Stacked(Wrapper):
-    """`part` on each slice along the first axis of the leaves that `mask` selects.
+    """Apply `part` to each slice along the first axis of the leaves in `mask`.
 
-    Optimizing a leaf `(L, m, n)` equals L runs on `(m, n)`; every slot has the axis.
+    Optimizing a leaf `(L, m, n)` equals L runs on `(m, n)`; every slot has that axis.
 
     Args:
-        part: a rule; what it reads of other parts' slots must be inside it.
+        part: a rule; other parts whose slots it reads must be inside it.
         mask: the leaves that are stacks: a tree of bools (or a prefix of one), a
             callable on the parameters, a predicate of path and leaf, or a path regex.
     """
@@ -65,7 +65,7 @@ class Stacked(Wrapper):
         return update, slots | new
 
     def _mapped(self, function: Any, update: Any, slots: Slots, ctx: Context) -> Any:
-        """`function(update, slots, leaf)` of each slice."""
+        """Map `function(update, slots, ctx)` over the slices."""
         if update.ndim == 0:
             raise errors.AdamxError(
                 "Stacked: a stack must have an axis of layers, got a scalar leaf. "
@@ -84,14 +84,14 @@ class Stacked(Wrapper):
 
 
 def _extra_axis(x: Any, update: Any) -> int | None:
-    """Extra arguments like the leaf are stacked with it, the others are shared."""
+    """Return the axis of an extra argument: 0 if it is like the leaf, else None."""
     return 0 if getattr(x, "shape", None) == update.shape else None
 
 
 def stacked(tx: Any, mask: Any) -> Any:
-    """The same algorithm for parameters in which some leaves are stacks of layers.
+    """Return the same optimizer for parameters with leaves that are stacks of layers.
 
-    Its rules that need whole tensors are mapped over the first axis of those leaves.
+    Rules that need whole tensors are mapped over the first axis of those leaves.
 
     Args:
         tx: a rule or a chain.
@@ -100,7 +100,7 @@ def stacked(tx: Any, mask: Any) -> Any:
     Raises:
         TypeError: `tx` is neither a rule nor a chain.
     """
-    if isinstance(tx, Masked):  # outside: a leaf it leaves out keeps no stack either
+    if isinstance(tx, Masked):  # stays outside: leaves it excludes keep no stack
         return Masked(as_rule("stacked", "tx", stacked(tx.part, mask)), tx.mask)
     if isinstance(tx, Rule):
         return Stacked(tx, mask) if tx._widest_scope() != "element" else tx

@@ -1,8 +1,8 @@
-"""Update and application in one: the state is written after the parameters.
+"""One train step: update and apply, so that the state is updated in place.
 
-`update` alone leaves XLA free to write the new moments before the parameters have read
-the old ones, so that it copies what is donated. Here each random rounding waits for the
-new parameters, and the moments are kept in place.
+With `update` alone XLA may write the new moments before the old ones have been used for
+the parameters, and must then copy the donated buffers. Here stochastic rounding waits
+for the new parameters, and the moments are updated in place.
 """
 
 from typing import Any
@@ -16,15 +16,15 @@ from .. import errors
 
 
 def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[Any, Any]:
-    """One step: the new parameters and the new state, bit for bit those of Optax's way.
+    """Update and apply in one; the results are bit for bit those of the two calls:
 
         updates, state = tx.update(grads, state, params)
         params = optax.apply_updates(params, updates)
 
-    Call it inside `jax.jit` with params and state donated. A state that rounds at
-    random (`adamx.store`) then needs no temporary copy of its moments. Elsewhere it
-    gains nothing, and takes longer to trace; with `split_master` it is slower. Of each
-    sharded parameter one element is exchanged.
+    Call it inside `jax.jit` with params and state donated. A state with stochastic
+    rounding (`adamx.store`) then needs no temporary copy of its moments. For other
+    states there is no gain, and tracing takes longer; with `split_master` it is slower.
+    One element of each sharded parameter is exchanged between devices.
 
     Args:
         tx: any gradient transformation.
@@ -53,7 +53,7 @@ def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[An
 
 
 def _after(params: Any, state: Any) -> Any:
-    """The same state, whose counts cannot be known before the parameters are."""
+    """Return the same state, with counts that depend on the new parameters."""
     zero = sum((_zero(p) for p in jax.tree.leaves(params)), jnp.int32(0))
 
     def one(x: Any) -> Any:
@@ -64,7 +64,7 @@ def _after(params: Any, state: Any) -> Any:
 
 
 def _zero(p: Array) -> Int[Array, ""]:
-    """0, computed from a parameter that is there: XLA does not know that x · 0 is 0."""
+    """Return 0, computed from a parameter: XLA does not simplify x · 0 to 0."""
     if not p.size or not jnp.issubdtype(p.dtype, jnp.floating):
         return jnp.int32(0)
     first = jax.lax.optimization_barrier(p)[(0,) * p.ndim].astype(jnp.float32)

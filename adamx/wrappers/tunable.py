@@ -1,7 +1,7 @@
-"""Hyperparameters that live in the state, to be read and changed between steps.
+"""Tunable hyperparameters: kept in the state, read and changed between steps.
 
-For trainers that hold the transformation as static (Flax `TrainState`,
-`nnx.Optimizer`): what is in the state changes without a recompile.
+They are for trainers that hold the transformation as static (Flax `TrainState`,
+`nnx.Optimizer`): values in the state can be changed without a recompile.
 """
 
 import functools
@@ -23,8 +23,8 @@ class Tuned(NamedTuple):
     """The state of a tunable transformation.
 
     Attributes:
-        hyperparams: the values in force, by public name; free to change.
-        scheduled: the values that schedules gave the last step; read only.
+        hyperparams: the current values by public name, which may be replaced.
+        scheduled: the values of schedules at the last step; read only.
         inner: the state of the transformation.
     """
 
@@ -34,7 +34,7 @@ class Tuned(NamedTuple):
 
 
 def _collect(tx: Transformation) -> dict[str, Any]:
-    """Every hyperparameter of a transformation by its public name."""
+    """Collect every hyperparameter of a transformation by its public name."""
     found: dict[str, list] = {}
 
     def note(owner: Value, field: str, value: Any) -> Any:
@@ -59,7 +59,7 @@ def _agreed(name: str, values: list) -> Any:
 
 
 class Tunable(Transformation):
-    """What `tunable` returns: `inner` with the hyperparameters `names` in the state."""
+    """Keep the hyperparameters `names` of `inner` in the state (see `tunable`)."""
 
     inner: Transformation
     names: tuple[str, ...]
@@ -80,7 +80,7 @@ class Tunable(Transformation):
         return rewrite(self.inner, put)
 
     def _free(self) -> dict[str, Array]:
-        """The starting values of those that no schedule decides."""
+        """Return the initial values of those that are not schedules."""
         dtype = shared_dtype()
         given = self._given.items()
         return {n: jnp.array(h, dtype) for n, h in given if not callable(h)}
@@ -111,11 +111,11 @@ class Tunable(Transformation):
 
 
 def tunable(tx: Any, *names: Any) -> Tunable:
-    """The same algorithm with the named hyperparameters in its state.
+    """Return the same optimizer with the named hyperparameters in its state.
 
-    `hyperparams(state)` reads them, `replace_hyperparams(state, learning_rate=…)`
-    changes them, without a recompile. A named schedule stays a schedule: its value at
-    the last step can be read, not replaced.
+    `hyperparams(state)` reads them, and `replace_hyperparams(state, learning_rate=…)`
+    changes them without a recompile. A named schedule stays a schedule: its value at
+    the last step can be read, but not replaced.
 
     Args:
         tx: an adamx transformation.
@@ -159,14 +159,14 @@ def _is_tuned(x: Any) -> bool:
 
 
 def hyperparams(state: Any) -> dict[str, Array]:
-    """The hyperparameters in a state, by public name, through any nesting.
+    """Return the hyperparameters in a state, by public name, in any nesting.
 
     Raises:
         ValueError: the state holds none, or one name in two places.
     """
     values: dict[str, Array] = {}
     for tuned in find_states(state, Tuned):
-        boxed = tuned.hyperparams | tuned.scheduled  # an nnx state keeps them in boxes
+        boxed = tuned.hyperparams | tuned.scheduled  # nnx keeps them in variables
         here = {name: jax.tree.leaves(box)[0] for name, box in boxed.items()}
         twice = sorted(values.keys() & here.keys())
         if twice:
@@ -189,7 +189,7 @@ def _like(value: Any, old: Array) -> Array:
 
 
 def replace_hyperparams(state: Any, **values: Any) -> Any:
-    """The state with other hyperparameters: same structure and dtypes, no recompile.
+    """Replace hyperparameters in a state, with the same structure and dtypes.
 
     Args:
         state: a state in which `tunable` transformations keep theirs, in any nesting.
