@@ -1,1 +1,1 @@
-"""Arithmetic: arrays in, arrays out."""
+"""Numerical functions of arrays: arithmetic, norms, matrices and random bits."""

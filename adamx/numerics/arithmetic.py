@@ -1,7 +1,7 @@
-"""Arithmetic that float32 gets wrong when written down as in the paper.
+"""Arithmetic that is inaccurate in float32 if written as in the papers.
 
-One array in, one out: no rule, tree, or state. Figures in the docstrings are bounds
-that `tests/test_numerics.py` checks against 50-digit arithmetic.
+The functions take and return arrays. The errors in the docstrings are bounds that
+`tests/numerics/test_arithmetic.py` checks against 50-digit arithmetic.
 """
 
 import math
@@ -26,16 +26,16 @@ _COTH_SERIES = (
 
 
 def compute_dtype(*dtypes: Any) -> Any:
-    """The dtype of the arithmetic: float32, or float64 where a leaf has it."""
+    """Return the dtype of the arithmetic: float32, or float64 if a leaf has it."""
     wide = any(jnp.dtype(d) == jnp.float64 for d in dtypes)
     return jnp.dtype(jnp.float64 if wide else jnp.float32)
 
 
 def lerp(old: Array, new: Array, weight_of_old: Any) -> Array:
-    """`β old + (1 - β) new`, as `old + (1 - β)(new - old)`.
+    """Compute `β old + (1 - β) new` as `old + (1 - β)(new - old)`.
 
-    With a number β, `1 - β` is folded in float64; a steady input is then a fixed point,
-    while `β old + (1 - β) new` in float32 drifts from it by up to 6e-8 / (1 - β).
+    For a number β, `1 - β` is computed in float64. A constant input is then a fixed
+    point, from which `β old + (1 - β) new` in float32 drifts by up to 6e-8 / (1 - β).
     """
     if isinstance(weight_of_old, float) and weight_of_old == 0.0:
         return new  # old + (new - old) is not new in floating point
@@ -43,14 +43,14 @@ def lerp(old: Array, new: Array, weight_of_old: Any) -> Array:
 
 
 def negative_log(base: Any) -> Any:
-    """`-log β`, folded in float64 for a number; for an array through `1 - β`, exact."""
+    """Compute `-log β`: in float64 for a number, by the exact `1 - β` for an array."""
     if isinstance(base, float):
         return -math.log(base) if base else math.inf
     return -jnp.log1p(-(1 - base))
 
 
 def one_minus_power(base: Any, exponent: Array) -> Array:
-    """`1 - β**t` without cancellation: `-expm1(t log β)`.
+    """Compute `1 - β**t` without cancellation, as `-expm1(t log β)`.
 
     For a number β the relative error in float32 is at most 5e-7 for every β in
     [0, 1 - 1e-6] and t up to 1e7; `1 - β**t` is off by 1.3e-2 at β = .999999.
@@ -59,9 +59,10 @@ def one_minus_power(base: Any, exponent: Array) -> Array:
 
 
 def gathered_weight(decay: Any, before: Any, count: Array) -> Array:
-    """`1 - β_1 β_2 … β_t`, the weight an average from zero has gathered.
+    """Compute `1 - β_1 β_2 … β_t`, the sum of the weights in an average from zero.
 
-    From the count for a number β, else from the weight `before` this step.
+    It is computed from the count for a number β, else from the weight `before` this
+    step.
     """
     if isinstance(decay, float):
         return one_minus_power(decay, count)
@@ -70,7 +71,7 @@ def gathered_weight(decay: Any, before: Any, count: Array) -> Array:
 
 @jax.custom_jvp
 def safe_sqrt(x: Array) -> Array:
-    """`sqrt(x)` with derivative 0 at 0, where the true one is infinite."""
+    """Compute `sqrt(x)` with derivative 0 at 0, where the true one is infinite."""
     return jnp.sqrt(x)
 
 
@@ -84,7 +85,7 @@ def _(primals: tuple, tangents: tuple) -> tuple:
 
 @jax.custom_jvp
 def safe_divide(x: Array, y: Array) -> Array:
-    """`x / y`, with 0 / 0 = 0 (and derivative 0 there); x / 0 stays infinite."""
+    """Divide with 0 / 0 = 0 (and derivative 0 there); x / 0 stays infinite."""
     return x / jnp.where((x == 0) & (y == 0), 1, y)
 
 
@@ -98,10 +99,11 @@ def _(primals: tuple, tangents: tuple) -> tuple:
 
 @jax.custom_jvp
 def arctan2(y: Array, x: Array) -> Array:
-    """`atan2(y, x)` for x ≥ 0 as one loop; at 0, 0 it is 0, and its derivatives too.
+    """Compute `atan2(y, x)` for x ≥ 0; at (0, 0) it and its derivatives are 0.
 
-    In float32 by the polynomial of Cephes' `atanf`, to 3e-7 of the angle; XLA's own is
-    a call for each element on CPU. In float64 it is XLA's.
+    In float32 it is the polynomial of Cephes' `atanf`, to 3e-7 of the angle, which
+    compiles to one loop; XLA's own is a call for each element on CPU. In float64 it is
+    XLA's.
     """
     if jnp.result_type(y, x) != jnp.float32:
         return jnp.arctan2(y, x)
@@ -117,7 +119,7 @@ def arctan2(y: Array, x: Array) -> Array:
 
 
 def _larger(y: Array, x: Array) -> Array:
-    """The larger of |y| and x, or 1 where both are 0."""
+    """Return the larger of |y| and x, or 1 where both are 0."""
     larger = jnp.maximum(jnp.abs(y), x)
     return jnp.where(larger == 0, 1, larger)
 
@@ -125,7 +127,7 @@ def _larger(y: Array, x: Array) -> Array:
 @arctan2.defjvp
 def _(primals: tuple, tangents: tuple) -> tuple:
     (y, x), (dy, dx) = primals, tangents
-    larger = _larger(y, x)  # its square may leave the range of float32
+    larger = _larger(y, x)  # its square may be outside the range of float32
     none = (x == 0) & (y == 0)
     turned = (x / larger) * dy - (y / larger) * dx
     length = jnp.where(none, 1, x * (x / larger) + y * (y / larger))
@@ -133,7 +135,7 @@ def _(primals: tuple, tangents: tuple) -> tuple:
 
 
 def rho(base: Any, t: Array) -> tuple[Array, Any]:
-    """RAdam's ρ_t and ρ_∞: the length of the simple average an EMA amounts to.
+    """Compute RAdam's ρ_t and ρ_∞: the length of the equivalent simple average.
 
         ρ_∞ = 2 / (1 - β) - 1,    ρ_t = ρ_∞ - 2 t β**t / (1 - β**t)
 
@@ -149,7 +151,7 @@ def rho(base: Any, t: Array) -> tuple[Array, Any]:
     if isinstance(x, float) and x == math.inf:
         return jnp.ones_like(t), 1.0
     y = t * x
-    near = jnp.minimum(y, 1)  # keeps the branch not taken finite
+    near = jnp.minimum(y, 1)  # keeps the branch that is not taken finite
     e_x = _coth_over(x) if not isinstance(x, float) or x < 1 else _coth_exact(x)
     series = t * (1 - 2 * _coth_over(near)) + 2 * e_x
     direct = rho_inf - 2 * t / jnp.expm1(jnp.maximum(y, 1))
@@ -157,7 +159,7 @@ def rho(base: Any, t: Array) -> tuple[Array, Any]:
 
 
 def _coth_over(y: Any) -> Any:
-    """`E(y) / y` by its series."""
+    """Compute `E(y) / y` by its series."""
     total = 0.0
     for coefficient in reversed(_COTH_SERIES):
         total = total * y * y + coefficient
@@ -169,14 +171,14 @@ def _coth_exact(x: float) -> float:
 
 
 def rectifier(rho_t: Array, rho_inf: Any, threshold: Any = 4.0) -> Array:
-    """RAdam's r_t (Liu et al., Algorithm 2), 0 where ρ_t ≤ 4 and it is not defined.
+    """Compute RAdam's r_t (Liu et al., Algorithm 2), 0 where it is undefined, ρ_t ≤ 4.
 
     r_t = sqrt(((ρ_t - 4)(ρ_t - 2) ρ_∞) / ((ρ_∞ - 4)(ρ_∞ - 2) ρ_t))
     """
     if isinstance(rho_inf, float) and rho_inf <= 4:
         return jnp.zeros_like(rho_t)
     defined = rho_t > threshold
-    rho_t = jnp.where(defined, rho_t, 5)  # keeps the branch not taken finite
+    rho_t = jnp.where(defined, rho_t, 5)  # keeps the branch that is not taken finite
     rho_inf = jnp.where(defined, rho_inf, 9)
     over = (rho_t - 4) / (rho_inf - 4) * ((rho_t - 2) / (rho_inf - 2))
     # the root last: XLA repeats cheap arithmetic in every leaf, but no root

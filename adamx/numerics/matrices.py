@@ -1,4 +1,4 @@
-"""Functions of one matrix: nearly orthogonal factors, powers of symmetric ones."""
+"""Functions of one matrix: Newton-Schulz iteration, powers of symmetric matrices."""
 
 import functools
 from typing import Any
@@ -19,9 +19,11 @@ def newton_schulz(
     coefficients: tuple[float, float, float] = QUINTIC,
     eps: Any = 1e-7,
 ) -> Float[Array, "m n"]:
-    """About `U Vᵀ` of `g = U S Vᵀ`: X ← a X + (b A + c A²) X with A = X Xᵀ, repeated.
+    """Orthogonalise a matrix: approximate `U Vᵀ` of `g = U S Vᵀ` by iteration.
 
-    It starts at `g / (‖g‖ + ε)`, on the transpose where g has more rows than columns.
+        X ← a X + (b A + c A²) X with A = X Xᵀ
+
+    It starts at `g / (‖g‖ + ε)`, on the transpose if g has more rows than columns.
     With the default coefficients singular values end between 0.7 and 1.2.
 
     Reference: Jordan et al., "Muon: an optimizer for hidden layers in neural networks",
@@ -39,9 +41,9 @@ def newton_schulz(
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def symmetric_power(s: Float[Array, "n n"], exponent: float) -> Float[Array, "n n"]:
-    """`S**p` of a positive semidefinite matrix, by its eigenvalues; 0 stays 0.
+    """Compute `S**p` of a positive semidefinite matrix by its eigenvalues; 0 stays 0.
 
-    Eigenvalues below the rounding error of the largest are taken for that error. The
+    Eigenvalues below the rounding error of the largest are replaced by that error. The
     derivative is finite where eigenvalues coincide (Daleckii-Krein).
     """
     return _power(s, exponent)[0]

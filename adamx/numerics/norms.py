@@ -1,7 +1,7 @@
-"""Lengths of whole tensors, also where a tensor is split over the devices of a mesh.
+"""Norms of whole tensors, also of tensors that are split over the devices of a mesh.
 
 `axis_name` is the mesh axis (or axes) over which a leaf is split inside `shard_map`;
-None where every device, or `jit`, sees the whole of it.
+None if the array is the whole tensor, as under `jit`.
 """
 
 from typing import Any
@@ -14,37 +14,37 @@ from .arithmetic import safe_sqrt
 
 
 def across(x: Array, axis_name: Any) -> Array:
-    """The sum of what the shards have."""
+    """Sum over the shards."""
     return x if axis_name is None else jax.lax.psum(x, axis_name)
 
 
 def shards(axis_name: Any) -> int:
-    """The number of pieces a leaf is split into."""
+    """Return the number of shards of a leaf."""
     return 1 if axis_name is None else jax.lax.psum(1, axis_name)
 
 
 def norm(x: Array, axis_name: Any = None) -> Array:
-    """`‖x‖₂` of the whole tensor, with derivative 0 at 0."""
+    """Compute `‖x‖₂` of the whole tensor, with derivative 0 at 0."""
     return safe_sqrt(across(jnp.sum(x * x), axis_name))
 
 
 def rms(x: Array, axis_name: Any = None) -> Array:
-    """The root mean square of the whole tensor, with derivative 0 at 0."""
+    """Compute the root mean square of the whole tensor, with derivative 0 at 0."""
     size = max(x.size, 1) * shards(axis_name)
     return safe_sqrt(across(jnp.sum(x * x), axis_name) / size)
 
 
 def shrink(length: Any, limit: Any) -> Any:
-    """The factor, at most 1, that brings a vector of this length within the limit."""
+    """Return the factor, at most 1, that clips a vector of this length to the limit."""
     over = length > limit
     return jnp.where(over, limit / jnp.where(over, length, 1), 1)
 
 
 def whole(x: Array, axis_name: Any) -> Array:
-    """The tensor put together from its shards along the first axis.
+    """Gather the tensor from its shards along the first axis.
 
-    By a sum of pieces and zeros: unlike `all_gather`, JAX then knows that all devices
-    have the same, and what is kept of it may leave `shard_map` as replicated.
+    It is a sum of pieces and zeros: unlike with `all_gather`, JAX then knows that all
+    devices have the same array, so that results may leave `shard_map` as replicated.
     """
     if axis_name is None:
         return x
@@ -56,7 +56,7 @@ def whole(x: Array, axis_name: Any) -> Array:
 
 
 def own(x: Array, axis_name: Any) -> Array:
-    """The shard along the first axis that belongs to this device."""
+    """Return the shard along the first axis that belongs to this device."""
     if axis_name is None:
         return x
     length = x.shape[0] // shards(axis_name)

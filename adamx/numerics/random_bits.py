@@ -1,8 +1,8 @@
-"""Random bits from a counter: nothing is kept, any step can be replayed.
+"""Random bits from a counter-based generator, without state.
 
 A key is one 32-bit word folded from integers (seed, step, leaf, …); the bits of an
-element follow from the key and the element's place in the whole array, so that they are
-the same on any number of devices.
+element are a function of the key and the element's index in the whole array. They are
+the same on any number of devices, and any step can be repeated.
 """
 
 import functools
@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, UInt32
 
 
 def key_of(*words: Any) -> UInt32[Array, ""]:
-    """One word from several integers."""
+    """Fold several integers into one word."""
     key = jnp.uint32(0x9E3779B9)
     for word in words:
         key = _mix(key + jnp.asarray(word).astype(jnp.uint32), jnp.uint32(0x85EBCA6B))
@@ -24,12 +24,12 @@ def key_of(*words: Any) -> UInt32[Array, ""]:
 
 
 def word_of(name: str) -> np.uint32:
-    """A word for a name or a path."""
+    """Return a word for a name or a path."""
     return np.uint32(zlib.crc32(name.encode()))
 
 
 def _mix(x: Array, salt: Array) -> Array:
-    """An invertible mixing of 32 bits, with a salt halfway.
+    """Mix 32 bits invertibly, with a salt halfway.
 
     The constants are those of `lowbias32` (C. Wellons, hash-prospector, 2018).
     """
@@ -41,7 +41,7 @@ def _mix(x: Array, salt: Array) -> Array:
 
 
 def bits(key: UInt32[Array, ""], shape: tuple[int, ...]) -> UInt32[Array, "..."]:
-    """32 random bits for each element, from the key and the element's index.
+    """Return 32 random bits for each element, from the key and the element's index.
 
     Of arrays with more than 2³² elements, those 2³² apart have the same bits.
     """
@@ -55,9 +55,9 @@ def bits(key: UInt32[Array, ""], shape: tuple[int, ...]) -> UInt32[Array, "..."]
 
 
 class Uniform:
-    """`uniform(shape)`: one number in (0, 1) for each element, a multiple of 2⁻¹⁷.
+    """Draw one number in (0, 1) for each element: `uniform(shape)`, multiples of 2⁻¹⁷.
 
-    Two draws share one word of `bits`: an even one has its lower half, the odd one
+    Two draws share one word of `bits`: an even draw uses its lower half, the odd draw
     after it the upper.
     """
 
