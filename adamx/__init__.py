@@ -1,4 +1,4 @@
-"""The Adam family of optimizers for JAX, made of parts that are Optax transformations.
+"""Adam and its variants for JAX, made of parts that are Optax transformations.
 
 - `adamx.<name>`: the optimizers, and `adamx.scale_by_<name>`, their directions without
   learning rate and weight decay;

@@ -13,7 +13,7 @@ BAD_INPUT = 2
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one sentence, without the usage in front."""
+    """Report errors in one sentence, without the usage text."""
 
     def error(self, message: str) -> NoReturn:
         message = message.removeprefix("argument ")

@@ -12,29 +12,29 @@ from typing import Any
 
 
 class AdamxError(ValueError):
-    """An argument, a structure or a state that cannot be what was meant."""
+    """Raised for an argument, a structure or a state that is not valid."""
 
 
 class AdamxTypeError(AdamxError, TypeError):
-    """An argument of a kind that cannot be what was meant."""
+    """Raised for an argument of the wrong type."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """The values a Python number may take, and what to do about others."""
+    """The interval in which a Python number must lie, and advice for the error."""
 
     low: float
     high: float
-    closed: str = "[)"  # which ends belong to it
+    closed: str = "[)"  # which ends are included
     advice: str = ""
 
     def but(self, advice: str) -> "Interval":
-        """The same interval with what to say to those outside it."""
+        """Return the same interval with advice for the error message."""
         return dataclasses.replace(self, advice=advice)
 
     @staticmethod
     def parse(text: str) -> "Interval":
-        """The interval of a text such as "[0, 1)" or "(0, inf)"."""
+        """Parse a text such as "[0, 1)" or "(0, inf)"."""
         try:
             low, high = map(float, text[1:-1].split(","))
             ends = text[0] + text[-1]
@@ -65,7 +65,7 @@ def check_number(where: str, name: str, value: float, allowed: Interval) -> None
 
 
 def check_schedule(where: str, name: str, schedule: Callable) -> None:
-    """A schedule is called with one argument, the number of steps already taken."""
+    """Raise an error if a schedule does not take one argument, the steps taken."""
     try:
         signature = inspect.signature(schedule)
     except (TypeError, ValueError):  # a builtin without a signature
@@ -85,7 +85,7 @@ def show_callable(f: Callable) -> str:
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """`Did you mean 'mu'?` or the list of what there is."""
+    """Return "Did you mean 'mu'?", or a list of the known names."""
     known = sorted(known)
     near = difflib.get_close_matches(str(name), known, 1)
     if near:
@@ -94,5 +94,5 @@ def suggest(name: str, known: Iterable[str]) -> str:
 
 
 def type_error(where: str, what: str, got: Any, remedy: str) -> AdamxTypeError:
-    """The error for an argument of the wrong kind."""
+    """Return the error for an argument of the wrong type."""
     return AdamxTypeError(f"{where}: {what}, got {got}. {remedy}")

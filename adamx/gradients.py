@@ -1,7 +1,8 @@
-"""Sharpness-aware gradients: taken where the loss nearby is worst.
+"""Sharpness-aware gradients (SAM), and estimates of the Hessian's diagonal.
 
-SAM changes where the gradient is taken, not what is done with it, so it wraps the
-gradient function and goes with any optimizer.
+SAM changes the point at which the gradient is taken, so it wraps the gradient function
+and works with any optimizer. The estimates are extra arguments of `sophia` and
+`adahessian`.
 """
 
 from collections.abc import Callable
@@ -21,12 +22,12 @@ def sharpness_aware(
     adaptive: bool = False,
     axis_name: Any = None,
 ) -> Callable[..., Any]:
-    """`grad`, taken at the worst point within ρ: SAM.
+    """Wrap `grad`, so that it is taken at the worst point within distance ρ (SAM).
 
         ε̂ = ρ g / ‖g‖,    returns ∇L(θ + ε̂)
         adaptive:  ε̂ = ρ T² g / ‖T g‖ with T = |θ|        (ASAM)
 
-    Costs a second gradient. The norm runs over all leaves, in float32.
+    It costs a second gradient. The norm is over all leaves, in float32.
 
     Args:
         grad: a gradient function `grad(params, *args, **kwargs)`, such as
@@ -67,7 +68,7 @@ def sharpness_aware(
 
 
 def _like(key: Any, params: Any, draw: Callable[..., Any]) -> Any:
-    """One draw for each element of a tree."""
+    """Draw one number for each element of a tree."""
     leaves, structure = jax.tree.flatten(params)
     keys = jax.random.split(key, len(leaves)) if leaves else []
     drawn = [draw(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)]
@@ -81,15 +82,15 @@ def hutchinson_estimate(
     *,
     draw: Callable[..., Any] = jax.random.rademacher,
 ) -> Any:
-    """`z ⊙ (H z)`, whose mean over z is the diagonal of the Hessian H of the loss.
+    """Estimate the diagonal of the Hessian H of the loss by `z ⊙ (H z)` (Hutchinson).
 
-    One product of the Hessian and a vector: about the cost of two more gradients. It
-    may be negative.
+    The mean over z is the diagonal. It takes one product of the Hessian and a vector:
+    about the cost of two more gradients. It may be negative.
 
     Args:
         loss: a function of the parameters alone that returns a number.
-        params: where H is taken.
-        key: a key of `jax.random`; another one at every call.
+        params: the parameters at which H is taken.
+        key: a key of `jax.random`, a new one at every call.
         draw: z from `draw(key, shape, dtype)`, with mean 0 and variance 1: signs (the
             default, as AdaHessian), or `jax.random.normal` (as Sophia).
 
@@ -105,16 +106,17 @@ def hutchinson_estimate(
 def gauss_newton_bartlett_estimate(
     logits: Callable[[Any], Any], params: Any, key: Any
 ) -> Any:
-    """`B ĝ ⊙ ĝ`, with ĝ the gradient on labels that the model draws itself.
+    """Estimate the Gauss-Newton diagonal by `B ĝ ⊙ ĝ` (Gauss-Newton-Bartlett).
 
-    Its mean is the diagonal of the Gauss-Newton matrix of the mean cross-entropy. Never
-    negative; one more gradient.
+    ĝ is the gradient with labels that are drawn from the model. The mean is the
+    diagonal of the Gauss-Newton matrix of the mean cross-entropy. It is never negative
+    and takes one more gradient.
 
     Args:
         logits: a function of the parameters alone that returns the logits of the batch,
             classes last; B is the number of the examples before.
-        params: where the estimate is taken.
-        key: a key of `jax.random`; another one at every call.
+        params: the parameters at which it is taken.
+        key: a key of `jax.random`, a new one at every call.
 
     Reference: Liu et al., "Sophia: a scalable stochastic second-order optimizer for
     language model pre-training", ICLR 2024, Algorithm 2, arXiv:2305.14342.

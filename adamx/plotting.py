@@ -1,9 +1,9 @@
-"""Pictures: curves with bands, and paths over a surface.
+"""Plots: curves with bands, and paths over a surface.
 
-One look for all of them: Okabe and Ito's colours, told apart by colour-blind eyes, each
-with its own marker and, among neighbours, its own dash; names are written beside the
-lines, in a darker shade of their colour, instead of in a legend. The first picture
-loads Matplotlib.
+All use the colours of Okabe and Ito, which colour-blind readers can distinguish, each
+with its own marker and, among neighbours, its own dash. Names are written beside the
+lines, in a darker shade of their colour, instead of in a legend. The first plot imports
+Matplotlib.
 """
 
 import importlib
@@ -36,7 +36,7 @@ GAP = 0.18  # between two names beside the lines, in inches
 
 
 def look(place: int) -> dict[str, Any]:
-    """The line style of the series at this place: colour, marker and dash."""
+    """Return the line style of the series at this place: colour, marker and dash."""
     return {
         "color": COLOURS[place % len(COLOURS)],
         "marker": MARKERS[place % len(MARKERS)],
@@ -57,13 +57,13 @@ def panels(
     size: Sequence[float | int] = (9, 4),
     heights: Sequence[float | int] | None = None,
 ) -> Any:
-    """A figure and its axes, in an array where there are several."""
+    """Make a figure and its axes, an array if there are several."""
     given = {"figsize": size, "height_ratios": heights, "layout": "constrained"}
     return _matplotlib("pyplot").subplots(rows, columns, **given)
 
 
 def tidy(ax: Any, title: str = "", *, x: str = "", y: str = "", log: str = "") -> None:
-    """Pale grid, two spines, plain numbers. `log` names the logarithmic axes: "xy"."""
+    """Set grid, spines and labels. `log` names the logarithmic axes, such as "xy"."""
     ticker = _matplotlib("ticker")
     for axis, name in ((ax.xaxis, "x"), (ax.yaxis, "y")):
         if name in log:
@@ -81,7 +81,7 @@ def tidy(ax: Any, title: str = "", *, x: str = "", y: str = "", log: str = "") -
 
 
 def line(ax: Any, x: Any, y: Any, style: dict[str, Any], *, marks: int = 6) -> None:
-    """One line with a few of its markers."""
+    """Draw one line with a few of its markers."""
     every = max(1, len(y) // marks) if marks else []
     edge = {"mec": "white", "mew": 0.6}
     ax.plot(x, y, lw=1.8, ms=5, markevery=every, **edge, **style)
@@ -90,9 +90,9 @@ def line(ax: Any, x: Any, y: Any, style: dict[str, Any], *, marks: int = 6) -> N
 def curves(
     ax: Any, series: Mapping[str, Any], x: Any = None, *, marks: int = 6
 ) -> None:
-    """Each series as a line with its name; of two dimensions, a median with its range.
+    """Draw each series as a line with its name; two dimensions as median and range.
 
-    Tidy the axes first: the names stand where the final scale puts the lines' ends.
+    Call `tidy` first: the names are placed by the final scale.
     """
     ends = []
     for place, (name, values) in enumerate(series.items()):
@@ -110,8 +110,8 @@ def curves(
 
 
 def name_lines(ax: Any, ends: Sequence[tuple[str, Any, Any, str]]) -> None:
-    """The names of (name, x, y, colour) at the right ends, kept from overlapping."""
-    ax.get_ylim()  # settles the scale
+    """Write the names of (name, x, y, colour) at the right ends, without overlap."""
+    ax.get_ylim()  # fixes the scale
     placed = []
     for name, x, y, colour in ends:
         seen = np.flatnonzero(np.isfinite(y))
@@ -131,7 +131,7 @@ def name_lines(ax: Any, ends: Sequence[tuple[str, Any, Any, str]]) -> None:
 
 
 def apart(places: np.ndarray, gap: float) -> np.ndarray:
-    """Sorted places, pushed until neighbours are at least `gap` apart."""
+    """Move sorted places until neighbours are at least `gap` apart."""
     for _ in range(1000):
         push = np.clip(gap - np.diff(places), 0, None) / 2
         if push.max(initial=0) < 1e-6:
@@ -150,7 +150,7 @@ def surface(
     levels: int = 14,
     low: float = 0.02,
 ) -> None:
-    """Contours of `height((x, y))`, evenly spaced in log(height + low), like a map."""
+    """Draw contours of `height((x, y))`, evenly spaced in log(height + low)."""
     across, up = np.meshgrid(np.linspace(x[0], x[1], 240), np.linspace(y[0], y[1], 240))
     heights = np.log(np.asarray(height(np.stack([across, up]))) + low)
     steps = np.linspace(heights.min(), heights.max(), levels)
@@ -164,7 +164,7 @@ def surface(
 def paths(
     ax: Any, walked: Mapping[str, Any], *, marks: int = 12, place: int = 0
 ) -> None:
-    """Paths of shape (steps + 1, 2) from one start, in the looks from `place` on."""
+    """Draw paths of shape (steps + 1, 2) from one start, styled from `place` on."""
     for at, (name, path) in enumerate(walked.items(), place):
         path = np.asarray(path)
         line(ax, path[:, 0], path[:, 1], look(at) | {"label": name}, marks=marks)
@@ -178,7 +178,7 @@ def paths(
 def pictures(
     ax: Any, images: Any, labels: Sequence[Any], right: Sequence[bool]
 ) -> None:
-    """Small pictures in a row with their labels: blue if right, vermilion if not."""
+    """Draw small pictures in a row with their labels: blue if right, else vermilion."""
     images = np.asarray(images)
     gap = np.full((images.shape[1], 1), images.min())
     ax.imshow(np.hstack([np.hstack([image, gap]) for image in images]), cmap="Greys")

@@ -1,4 +1,4 @@
-"""Checks that a part of your own is what adamx takes it for."""
+"""Checks for a codec of your own."""
 
 from typing import Any
 
@@ -15,23 +15,23 @@ _SHAPES = ((), (512, 10), (2, 33, 129))
 
 
 def check_storage(codec: Any, *, signed: bool = False, tolerance: float = 0.1) -> None:
-    """Whether a codec keeps what `adamx.store` needs it to keep.
+    """Raise an error if a codec does not meet what `adamx.store` requires.
 
-    For several shapes, and for arrays of zeros, of numbers over many decades and of one
-    number repeated: `encode` returns the arrays that `parts` names, with shapes and
-    dtypes that do not depend on the numbers; `decode` returns the shape that was
-    encoded, in a floating dtype; zeros come back as zeros; what was decoded is encoded
-    to the same numbers again; a NaN stays visible; both run under `jit` and `vmap`; the
-    largest number comes back within `tolerance`; the codec prints, compares and hashes
-    as a value.
+    It is checked for several shapes, and for arrays of zeros, of numbers over many
+    decades and of one number repeated: `encode` returns the arrays that `parts` names,
+    with shapes and dtypes that do not depend on the numbers; `decode` returns the shape
+    that was encoded, in a floating dtype; zeros are decoded to zeros; decoded numbers
+    are encoded and decoded to the same numbers again; a NaN stays visible; both run
+    under `jit` and `vmap`; the largest number is decoded within `tolerance`; the codec
+    prints, compares and hashes as a value.
 
     Args:
         codec: the codec.
         signed: whether the slot may be negative.
-        tolerance: how far off the largest number may come back, relative to itself.
+        tolerance: the allowed relative error of the largest number.
 
     Raises:
-        ValueError: the sentence says what does not hold, and for which shape.
+        ValueError: the message says what does not hold, and for which shape.
     """
     if not isinstance(codec, Codec):
         raise errors.type_error(
@@ -50,7 +50,7 @@ def check_storage(codec: Any, *, signed: bool = False, tolerance: float = 0.1) -
 
 
 def kept_slot(tx: Any, state: Any, name: str, params: Any) -> Any:
-    """What a rule sees of one slot of a state, decoded where a codec keeps it.
+    """Return one slot of a state as a rule is given it, decoded if a codec keeps it.
 
     Args:
         tx: a rule or a chain.

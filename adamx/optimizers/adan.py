@@ -21,7 +21,7 @@ from ..parts.weight_decay import decoupled
 class AdanDirection(Rule):
     """Compute Adan's direction from the gradient g and the previous one, g'.
 
-        (mean(g) + β₂ change(g - g')) / by(g + β₂ (g - g'))
+    It is `(mean(g) + β₂ change(g - g')) / by(g + β₂ (g - g'))`.
 
     Args:
         mean: the average of the gradient.

@@ -20,9 +20,8 @@ from ..parts.moments import Ema, Identity
 class Sm3Accumulator(Rule):
     """Bound AdaGrad's sums by one accumulator for each slice of a tensor (SM3).
 
-        ν = min over r of μ(r) + g²,    then  μ(r) = max over r of ν
-
-    where r are the slices of the tensor along each axis.
+        ν_i = min over the slices r ∋ i of μ(r) + g_i²
+        μ(r) = max over i in r of ν_i
 
     The slot holds the maxima of all axes one after another: n + m numbers for an
     (n, m) matrix; a vector keeps its sum of squares.

@@ -76,7 +76,7 @@ class PeriodicReset(Wrapper):
         return count % self.every
 
     def _recounted(self, count: Array, since: Array) -> Array:
-        """Return the number of steps since the last reset."""
+        """Return the step counted from the last reset, 1 at the reset itself."""
         return jnp.where(count < self.every, count, since.astype(count.dtype) + 1)
 
     def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:

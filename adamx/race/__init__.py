@@ -1,4 +1,4 @@
-"""A race: the same model and data, trained by several optimizers.
+"""The race: several optimizers train the same model on the same data.
 
 `python -m adamx race` is its command. One file for each concern: `data` (the pictures
 and their split), `models` (mlp and conv in plain JAX), `optimizers` (who may enter, at

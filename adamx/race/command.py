@@ -1,4 +1,4 @@
-"""`adamx race`: checks the arguments, runs the race, shows what came of it."""
+"""The command `adamx race`: checks the arguments, runs the race, shows the results."""
 
 import argparse
 import importlib

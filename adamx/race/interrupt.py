@@ -1,4 +1,4 @@
-"""Ctrl-C at a safe place: between two chunks, never in the middle of JAX's work.
+"""Handling Ctrl-C: the race stops between two chunks, not inside a JAX call.
 
 A `KeyboardInterrupt` raised inside a trace or a compilation can end the process with a
 segmentation fault when it leaves (seen with jax 0.10.2). So the first Ctrl-C is noted,

@@ -1,4 +1,4 @@
-"""The picture of a race: loss curves with their range over the seeds.
+"""The plot of a race: loss curves with their range over the seeds.
 
 The line is the median of the seeds and the band goes from the lowest to the highest.
 An optimizer has the same look in every race.

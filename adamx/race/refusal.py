@@ -1,4 +1,4 @@
-"""The one error of the race: input that it cannot use."""
+"""The error that the race raises for input that it cannot use."""
 
 
 class Refusal(ValueError):

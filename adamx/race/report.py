@@ -1,4 +1,4 @@
-"""What `--json` keeps: settings, machine, every curve, and the figures of the table."""
+"""The file of `--json`: settings, machine, every curve and the table's numbers."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The final table of the race, and how its figures are written."""
+"""The final table of the race, and the format of its numbers."""
 
 from collections.abc import Sequence
 
