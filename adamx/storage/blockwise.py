@@ -25,7 +25,7 @@ def check_rounding(where: str, rounding: Any, known: tuple[str, ...]) -> None:
         raise errors.AdamxError(
             f"{where}: `rounding` must be one of {', '.join(map(repr, known))}, got "
             f"{rounding!r}. {known[1]!r} is right on average, so that an average that "
-            f"moves by less than a code is not stuck."
+            f"moves by less than a level is not stuck."
         )
 
 
@@ -171,7 +171,7 @@ class Blockwise(Codec):
             return jnp.broadcast_to(one, part.shape)
 
         def inside(draw: Draw) -> Any:
-            # drawn in the array's own shape, so that they follow from the element's index
+            # drawn in the array's own shape: they depend on the element's index
             return lay.split(draw((*lay.lead, lay.n)))
 
         spread = once if self.rounding == "dither" else inside

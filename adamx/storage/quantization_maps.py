@@ -25,7 +25,7 @@ class QuantizationMap(Value):
         raise NotImplementedError
 
     def between(self, x: Float[Array, "..."], top: int, signed: bool) -> Any:
-        """Return the level k at or below x in [0, 1], and x's share of the way to k + 1."""
+        """Return the level k at or below x in [0, 1], and how far x is towards k + 1."""
         raise NotImplementedError
 
     def check(self, top: int) -> None:
@@ -99,7 +99,7 @@ class Minifloat(QuantizationMap):
         if self.mantissa not in range(7):
             raise errors.AdamxError(
                 f"Minifloat: `mantissa` must be a number of bits from 0 to 6, got "
-                f"{self.mantissa!r}. 3 is usual; each more halves the reach in octaves."
+                f"{self.mantissa!r}. 3 is usual; each more halves the range in octaves."
             )
 
     def check(self, top: int) -> None:
