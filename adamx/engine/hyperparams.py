@@ -61,8 +61,8 @@ def hyper(
     Args:
         default: the default value: a number, an array or a schedule.
         allowed: the interval in which a Python number must lie, such as "[0, 1)",
-            "(0, inf)"; arrays and schedules are not checked, as their values are not
-            known when the rule is built.
+            "(0, inf)"; the range of arrays and schedules is not checked, as their values
+            are not known when the rule is built.
         public: the name used by `adamx.tunable`, `adamx.hyperparams` and error
             messages; a string, a function of the rule, or None for the field's name.
         or_part: classes whose instances are also accepted.

@@ -118,7 +118,7 @@ class UncorrectedMoment(Rule):
         return self.moment.name
 
     def rate_weight(self, ctx: Context) -> Any:
-        """The weight by which the rate is divided."""
+        """Return the weight by which the rate is divided."""
         return ctx.shared[f"{self.name}_weight"]
 
     def apply(
@@ -142,7 +142,7 @@ class _ElementRate(Rule):
     def _rate(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context, undivided: float
     ) -> tuple[Float[Array, "..."], Float[Array, "..."], Slots]:
-        """The moment and its rate, which is `undivided` where the denominator is 0."""
+        """Return the moment and its rate, `undivided` where the denominator is 0."""
         m, slots = self.moment.apply(update, slots, ctx)
         d, slots = self.by.apply(update, slots, ctx)
         alpha = self.learning_rate

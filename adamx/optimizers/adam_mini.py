@@ -207,7 +207,7 @@ class BlockEma(Rule):
         return {self.name: Slot(shape_of=like, by_path=True, signed=False)}
 
     def _grid(self, path: str, shape: Grid) -> tuple[Grid, bool]:
-        """The blocks on this device, and whether other devices hold parts of them."""
+        """Return this device's blocks, and whether other devices hold parts of them."""
         pieces = shards(self.axis_name) if shape else 1
         whole = (shape[0] * pieces, *shape[1:]) if shape else ()
         grid = tuple(self.blocks(path, whole))

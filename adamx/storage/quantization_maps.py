@@ -25,7 +25,7 @@ class QuantizationMap(Value):
         raise NotImplementedError
 
     def between(self, x: Float[Array, "..."], top: int, signed: bool) -> Any:
-        """Return the level k at or below x in [0, 1], and how far x is towards k + 1."""
+        """Return the level k at or below x in [0, 1], and how near x is to k + 1."""
         raise NotImplementedError
 
     def check(self, top: int) -> None:
