@@ -61,7 +61,7 @@ def hyper(
     Args:
         default: the default value: a number, an array or a schedule.
         allowed: the interval in which a Python number must lie, such as "[0, 1)",
-            "(0, inf)"; the range of arrays and schedules is not checked, as their values
+            "(0, inf)"; the values of arrays and schedules are not checked, as they
             are not known when the rule is built.
         public: the name used by `adamx.tunable`, `adamx.hyperparams` and error
             messages; a string, a function of the rule, or None for the field's name.
