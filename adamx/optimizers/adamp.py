@@ -167,7 +167,7 @@ def adamp(
 class AdampProjection(Rule):
     """Remove the radial part of steps on scale-invariant weights (AdamP).
 
-        cos(θ, g) < δ / sqrt(dim):  u = Π_θ(p) + λ r θ,  Π_θ(p) = p - (θ̂·p) θ̂
+        |cos(θ, g)| < δ / sqrt(dim):  u = Π_θ(p) + λ r θ,  Π_θ(p) = p - (θ̂·p) θ̂
         otherwise:                  u = p + λ θ
 
     for the channels (all of which must pass), else for the tensor; tensors of fewer

@@ -40,7 +40,7 @@ class DogDirection(Rule):
         eps: ε ≥ 0, added to the sum once.
         axis_name: inside `shard_map`, the axes over which the leaves are split.
 
-    State: `start`, 4 bytes per parameter, and three scalars.
+    State: `start`, 4 bytes per parameter, and two scalars.
 
     Reference: Ivgi, Hinder & Carmon, "DoG is SGD's best friend", ICML 2023,
     arXiv:2302.12022.

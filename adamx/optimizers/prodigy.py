@@ -113,7 +113,7 @@ class ProdigyDirection(Rule):
         bias_correction: whether η includes Adam's bias correction.
         axis_name: inside `shard_map`, the axes over which the leaves are split.
 
-    State: `mu`, `nu`, `s`, `start`, 16 bytes per parameter, and two scalars.
+    State: `mu`, `nu`, `s`, `start`, 16 bytes per parameter, and four scalars.
 
     Reference: Mishchenko & Defazio, "Prodigy: an expeditiously adaptive
     parameter-free learner", ICML 2024, Algorithm 4, arXiv:2306.06101, as in the

@@ -65,7 +65,7 @@ class ShampooPreconditioner(_TwoSided):
     A vector has one statistic, ε I + Σ g gᵀ, and the power -1/2; a scalar likewise.
 
     Args:
-        eps: ε > 0, in units of the gradient squared.
+        eps: ε ≥ 0, in units of the gradient squared.
         exponent: in place of -1/4 (and -1/2).
         max_dim: a longer side is not preconditioned.
         axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
