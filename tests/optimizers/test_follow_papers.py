@@ -16,6 +16,7 @@ from tests.table.cases import OPTIMIZERS, RATE, SCHEDULES, cases
 
 pytestmark = [pytest.mark.oracle, pytest.mark.usefixtures("x64")]
 EVERY = pytest.mark.parametrize("case", cases(optimizers=OPTIMIZERS))
+ALL_FORMS = pytest.mark.parametrize("case", cases())
 FIRST = pytest.mark.parametrize("case", cases(first_only=True))
 
 
@@ -24,7 +25,7 @@ def test_an_optimizer_follows_its_paper(case):
     assert_follows(case.build, wanted(case.oracle, learning_rate=RATE))
 
 
-@EVERY
+@ALL_FORMS
 def test_an_optimizer_follows_its_paper_under_schedules(case):
     schedules = case.schedules
     assert_follows(lambda: case.build(**schedules), wanted(case.oracle, **schedules))
@@ -106,7 +107,7 @@ def test_msvag_is_restored_from_an_array_into_a_constant(x64):
         np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
-@EVERY
+@ALL_FORMS
 def test_a_float32_run_stays_with_the_float64_run(case):
     """The largest difference over 200 steps on the same gradients.
 

@@ -26,5 +26,12 @@ def _every(name):
     return dict(found)
 
 
+def first_mutants():
+    """One mutant of each file, for the small grid."""
+    return [
+        next(iter(file.MUTANTS)) for file in FILES.values() if "MUTANTS" in vars(file)
+    ]
+
+
 MUTANTS = _every("MUTANTS")
 COMPOSED = _every("COMPOSED")

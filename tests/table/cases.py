@@ -11,7 +11,14 @@ from tests.table.hyperparameters import PAIRS as PAIRS, SCHEDULES as SCHEDULES
 from tests.table.row import RATE, Optimizer, Variant, kept
 
 SMALL = os.environ.get("ADAMX_GRID") != "full"
-"""Unless ADAMX_GRID=full, the laws run in float32 and on a sample of the optimizers."""
+"""Unless ADAMX_GRID=full, the laws run in float32 and on a sample of the optimizers.
+
+What the small grid leaves out, the full one has, which CI runs: every law on every
+optimizer, and every mutant. In both grids each variant follows its paper
+(test_follow_papers.py), and each optimizer has its docstring (test_conventions.py) and
+works with storage (storage/test_errors.py). So an optimizer that has become wrong fails
+in the small grid too; what only another law sees fails in CI.
+"""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -122,16 +129,19 @@ def sampled():
     return (*BASIC, *OTHERS)
 
 
+def rows():
+    """All optimizers, or in the small grid those of `sampled`."""
+    return sampled() if SMALL else OPTIMIZERS
+
+
 def cases(*, first_only=False, where=lambda case: True, optimizers=None):
     """The table as pytest parameters; `first_only` leaves one variant per optimizer.
 
-    Without `optimizers` they are all, or in the small grid those of `sampled`.
+    Without `optimizers` they are those of `rows`.
     """
-    if optimizers is None:
-        optimizers = sampled() if SMALL else OPTIMIZERS
     return [
         pytest.param(case, id=str(case))
-        for optimizer in optimizers
+        for optimizer in (rows() if optimizers is None else optimizers)
         for variant in optimizer.variants[: 1 if first_only else None]
         if where(case := Case(optimizer, variant))
     ]

@@ -7,7 +7,7 @@ import pytest
 
 import adamx
 from tests.support.trees import grads, params
-from tests.table.cases import OPTIMIZERS
+from tests.table.cases import rows
 
 # What is after their rate is no decay; Rprop has no rate of its own.
 REFUSED = {"lars", "schedule_free", "schedule_free_sgd", "schedule_free_adamw"}
@@ -22,7 +22,7 @@ def without_decay(optimizer):
     return optimizer.build(**keywords)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda optimizer: optimizer.name)
+@pytest.mark.parametrize("optimizer", rows(), ids=lambda row: row.name)
 @pytest.mark.parametrize("operator", [adamx.cautious, adamx.grams])
 def test_it_goes_with_the_gradient(optimizer, operator):
     """Not against it, as where the sign had turned before they were compared."""
