@@ -30,11 +30,11 @@ _SPELLED = {
     "initial_accumulator_value": "Pass initial_accumulator=",
     "initial_scale": "Averages start at 0",
     "bias_correction": "Wrap the moment in Debiased(...) to correct it",
-    "nesterov": "Nesterov's form of Adam is another member: nadam, nadamw",
+    "nesterov": "Nesterov's form of Adam is another optimizer: nadam, nadamw",
     "weight_decay_mask": "Pass mask=",
     "weight_decay": "Put WeightDecay(...) into the chain, first for L2 regularisation, "
     "or before LearningRate for decoupled decay",
-    "mask": "Only members with a weight decay have a mask; wrap a part in Masked(...)",
+    "mask": "Only optimizers with a weight decay have a mask; wrap a part in Masked(...)",
     "lr": "Pass learning_rate=",
     "betas": "Pass b1= and b2=",
 }
