@@ -19,7 +19,15 @@ BENCHMARKS = {
         "cost.peers",
         "adamx, Optax and torch.optim on the CPU, each in its own process",
     ),
-    "memory": ("cost.memory", "bytes, staleness, speed and training of each storage"),
+    "memory": ("cost.memory", "bytes, codecs and speed of each storage"),
+    "storage_staleness": (
+        "training.storage_staleness",
+        "whether a second moment in each storage follows gradients that shrink",
+    ),
+    "storage_training": (
+        "training.storage_training",
+        "training with each storage on real data, beside float32",
+    ),
     "share": (
         "training.step_share",
         "how much of a whole training step is the optimizer",

@@ -180,11 +180,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "paper_rates": lambda: table(
         "problem | optimizer | rate | searched: loss", paper.rates()
     ),
-    "memory_sizes": memory.readme_sizes,
-    "memory_staleness": memory.readme_staleness,
-    "memory_parity": memory.readme_parity,
-    "memory_speed": memory.readme_speed,
-    "memory_combine": memory.docs_combine,
+    "memory_sizes": memory.sizes_table,
+    "memory_staleness": memory.staleness_table,
+    "memory_parity": memory.parity_table,
+    "memory_speed": memory.speed_table,
+    "memory_combine": memory.combine_table,
 }
 
 

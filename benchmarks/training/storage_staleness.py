@@ -6,6 +6,8 @@ the scale of each element is multiplied by half a lognormal number. Blocks are `
 """
 
 import functools
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,8 +17,10 @@ import numpy as np
 import adamx
 from adamx.storage import Blockwise, Cast, Companded, DynamicMap, Linear, Logarithmic
 from adamx.testing import kept_slot
+from benchmarks.cost import memory
 
 SHAPE = (32, 256)
+QUICK = 2  # codecs of a quick run
 NEAREST = "nearest"
 HALF = Cast(jnp.bfloat16, "stochastic")
 E4M3 = jnp.float8_e4m3fn
@@ -108,5 +112,38 @@ def row(name: str, codec: Any, judged: bool) -> dict[str, Any]:
     }
 
 
-def table() -> list[dict[str, Any]]:
-    return [row(*each) for each in CODECS]
+def draw(rows: list[dict[str, Any]], path: Path) -> None:
+    """Bars of the median and of the largest update, one for each codec."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    names = [r["form"] for r in rows][::-1]
+    figure, axes = plt.subplots(1, 2, figsize=(11, 5), sharey=True, layout="tight")
+    medians = [r["median of the root"] for r in rows][::-1]
+    largest = [r["heavy: largest update"] for r in rows][::-1]
+    nearest = ["C3" if "nearest" in n else "C0" for n in names]
+    axes[0].barh(names, medians, color=nearest)
+    axes[0].axvspan(0.95, 1.05, color="C2", alpha=0.25)
+    axes[0].axvline(1, color="k", lw=0.8)
+    axes[0].set_xlabel("median of sqrt(v kept / v exact), 1,000 steps after the shrink")
+    axes[1].barh(names, largest, color=nearest)
+    axes[1].set_xscale("log")
+    axes[1].axvline(2, color="C2")
+    axes[1].set_xlabel("largest update / float32's, blocks of many decades")
+    figure.suptitle("Red: rounded to nearest. Green: the bars that defaults must keep")
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = memory.parser("storage_staleness", __doc__.splitlines()[0])
+    given = parser.parse_args(argv)
+    codecs = CODECS[:QUICK] if given.quick else CODECS
+    path, rows = memory.destination(given), [row(*each) for each in codecs]
+    memory.keep("staleness", rows, path)
+    if path:
+        draw(rows, path.with_name("memory_staleness.png"))
+        print(f"Written to {path}, with a picture beside it.")
+    return 0

@@ -97,14 +97,14 @@ def test_forms_are_trained_from_the_same_start():
 
 def test_the_kept_results_have_every_form_and_make_tables():
     kept = json.loads((memory.options.RESULTS / "memory.json").read_text())
-    assert set(kept) == set(memory.PARTS)
+    assert set(kept) == {*memory.PARTS, "staleness", "parity"}
     for rows in kept["parity"].values():
         assert [r["form"] for r in rows] == [f.name for f in FORMS]
     for text in (
-        report.readme_sizes(),
-        report.readme_staleness(),
-        report.readme_parity(),
-        report.readme_speed(),
+        report.sizes_table(),
+        report.staleness_table(),
+        report.parity_table(),
+        report.speed_table(),
     ):
         lines = text.splitlines()
         assert len(lines) > 5

@@ -1,4 +1,4 @@
-"""The figures of `benchmarks memory` as text and as rows of the README."""
+"""The figures of `benchmarks memory` as text and as tables of docs/storage.md."""
 
 import json
 from collections.abc import Sequence
@@ -70,7 +70,10 @@ def of(part: str, found: Any) -> str:
     elif part == "combine":
         from benchmarks.cost.memory import combine
 
-        text = [aligned(combine.text(found)), "in brackets: refused with a sentence"]
+        text = [
+            aligned(combine.text(found)),
+            "in brackets: `adamx.store` raises an error",
+        ]
     elif part == "staleness":
         text = [aligned(staleness(found))]
     elif part == "speed":
@@ -90,29 +93,29 @@ def markdown(rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-# ---- tables of the README ------------------------------------------------------------
+# ---- tables of docs/storage.md -------------------------------------------------------
 
 
 def _kept() -> dict[str, Any]:
     return json.loads((RESULTS / "memory.json").read_text())
 
 
-def readme_sizes() -> str:
+def sizes_table() -> str:
     return markdown(sizes(_kept()["sizes"]))
 
 
-def readme_staleness() -> str:
+def staleness_table() -> str:
     return markdown(staleness(_kept()["staleness"]))
 
 
-def readme_parity() -> str:
+def parity_table() -> str:
     rows = [["data", *parity([])[0]]]
     for task, found in _kept()["parity"].items():
         rows += [[task, *row] for row in parity(found)[1:]]
     return markdown(rows)
 
 
-def readme_speed() -> str:
+def speed_table() -> str:
     """One big leaf and forty, as XLA is, and with huge pages."""
     settings = _kept()["speed"]["settings"]
     pages = ["with huge pages", "and in one"]
@@ -124,7 +127,7 @@ def readme_speed() -> str:
     return markdown(rows)
 
 
-def docs_combine() -> str:
+def combine_table() -> str:
     """Optimizers × codecs: the slots that each takes; in brackets, the rest."""
     from benchmarks.cost.memory import combine
 
