@@ -1,6 +1,6 @@
 """The optimizers that are measured, each with the counterpart in Optax.
 
-A later optimizer is one more row. The two sides must be the same mathematics: where the
+A new optimizer is one more row. The two sides must be the same mathematics: where the
 defaults of the two libraries are different forms, the row brings them to one form by a
 keyword of either and says so in `form`. `benchmarks.cost.harness.parity` checks it in
 float64 before anything is timed. What Optax has and no row here says why in `WITHOUT`.

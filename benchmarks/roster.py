@@ -10,17 +10,14 @@ RATE = 1e-3
 SCOPES = ("element", "tensor", "tree")
 
 
-def is_optimizer(name: str) -> bool:
-    """Whether a function makes a whole optimizer, from a rate or around another."""
-    first = next(iter(inspect.signature(getattr(adamx, name)).parameters), "")
-    return first in ("learning_rate", "tx")
+def first_argument(name: str) -> str:
+    """The first argument of a function of adamx."""
+    return next(iter(inspect.signature(getattr(adamx, name)).parameters), "")
 
 
-ALL = sorted(
-    name
-    for name in optimizers.__all__
-    if not name.startswith("scale_by_") and is_optimizer(name)
-)
+ALL = sorted(n for n in optimizers.__all__ if not n.startswith("scale_by_"))
+FROM_RATE = [name for name in ALL if first_argument(name) == "learning_rate"]
+"""Those that are called with a learning rate; the others stand around an optimizer."""
 WITH_DIRECTION = [name for name in ALL if f"scale_by_{name}" in optimizers.__all__]
 """Those that are also there without learning rate and weight decay."""
 

@@ -1,4 +1,4 @@
-"""Whether what is kept of the second moment follows gradients that shrink.
+"""`python -m benchmarks storage_staleness`: second moments after gradients shrink.
 
 2,000 steps of Adam (b1 = .9, b2 = .999) on 32 × 256 normal gradients; at step 1,000
 the scale of each element is multiplied by half a lognormal number. Blocks are `mild`

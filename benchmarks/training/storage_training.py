@@ -1,4 +1,4 @@
-"""Training with each form of memory on real data, beside float32.
+"""`python -m benchmarks storage_training`: training with each storage on real data.
 
 Five seeds at once under `vmap`. A seed has the same start and the same batches in
 every form, so that what differs is the memory alone.

@@ -1,4 +1,4 @@
-"""The numbers that fill a tree, made without JAX: the same in every process."""
+"""Makes the numbers that fill a tree, without JAX: the same in every process."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Seconds of one call, read without JAX: the workers of `peers` may lack it."""
+"""Measures the seconds of one call, without JAX: workers of `peers` may lack it."""
 
 import dataclasses
 import gc

@@ -45,7 +45,7 @@ class Program:
 
 @dataclasses.dataclass(frozen=True)
 class Bar:
-    """A limit and what was measured; the sentence says on what ground it was met."""
+    """A limit, what was measured, and whether that meets the limit."""
 
     what: str
     limit: str
@@ -158,7 +158,7 @@ def compare(
     )
 
 
-def refused(optimizer: Counterpart, tree: Tree, same: dict[str, float]) -> Row:
+def not_timed(optimizer: Counterpart, tree: Tree, same: dict[str, float]) -> Row:
     """A row that is not timed, because its sides compute different things."""
     bar = Bar(
         "same mathematics",
@@ -185,6 +185,6 @@ def run(
             progress(f"{optimizer.name} on {tree}")
             known = same[optimizer.name]
             if known["float64"] > SAME:
-                yield refused(optimizer, tree, known)
+                yield not_timed(optimizer, tree, known)
             else:
                 yield compare(optimizer, tree, settings, known, clocks)

@@ -1,4 +1,4 @@
-"""How one side is measured, and how two sides take turns.
+"""Measures the trace, compilation and steps of two sides that take turns.
 
 Every sample is preceded by a garbage collection and runs without one, as in `timeit`;
 warm-up is never in a sample; every result is waited for.

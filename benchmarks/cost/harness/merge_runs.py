@@ -1,4 +1,4 @@
-"""`--add`: rows measured anew beside those of an earlier run on the same machine."""
+"""Adds the rows of a run to those of an earlier one on the same machine (`--add`)."""
 
 import json
 import pathlib

@@ -1,4 +1,4 @@
-"""Are the two sides the same mathematics? And the two devices the same numbers?"""
+"""Checks that two sides compute the same, and two devices the same numbers."""
 
 from collections.abc import Sequence
 

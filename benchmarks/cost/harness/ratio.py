@@ -1,4 +1,4 @@
-"""From interleaved pairs of times to one ratio and its interval."""
+"""Computes one ratio and its interval from interleaved pairs of times."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The table of a run, its verdicts, and its JSON."""
+"""Writes a run: its table, its verdicts, and its JSON."""
 
 import dataclasses
 import importlib.metadata
@@ -87,7 +87,7 @@ def table(rows: Sequence[Row], trees: Sequence[Tree], peer: str = "optax") -> st
 
 
 def misses(rows: Sequence[Row]) -> str:
-    """Every bar that was missed, in a sentence each; or that there is none."""
+    """Every bar that was missed, one line each."""
     judged = [(row, bar) for row in rows for bar in row.bars]
     if not judged:
         return "No bar is judged in this run: it is a quick or a null one."

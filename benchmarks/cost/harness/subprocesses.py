@@ -1,4 +1,4 @@
-"""A process that answers one line of JSON for each line that it is asked: both ends.
+"""Asks another process with lines of JSON, and answers them: both ends.
 
 The child may lack JAX, so this knows nothing of it.
 """

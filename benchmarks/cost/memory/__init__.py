@@ -1,4 +1,4 @@
-"""`python -m benchmarks memory`: bytes and speed of each storage, and its slots.
+"""`python -m benchmarks memory`: bytes and speed of each storage, slots of each codec.
 
 Parts: `sizes` (bytes per parameter on GPT-2 small's tree), `combine` (optimizers ×
 codecs), `speed` (step time and temporary bytes beside Optax). Each is written into the

@@ -1,4 +1,4 @@
-"""What the machine reaches when it only copies: one vector as long as the tree."""
+"""Copies one vector as long as the tree: the most that the machine's memory can do."""
 
 from concurrent.futures import ThreadPoolExecutor
 

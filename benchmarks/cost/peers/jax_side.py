@@ -1,4 +1,4 @@
-"""adamx and Optax: the donated, compiled step of `benchmarks.measure`."""
+"""Steps of adamx and of Optax for `peers`: compiled, with donated state."""
 
 import dataclasses
 

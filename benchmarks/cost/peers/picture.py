@@ -1,4 +1,4 @@
-"""The tables of a run of peers: on the terminal, and in the README from its JSON."""
+"""Writes the table of `peers`: on the terminal, and in docs/speed.md from its JSON."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -53,7 +53,7 @@ def lines(document: dict[str, Any]) -> Iterator[tuple[str, ...]]:
 
 
 def absent(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """A sentence for each reason that a side was not measured, with its cases."""
+    """Each reason that a side was not measured, with its cases."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         for side, why in row["missing"].items():
@@ -72,7 +72,7 @@ def text(document: dict[str, Any]) -> str:
 
 
 def markdown() -> str:
-    """The README's table: every side of every case that was measured."""
+    """The table of docs/speed.md: every side of every case that was measured."""
     document = json.loads(PATH.read_text())
     where, settings = document["environment"], document["settings"]
     measured = {row["tree"] for row in document["rows"]}

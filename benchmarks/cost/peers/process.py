@@ -1,4 +1,4 @@
-"""The parent's end of a worker."""
+"""Starts a worker of `peers` and asks it: the parent's end."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""torch.optim on the CPU, eager: `foreach=True` or `fused=True`."""
+"""Steps of torch.optim for `peers`: on the CPU, eager, `foreach` or `fused`."""
 
 import torch
 

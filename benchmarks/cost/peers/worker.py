@@ -1,4 +1,4 @@
-"""One side in a process of its own: `python -m benchmarks.cost.peers.worker SPEC`.
+"""Measures one library in a process of its own: `worker SPEC`, run as a module.
 
 It is pinned before it imports anything that counts cores, loads its side, and answers
 one line of JSON for each that it is asked. No other runtime is imported beside its own,

@@ -33,7 +33,7 @@ SHA256 = {
 
 
 class NoData(RuntimeError):
-    """A data set that cannot be had here; the sentence says why."""
+    """A data set that cannot be had here; the message says why."""
 
 
 def cache() -> Path:

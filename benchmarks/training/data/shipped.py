@@ -1,4 +1,4 @@
-"""The small data that ship here, for what must run anywhere in seconds.
+"""Small data sets that ship with the repository, for runs that take seconds.
 
 shipped/ holds 1,000 + 300 pictures of Fashion-MNIST and the first 100,000 characters
 of two plays; `make_shipped.py beside it` makes both anew. The digits are the race's.

@@ -31,14 +31,14 @@ from .task import Candidate, Task
 RESULTS = pathlib.Path(__file__).parents[2] / "results"
 TASKS: Mapping[str, Task] = {
     task.name: task
-    for family in (curvature, scales, noise, moving, learning)
-    for task in family.TASKS
+    for module in (curvature, scales, noise, moving, learning)
+    for task in module.TASKS
 }
 QUICK = ("round bowl", "rotated bowl", "plateau", "scale invariance")
 
 
 def some_of(names: Sequence[str], all_of: str):
-    """A comma-separated selection, or a sentence about the first that is unknown."""
+    """A comma-separated selection, or an error that names the first unknown."""
 
     def parse(text: str) -> list[str]:
         chosen = [name.strip() for name in text.split(",")]
@@ -158,7 +158,7 @@ def record(cells: Sequence[Cell]) -> dict:
                     float(f"{s:.4g}") if math.isfinite(s) else None for s in cell.scores
                 ],
                 "seconds": round(cell.seconds, 2),
-                "refusal": cell.refusal,
+                "refusal": cell.error,
             }
             for cell in cells
         ],
@@ -241,7 +241,7 @@ def main(argv: Sequence[str], table_of: Mapping[str, Any] | None = None) -> int:
     plot = options.plot or (RESULTS / "failure_modes.png" if write else None)
 
     def after(cell: Cell) -> None:
-        word = cell.refusal or f"{len(cell.passing)} of {len(cell.rates)} rates pass"
+        word = cell.error or f"{len(cell.passing)} of {len(cell.rates)} rates pass"
         print(
             f"{cell.optimizer}, {cell.task}: {word} ({cell.seconds:.1f} s)",
             file=sys.stderr,

@@ -3,80 +3,31 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 
 import adamx
 from adamx import optimizers, parts
+from benchmarks import roster
 
 from .task import Candidate
 
-# Every optimizer that is called with a learning rate and needs nothing else; the
-# keywords are what the small tensors of the tasks ask for.
-NAMES: Mapping[str, dict] = {
-    "sgd": {},
-    "momentum": {"momentum": 0.9},
-    "adagrad": {},
-    "rmsprop": {},
-    "adadelta": {},
-    "adam": {},
-    "radam": {},
-    "nadam": {},
-    "nadamw": {},
-    "adamax": {},
-    "amsgrad": {},
-    "adabelief": {},
-    "yogi": {},
-    "adabound": {},
-    "adamod": {},
-    "adamd": {},
-    "padam": {},
-    "diffgrad": {},
-    "qhadam": {},
-    "adashift": {},
-    "avagrad": {},
-    "msvag": {},
-    "adapnm": {},
-    "laprop": {},
-    "adopt": {},
-    "ademamix": {},
-    "simplified_ademamix": {},
-    "adan": {},
-    "mars": {},
-    "lion": {},
-    "signum": {},
-    "adam_atan2": {},
-    "sign descent": {"beta": 0.0},
-    "rprop": {},
-    "lamb": {},
-    "lars": {},
-    "novograd": {},
-    "adafactor": {},
-    "came": {},
-    "adam_mini": {},
-    "sm3": {},
-    "stable_adamw": {},
-    "spam": {},
-    "adamp": {},
-    "muon": {},
-    "adamuon": {},
-    "soap": {},
-    "shampoo": {},
-    "galore": {"rank": 2},
+# What the small tensors of the tasks ask for.
+KEYWORDS: Mapping[str, dict[str, Any]] = {
     "apollo": {"rank": 2},
-    "apollo_mini": {},
     "fira": {"rank": 2},
-    "sophia": {},
-    "adahessian": {},
-    "schedule_free_sgd": {},
-    "schedule_free_adamw": {},
-    "schedule_free_radam": {},
-    "prodigy": {},
-    "dadapt_adamw": {},
-    "dog": {},
-    "dowg": {},
+    "galore": {"rank": 2},
 }
-SAME_AS = {"momentum": "sgd", "sign descent": "signum"}
+
+# Without weight decay they are adam and adamax.
+DECAY_ONLY = ("adamc", "adamw", "adamaxw")
+
+# One optimizer with other keywords.
+VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "momentum": ("sgd", {"momentum": 0.9}),
+    "sign descent": ("signum", {"beta": 0.0}),
+}
 
 # Made to need no schedule.
 CONSTANT = (
@@ -106,15 +57,15 @@ ON_ADAM: Mapping[str, Callable] = {
 }
 
 
-def candidate(name: str, keywords: dict) -> Candidate:
-    """The optimizer of that name, without weight decay."""
-    make = getattr(adamx, SAME_AS.get(name, name))
+def candidate(shown: str, name: str, keywords: Mapping[str, Any]) -> Candidate:
+    """The optimizer `name` without weight decay; the map calls it `shown`."""
+    make = getattr(adamx, name)
     if "weight_decay" in inspect.signature(make).parameters:
-        keywords = {"weight_decay": 0.0} | keywords
+        keywords = {"weight_decay": 0.0, **keywords}
     make = functools.partial(make, **keywords)
     extra = {"extra": curved} if name in CURVED else {}
     falling = name not in CONSTANT
-    return Candidate(name, make, adamx.eval_params, falling=falling, **extra)
+    return Candidate(shown, make, adamx.eval_params, falling=falling, **extra)
 
 
 def curved(task, params, k) -> dict:
@@ -131,6 +82,8 @@ def on_adam(name: str, wrap: Callable) -> Candidate:
 
 
 def candidates() -> dict[str, Candidate]:
-    """All of them, in their order."""
-    found = {name: candidate(name, keywords) for name, keywords in NAMES.items()}
+    """Every optimizer but the wrappers, the variants, and Adam with one thing more."""
+    own = [name for name in roster.FROM_RATE if name not in DECAY_ONLY]
+    calls = {name: (name, KEYWORDS.get(name, {})) for name in own} | VARIANTS
+    found = {shown: candidate(shown, *call) for shown, call in calls.items()}
     return found | {name: on_adam(name, wrap) for name, wrap in ON_ADAM.items()}

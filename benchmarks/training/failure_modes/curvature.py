@@ -1,4 +1,4 @@
-"""Tasks without noise whose difficulty is the shape of the landscape."""
+"""Tasks without noise whose difficulty is the curvature of the loss."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -1,4 +1,4 @@
-"""Small things that are learnt from data, with every gradient over all of it."""
+"""Tasks of small models that learn from data, with full-batch gradients."""
 
 import jax
 import jax.numpy as jnp

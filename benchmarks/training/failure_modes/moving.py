@@ -1,4 +1,4 @@
-"""Tasks in which time matters: late gradients, wrong signs, goals that move."""
+"""Tasks that change in time: late gradients, wrong signs, moving targets."""
 
 import jax
 import jax.numpy as jnp

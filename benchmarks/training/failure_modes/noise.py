@@ -1,4 +1,4 @@
-"""Tasks whose gradient is not the loss's: noise, outliers, rows seldom seen."""
+"""Tasks with noisy gradients: white noise, outliers, rows that are seldom seen."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""The pass/fail map, as text and as a picture."""
+"""Writes the pass/fail map as text and draws it as a picture."""
 
 import math
 import pathlib
@@ -17,8 +17,8 @@ def rows_and_columns(cells: Sequence[Cell]) -> tuple[list[str], list[str]]:
 
 
 def mark(cell: Cell) -> str:
-    """How many rates pass; "-" where none does, "x" where the optimizer refused."""
-    if cell.refusal:
+    """How many rates pass; "-" where none does, "x" where it raised an error."""
+    if cell.error:
         return "x"
     return str(len(cell.passing)) if cell.passed else "-"
 
@@ -86,7 +86,7 @@ def draw(cells: Sequence[Cell], path: pathlib.Path) -> None:
     light, dark = to_rgb("#c6dbef"), to_rgb("#08519c")
     for cell in cells:
         x, y = tasks.index(cell.task), optimizers.index(cell.optimizer)
-        if cell.refusal:
+        if cell.error:
             colour, text, ink = "#dddddd", "x", "#666666"
         elif cell.passed:
             share = len(cell.passing) / max(rates, 1)

@@ -1,4 +1,4 @@
-"""Tasks without noise whose difficulty is the size of things."""
+"""Tasks without noise whose gradients or features are huge, tiny or uneven."""
 
 import jax.numpy as jnp
 import numpy as np

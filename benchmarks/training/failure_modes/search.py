@@ -25,7 +25,7 @@ class Cell:
     rates: tuple[float, ...]
     scores: tuple[float, ...]
     seconds: float
-    refusal: str = ""
+    error: str = ""
 
     @property
     def passing(self) -> list[float]:
@@ -62,12 +62,12 @@ def search(optimizer: Candidate, task: Task, rates: Sequence[float] = RATES) -> 
         noise = jax.vmap(task.noise)(seeds)
         return jax.vmap(over_seeds, in_axes=(0, None))(rates, noise).max(axis=1)
 
-    scores, refusal = [], ""
+    scores, raised = [], ""
     try:
         grid = jnp.asarray(rates, jnp.float32)
         scores = np.asarray(program(grid, jnp.arange(task.seeds))).tolist()
     except (ValueError, TypeError, NotImplementedError) as error:
-        refusal = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        raised = f"{type(error).__name__}: {str(error).splitlines()[0]}"
     return Cell(
         optimizer=optimizer.name,
         task=task.name,
@@ -75,7 +75,7 @@ def search(optimizer: Candidate, task: Task, rates: Sequence[float] = RATES) -> 
         rates=tuple(rates) if scores else (),
         scores=tuple(scores),
         seconds=time.perf_counter() - began,
-        refusal=refusal,
+        error=raised,
     )
 
 

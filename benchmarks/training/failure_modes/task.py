@@ -1,4 +1,4 @@
-"""What a task is: a start, a gradient, a loss to be judged by, a mark to reach."""
+"""Defines a task: a start, a gradient, a loss to be judged by, and a target."""
 
 import dataclasses
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A sentence that is believed of Adam, what was measured of it, and the verdict.
+"""Judges a claim about Adam by what was measured: it holds, does not, or is open.
 
 Runs with the same seed have the same start and the same data, so that two optimizers
 are compared in pairs. One is ahead where the 95 % interval of the mean difference, by

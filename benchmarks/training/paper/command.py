@@ -1,4 +1,4 @@
-"""The command: which figures, at which scale, and where the results go."""
+"""Runs the figures of the paper that are asked for, and writes their results."""
 
 import argparse
 import importlib

@@ -1,4 +1,4 @@
-"""Several optimizers on one problem: each one's rate is searched, then it is trained.
+"""Trains several optimizers on one problem, each at the best rate of a search.
 
 The search has its own seeds. Its score is the mean training loss of the last fifth of
 the steps, over the seeds; a rate at which a seed diverges is out. A best rate at the

@@ -1,4 +1,4 @@
-"""What the figures of the paper have in common as pictures."""
+"""Draws what several figures of the paper share: curves with bands."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is trained on: a loss over batches of a data set, and what is measured after."""
+"""Defines a training problem: a loss over batches, and a measure on test data."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""How much of a whole training step the optimizer is: see `command` of this package.
+"""Measures the optimizer's share of a whole training step: see its module `command`.
 
 The command is imported when it is asked for, so that the process of torch, which is a
 module of this package, stays free of JAX.

@@ -1,4 +1,4 @@
-"""`python -m benchmarks share`: how much of a whole training step is the optimizer?
+"""`python -m benchmarks share`: the optimizer's share of a whole training step.
 
 The gradient alone and the gradient with each optimizer's update take turns; the share
 is what the whole step needs beyond the gradient. Both are one compiled program that is
@@ -157,7 +157,7 @@ def lines(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
 
 
 def table() -> list[tuple[str, ...]]:
-    """The rows of the README."""
+    """The rows of docs/speed.md."""
     return lines(json.loads((options.RESULTS / "share.json").read_text())["rows"])
 
 

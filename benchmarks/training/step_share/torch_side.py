@@ -1,4 +1,4 @@
-"""The parent's end of `torch_training`: torch on a problem of ours."""
+"""Times torch on the same model: starts the process of `torch_training` and asks it."""
 
 import contextlib
 import importlib.util
@@ -64,7 +64,7 @@ def samples(
 
 
 def same(problem: Problem, params: Any, batch: Any, theirs: dict[str, float]) -> None:
-    """Refuses a torch model that is another function."""
+    """Raises an error if torch's model is another function."""
     loss, grads = jax.value_and_grad(problem.loss)(params, batch, jax.random.key(1))
     ours = {"loss": float(loss), "norm": float(optax.tree.norm(grads))}
     for what, value in ours.items():

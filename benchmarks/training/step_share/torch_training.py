@@ -1,4 +1,4 @@
-"""A training step of torch in a process of its own, for `share`.
+"""Times training steps of torch in a process of its own, for `share`.
 
 `torch_training FILE HEADS`, run as a module, has parameters and one batch from the file
 (`param/…` and `batch/…` of an .npz) and answers with the loss and the norm of the
