@@ -34,7 +34,8 @@ _SPELLED = {
     "weight_decay_mask": "Pass mask=",
     "weight_decay": "Put WeightDecay(...) into the chain, first for L2 regularisation, "
     "or before LearningRate for decoupled decay",
-    "mask": "Only optimizers with a weight decay have a mask; wrap a part in Masked(...)",
+    "mask": "Only optimizers with a weight decay have a mask; wrap a part in "
+    "Masked(...)",
     "lr": "Pass learning_rate=",
     "betas": "Pass b1= and b2=",
 }
