@@ -48,7 +48,7 @@ class Codec(Value):
         return repr(self)
 
 
-def refuse_signed(codec: Codec, slot: str, signed: bool, why: str) -> None:
+def reject_signed(codec: Codec, slot: str, signed: bool, why: str) -> None:
     """Raise an error if a codec for non-negative values is given a signed slot."""
     if signed:
         raise errors.AdamxError(

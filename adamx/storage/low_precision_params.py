@@ -20,7 +20,7 @@ from .cast import rounded
 _RESIDUAL = "residual"
 
 
-class _Landing(Rule):
+class _LastPart(Rule):
     """Base of rules that come last and return a float32 update for the parameter."""
 
     place = "last"
@@ -29,7 +29,7 @@ class _Landing(Rule):
         return super().needs() | {"param", "random"}
 
 
-class StochasticRounding(_Landing):
+class StochasticRounding(_LastPart):
     """Round new bfloat16 or float16 parameters θ + u stochastically, without bias.
 
     Args:
@@ -51,7 +51,7 @@ class StochasticRounding(_Landing):
         return target.astype(update.dtype) - ctx.param, slots
 
 
-class SplitMaster(_Landing):
+class SplitMaster(_LastPart):
     """Keep float32 masters of bfloat16 parameters, as the parameter and a residual.
 
         bits(master) = bits(θ) · 2¹⁶ + residual

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from ..engine.state import absent
 from ..numerics.arithmetic import safe_divide
-from .codec import Codec, Draw, Kept, refuse_signed
+from .codec import Codec, Draw, Kept, reject_signed
 
 
 class RowColumnMeans(Codec):
@@ -30,7 +30,7 @@ class RowColumnMeans(Codec):
     parts: ClassVar[tuple[str, ...]] = ("row", "col", "whole")
 
     def bind(self, slot: str, signed: bool) -> "RowColumnMeans":
-        refuse_signed(self, slot, signed, "A product of means has no signs.")
+        reject_signed(self, slot, signed, "A product of means has no signs.")
         return self
 
     def encode(self, x: Float[Array, "..."], uniform: Draw) -> Kept:
@@ -74,7 +74,7 @@ class BlockMean(Codec):
     blocks: Callable[[tuple[int, ...]], tuple[int, ...]] = last_axis
 
     def bind(self, slot: str, signed: bool) -> "BlockMean":
-        refuse_signed(self, slot, signed, "Signs would cancel in the mean.")
+        reject_signed(self, slot, signed, "Signs would cancel in the mean.")
         return self
 
     def _cells(self, shape: tuple[int, ...]) -> list[int]:
