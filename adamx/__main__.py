@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from . import __version__
 from .race import command as race
-from .race.refusal import Refusal
+from .race.usage_error import UsageError
 
 BAD_INPUT = 2
 
@@ -35,8 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return BAD_INPUT
     try:
         return race.run(args)
-    except Refusal as refusal:
-        print(f"{racing.prog}: {refusal}", file=sys.stderr)
+    except UsageError as error:
+        print(f"{racing.prog}: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         return race.INTERRUPTED

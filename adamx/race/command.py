@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from . import data, optimizers, training
 from .interrupt import held_back
 from .models import MODELS, Model
-from .refusal import Refusal
+from .usage_error import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,10 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """The exit code: 0, or 130 after Ctrl-C. Bad input raises `Refusal`."""
+    """The exit code: 0, or 130 after Ctrl-C. Bad input raises `UsageError`."""
     if (model_of := MODELS.get(args.model)) is None:
         known = " or ".join(MODELS)
-        raise Refusal(f"--model {args.model}: there is no such model; take {known}.")
+        raise UsageError(f"--model {args.model}: there is no such model; take {known}.")
     names = optimizers.chosen(args.optimizers)
     rates = optimizers.rates(args.lr, names)
     _need("rich", "the table and the progress", extra="race")
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         _check_picture(args.plot)
     rows = data.load(args.data)
     if args.batch > len(rows.y_train):
-        raise Refusal(
+        raise UsageError(
             f"--batch {args.batch}: the training set of {rows.name} has "
             f"{len(rows.y_train)} rows; give at most so many."
         )
@@ -186,7 +186,7 @@ def _need(module: str, what: str, *, extra: str) -> None:
     try:
         importlib.import_module(module)
     except ImportError:
-        raise Refusal(
+        raise UsageError(
             f"{what} need {module}, which is not installed; install it with "
             f'pip install "adamx[{extra}]".'
         ) from None
@@ -198,7 +198,7 @@ def _check_picture(path: str) -> None:
 
     ending = pathlib.Path(path).suffix.lstrip(".").lower()
     if ending not in plot.formats():
-        raise Refusal(
+        raise UsageError(
             f"--plot {path}: {ending or 'no ending'!r} is no picture format; end it in "
             ".png, .svg or .pdf."
         )
@@ -209,13 +209,13 @@ def _check_writable(option: str, path: str | None) -> None:
         return
     target = pathlib.Path(path)
     if target.is_dir():
-        raise Refusal(f"{option} {path}: is a folder; give the path of a file.")
+        raise UsageError(f"{option} {path}: is a folder; give the path of a file.")
     if not target.parent.is_dir():
-        raise Refusal(
+        raise UsageError(
             f"{option} {path}: there is no folder {str(target.parent)!r}; "
             "make it first."
         )
     if not os.access(target if target.exists() else target.parent, os.W_OK):
-        raise Refusal(
+        raise UsageError(
             f"{option} {path}: may not be written; give a path that you may write to."
         )

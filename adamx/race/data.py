@@ -15,7 +15,7 @@ import zipfile
 
 import numpy as np
 
-from .refusal import Refusal
+from .usage_error import UsageError
 
 TEST_SHARE = 5  # one row in so many
 LAYOUT = (
@@ -52,7 +52,7 @@ def load(source: str) -> Data:
         return split(source, x, y)
     path = pathlib.Path(source)
     if not path.is_file():
-        raise Refusal(
+        raise UsageError(
             f"--data {source}: there is no such file; give `digits` or the path of "
             f"{LAYOUT}."
         )
@@ -68,7 +68,7 @@ def split(name: str, x: np.ndarray, y: np.ndarray) -> Data:
     test, train = np.split(order, [len(x) // TEST_SHARE])
     mean, spread = x[train].mean(dtype=np.float64), x[train].std(dtype=np.float64)
     if spread == 0:
-        raise Refusal(
+        raise UsageError(
             f"--data {name}: every number of `x` is {mean:g}, so that there is nothing "
             "to learn; give pictures that differ."
         )
@@ -83,19 +83,21 @@ def _read(path: pathlib.Path, source: str) -> tuple[np.ndarray, np.ndarray]:
         with open(path, "rb") as file:
             held = np.load(file, allow_pickle=False)
             if isinstance(held, np.ndarray):
-                raise Refusal(f"--data {source}: holds one bare array; give {LAYOUT}.")
+                raise UsageError(
+                    f"--data {source}: holds one bare array; give {LAYOUT}."
+                )
             if missing := [key for key in ("x", "y") if key not in held.files]:
                 found = ", ".join(held.files) or "nothing"
-                raise Refusal(
+                raise UsageError(
                     f"--data {source}: lacks `{missing[0]}` (found: {found}); "
                     f"give {LAYOUT}."
                 )
             return held["x"], held["y"]
-    except Refusal:
+    except UsageError:
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         reason = str(error).split("\n")[0].rstrip(".")
-        raise Refusal(
+        raise UsageError(
             f"--data {source}: cannot be read as an .npz file ({reason}); "
             f"give {LAYOUT}."
         ) from error
@@ -105,7 +107,7 @@ def _check(x: np.ndarray, y: np.ndarray, source: str) -> None:
     """Refuses what cannot be trained on."""
 
     def refuse(what: str, remedy: str) -> None:
-        raise Refusal(f"--data {source}: {what}; {remedy}.")
+        raise UsageError(f"--data {source}: {what}; {remedy}.")
 
     if x.dtype.kind not in "buif":
         refuse(f"`x` has dtype {x.dtype}", "give real numbers")

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .refusal import Refusal
+from .usage_error import UsageError
 
 HIDDEN = (128, 128)  # the widths of the perceptron
 CHANNELS = (16, 32)  # of the convnet; each but the first halves the picture
@@ -48,7 +48,7 @@ def mlp(shape: tuple[int, ...], classes: int) -> Model:
 def conv(shape: tuple[int, ...], classes: int) -> Model:
     """3 × 3 convolutions of 16 and 32 channels, the second of stride 2, then 64."""
     if len(shape) not in (2, 3):
-        raise Refusal(
+        raise UsageError(
             f"--model conv: needs pictures, got rows of shape {shape}; give `x` the "
             "shape (n, height, width), or take --model mlp."
         )

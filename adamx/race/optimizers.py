@@ -15,7 +15,7 @@ import optax
 
 import adamx
 
-from .refusal import Refusal
+from .usage_error import UsageError
 
 
 class Entry(NamedTuple):
@@ -89,9 +89,9 @@ def chosen(names: str) -> list[str]:
     wanted = [name.strip() for name in names.split(",")]
     for i, name in enumerate(wanted):
         if name not in OPTIMIZERS:
-            raise Refusal(f"--optimizers {names}: {_unknown(name)}")
+            raise UsageError(f"--optimizers {names}: {_unknown(name)}")
         if name in wanted[:i]:
-            raise Refusal(
+            raise UsageError(
                 f"--optimizers {names}: {name!r} is named twice; name each one once."
             )
     return wanted
@@ -103,11 +103,11 @@ def rates(pairs: str, entered: list[str]) -> dict[str, float]:
     for pair in filter(None, (p.strip() for p in pairs.split(","))):
         name, equals, text = (part.strip() for part in pair.partition("="))
         if not equals:
-            raise Refusal(f"--lr {pair}: write it as name=rate, such as adam=1e-3.")
+            raise UsageError(f"--lr {pair}: write it as name=rate, such as adam=1e-3.")
         if name not in OPTIMIZERS:
-            raise Refusal(f"--lr {pair}: {_unknown(name)}")
+            raise UsageError(f"--lr {pair}: {_unknown(name)}")
         if name not in entered:
-            raise Refusal(
+            raise UsageError(
                 f"--lr {pair}: {name!r} is not in this race; add it to --optimizers."
             )
         found[name] = _rate(pair, text)
@@ -118,12 +118,12 @@ def _rate(pair: str, text: str) -> float:
     try:
         rate = float(text)
     except ValueError:
-        raise Refusal(
+        raise UsageError(
             f"--lr {pair}: {text!r} is not a number; write it as name=rate, such as "
             "adam=1e-3."
         ) from None
     if not (math.isfinite(rate) and rate > 0):
-        raise Refusal(
+        raise UsageError(
             f"--lr {pair}: a learning rate must be a number above 0, got {text}; the "
             "sign that makes it descend is the optimizer's own."
         )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from adamx.race import data
-from adamx.race.refusal import Refusal
+from adamx.race.usage_error import UsageError
 
 FOLDER = importlib.resources.files("adamx.race")
 
@@ -86,31 +86,35 @@ REFUSED = {
 def test_what_cannot_be_trained_on_is_refused(case, tmp_path):
     arrays, sentence = REFUSED[case]
     np.savez(tmp_path / "mine.npz", **arrays)
-    with pytest.raises(Refusal, match=sentence):
+    with pytest.raises(UsageError, match=sentence):
         data.load(str(tmp_path / "mine.npz"))
 
 
 @pytest.mark.parametrize("contents", [b"", b"no archive", b"PK\3\4cut"])
 def test_malformed_files_are_refused(contents, tmp_path):
     (tmp_path / "bad.npz").write_bytes(contents)
-    with pytest.raises(Refusal, match=r"bad\.npz: cannot be read as an \.npz file \("):
+    with pytest.raises(
+        UsageError, match=r"bad\.npz: cannot be read as an \.npz file \("
+    ):
         data.load(str(tmp_path / "bad.npz"))
 
 
 def test_pickles_are_not_opened(tmp_path):
     np.savez(tmp_path / "bad.npz", x=np.array([{}] * 20), y=Y)
-    with pytest.raises(Refusal, match=r"cannot be read .*Object arrays"):
+    with pytest.raises(UsageError, match=r"cannot be read .*Object arrays"):
         data.load(str(tmp_path / "bad.npz"))
 
 
 def test_one_bare_array_is_refused(tmp_path):
     np.save(tmp_path / "bad.npy", X)
-    with pytest.raises(Refusal, match=r"bad\.npy: holds one bare array; give a file"):
+    with pytest.raises(
+        UsageError, match=r"bad\.npy: holds one bare array; give a file"
+    ):
         data.load(str(tmp_path / "bad.npy"))
 
 
 def test_a_missing_file_is_refused():
     with pytest.raises(
-        Refusal, match=r"nope\.npz: there is no such file; give `digits`"
+        UsageError, match=r"nope\.npz: there is no such file; give `digits`"
     ):
         data.load("nope.npz")

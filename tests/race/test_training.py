@@ -8,7 +8,7 @@ import pytest
 
 import adamx
 from adamx.race import data, models, training
-from adamx.race.refusal import Refusal
+from adamx.race.usage_error import UsageError
 
 ROWS = np.random.default_rng(0)
 PICTURES = data.split("small", ROWS.normal(size=(60, 4, 5)), np.arange(60) % 3)
@@ -151,5 +151,7 @@ def test_conv_is_a_convolution(shape):
 
 
 def test_conv_refuses_rows_without_pictures():
-    with pytest.raises(Refusal, match=r"got rows of shape \(64,\).* take --model mlp"):
+    with pytest.raises(
+        UsageError, match=r"got rows of shape \(64,\).* take --model mlp"
+    ):
         models.conv((64,), 10)

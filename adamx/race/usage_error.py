@@ -1,5 +1,5 @@
 """The error that the race raises for input that it cannot use."""
 
 
-class Refusal(ValueError):
+class UsageError(ValueError):
     """One sentence for the user: what was given, and the remedy."""
