@@ -22,6 +22,7 @@ from benchmarks.cost.memory.forms import FORMS, Form
 from benchmarks.training import data, transformer
 
 MEAN_OF = 25  # steps in a point of a curve
+WARMUP = 50  # steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,8 +79,7 @@ def plays(steps: int = 800, size: int = 16) -> Task:
 
 def train(task: Task, form: Form, seeds: int, chunk: int = 50) -> dict[str, Any]:
     """The training loss of each seed at each step, and its loss on the test."""
-    warmup = min(50, task.steps // 10)
-    tx = form.tx(optax.warmup_cosine_decay_schedule(0, task.rate, warmup, task.steps))
+    tx = form.tx(optax.warmup_cosine_decay_schedule(0, task.rate, WARMUP, task.steps))
     keys = jax.random.split(jax.random.key(0), seeds)
 
     def start(key: Any) -> Any:
@@ -139,7 +139,7 @@ def run(seeds: int, progress: Callable[[str], None], quick: bool = False) -> dic
     results = {}
     for make in (fashion, plays):
         try:
-            task = make(50) if quick else make()
+            task = make(2 * WARMUP) if quick else make()
         except data.NoData as error:
             progress(str(error))
             continue
