@@ -9,11 +9,11 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from ..errors import AdamxError, AdamxTypeError
 from .state import Context, OwnSlots, Slot
+from .value import is_array
 
 
 def check_class(cls: Any, scopes: tuple[str, ...], places: tuple[str, ...]) -> None:
@@ -99,7 +99,10 @@ def _apply(own: Callable) -> Callable:
 
 
 def _check_names(rule: str, new: dict, slots: dict) -> None:
-    unknown, missing = sorted(new.keys() - slots.keys()), sorted(slots - new.keys())
+    unknown, missing = (
+        sorted(new.keys() - slots.keys()),
+        sorted(slots.keys() - new.keys()),
+    )
     if unknown:
         raise AdamxError(
             f"{rule}: every slot that apply returns must be declared, got "
@@ -114,8 +117,7 @@ def _check_names(rule: str, new: dict, slots: dict) -> None:
 
 
 def _check_array(rule: str, what: str, new: Any, old: Any) -> None:
-    is_array = isinstance(new, jax.Array) or hasattr(new, "__array__")
-    if is_array and jnp.shape(new) == jnp.shape(old):
+    if _is_array(new) and jnp.shape(new) == jnp.shape(old):
         return
     raise AdamxError(
         f"{rule}: {what} must keep its shape {jnp.shape(old)}, got {_shown(new)}. "
@@ -124,8 +126,12 @@ def _check_array(rule: str, what: str, new: Any, old: Any) -> None:
     )
 
 
+def _is_array(x: Any) -> bool:
+    return is_array(x) or hasattr(x, "__array__")  # NumPy's scalars, too
+
+
 def _shown(x: Any) -> str:
-    if isinstance(x, jax.Array) or hasattr(x, "__array__"):
+    if _is_array(x):
         return f"an array of shape {jnp.shape(x)}"
     return (
         f"{type(x).__name__} {x!r}" if isinstance(x, float | int) else type(x).__name__
