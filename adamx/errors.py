@@ -84,6 +84,21 @@ def show_callable(f: Callable) -> str:
     return getattr(f, "__name__", type(f).__name__)
 
 
+def shortened(text: str, limit: int = 120) -> str:
+    """Return a text for a message, its middle left out if it is long."""
+    text = " ".join(text.split())
+    half = limit // 2 - 2
+    return text if len(text) <= limit else f"{text[:half]} … {text[-half:]}"
+
+
+def listed(names: Iterable[str], limit: int = 8) -> str:
+    """Return "'a', 'b' and 3 more"."""
+    names = list(names)
+    shown = ", ".join(map(repr, names[:limit]))
+    more = len(names) - limit
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """Return "Did you mean 'mu'?", or a list of the known names."""
     known = sorted(known)

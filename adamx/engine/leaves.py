@@ -5,28 +5,13 @@ from typing import Any
 import jax
 
 from .. import errors
-from .masks import path_of
+from .paths import paths
 from .slots import join
 from .state import Slot
 
 
-def _is_none(x: Any) -> bool:
-    return x is None
-
-
-def flatten(tree: Any) -> tuple[list, Any]:
-    """Flatten a tree and keep `None` as a leaf, which stands for a frozen leaf."""
-    return jax.tree.flatten(tree, is_leaf=_is_none)
-
-
-def places(tree: Any) -> list[str]:
-    """Return the paths of the leaves."""
-    leaves = jax.tree_util.tree_flatten_with_path(tree, is_leaf=_is_none)[0]
-    return [path_of(keys) or "the only leaf" for keys, _ in leaves]
-
-
 def place(tree: Any, i: int) -> str:
-    return places(tree)[i]
+    return paths(tree)[i]
 
 
 def column(name: str, treedef: Any, tree: Any, updates: Any) -> list:

@@ -4,30 +4,25 @@ A mask is a value. `engine/tree.py` resolves it against the tree of parameters; 
 only calls `ctx.selects(mask)`.
 """
 
+import difflib
 import inspect
 import re
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
+import optax
 
 from .. import errors
-from .value import Value, show
-
-
-def _is_none(x: Any) -> bool:
-    return x is None
-
-
-def path_of(keys: Any) -> str:
-    """Return a leaf's path as text, such as `layers/0/kernel`."""
-    return jax.tree_util.keystr(keys, simple=True, separator="/")
+from .paths import flatten, leaves_by_path, plain
+from .value import Value, is_array, show
 
 
 class Mask(Value):
-    """Base class of masks: `resolve(tree)` returns bools in the structure of `tree`."""
+    """Base class of masks: `resolve(tree)` returns a bool for each leaf, in order."""
 
-    def resolve(self, tree: Any) -> Any:
+    def resolve(self, tree: Any) -> list[bool]:
         raise NotImplementedError
 
 
@@ -37,13 +32,14 @@ class ByTree(Mask):
     leaves: tuple[bool, ...]
     structure: Any
 
-    def resolve(self, tree: Any) -> Any:
+    def resolve(self, tree: Any) -> list[bool]:
         whole = jax.tree_util.treedef_is_leaf(self.structure)
         if whole and not jax.tree_util.all_leaves([tree]):
             raise errors.AdamxError(
                 f"mask: it must say which parameters, got {self.leaves[0]} for all. "
-                f"Leave the part out, or pass None; inside optax.inject_hyperparams a "
-                f"callable mask must be named in static_args."
+                f"Leave the part out, or pass None for all; inside "
+                f"optax.inject_hyperparams a callable mask must be named in "
+                f"static_args."
             )
         return _spread(self.structure.unflatten(self.leaves), tree)
 
@@ -56,8 +52,10 @@ class ByCallable(Mask):
 
     function: Callable[[Any], Any]
 
-    def resolve(self, tree: Any) -> Any:
-        return _spread(self.function(tree), tree)
+    def resolve(self, tree: Any) -> list[bool]:
+        # computed now, also where the step is being traced: `jnp.array(True)` is True
+        with jax.ensure_compile_time_eval():
+            return _spread(self.function(tree), tree)
 
     def __repr__(self) -> str:
         return show(self.function)
@@ -68,8 +66,12 @@ class ByPredicate(Mask):
 
     function: Callable[[str, Any], bool]
 
-    def resolve(self, tree: Any) -> Any:
-        return _by_path(self.function, tree)
+    def resolve(self, tree: Any) -> list[bool]:
+        def one(path: str, leaf: Any) -> bool:
+            return leaf is not None and as_bool(self.function(path, leaf))
+
+        with jax.ensure_compile_time_eval():
+            return [one(path, leaf) for path, leaf in leaves_by_path(tree)]
 
     def __repr__(self) -> str:
         return show(self.function)
@@ -80,12 +82,41 @@ class ByRegex(Mask):
 
     pattern: str
 
-    def resolve(self, tree: Any) -> Any:
+    def resolve(self, tree: Any) -> list[bool]:
         found = re.compile(self.pattern).search
-        return _by_path(lambda path, leaf: found(path) is not None, tree)
+        leaves = leaves_by_path(tree)
+        answers = [leaf is not None and bool(found(path)) for path, leaf in leaves]
+        if leaves and not any(answers):
+            self._check_found(tree)
+        return answers
+
+    def _check_found(self, tree: Any) -> None:
+        """Raise an error if no path has the pattern, those of hidden leaves included.
+
+        Hidden are `None`, and what `optax.masked` and `optax.partition` leave out.
+        """
+        paths = [path for path, _ in leaves_by_path(tree, hidden=optax.MaskedNode)]
+        if any(map(re.compile(self.pattern).search, paths)):
+            return
+        hint = _hint(self.pattern, paths)
+        raise errors.AdamxError(
+            f"mask: the pattern must be found in the path of a parameter, got "
+            f"{self.pattern!r}, which is in none. {hint}The paths "
+            f"are {errors.listed(paths)}."
+        )
 
     def __repr__(self) -> str:
         return repr(self.pattern)
+
+
+def _hint(pattern: str, paths: list[str]) -> str:
+    """Return a question with the word of the paths that is nearest to the pattern."""
+    words = list(dict.fromkeys(word for path in paths for word in path.split("/")))
+    for sought in re.findall(r"\w+", pattern):
+        near = difflib.get_close_matches(sought, words, 1)
+        if near and near[0] != sought:
+            return f"Did you mean {near[0]!r}? "
+    return ""
 
 
 class Not(Mask):
@@ -96,43 +127,57 @@ class Not(Mask):
     def __post_init__(self) -> None:
         object.__setattr__(self, "mask", as_mask("Not", self.mask))
 
-    def resolve(self, tree: Any) -> Any:
-        return jax.tree.map(lambda selected: not selected, self.mask.resolve(tree))
+    def resolve(self, tree: Any) -> list[bool]:
+        return [not selected for selected in self.mask.resolve(tree)]
 
 
-def _by_path(select: Callable[[str, Any], bool], tree: Any) -> Any:
-    def one(keys: Any, leaf: Any) -> bool | None:
-        if leaf is None:
-            return None
-        selected = select(path_of(keys), leaf)
-        _check_bool(selected)
-        return bool(selected)
-
-    return jax.tree_util.tree_map_with_path(one, tree, is_leaf=_is_none)
-
-
-def _spread(mask: Any, tree: Any) -> Any:
-    """Expand the prefix tree `mask` to the structure of `tree`."""
+def _spread(mask: Any, tree: Any) -> list[bool]:
+    """Expand the prefix tree `mask` to the leaves of `tree`."""
+    leaves, treedef = flatten(tree)
+    # each leaf is its index, None for a frozen one: the order of `plain` may differ
+    numbered = [None if x is None else i for i, x in enumerate(leaves)]
+    numbers = plain(treedef.unflatten(numbered))
     try:
-        spread = jax.tree.broadcast(mask, tree, is_leaf=_is_none)
+        spread = jax.tree.broadcast(plain(mask), numbers, is_leaf=lambda x: x is None)
     except ValueError as error:
         raise errors.AdamxError(
             f"mask: it must have the structure of the parameters or be a prefix of it, "
-            f"got another: {error}. Build it with jax.tree.map over the parameters."
+            f"got another: {errors.shortened(str(error))}. Build it with jax.tree.map "
+            f"over the parameters."
         ) from None
-    for leaf in jax.tree.leaves(spread):
-        _check_bool(leaf)
-    return spread
+    answers = [False] * len(leaves)
+    pairs = zip(flatten(numbers)[0], flatten(spread)[0], strict=True)
+    for i, answer in pairs:
+        if i is not None and answer is not None:
+            answers[i] = as_bool(answer)
+    return answers
 
 
-def _check_bool(leaf: Any) -> None:
-    if not isinstance(leaf, bool) and type(leaf).__name__ not in ("bool", "bool_"):
+def is_bool(x: Any) -> bool:
+    """Return whether `x` is True or False: also of NumPy or JAX, or the number 1 or 0.
+
+    A tracer is not, since its value is not known.
+    """
+    if isinstance(x, bool | np.bool_):
+        return True
+    if isinstance(x, int | np.integer):
+        return x in (0, 1)
+    if isinstance(x, jax.core.Tracer) or not is_array(x) or x.shape:
+        return False
+    return x.dtype == bool or (np.issubdtype(x.dtype, np.integer) and x in (0, 1))
+
+
+def as_bool(x: Any) -> bool:
+    """Return an answer of a mask as a Python bool, or raise an error."""
+    if not is_bool(x):
         raise errors.type_error(
             "mask",
-            "its leaves must be Python bools",
-            repr(leaf),
-            "A mask is decided while tracing; it cannot be an array.",
+            "its leaves must be True or False",
+            errors.shortened(repr(x)),
+            "A mask is decided while tracing: compute it from shapes and paths, not "
+            "from the values of parameters.",
         )
+    return bool(x)
 
 
 def as_mask(where: str, mask: Any) -> Mask | None:
@@ -140,15 +185,13 @@ def as_mask(where: str, mask: Any) -> Mask | None:
     if mask is None or isinstance(mask, Mask):
         return mask
     if isinstance(mask, str | re.Pattern):
-        pattern = mask if isinstance(mask, str) else mask.pattern
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise errors.AdamxError(
-                f"{where}: `mask` must be a valid regular expression, got {pattern!r} "
-                f"({error}). It is searched for in paths such as 'layers/0/kernel'."
-            ) from None
-        return ByRegex(pattern)
+        return _by_regex(where, mask if isinstance(mask, str) else mask.pattern)
+    leaves, structure = jax.tree.flatten(mask)
+    if mask is True or mask is np.True_:
+        return None
+    if leaves and all(map(is_bool, leaves)):
+        # a tree, also one whose class can be called, as a filtered module of Equinox
+        return ByTree(tuple(map(as_bool, leaves)), structure)
     if callable(mask):
         if _takes(mask, 1):
             return ByCallable(mask)
@@ -160,10 +203,25 @@ def as_mask(where: str, mask: Any) -> Mask | None:
             errors.show_callable(mask) + str(inspect.signature(mask)),
             "Write `lambda params: ...` or `lambda path, leaf: ...`.",
         )
-    leaves, structure = jax.tree.flatten(mask)
     for leaf in leaves:
-        _check_bool(leaf)
-    return ByTree(tuple(map(bool, leaves)), structure)
+        as_bool(leaf)
+    return ByTree((), structure)
+
+
+def _by_regex(where: str, pattern: str) -> ByRegex:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise errors.AdamxError(
+            f"{where}: `mask` must be a valid regular expression, got {pattern!r} "
+            f"({error}). It is searched for in paths such as 'layers/0/kernel'."
+        ) from None
+    if not pattern:
+        raise errors.AdamxError(
+            f"{where}: `mask` must not be empty, got {pattern!r}, which is found in "
+            f"every path. Pass None to select every leaf."
+        )
+    return ByRegex(pattern)
 
 
 def _takes(function: Callable[..., Any], number: int) -> bool:

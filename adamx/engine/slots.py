@@ -94,9 +94,9 @@ def begin(slot: Slot, p: Any, chosen: frozenset, path: str) -> Any:
     """Initialise one slot of one leaf.
 
     Returns an array, or with a codec its parts by name; `absent()` for a leaf that is
-    masked out and for arrays of size 0.
+    masked out, and for leaves and slots of size 0.
     """
-    if p is None or not is_kept(slot, chosen):
+    if p is None or not p.size or not is_kept(slot, chosen):
         empty = None if p is None else absent()
         return empty if slot.codec is None else dict.fromkeys(slot.codec.parts, empty)
     start = _start(slot, p, chosen, path)

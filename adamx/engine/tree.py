@@ -16,7 +16,8 @@ from .. import errors
 from ..numerics.arithmetic import compute_dtype
 from ..numerics.random_bits import key_of, word_of
 from . import hyperparams, tree_checks
-from .leaves import column, flatten, places, slot_column
+from .leaves import column, slot_column
+from .paths import flatten, paths
 from .slots import begin, decoded, encoded, split
 from .state import Context, Slot, State
 
@@ -29,15 +30,15 @@ def start(rule: Any, params: Any) -> dict[str, Any]:
     for i, p in enumerate(leaves):
         if p is not None:
             tree_checks.check_param(p, params, i)
-    selected = _selected(rule, params, treedef, len(leaves))
+    selected = _selected(rule, params, len(leaves))
     declared, slots = rule.slots(), {}
     by_path = any(slot.by_path for slot in declared.values())
-    paths = places(params) if by_path else [""] * len(leaves)
+    by_leaf = paths(params) if by_path else [""] * len(leaves)
     for name, slot in declared.items():
         if slot.shared:
             slots[name] = jnp.full((), slot.init, shared_dtype())
             continue
-        begun = map(functools.partial(begin, slot), leaves, selected, paths)
+        begun = map(functools.partial(begin, slot), leaves, selected, by_leaf)
         slots[name] = _as_trees(slot, list(begun), treedef)
     return slots
 
@@ -62,14 +63,13 @@ def shared_dtype() -> Any:
 # ---- masks, columns, extra arguments -----------------------------------------
 
 
-def _selected(rule: Any, tree: Any, treedef: Any, n: int) -> list[frozenset]:
+def _selected(rule: Any, tree: Any, n: int) -> list[frozenset]:
     """Return, for each leaf, the masks of the rule that select it."""
     chosen: list[set] = [set() for _ in range(n)]
     if n:
         for mask in rule._masks():
-            answers = treedef.flatten_up_to(mask.resolve(tree))
-            for masks, answer in zip(chosen, answers, strict=True):
-                if answer is True:
+            for masks, answer in zip(chosen, mask.resolve(tree), strict=True):
+                if answer:
                     masks.add(mask)
     return list(map(frozenset, chosen))
 
@@ -193,12 +193,12 @@ def _inputs(rule: Any, leaves: list, treedef: Any, updates: Any, step: Step) -> 
         params = column("params", treedef, step.params, updates)
     for i, (g, p) in enumerate(zip(leaves, params, strict=True)):
         if g is not None:
-            tree_checks.check_leaf(g, p, updates, i)
+            tree_checks.check_leaf(g, p, updates, i, step.params is not None)
     one, each = _extra_columns(rule, step.extra, treedef, n)
     coded = any(slot.codec is not None for slot in rule.slots().values())
     words: list = [None] * n
     if coded or "random" in needs:
-        words = list(map(word_of, places(updates)))
+        words = list(map(word_of, paths(updates)))
     return [
         _Inputs(
             g,
@@ -212,13 +212,15 @@ def _inputs(rule: Any, leaves: list, treedef: Any, updates: Any, step: Step) -> 
 
 def _forms(rule: Any, treedef: Any, updates: Any, step: Step) -> list[_Form]:
     n = treedef.num_leaves
-    tree = updates if step.params is None else step.params
-    selected = _selected(rule, tree, treedef, n)
-    paths = places(updates) if "path" in rule.needs() else [None] * n
+    tree = updates
+    if step.params is not None:  # what they hold where there is no gradient is ignored
+        tree = treedef.unflatten(column("params", treedef, step.params, updates))
+    selected = _selected(rule, tree, n)
+    by_leaf = paths(updates) if "path" in rule.needs() else [None] * n
     dtypes = step.dtypes
     if not step.last or rule._has_place("last"):
         dtypes = [None if d is None else compute_dtype(d) for d in dtypes]
-    return list(map(_Form, selected, paths, dtypes))
+    return list(map(_Form, selected, by_leaf, dtypes))
 
 
 def run_rule(
@@ -237,7 +239,8 @@ def run_rule(
         if not slot.shared
     }
     tree_checks.check_slots(declared, columns, leaves, updates)
-    live = [i for i, g in enumerate(leaves) if g is not None]
+    tree_checks.check_selected(declared, columns, leaves, forms, updates)
+    live = [i for i, g in enumerate(leaves) if g is not None and g.size]
 
     kept = {name: slots[name] for name, slot in declared.items() if slot.shared}
     shared = kept | _shared(rule, kept, step.count)

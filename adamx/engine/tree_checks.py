@@ -3,14 +3,16 @@
 The checks run while tracing, so the compiled step contains none.
 """
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from .. import errors
-from .leaves import flatten, place
-from .slots import shapes_kept
+from .leaves import place
+from .paths import flatten
+from .slots import is_kept, shape_of, shapes_kept
 from .state import Slot, is_absent
 
 
@@ -52,7 +54,16 @@ def check_updates(updates: Any) -> None:
             )
 
 
-def check_leaf(g: Any, p: Any, updates: Any, i: int) -> None:
+def check_leaf(g: Any, p: Any, updates: Any, i: int, given: bool) -> None:
+    """Check an update and its parameter, which is given if there are parameters."""
+    if given and p is None:
+        raise errors.type_error(
+            "update",
+            f"a leaf without a parameter must have no gradient, `{place(updates, i)}` "
+            f"has one",
+            f"None in params and an array of shape {g.shape} in updates",
+            "Put None into the updates, too, or pass the parameter.",
+        )
     if p is not None and not (hasattr(p, "dtype") and hasattr(p, "shape")):
         raise errors.type_error(
             "update",
@@ -114,6 +125,30 @@ def check_slots(
                     f"update: updates must have the shapes that `init` was given, got "
                     f"{g.shape} for `{place(tree, i)}`, whose slot `{name}` has "
                     f"{s.shape}. Pass the gradients of the same parameters."
+                )
+
+
+def check_selected(
+    declared: dict[str, Slot],
+    columns: dict[str, list],
+    leaves: list,
+    forms: list,
+    tree: Any,
+) -> None:
+    """Raise an error if a leaf that the masks select has nothing in the state."""
+    for name, column in columns.items():
+        slot = declared[name]
+        for i, (g, kept, form) in enumerate(zip(leaves, column, forms, strict=True)):
+            if g is None or not g.size or not is_kept(slot, form.selected):
+                continue
+            if not all(map(is_absent, jax.tree.leaves(kept))):
+                continue
+            if math.prod(shape_of(slot, g, form.selected, form.path)):
+                raise errors.AdamxError(
+                    f"update: a leaf that a mask selects must have been selected by "
+                    f"`init`, got nothing kept of the slot `{name}` for "
+                    f"`{place(tree, i)}`. Make the state anew with tx.init(params), "
+                    f"and let the mask depend on paths and shapes only."
                 )
 
 

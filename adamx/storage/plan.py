@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ..engine.chain import Chain, External
-from ..engine.leaves import places
+from ..engine.paths import paths
 from ..engine.rule import Rule
 from ..engine.state import Slot, State, is_absent
 from ..engine.transformation import Transformation
@@ -127,7 +127,7 @@ def _of_slot(
     leaves, treedef = jax.tree.flatten(params, is_leaf=lambda x: x is None)
     columns = [treedef.flatten_up_to(tree) for tree in _trees(slot, kept)]
     rows = []
-    for path, p, *arrays in zip(places(params), leaves, *columns, strict=True):
+    for path, p, *arrays in zip(paths(params), leaves, *columns, strict=True):
         if p is None:
             continue
         size = _bytes(arrays)

@@ -165,13 +165,13 @@ CASES = {
     ),
     "a mask of text": (
         lambda: step(adamw(0.1, mask={"layer": {"w": True, "b": "x"}})),
-        "mask: its leaves must be Python bools, got 'x'.",
-        "A mask is decided while tracing; it cannot be an array.",
+        "mask: its leaves must be True or False, got 'x'.",
+        "A mask is decided while tracing: compute it from shapes and paths",
     ),
     "a mask that is an array": (
         lambda: step(adamw(0.1, mask=jnp.asarray([True]))),
-        "mask: its leaves must be Python bools, got ",
-        "A mask is decided while tracing; it cannot be an array.",
+        "mask: its leaves must be True or False, got ",
+        "A mask is decided while tracing: compute it from shapes and paths",
     ),
     "a mask of three arguments": (
         lambda: adamw(0.1, mask=lambda a, b, c: True),

@@ -1,5 +1,6 @@
 """`mask=` takes what Optax takes, a predicate of path and leaf, and a path regex."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -200,3 +201,112 @@ def test_integers_that_became_arrays_are_refused():
     message = r"adahessian: `average` must be known when"
     with pytest.raises(TypeError, match=message):
         two_steps(optax.inject_hyperparams(adamx.adahessian)(0.1))
+
+
+# ---- answers that are not Python bools, trees that can be called --------------
+
+ANSWERS = {
+    "np.bool_": lambda x: np.prod(x.shape) > 10,
+    "jnp.bool_": lambda x: jnp.bool_(x.size > 10),
+    "0 and 1": lambda x: int(x.size > 10),
+    "NumPy's integers": lambda x: np.int32(x.size > 10),
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize("form", ["callable", "predicate", "tree"])
+def test_what_optax_takes_as_true_is_true(answer, form):
+    yes = ANSWERS[answer]
+    mask = {
+        "callable": lambda p: jax.tree.map(yes, p),
+        "predicate": lambda path, leaf: yes(leaf),
+        "tree": jax.tree.map(yes, params()),
+    }[form]
+    only_kernel = jax.tree.map(lambda x: x.size > 10, params())
+    assert decayed(adamx.adamw(0.1, weight_decay=0.5, mask=mask), params()) == (
+        only_kernel
+    )
+    tx = adamx.adamw(0.1, weight_decay=0.5, mask=mask)
+    zero = jax.tree.map(jnp.zeros_like, params())
+    u, _ = jax.jit(tx.update)(zero, jax.jit(tx.init)(params()), params())
+    assert jax.tree.map(lambda x: bool(np.any(x)), u) == only_kernel
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_a_muon_mask_of_such_answers_gives_each_leaf_to_one_optimizer(answer):
+    # the kernel is a matrix of 12 elements; everything else is Adam's
+    yes = ANSWERS[answer]
+    mask = lambda p: jax.tree.map(yes, p)  # noqa: E731
+    want = adamx.muon(0.1, muon_mask=jax.tree.map(lambda x: x.size > 10, params()))
+    got = adamx.muon(0.1, muon_mask=mask)
+    p, g = params(), grads()
+    assert_equal(got.update(g, got.init(p), p)[0], want.update(g, want.init(p), p)[0])
+
+
+def test_true_is_every_leaf_and_no_mask():
+    assert adamx.adamw(0.1, mask=True) == adamx.adamw(0.1)
+    assert all(jax.tree.leaves(decayed(adamx.adamw(0.1, mask=True), params())))
+
+
+def test_a_mask_whose_class_can_be_called_is_a_tree():
+    model = eqx.nn.MLP(2, 3, 4, 1, key=jax.random.key(0))
+    p = eqx.filter(model, eqx.is_array)
+    mask = jax.tree.map(lambda x: x.ndim > 1, p)
+    assert callable(mask)
+    tx = adamx.adamw(0.1, weight_decay=0.5, mask=mask)
+    zero = jax.tree.map(jnp.zeros_like, p)
+    updates, _ = tx.update(zero, tx.init(p), p)
+    moved = jax.tree.map(lambda u: bool(np.any(u)), updates)
+    assert jax.tree.leaves(moved) == jax.tree.leaves(mask)
+
+
+def test_a_pattern_that_is_in_no_path_is_refused():
+    for make in (
+        lambda mask: adamx.adamw(0.1, mask=mask),
+        lambda mask: Masked(adamx.adam(0.1), mask),
+        lambda mask: adamx.muon(0.1, muon_mask=mask),
+    ):
+        message = (
+            "mask: the pattern must be found in the path of a parameter, got "
+            "'dense/kernal', which is in none. Did you mean 'kernel'\\? The paths are "
+            "'blocks/0', 'blocks/1', 'dense/bias', 'dense/kernel', 'gain'."
+        )
+        with pytest.raises(adamx.AdamxError, match=message):
+            decayed(make("dense/kernal"), params())
+
+
+def test_an_empty_pattern_is_refused():
+    with pytest.raises(adamx.AdamxError, match="`mask` must not be empty, got ''"):
+        adamx.adamw(0.1, mask="")
+
+
+def test_a_pattern_that_is_in_the_path_of_a_hidden_leaf_is_taken():
+    """As in a group of `optax.partition` that has none of the leaves that decay."""
+    labels = {"dense": {"kernel": "a", "bias": "b"}, "blocks": ["b", "b"], "gain": "b"}
+    each = {name: adamx.adamw(0.1, mask="kernel") for name in "ab"}
+    assert decayed(optax.partition(each, labels), params()) == jax.tree.map(
+        lambda group: group == "a", labels
+    )
+    p = params() | {"dense": {"kernel": None, "bias": jnp.ones(4)}}
+    assert not any(jax.tree.leaves(decayed(adamx.adamw(0.1, mask="kernel"), p)))
+
+
+def test_a_mask_that_depends_on_values_is_refused_under_jit():
+    tx = adamx.adamw(0.1, mask=lambda p: jax.tree.map(lambda x: x.sum() > 0, p))
+    with pytest.raises(
+        TypeError, match=r"its leaves must be True or False.*from shape"
+    ):
+        jax.jit(tx.init)(params())
+
+
+def test_a_leaf_that_init_did_not_select_is_refused():
+    p, chosen = params(), ["gain"]
+    tx = Masked(adamx.adam(0.1), lambda path, leaf: path in chosen)
+    state = tx.init(p)
+    chosen.append("dense/bias")
+    message = (
+        "a leaf that a mask selects must have been selected by `init`, got nothing "
+        "kept of the slot `mu` for `dense/bias`"
+    )
+    with pytest.raises(adamx.AdamxError, match=message):
+        tx.update(grads(), state, p)

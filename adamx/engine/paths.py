@@ -1,0 +1,87 @@
+"""Leaves of trees by path, without the boxes that Flax puts around arrays.
+
+A path is a text such as `layers/0/kernel`: the keys of dicts, the indices of lists and
+the attributes of NamedTuples, dataclasses and modules. Flax keeps parameters in boxes
+(`nnx.Variable`, linen's `Partitioned`), and its trainers pass the parameters to `init`
+with them and to `update` without: a box adds nothing to a path.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+# the classes of boxes in Flax, recognized by name so that Flax need not be installed
+_BOXES = frozenset({"Variable", "VariableState", "AxisMetadata"})
+
+
+def is_none(x: Any) -> bool:
+    return x is None
+
+
+def is_box(x: Any) -> bool:
+    """Return whether `x` is one of Flax's boxes around an array or a tree."""
+    return any(
+        cls.__name__ in _BOXES and cls.__module__.split(".")[0] == "flax"
+        for cls in type(x).__mro__
+    )
+
+
+def _children(x: Any) -> tuple[list[tuple[Any, Any]], Any]:
+    """Flatten one level of a node: pairs of a key and a child."""
+    pairs, treedef = jax.tree_util.tree_flatten_with_path(x, lambda y: y is not x)
+    return [(keys[0], child) for keys, child in pairs], treedef
+
+
+def flatten(tree: Any) -> tuple[list, Any]:
+    """Flatten a tree and keep `None` as a leaf, which stands for a frozen leaf."""
+    return jax.tree.flatten(tree, is_leaf=is_none)
+
+
+def path_of(keys: Any) -> str:
+    """Return a leaf's path as text, such as `layers/0/kernel`."""
+    return jax.tree_util.keystr(keys, simple=True, separator="/")
+
+
+def leaves_by_path(
+    tree: Any, hidden: type | tuple[type, ...] = (), before: tuple = ()
+) -> list[tuple[str, Any]]:
+    """Return the path and the leaf of every leaf, in order.
+
+    `None` and nodes of the class `hidden` count as leaves. `before` are the keys that
+    lead to `tree`.
+    """
+
+    def is_leaf(x: Any) -> bool:
+        return x is None or is_box(x) or isinstance(x, hidden)
+
+    found: list[tuple[str, Any]] = []
+    for keys, leaf in jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_leaf)[0]:
+        keys = (*before, *keys)
+        if is_box(leaf):
+            for _, content in _children(leaf)[0]:
+                found += leaves_by_path(content, hidden, keys)
+        else:
+            found.append((path_of(keys), leaf))
+    return found
+
+
+def paths(tree: Any) -> list[str]:
+    """Return the paths of the leaves, for messages and tables."""
+    return [path or "the only leaf" for path, _ in leaves_by_path(tree)]
+
+
+def plain(tree: Any) -> Any:
+    """Return a tree without boxes, with dicts instead of other kinds of mappings.
+
+    Two trees of the same parameters then have one structure, whichever of the two a
+    trainer has passed.
+    """
+    if isinstance(tree, Mapping):
+        return {key: plain(child) for key, child in tree.items()}
+    if tree is None or jax.tree_util.all_leaves([tree]):
+        return tree
+    pairs, treedef = _children(tree)
+    if is_box(tree):
+        return plain(pairs[0][1]) if len(pairs) == 1 else [plain(x) for _, x in pairs]
+    return treedef.unflatten([plain(child) for _, child in pairs])
