@@ -17,7 +17,7 @@ from . import hyperparams, tree
 from .rule import Rule
 from .state import Context, Slot, Slots, State
 from .transformation import Transformation
-from .value import Value
+from .value import Value, restored
 
 
 class RuleSequence(Rule):
@@ -127,6 +127,13 @@ class Chain(Transformation):
             slots |= {} if isinstance(part, External) else part.slots()
         return slots
 
+    def _is_eager(self, state: Any) -> bool:
+        return tree.is_count_known(state)
+
+    def _at(self, state: State) -> Any:
+        rules = (p if isinstance(p, External) else p._at(state) for p in self.parts)
+        return restored(Chain, {"parts": tuple(rules)})
+
     def _init(self, params: Any) -> State:
         slots: dict[str, Any] = {}
         inner: dict[str, Any] = {}
@@ -142,7 +149,7 @@ class Chain(Transformation):
     ) -> tuple[Any, State]:
         slots, inner = tree.slots_of(state), dict(state.inner)
         count = optax.safe_increment(state.count)
-        dtypes = tree.dtypes_of(updates)
+        dtypes = tree.dtypes_of(updates, params)
         last = len(self.passes) - 1
         for i, part in enumerate(self.passes):
             if isinstance(part, External):

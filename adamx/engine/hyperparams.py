@@ -49,6 +49,7 @@ def hyper(
     public: str | Callable[[Any], str] | None = None,
     or_part: type | tuple[type, ...] = (),
     kw_only: bool = False,
+    data: bool = False,
 ) -> Any:
     """Declare a field of a rule as a hyperparameter, with its range and public name.
 
@@ -67,13 +68,15 @@ def hyper(
             messages; a string, a function of the rule, or None for the field's name.
         or_part: classes whose instances are also accepted.
         kw_only: whether it must be given by keyword.
+        data: whether eager calls may pass a number as an array, so that another number
+            needs no other program; the slots must not depend on it.
 
     Raises:
         ValueError: `allowed` is not an interval.
     """
     if isinstance(allowed, str):
         allowed = Interval.parse(allowed)
-    metadata = {"hyper": allowed, "or_part": or_part, "public": public}
+    metadata = {"hyper": allowed, "or_part": or_part, "public": public, "data": data}
     return dataclasses.field(default=default, metadata=metadata, kw_only=kw_only)
 
 
@@ -259,6 +262,32 @@ def at(x: Any, count: Array) -> Any:
         return scheduled
 
     return rewrite(x, value)
+
+
+def has_schedules(x: Any) -> bool:
+    """Return whether a hyperparameter of `x` is a schedule."""
+    found = False
+
+    def look(owner: Value, name: str, h: Any) -> Any:
+        nonlocal found
+        found = found or not (is_array(h) or is_constant(h))
+        return h
+
+    rewrite(x, look)
+    return found
+
+
+def as_data(x: Any) -> Any:
+    """Replace the numbers of `x` that may be data by arrays, for eager calls.
+
+    Programs of transformations that differ in them are then the same.
+    """
+
+    def one(owner: Value, name: str, h: Any) -> Any:
+        field = owner.__dataclass_fields__[name]
+        return np.asarray(h) if is_constant(h) and field.metadata.get("data") else h
+
+    return rewrite(x, one)
 
 
 def cast(x: Any, dtype: Any) -> Any:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from .. import errors
 from . import own_rules, tree
-from .hyperparams import declare_hyperparams
+from .hyperparams import at, declare_hyperparams
 from .masks import Mask
 from .state import Context, Slot, Slots, State
 from .transformation import Transformation
@@ -166,6 +166,12 @@ class Rule(Transformation):
 
     def _init(self, params: Any) -> State:
         return tree.init(self, params)
+
+    def _is_eager(self, state: Any) -> bool:
+        return tree.is_count_known(state)
+
+    def _at(self, state: State) -> Any:
+        return at(self, state.count)
 
     def _update(
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]

@@ -1,5 +1,6 @@
 """The base class of values that are Optax gradient transformations."""
 
+import functools
 import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -9,9 +10,8 @@ import optax
 from jax.core import Tracer
 from jaxtyping import Array
 
-from . import hyperparams
-from .tree_checks import check_updates
-from .value import Value, _restore
+from . import hyperparams, tree_checks
+from .value import Value, restored
 
 if TYPE_CHECKING:
     Init: TypeAlias = optax.TransformInitFn
@@ -67,6 +67,14 @@ class Transformation(Value, optax.GradientTransformationExtraArgs):
     ) -> tuple[Any, Any]:
         raise NotImplementedError
 
+    def _is_eager(self, state: Any) -> bool:
+        """Return whether the count is known, so that schedules can be evaluated now."""
+        return False
+
+    def _at(self, state: Any) -> Any:
+        """Return the transformation with its schedules evaluated at the known count."""
+        return self
+
     def steps(self, state: Any) -> Array:
         """Return the number of steps taken, from the state."""
         return state.count
@@ -97,19 +105,38 @@ class _Pair:
     def __init__(self, tx: Transformation) -> None:
         arrays, form = jax.tree.flatten(tx)
         program = _interned(_programs, form, _Program)
+        scheduled = hyperparams.has_schedules(tx)
+        numbers = jax.tree.flatten(hyperparams.as_data(tx))
 
         def init(params: Any) -> Any:
-            return tx._init(params)
+            return tx._init(tree_checks.as_arrays(params))
 
         def update(
             updates: Any, state: Any, params: Any = None, **extra: Any
         ) -> tuple[Any, Any]:
-            check_updates(updates)
-            run = program.compiled if _all_data(extra) else program.run
-            return run(arrays, updates, state, params, extra)
+            updates = tree_checks.as_arrays(updates)
+            tree_checks.check_updates(updates)
+            params = tree_checks.with_gradients(updates, params)
+            now, here = arrays, program
+            if tx._is_eager(state):
+                known = numbers
+                if scheduled:
+                    known = jax.tree.flatten(hyperparams.as_data(tx._at(state)))
+                now, here = known[0], _eager_program(known[1])
+            run = here.compiled if _all_data(extra) else here.run
+            return run(now, updates, state, params, extra)
 
         self.init, self.update = init, update
         init.pair = update.pair = self  # pyright: ignore[reportFunctionMemberAccess]
+
+
+@functools.lru_cache(maxsize=128)
+def _eager_program(form: Any) -> _Program:
+    """Return the program of eager calls whose transformations differ in numbers only.
+
+    It outlives them, since a loop over rates makes one transformation after another.
+    """
+    return _Program(form)
 
 
 def _all_data(extra: dict[str, Any]) -> bool:
@@ -137,7 +164,7 @@ def _interned(known: Any, key: Any, make: Callable) -> Any:
 def _pair(tx: Transformation) -> _Pair:
     if "_pair" not in tx.__dict__:
         fields = {name: getattr(tx, name) for name in tx._fields}
-        twin = _restore(type(tx), fields)  # the key must not hold the pair
+        twin = restored(type(tx), fields)  # the key must not hold the pair
         traced = any(isinstance(x, Tracer) for x in jax.tree.leaves(tx))
         pair = _Pair(twin) if traced else _interned(_pairs, twin, _Pair)
         object.__setattr__(tx, "_pair", pair)

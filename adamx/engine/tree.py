@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from .. import errors
-from ..numerics.arithmetic import compute_dtype
+from ..numerics.arithmetic import compute_dtype, within_range
 from ..numerics.random_bits import key_of, word_of
 from . import hyperparams, tree_checks
 from .leaves import column, slot_column
@@ -133,6 +133,8 @@ def _leaf_functions(rule: Any) -> tuple[Any, Any]:
     arrays, structure = jax.tree.flatten(rule)
     declared = {name: slot for name, slot in rule.slots().items() if not slot.shared}
     coded = [name for name, slot in declared.items() if slot.codec is not None]
+    # what is neither kept nor summed cannot overflow for long
+    bounded = bool(declared) or rule._widest_scope() != "element"
 
     def enter(form: Any, arrays: list, shared: dict, count: Any, x: _Inputs) -> Any:
         given = (x.update, x.param) if x.param is not None else (x.update,)
@@ -145,8 +147,12 @@ def _leaf_functions(rule: Any) -> tuple[Any, Any]:
             asked_for["path"] = form.path
         if x.word is not None:
             asked_for["key"] = key_of(count, x.word)
-        ctx = Context(count, known, x.extra, form.selected, **asked_for)
-        return structure.unflatten(arrays).cast(dtype), x.update.astype(dtype), ctx
+        update, extra = x.update.astype(dtype), x.extra
+        if bounded:
+            update = within_range(update)
+            extra = {name: _bounded(value, update) for name, value in extra.items()}
+        ctx = Context(count, known, extra, form.selected, **asked_for)
+        return structure.unflatten(arrays).cast(dtype), update, ctx
 
     def seen(form: Any, kept: dict[str, Any], u: Any) -> dict[str, Any]:
         return {n: decoded(declared[n], s, u, form) for n, s in kept.items()}
@@ -170,6 +176,14 @@ def _leaf_functions(rule: Any) -> tuple[Any, Any]:
         return lambda form, kept, *given: compiled(form, kept, arrays, *given)
 
     return bound(partial_sums), bound(apply)
+
+
+def _bounded(extra: Any, update: Any) -> Any:
+    """Clip an extra argument that is like the update, such as a Hessian diagonal."""
+    alike = hasattr(extra, "dtype") and jnp.shape(extra) == update.shape
+    if alike and jnp.issubdtype(extra.dtype, jnp.floating):
+        return within_range(extra.astype(compute_dtype(extra.dtype)))
+    return extra
 
 
 class _Form(NamedTuple):
@@ -271,9 +285,14 @@ def update(
     slots = slots_of(state)
     count = optax.safe_increment(state.count)
     now = hyperparams.at(rule, state.count)
-    step = Step(params, count, extra, dtypes_of(updates))
+    step = Step(params, count, extra, dtypes_of(updates, params))
     updates, slots = run_rule(now, updates, slots, step)
     return updates, State(count, slots, state.inner)
+
+
+def is_count_known(state: Any) -> bool:
+    """Return whether the count of a state is a number, and not being traced."""
+    return isinstance(state, State) and not isinstance(state.count, jax.core.Tracer)
 
 
 def slots_of(state: Any) -> dict[str, Any]:
@@ -288,9 +307,24 @@ def slots_of(state: Any) -> dict[str, Any]:
     return dict(state.slots)
 
 
-def dtypes_of(updates: Any) -> list:
-    """Return the dtypes of the leaves, None for a leaf without a gradient."""
-    return [getattr(g, "dtype", None) for g in flatten(updates)[0]]
+def dtypes_of(updates: Any, params: Any) -> list:
+    """Return the dtypes that the updates get, None for a leaf without a gradient.
+
+    It is that of the gradient, or that of the parameter if it is wider: a parameter
+    must not lose a step because its gradient came in fewer bits.
+    """
+    leaves, treedef = flatten(updates)
+    column_of = [None] * len(leaves)
+    if params is not None:
+        column_of = column("params", treedef, params, updates)
+    return [
+        g if g is None else _wider(g, p) for g, p in zip(leaves, column_of, strict=True)
+    ]
+
+
+def _wider(g: Any, p: Any) -> Any:
+    floating = hasattr(p, "dtype") and jnp.issubdtype(p.dtype, jnp.floating)
+    return jnp.promote_types(g.dtype, p.dtype) if floating else g.dtype
 
 
 def widen(tree: Any) -> Any:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import errors
-from .leaves import place
+from .leaves import column, place
 from .paths import flatten
 from .slots import is_kept, shape_of, shapes_kept
 from .state import Slot, is_absent
@@ -23,7 +23,7 @@ def check_param(p: Any, tree: Any, i: int) -> None:
             f"every leaf of the parameters must be an array, `{place(tree, i)}` is not",
             f"{type(p).__name__} {p!r}",
             "Pass the arrays only, for example eqx.filter(model, eqx.is_inexact_array),"
-            " or jnp.asarray(number).",
+            " or jnp.asarray(number, float).",
         )
     if jnp.issubdtype(p.dtype, jnp.complexfloating):
         raise errors.type_error(
@@ -40,6 +40,32 @@ def check_param(p: Any, tree: Any, i: int) -> None:
             "Keep counters and indices out of the parameters, or mask them with "
             "optax.masked.",
         )
+
+
+def as_arrays(tree: Any) -> Any:
+    """Return a tree whose Python floats are arrays, as they are for Optax."""
+    if not any(isinstance(x, float) for x in jax.tree.leaves(tree)):
+        return tree
+    return jax.tree.map(lambda x: jnp.asarray(x) if type(x) is float else x, tree)
+
+
+def with_gradients(updates: Any, params: Any) -> Any:
+    """Return the parameters, with `None` where there is no gradient.
+
+    A whole model may be given as the parameters: its functions, strings and counters
+    have no gradient.
+    """
+    others = [x for x in jax.tree.leaves(params) if not _is_array(x)]
+    if params is None or not others:
+        return params
+    leaves, treedef = flatten(updates)
+    here = column("params", treedef, params, updates)
+    kept = [None if g is None else p for g, p in zip(leaves, here, strict=True)]
+    return as_arrays(treedef.unflatten(kept))
+
+
+def _is_array(x: Any) -> bool:
+    return hasattr(x, "dtype") and hasattr(x, "shape")
 
 
 def check_updates(updates: Any) -> None:
@@ -108,10 +134,10 @@ def check_present(declared: dict[str, Slot], slots: dict[str, Any]) -> None:
 def check_slots(
     declared: dict[str, Slot], columns: dict[str, list], leaves: list, tree: Any
 ) -> None:
-    for name, column in columns.items():
+    for name, kept_of_leaves in columns.items():
         if declared[name].shape_of is not None or callable(declared[name].init):
             continue
-        for i, (g, s) in enumerate(zip(leaves, column, strict=True)):
+        for i, (g, s) in enumerate(zip(leaves, kept_of_leaves, strict=True)):
             if isinstance(s, dict):
                 s = _only_shape(name, declared[name], g, s, tree, i)
             if g is not None and s is None:
@@ -136,9 +162,10 @@ def check_selected(
     tree: Any,
 ) -> None:
     """Raise an error if a leaf that the masks select has nothing in the state."""
-    for name, column in columns.items():
+    for name, kept_of_leaves in columns.items():
         slot = declared[name]
-        for i, (g, kept, form) in enumerate(zip(leaves, column, forms, strict=True)):
+        each = zip(leaves, kept_of_leaves, forms, strict=True)
+        for i, (g, kept, form) in enumerate(each):
             if g is None or not g.size or not is_kept(slot, form.selected):
                 continue
             if not all(map(is_absent, jax.tree.leaves(kept))):

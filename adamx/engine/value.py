@@ -117,7 +117,7 @@ class Value:
 
     def __reduce__(self) -> Any:
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return _restore, (type(self), fields)
+        return restored, (type(self), fields)
 
 
 def _is_default(field: dataclasses.Field, value: Any) -> bool:
@@ -161,7 +161,7 @@ def _qualified(function: Any, module: str) -> str:
     return f"{module}.{function.__qualname__}"
 
 
-def _restore(cls: Any, fields: dict[str, Any]) -> Any:
+def restored(cls: Any, fields: dict[str, Any]) -> Any:
     """Rebuild a value without `__init__`, as its fields were checked already."""
     value = cls.__new__(cls)
     for name, field in fields.items():
@@ -196,6 +196,6 @@ def _flatten_with_keys(value: Value) -> tuple[list, tuple]:
 def _rebuild(cls: type, statics: tuple, branches: Any) -> Any:
     names = cls._fields
     fields = map(_join, branches, statics)
-    value = _restore(cls, dict(zip(names, fields, strict=True)))
+    value = restored(cls, dict(zip(names, fields, strict=True)))
     object.__setattr__(value, "_statics", statics)
     return value

@@ -31,6 +31,16 @@ def compute_dtype(*dtypes: Any) -> Any:
     return jnp.dtype(jnp.float64 if wide else jnp.float32)
 
 
+def within_range(x: Array) -> Array:
+    """Clip finite numbers to ±2⁴⁸ (float32) or ±2³⁸⁴ (float64); inf and NaN remain.
+
+    The sum of 2³² squares of such numbers is finite, so that no finite gradient leads
+    to an infinite moment or norm.
+    """
+    bound = 2.0 ** (jnp.finfo(x.dtype).maxexp * 3 // 8)
+    return jnp.where(jnp.abs(x) < jnp.inf, jnp.clip(x, -bound, bound), x)
+
+
 def lerp(old: Array, new: Array, weight_of_old: Any) -> Array:
     """Compute `β old + (1 - β) new` as `old + (1 - β)(new - old)`.
 

@@ -19,7 +19,8 @@ class LearningRate(Rule):
     learning_rate: Hyper = hyper(
         allowed=NON_NEGATIVE.but(
             "It is the length of a step, and steps go downhill by themselves."
-        )
+        ),
+        data=True,
     )
 
     def apply(

@@ -22,7 +22,7 @@ _DECAY = NON_NEGATIVE.but("It pulls the parameters towards zero; 0.01 is usual."
 class _Decay(Rule):
     """A weight λ and a mask: the base of all weight decays."""
 
-    weight_decay: Hyper = hyper(allowed=_DECAY)
+    weight_decay: Hyper = hyper(allowed=_DECAY, data=True)
     mask: Any = None
 
     def __post_init__(self) -> None:
@@ -121,7 +121,7 @@ class ProximalWeightDecay(_Decay):
     optimizing deep models", 2022, Algorithm 1, arXiv:2208.06677.
     """
 
-    learning_rate: Hyper = hyper(allowed=NON_NEGATIVE, kw_only=True)
+    learning_rate: Hyper = hyper(allowed=NON_NEGATIVE, kw_only=True, data=True)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

@@ -33,7 +33,7 @@ CASES = {
         ARRAYS,
     ),
     "number among the parameters": (
-        lambda: init(adam(0.1), 1.0),
+        lambda: init(adam(0.1), 1),
         "init: every leaf of the parameters must be an array, `layer/w` is not,",
         ARRAYS,
     ),
