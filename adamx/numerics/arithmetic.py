@@ -95,14 +95,24 @@ def _(primals: tuple, tangents: tuple) -> tuple:
 
 @jax.custom_jvp
 def safe_divide(x: Array, y: Array) -> Array:
-    """Divide with 0 / 0 = 0 (and derivative 0 there); x / 0 stays infinite."""
-    return x / jnp.where((x == 0) & (y == 0), 1, y)
+    """Divide with 0 / 0 = 0 (and derivative 0 there); x / 0 stays infinite.
+
+    An x whose square is below the range of its dtype counts as 0 there: y is the root
+    of such squares.
+    """
+    none = _is_none_by_none(x, y)
+    return jnp.where(none, 0, x / jnp.where(none, 1, y))
+
+
+def _is_none_by_none(x: Array, y: Array) -> Array:
+    least = 2.0 ** (jnp.finfo(x.dtype).minexp // 2)
+    return (jnp.abs(x) < least) & (y == 0)
 
 
 @safe_divide.defjvp
 def _(primals: tuple, tangents: tuple) -> tuple:
     (x, y), (dx, dy) = primals, tangents
-    none = (x == 0) & (y == 0)
+    none = _is_none_by_none(x, y)
     ratio = safe_divide(x, y)
     return ratio, jnp.where(none, 0, (dx - ratio * dy) / jnp.where(none, 1, y))
 

@@ -13,6 +13,9 @@ import optax
 from jaxtyping import Array, Int
 
 from .. import errors
+from ..engine.leaves import column
+from ..engine.paths import flatten
+from ..engine.value import is_array
 
 
 def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[Any, Any]:
@@ -47,14 +50,24 @@ def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[An
             "Pass for example adamw(1e-3) first, then params, grads and state.",
         )
     updates, _ = tx.update(grads, state, params, **extra)
-    stepped = optax.apply_updates(params, updates)
+    stepped = _applied(params, updates)
     _, state = tx.update(grads, _after(stepped, state), params, **extra)
     return stepped, state
 
 
+def _applied(params: Any, updates: Any) -> Any:
+    """Apply the updates; a leaf without one, such as a function of a model, remains."""
+    leaves, treedef = flatten(updates)
+    olds = column("params", treedef, params, updates)
+    pairs = zip(olds, leaves, strict=True)
+    new = [p if u is None else optax.apply_updates(p, u) for p, u in pairs]
+    return treedef.unflatten(new)
+
+
 def _after(params: Any, state: Any) -> Any:
     """Return the same state, with counts that depend on the new parameters."""
-    zero = sum((_zero(p) for p in jax.tree.leaves(params)), jnp.int32(0))
+    arrays = filter(is_array, jax.tree.leaves(params))
+    zero = sum(map(_zero, arrays), jnp.int32(0))
 
     def one(x: Any) -> Any:
         is_count = jnp.shape(x) == () and jnp.issubdtype(x.dtype, jnp.integer)
