@@ -73,7 +73,7 @@ def soap(
     shampoo_beta: ScalarOrSchedule | None = None,
     eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule = 0.01,
     mask: Any = None,
     precondition_frequency: int = 10,
     sort: bool = False,
@@ -95,7 +95,7 @@ def soap(
         shampoo_beta: β in [0, 1); None for β₂.
         eps: ε ≥ 0 in units of the gradient, or an eps kind; `EpsBeforeCorrection(1e-8)`
             is the authors' code.
-        weight_decay: λ ≥ 0.
+        weight_decay: λ ≥ 0; 0.01 is the default of the authors' code.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
         precondition_frequency: f.
