@@ -2,6 +2,7 @@
 
 import adamx
 from tests import papers
+from tests.table.hyperparameters import SCHEDULES
 from tests.table.row import RATE, Optimizer, Variant
 
 from .exemptions import SHARD, SMALLER, STATIC
@@ -23,6 +24,16 @@ ROWS = (
                 {"eps": 1e-2, "b2": 0.95, "exponent": -0.25},
                 oracle="shampoo_of_an_axis",
             ),
+            Variant(
+                "corrected",
+                {"eps": 1e-2, "b2": 0.95, "bias_correction": True},
+                oracle="shampoo_of_an_axis",
+            ),
+            Variant(
+                "corrected-scheduled",
+                {"eps": 1e-2, "b2": SCHEDULES["b2"], "bias_correction": True},
+                oracle="shampoo_of_an_axis",
+            ),
         ),
         hypers=(),
         slots=("left", "right"),
@@ -36,6 +47,13 @@ MUTANTS = {
     "shampoo: the power of a vector for a matrix": (
         (papers.shampoo_of_an_axis, {}),
         lambda: adamx.shampoo(RATE, exponent=-0.5),
+    ),
+    "shampoo: an average that is not corrected": (
+        (
+            papers.shampoo_of_an_axis,
+            {"eps": 1e-2, "b2": 0.95, "bias_correction": True},
+        ),
+        lambda: adamx.shampoo(RATE, 1e-2, b2=0.95),
     ),
     "shampoo: an average for the sum": (
         (papers.shampoo_of_an_axis, {}),
