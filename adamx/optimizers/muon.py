@@ -142,7 +142,8 @@ def muon(
         consistent_rms: 0.2 scales by 0.2 sqrt(max(out, in)) instead (Liu et al.).
         out_axis: the axis of the outputs: -1 for (in, out), 0 for torch's (out, in).
         muon_mask: Muon's leaves, as `mask`; `hidden_matrix` selects two axes, and no
-            `embed` or `head` in the path, nor a segment wte, wpe, logits, output.
+            `embed`, `embd` or `head` in the path, nor a segment wte, wpe, logits,
+            output.
         adam_learning_rate: the rate of the others; None for the same, as in Optax. A
             rate of Muon's is far too large for Adam: pass Adam's own, such as 3e-4.
         adam_b1: β₁ of Adam.

@@ -1,6 +1,8 @@
 """The row of fira."""
 
 import adamx
+from adamx import chain
+from adamx.parts import LearningRate, WeightDecayAfterStep
 from tests import papers
 from tests.table.row import RATE, Optimizer, Variant
 
@@ -59,5 +61,18 @@ MUTANTS = {
     "fira: limited after the correction": (
         (papers.fira_or_adam, RELEASED),
         lambda: adamx.fira(RATE, 1, 7),
+    ),
+}
+
+# Published forms that are a part exchanged: name: (the transform, oracle, keywords).
+COMPOSED = {
+    "fira of its authors' code, with decay": (
+        lambda: chain(
+            adamx.scale_by_fira(1, 7, 0.25, released=True),
+            LearningRate(RATE),
+            WeightDecayAfterStep(0.1, "matrix", learning_rate=RATE),
+        ),
+        papers.fira_or_adam,
+        RELEASED | {"scale": 0.25, "weight_decay": 0.1},
     ),
 }
