@@ -169,7 +169,8 @@ def adashift(
 
     Departs from the paper: ε, the correction, and the wait until v is positive, which
     are those of the authors' code; the listing takes n gradients before the first step.
-    The defaults are those of that code too.
+    The defaults are those of that code too, but for `elementwise`, which it has by
+    default and its experiments have not.
 
     Raises:
         ValueError: an argument out of its range.

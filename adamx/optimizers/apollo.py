@@ -285,6 +285,7 @@ class ApolloScaling(_Low, _Limited):
 
     eps_norm: Hyper = hyper(1e-8, allowed=NON_NEGATIVE)
     growth: float | None = 1.01
+    released: bool = option(False)
     by_tensor: bool = option(False)
     seed: int = option(0)
 

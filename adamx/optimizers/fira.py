@@ -28,14 +28,13 @@ class _Limited(Rule):
     Adam's direction.
     """
 
-    released: bool = option(False)
-
     def __post_init__(self) -> None:
         super().__post_init__()
         part: Any = self.part  # pyright: ignore[reportAttributeAccessIssue]
-        moments = (getattr(part, "moment", None), getattr(part, "by", None))
-        moments = (moments[0], getattr(moments[1], "moment", None))
-        if self.released and not all(isinstance(m, Debiased) for m in moments):
+        root = getattr(part, "by", None)
+        moments = (getattr(part, "moment", None), getattr(root, "moment", None))
+        released = self.released  # pyright: ignore[reportAttributeAccessIssue]
+        if released and not all(isinstance(m, Debiased) for m in moments):
             raise errors.AdamxError(
                 f"{type(self).__name__}: `part` must be Adam's direction where "
                 f"released=True, got {part!r}. Its two corrections are left out of "
@@ -44,7 +43,7 @@ class _Limited(Rule):
 
     def _correction(self, ctx: Context) -> Any:
         """Return Adam's correction sqrt(1 - β₂ᵗ) / (1 - β₁ᵗ), 1 if not `released`."""
-        if not self.released:
+        if not self.released:  # pyright: ignore[reportAttributeAccessIssue]
             return 1
         part: Any = self.part  # pyright: ignore[reportAttributeAccessIssue]
         m, v = (f"{each.moment.name}_correction" for each in (part, part.by))
@@ -91,6 +90,7 @@ class FiraResidual(GaloreProjection, _Limited):
 
     eps_norm: Hyper = hyper(1e-8, allowed=NON_NEGATIVE)
     growth: float | None = 1.01
+    released: bool = option(False)
 
     def slots(self) -> dict[str, Slot]:
         length = Slot(shape_of=self._like(lambda m, n: (), _nothing), signed=False)

@@ -152,7 +152,10 @@ class WeightDecayAfterStep(_Decay):
     """
 
     learning_rate: Hyper | None = hyper(
-        None, allowed=NON_NEGATIVE, or_part=type(None), kw_only=True
+        None,
+        allowed=NON_NEGATIVE.but("It is the rate of the step before it."),
+        or_part=type(None),
+        kw_only=True,
     )
 
     def apply(
