@@ -29,11 +29,6 @@ ROWS = (
                 {"eps": 1e-2, "b2": 0.95, "bias_correction": True},
                 oracle="shampoo_of_an_axis",
             ),
-            Variant(
-                "corrected-scheduled",
-                {"eps": 1e-2, "b2": SCHEDULES["b2"], "bias_correction": True},
-                oracle="shampoo_of_an_axis",
-            ),
         ),
         hypers=(),
         slots=("left", "right"),
@@ -58,5 +53,14 @@ MUTANTS = {
     "shampoo: an average for the sum": (
         (papers.shampoo_of_an_axis, {}),
         lambda: adamx.shampoo(RATE, b2=0.999),
+    ),
+}
+
+# Published forms that are a part exchanged: name: (the transform, oracle, keywords).
+COMPOSED = {
+    "shampoo corrected under a schedule": (
+        lambda: adamx.shampoo(RATE, 1e-2, b2=SCHEDULES["b2"], bias_correction=True),
+        papers.shampoo_of_an_axis,
+        {"eps": 1e-2, "b2": SCHEDULES["b2"], "bias_correction": True},
     ),
 }
