@@ -198,8 +198,9 @@ def fira(
     Departs from the paper: a sign convention for singular vectors; decay; ε' apart from
     ε. The authors' code is `chain(scale_by_fira(released=True), LearningRate(α),
     WeightDecayAfterStep(λ, learning_rate=α))`, but for a square matrix, which it
-    projects from the other side. The two forms differ in the first steps, in which the
-    correction grows, by up to a factor of 2, and where s is not 1 throughout.
+    projects from the other side. With s = 1 the two forms differ by tens of percent in
+    the first steps, in which the correction changes, and little later; with another s
+    they differ throughout, as the code does not scale S.
 
     Raises:
         ValueError: an argument out of its range.
