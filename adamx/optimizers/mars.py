@@ -10,6 +10,7 @@ from ..engine.hyperparams import NON_NEGATIVE, Hyper, ScalarOrSchedule, hyper, o
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
+from ..engine.value import is_array
 from ..parts.clipping import ClipByNorm
 from ..parts.denominators import Eps
 from ..parts.learning_rate import LearningRate
@@ -29,11 +30,17 @@ _REST = {
 
 
 def _check_rest(mars_mask: Any, **given: Any) -> None:
-    """Raise an error if AdamW's hyperparameters are given and no leaf is AdamW's."""
+    """Raise an error if AdamW's hyperparameters are given and no leaf is AdamW's.
+
+    The value of an array is not known: `optax.inject_hyperparams` makes one of every
+    number.
+    """
     if mars_mask is not None:
         return
     for name, value in given.items():
         usual = _REST[name]
+        if is_array(value) and usual is not None:
+            continue
         same = value is None if usual is None else isinstance(value, int | float)
         if not (same and value == usual):
             raise errors.AdamxError(

@@ -5,6 +5,7 @@ test_follow_papers.py.
 """
 
 import jax.numpy as jnp
+import optax
 import pytest
 
 import adamx
@@ -83,6 +84,18 @@ def test_radam_that_skips_moves_nothing_until_the_variance_is_known():
         updates, state = tx.update(jnp.ones(3), state, params)
         moved.append(bool(jnp.any(updates != 0)))
     assert moved == [False] * 5 + [True] * 2
+
+
+@pytest.mark.parametrize("keywords", [{}, {"mars_mask": "w"}], ids=["all", "some"])
+def test_mars_inside_inject_hyperparams(keywords):
+    """It makes an array of every number, the defaults too."""
+    tx = optax.inject_hyperparams(adamx.mars)(learning_rate=0.1, **keywords)
+    params = {"w": jnp.ones((2, 2)), "b": jnp.ones(2)}
+    direct = adamx.mars(0.1, **keywords)
+    injected, _ = tx.update(params, tx.init(params), params)
+    wanted, _ = direct.update(params, direct.init(params), params)
+    for name in params:
+        assert jnp.allclose(injected[name], wanted[name], rtol=1e-6)
 
 
 def test_the_default_rates_of_muon_are_one_and_can_be_two():
