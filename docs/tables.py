@@ -27,7 +27,7 @@ from benchmarks.cost.peers import picture
 from benchmarks.training import failure_modes
 from benchmarks.training.paper import report as paper
 from benchmarks.training.step_share import command as share
-from docs import deviations
+from docs import authors, deviations
 from docs.deviations import RATE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,6 +35,7 @@ DOCS = ROOT / "docs"
 FILES = (
     *(DOCS / f"{name}.md" for name in ("paper", "speed", "storage", "failure_modes")),
     DOCS / "differences_from_optax.md",
+    DOCS / "differences_from_authors.md",
     DOCS / "optimizers" / "table.md",
 )
 SHAPE = (100, 100)
@@ -170,6 +171,10 @@ TABLES: dict[str, Callable[[], str]] = {
     ),
     "parts": lambda: table("optimizer | made of | state | variants", parts()),
     "differences": differences,
+    "authors": lambda: table(
+        "optimizer | authors' code | same defaults | other defaults | must be given",
+        authors.rows(),
+    ),
     "step": lambda: table(step.HEAD, step.table()),
     "family": lambda: table(family.HEAD, family.table()),
     "failure_modes": passes,

@@ -217,6 +217,7 @@ from .schedule_free import (
 from .sgd import scale_by_sgd as scale_by_sgd, sgd as sgd
 from .shampoo import (
     AveragedShampooPreconditioner as AveragedShampooPreconditioner,
+    CorrectedShampooPreconditioner as CorrectedShampooPreconditioner,
     ShampooPreconditioner as ShampooPreconditioner,
     scale_by_shampoo as scale_by_shampoo,
     shampoo as shampoo,

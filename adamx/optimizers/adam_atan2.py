@@ -95,7 +95,8 @@ def adam_atan2(
     State: `mu` (m, from 0), `nu` (v, from 0); 8 bytes per parameter, and the count.
 
     Departs from the paper: the weight decay, as in AdamW; the defaults of β₂, a and b,
-    which are those of the code in use. atan2(0, 0) is 0.
+    which are those of the code in use (its authors have published none), whose rate is
+    1e-4; ours is Adam's. atan2(0, 0) is 0.
 
     Raises:
         ValueError: an argument out of its range.

@@ -84,7 +84,10 @@ def adam_mini(
     State: `mu` (m), 4 bytes per parameter, and `nu` (v), 4 bytes per block, from 0.
 
     Departs from the paper: nothing; roles are read from paths and from JAX's layout of
-    kernels, (in, out).
+    kernels, (in, out). The authors' code updates biases as Adam does, takes a kernel
+    whose name it does not know for one block, and does not decay norms and biases:
+    `adam_mini(α, blocks=AdamMiniBlocks(released=True), weight_decay=λ,
+    mask=lambda path, leaf: leaf.ndim > 1)`.
 
     Raises:
         ValueError: an argument out of its range, or blocks that do not divide a leaf.
@@ -127,7 +130,7 @@ def _segment(*names: str) -> re.Pattern:
     return re.compile(rf"(^|/)({'|'.join(names)})(/|$)")
 
 
-_EMBEDDING = re.compile(r"embed|(^|/)(wte|wpe)(/|$)")
+_EMBEDDING = re.compile(r"embe?d|(^|/)(wte|wpe)(/|$)")
 
 
 _QUERY_KEY = _segment("q", "k", "query", "key", "q_proj", "k_proj", "wq", "wk")
@@ -136,11 +139,19 @@ _QUERY_KEY = _segment("q", "k", "query", "key", "q_proj", "k_proj", "wq", "wk")
 _VALUE = _segment("v", "value", "v_proj", "wv")
 
 
+# The names in which adam-mini 1.1.1 finds a role; all else is one block there.
+_RELEASED = re.compile(
+    r"embe?d|wte|lm_head|output|final_layer|[kq]_proj|w[kqvo]|query|key|v_proj|value|"
+    r"o_proj|attn[/.]proj|feed_forward|linear|mlp"
+)
+
+
 class AdamMiniBlocks(Value):
     """Partition a tensor into Adam-mini's blocks, by its path and shape.
 
     - one axis or none (biases, norms): one block;
-    - a path with `embed`, or a segment `wte`, `wpe`: a block for each token, axis 0;
+    - a path with `embed` or `embd`, or a segment `wte`, `wpe`: a block for each token,
+      axis 0;
     - a segment q, k, query, key, q_proj, k_proj, wq, wk: a block for each head: the
       second-to-last axis of a (d, heads, size) kernel, or `heads` blocks along the last
       axis of a (d, heads · size) one, one for each column if `heads` is not given;
@@ -150,14 +161,24 @@ class AdamMiniBlocks(Value):
 
     Args:
         heads: the number of heads where the kernels do not show it.
+        released: as the authors' code (adam-mini 1.1.1): biases (a path with `bias`)
+            have a block for each element, and a kernel in whose path that code knows no
+            name is one block. It knows embed, embd, wte, lm_head, output, final_layer,
+            k_proj, q_proj, wq, wk, query, key, v_proj, wv, value, o_proj, wo,
+            attn/proj, feed_forward, linear and mlp, anywhere in the path.
 
     Reference: Zhang et al., "Adam-mini: use fewer learning rates to gain more", ICLR
     2025, Algorithm 3, arXiv:2406.16793.
     """
 
     heads: int | None = None
+    released: bool = option(False)
 
     def __call__(self, path: str, shape: Grid) -> Grid:
+        if self.released and "bias" in path.lower():
+            return shape
+        if self.released and not _RELEASED.search(path.lower()):
+            return one_block(path, shape)
         if len(shape) < 2:
             return one_block(path, shape)
         if _EMBEDDING.search(path):

@@ -19,14 +19,14 @@ def scale_by_adamuon(
     beta: ScalarOrSchedule = 0.95,
     eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    nesterov: bool = False,
+    nesterov: bool = True,
     sign: bool = True,
     coefficients: tuple = QUINTIC,
     ns_steps: int = 5,
-    eps_rms: ScalarOrSchedule = 0.0,
+    eps_rms: ScalarOrSchedule = 1e-8,
     muon_mask: Any = HIDDEN,
     adam_b1: ScalarOrSchedule = 0.9,
-    adam_b2: ScalarOrSchedule = 0.999,
+    adam_b2: ScalarOrSchedule = 0.95,
     adam_eps: ScalarOrSchedule | Eps = 1e-8,
     axis_name: Any = None,
 ) -> Chain:
@@ -57,38 +57,42 @@ def adamuon(
     beta: ScalarOrSchedule = 0.95,
     eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule = 0.01,
     mask: Any = None,
-    nesterov: bool = False,
+    nesterov: bool = True,
     sign: bool = True,
     coefficients: tuple = QUINTIC,
     ns_steps: int = 5,
-    eps_rms: ScalarOrSchedule = 0.0,
+    eps_rms: ScalarOrSchedule = 1e-8,
     muon_mask: Any = HIDDEN,
     adam_learning_rate: ScalarOrSchedule | None = None,
     adam_b1: ScalarOrSchedule = 0.9,
-    adam_b2: ScalarOrSchedule = 0.999,
+    adam_b2: ScalarOrSchedule = 0.95,
     adam_eps: ScalarOrSchedule | Eps = 1e-8,
     adam_weight_decay: ScalarOrSchedule = 0.0,
     axis_name: Any = None,
 ) -> Chain:
     """AdaMuon: Muon that divides its direction by the root of a second moment, as Adam.
 
-        M ← β M + (1 - β) G,    O = NewtonSchulz(sign(M))
+        M ← β M + (1 - β) G,    O = NewtonSchulz(sign((1 - β) G + β M))
         V ← β V + (1 - β) O²,   Ô = O / (sqrt(V) + ε)
         θ ← θ - α (0.2 Ô / RMS(Ô) + λ θ)
 
     Args:
-        learning_rate: α ≥ 0, in units of the parameter, as AdamW's.
+        learning_rate: α ≥ 0, in units of the parameter. The RMS of a step is 0.2 α
+            whatever the gradient, about that of AdamW at the same rate; so tune it as
+            AdamW's: the authors' GPT-2 runs have 6e-4. The default is their class's.
         beta: β in [0, 1), the decay of both averages.
         eps: ε ≥ 0 in units of O, or an eps kind.
-        weight_decay: λ ≥ 0, for the matrices.
+        weight_decay: λ ≥ 0, for the matrices; the authors' class has 0.01, their GPT-2
+            and Megatron runs 0.1.
         mask: the leaves that decay, as in `muon`.
-        nesterov: (1 - β) G + β M inside the sign, as the authors' code.
+        nesterov: (1 - β) G + β M in place of M, as the authors' code; False is the
+            paper's.
         sign: orthogonalise sign(M); False for M itself, version 1 of the paper.
         coefficients: of the iteration, as in `muon`.
         ns_steps: the number of iterations.
-        eps_rms: added to ‖Ô‖; the authors' code has 1e-8.
+        eps_rms: added to ‖Ô‖, as the authors' code does; 0 is the paper's.
         muon_mask: the matrices, as in `muon`.
         adam_learning_rate: the rate of the others; None for the same.
         adam_b1: β₁ of Adam.
@@ -100,7 +104,10 @@ def adamuon(
     State: `momentum` (M), `orthogonal_nu` (V), from 0, for matrices; `mu`, `nu` for the
     other leaves; 8 bytes per parameter.
 
-    Departs from the paper: M is an average, which has the same sign.
+    Departs from the paper: M is an average, which has the same sign; Nesterov's term
+    inside the sign, ε in ‖Ô‖ + ε, and the defaults, which are those of the authors'
+    code (Adam's β₂ of 0.95 is that of their Megatron code). That code iterates in
+    bfloat16; here the iteration is in float32.
 
     Raises:
         ValueError: an argument out of its range, or a Muon leaf that is no matrix.

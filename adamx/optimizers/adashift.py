@@ -137,7 +137,7 @@ def scale_by_adashift(
 
 @checked_keywords
 def adashift(
-    learning_rate: ScalarOrSchedule = 1e-2,
+    learning_rate: ScalarOrSchedule = 1e-3,
     n: int = 10,
     b1: ScalarOrSchedule = 0.9,
     b2: ScalarOrSchedule = 0.999,
@@ -169,6 +169,8 @@ def adashift(
 
     Departs from the paper: ε, the correction, and the wait until v is positive, which
     are those of the authors' code; the listing takes n gradients before the first step.
+    The defaults are those of that code too, but for `elementwise`, which it has by
+    default and its experiments have not.
 
     Raises:
         ValueError: an argument out of its range.

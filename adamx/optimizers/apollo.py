@@ -16,7 +16,7 @@ from ..engine.hyperparams import NON_NEGATIVE, Hyper, ScalarOrSchedule, hyper, o
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
-from ..parts.denominators import Eps
+from ..parts.denominators import Eps, before_correction
 from ..parts.learning_rate import LearningRate
 from ..parts.weight_decay import WeightDecay
 from .adam import scale_by_adam
@@ -34,9 +34,10 @@ def scale_by_apollo(
     *,
     b1: ScalarOrSchedule = 0.9,
     b2: ScalarOrSchedule = 0.999,
-    eps: ScalarOrSchedule | Eps = 1e-8,
+    eps: ScalarOrSchedule | Eps = 1e-6,
     eps_norm: ScalarOrSchedule = 1e-8,
     growth: float | None = 1.01,
+    released: bool = False,
     by_tensor: bool = False,
     seed: int = 0,
     axis_name: Any = None,
@@ -51,12 +52,13 @@ def scale_by_apollo(
     2025, Algorithm 1, arXiv:2412.05270.
     """
     return ApolloScaling(
-        scale_by_adam(b1, b2, eps),
+        scale_by_adam(b1, b2, before_correction(eps) if released else eps),
         rank,
         update_proj_gap,
         scale,
         eps_norm=eps_norm,
         growth=growth,
+        released=released,
         by_tensor=by_tensor,
         seed=seed,
         axis_name=axis_name,
@@ -72,9 +74,10 @@ def apollo(
     *,
     b1: ScalarOrSchedule = 0.9,
     b2: ScalarOrSchedule = 0.999,
-    eps: ScalarOrSchedule | Eps = 1e-8,
+    eps: ScalarOrSchedule | Eps = 1e-6,
     eps_norm: ScalarOrSchedule = 1e-8,
     growth: float | None = 1.01,
+    released: bool = False,
     by_tensor: bool = False,
     seed: int = 0,
     weight_decay: ScalarOrSchedule = 0.0,
@@ -99,6 +102,9 @@ def apollo(
         eps_norm: ε' ≥ 0, added to the lengths, as in the authors' code.
         growth: γ ≥ 1 of the limiter, or None for none. After a step with zero gradient,
             S grows from γ ε' by a factor γ at each step.
+        released: the authors' code where it differs from the algorithm: the limiter
+            acts on S before N's bias correction, which follows it, and a number `eps`
+            is added before the correction (`EpsBeforeCorrection`).
         by_tensor: one factor for the tensor, as APOLLO-Mini, with rank=1 and
             scale=sqrt(128): `apollo_mini`.
         seed: of the projections, which are functions of seed, path and draw.
@@ -111,7 +117,10 @@ def apollo(
     `length` (‖S‖), one; 8 bytes per parameter for the leaves that are not projected.
 
     Departs from the paper: ε', and the limiter, which are in its text and code but not
-    in the algorithm.
+    in the algorithm. The authors' code is `chain(scale_by_apollo(released=True),
+    LearningRate(α), WeightDecayAfterStep(λ, learning_rate=α))`, but for its draws of P
+    and a square matrix, which it projects from the other side. The two forms differ
+    in the first steps, by the growth of the correction, which the limiter sees here.
 
     Raises:
         ValueError: an argument out of its range.
@@ -129,6 +138,7 @@ def apollo(
         eps=eps,
         eps_norm=eps_norm,
         growth=growth,
+        released=released,
         by_tensor=by_tensor,
         seed=seed,
         axis_name=axis_name,
@@ -144,9 +154,10 @@ def scale_by_apollo_mini(
     *,
     b1: ScalarOrSchedule = 0.9,
     b2: ScalarOrSchedule = 0.999,
-    eps: ScalarOrSchedule | Eps = 1e-8,
+    eps: ScalarOrSchedule | Eps = 1e-6,
     eps_norm: ScalarOrSchedule = 1e-8,
     growth: float | None = 1.01,
+    released: bool = False,
     seed: int = 0,
     axis_name: Any = None,
 ) -> Rule:
@@ -168,6 +179,7 @@ def scale_by_apollo_mini(
         eps=eps,
         eps_norm=eps_norm,
         growth=growth,
+        released=released,
         by_tensor=True,
         seed=seed,
         axis_name=axis_name,
@@ -182,9 +194,10 @@ def apollo_mini(
     *,
     b1: ScalarOrSchedule = 0.9,
     b2: ScalarOrSchedule = 0.999,
-    eps: ScalarOrSchedule | Eps = 1e-8,
+    eps: ScalarOrSchedule | Eps = 1e-6,
     eps_norm: ScalarOrSchedule = 1e-8,
     growth: float | None = 1.01,
+    released: bool = False,
     seed: int = 0,
     weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
@@ -205,6 +218,7 @@ def apollo_mini(
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
         eps_norm: ε' ≥ 0, added to the lengths.
         growth: γ ≥ 1 of the limiter, or None for none.
+        released: see `apollo`.
         seed: of the projections.
         weight_decay: λ ≥ 0.
         mask: the leaves that decay, as in `apollo`.
@@ -229,6 +243,7 @@ def apollo_mini(
         eps=eps,
         eps_norm=eps_norm,
         growth=growth,
+        released=released,
         seed=seed,
         axis_name=axis_name,
     )
@@ -260,6 +275,7 @@ class ApolloScaling(_Low, _Limited):
         eps_norm: ε ≥ 0, added to ‖R_i‖ and to the previous length.
         growth: γ ≥ 1 of the limiter, or None for none.
         by_tensor: one factor for the tensor (APOLLO-Mini).
+        released: the form of the authors' code, see `apollo`.
         seed: of the projections.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
@@ -269,6 +285,7 @@ class ApolloScaling(_Low, _Limited):
 
     eps_norm: Hyper = hyper(1e-8, allowed=NON_NEGATIVE)
     growth: float | None = 1.01
+    released: bool = option(False)
     by_tensor: bool = option(False)
     seed: int = option(0)
 
@@ -291,6 +308,7 @@ class ApolloScaling(_Low, _Limited):
         p = random_projection(self.seed, ctx.path or "", draw, shape, g.dtype)
         r = p.T @ g
         n, slots = self.part.apply(r, slots, ctx)
-        s = g * _columns(n, r, self.eps_norm, self.by_tensor)
+        c = self._correction(ctx)
+        s = g * _columns(n / c, r, self.eps_norm, self.by_tensor)
         s, length = self._limit(s, slots["length"], ctx)
-        return self._back(self.scale * s, update), slots | {"length": length}
+        return self._back(self.scale * c * s, update), slots | {"length": length}

@@ -87,7 +87,10 @@ def galore(
     projected.
 
     Departs from the paper: the default scale, Optax's; a sign convention for singular
-    vectors; weight decay. `optax.contrib.galore` projects from the longer side.
+    vectors; weight decay. The authors' code is `chain(scale_by_galore(scale=0.25,
+    eps=EpsBeforeCorrection(1e-6)), LearningRate(α), WeightDecayAfterStep(λ,
+    learning_rate=α))`, but for a square matrix, which it projects from the other side.
+    `optax.contrib.galore` projects from the longer side.
 
     Raises:
         ValueError: an argument out of its range.

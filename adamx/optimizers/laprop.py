@@ -56,13 +56,16 @@ def laprop(
         b1: μ in [0, 1), the decay of the mean of the normalised gradient.
         b2: ν in [0, 1), the decay of the mean of the square.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
-        weight_decay: λ ≥ 0; the number 0 adds no part.
+        weight_decay: λ ≥ 0, times the rate; the number 0 adds no part.
         mask: the leaves that decay, as in `adamw`.
 
     State: `nu` (v, from 0), `mu` (m, from 0); 8 bytes per parameter, and the count.
 
-    Departs from the paper: the weight decay, as in AdamW. The authors' code has the
-    rate inside the average, which differs if the rate is scheduled.
+    Departs from the paper: the weight decay, as in AdamW. The authors' code decays
+    after the step and does not multiply by the rate: `chain(scale_by_laprop(),
+    LearningRate(α), WeightDecayAfterStep(λ))`, so that the same λ decays 1 / α times as
+    much. It also has the rate inside the average, which differs if the rate is
+    scheduled: `chain(scale_by_laprop(), LearningRate(α))` scales the whole average.
 
     Raises:
         ValueError: an argument out of its range.

@@ -32,17 +32,22 @@ def _rest(
     b1: ScalarOrSchedule,
     b2: ScalarOrSchedule,
     eps: ScalarOrSchedule | Eps,
+    mu: str = "mu",
+    nu: str = "nu",
 ) -> Rule:
-    """Return Adam's direction for the leaves that Muon does not update."""
+    """Return Adam's direction for the leaves that Muon does not update.
+
+    `mu` and `nu` are the names of its slots.
+    """
     root = RootPlusEps(
-        Debiased(Ema(b2, square, "nu", public="adam_b2")), eps, public="adam_eps"
+        Debiased(Ema(b2, square, nu, public="adam_b2")), eps, public="adam_eps"
     )
-    adam = Precondition(Debiased(Ema(b1, public="adam_b1")), by=root)
+    adam = Precondition(Debiased(Ema(b1, name=mu, public="adam_b1")), by=root)
     return Masked(adam, Not(muon_mask))
 
 
 def _finish(
-    direction: Chain,
+    direction: Rule | Chain,
     muon_mask: Any,
     learning_rate: ScalarOrSchedule,
     weight_decay: ScalarOrSchedule,
@@ -137,8 +142,10 @@ def muon(
         consistent_rms: 0.2 scales by 0.2 sqrt(max(out, in)) instead (Liu et al.).
         out_axis: the axis of the outputs: -1 for (in, out), 0 for torch's (out, in).
         muon_mask: Muon's leaves, as `mask`; `hidden_matrix` selects two axes, and no
-            `embed` or `head` in the path, nor a segment wte, wpe, logits, output.
-        adam_learning_rate: the rate of the others; None for the same.
+            `embed`, `embd` or `head` in the path, nor a segment wte, wpe, logits,
+            output.
+        adam_learning_rate: the rate of the others; None for the same, as in Optax. A
+            rate of Muon's is far too large for Adam: pass Adam's own, such as 3e-4.
         adam_b1: β₁ of Adam.
         adam_b2: β₂ of Adam.
         adam_eps: ε of Adam, or an eps kind.
@@ -151,7 +158,9 @@ def muon(
 
     Departs from the paper: the iteration runs in float32. From `optax.contrib.muon`,
     which corrects the two terms of Nesterov's sum by different weights and so changes
-    the first directions: here there is no correction, as in the authors' code.
+    the first directions: here there is no correction, as in the authors' code. Adam's
+    hyperparameters are Optax's: the authors' code gives Adam a rate of its own,
+    `adam_learning_rate=3e-4` beside 0.02, `adam_b2=0.95` and `adam_eps=1e-10`.
 
     Raises:
         ValueError: an argument out of its range, or a Muon leaf that is no matrix.

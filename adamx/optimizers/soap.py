@@ -27,6 +27,7 @@ from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..engine.value import Value
 from ..numerics.arithmetic import lerp, one_minus_power, safe_divide
+from ..parts.bias_correction import weight_from_count
 from ..parts.denominators import Eps, EpsOutsideRoot
 from ..parts.learning_rate import LearningRate
 from .shampoo import _TwoSided
@@ -73,7 +74,7 @@ def soap(
     shampoo_beta: ScalarOrSchedule | None = None,
     eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule = 0.01,
     mask: Any = None,
     precondition_frequency: int = 10,
     sort: bool = False,
@@ -95,7 +96,7 @@ def soap(
         shampoo_beta: β in [0, 1); None for β₂.
         eps: ε ≥ 0 in units of the gradient, or an eps kind; `EpsBeforeCorrection(1e-8)`
             is the authors' code.
-        weight_decay: λ ≥ 0.
+        weight_decay: λ ≥ 0; 0.01 is the default of the authors' code.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
         precondition_frequency: f.
@@ -109,9 +110,12 @@ def soap(
     first gradient sets L, R and, by a full eigendecomposition, the bases; the first
     step is 0.
 
-    Departs from the paper: the first step is that of the authors' code; their decay, of
-    the parameters after the step, is not offered. A tensor of more than two axes is the
-    matrix of its last axis against the others.
+    Departs from the paper: the first step and the default decay are those of the
+    authors' code; ε and `sort` are the paper's. Their code is `chain(scale_by_soap(
+    eps=EpsBeforeCorrection(1e-8), sort=True), LearningRate(α), WeightDecayAfterStep(λ,
+    learning_rate=α))`, but it does not decay in the first step. A tensor of more than
+    two axes is the matrix of its last axis against the others (the code: a statistic
+    for each axis).
 
     Raises:
         ValueError: an argument out of its range.
@@ -283,7 +287,6 @@ def _weight_of(decay: Any) -> Any:
     """Return the weight of an average after `count` steps, the first one skipped."""
 
     def weight(count: Array) -> Array:
-        now = decay(count) if callable(decay) else decay
-        return one_minus_power(jnp.asarray(now, count.dtype), jnp.maximum(count - 1, 0))
+        return weight_from_count(decay, jnp.maximum(count - 1, 0))
 
     return weight

@@ -103,7 +103,7 @@ def spam(
 
     Departs from the paper: every parameter has its moments (density 1). The authors'
     code has the warm-up of the clip, this place of ε and no warm-up of the rate before
-    the first reset; it decays after the step.
+    the first reset; it decays after the step (`WeightDecayAfterStep`).
 
     Raises:
         ValueError: an argument out of its range; decay without parameters.

@@ -71,4 +71,5 @@ from .weight_decay import (
     IndependentWeightDecay as IndependentWeightDecay,
     ProximalWeightDecay as ProximalWeightDecay,
     WeightDecay as WeightDecay,
+    WeightDecayAfterStep as WeightDecayAfterStep,
 )

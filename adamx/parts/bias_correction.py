@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import errors
-from ..engine.hyperparams import Hyper, Interval, hyper, is_constant
+from ..engine.hyperparams import Hyper, Interval, hyper, is_constant, option
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import gathered_weight, one_minus_power, rectifier, rho
@@ -25,6 +25,12 @@ def _require_average(where: str, name: str, part: Any) -> None:
             repr(part),
             "Only a weighted average has a zero start to correct.",
         )
+
+
+def weight_from_count(decay: Any, count: Array) -> Array:
+    """Return the weight of an average after `count` steps, by its present decay."""
+    now = decay(count) if callable(decay) else decay
+    return one_minus_power(jnp.asarray(now, count.dtype), count)
 
 
 class Debiased(MomentRule):
@@ -63,9 +69,7 @@ class Debiased(MomentRule):
         return slots
 
     def _from_count(self, count: Array) -> Array:
-        decay = self.decay(count) if callable(self.decay) else self.decay
-        dtype = count.dtype
-        return one_minus_power(jnp.asarray(decay, dtype), count)
+        return weight_from_count(self.decay, count)
 
     def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         weight = gathered_weight(self.decay, kept.get(self._weight), count)
@@ -86,12 +90,15 @@ class Rectified(Rule):
         ρ_t > threshold:  D / r_t,
             r_t² = (ρ_t - 4)(ρ_t - 2) ρ_∞ / ((ρ_∞ - 4)(ρ_∞ - 2) ρ_t)
         otherwise:        1, so that the numerator is the step
+            (or infinity, so that the step is 0)
 
     Args:
         denominator: a denominator over an average with a decay b2, such as
             `RootPlusEps(Debiased(Ema(0.999, square, "nu")))`.
         threshold: the length ρ_t of the average above which the denominator is used, at
             least 4. The paper's listing says 4; the authors' code and torch say 5.
+        skip: return infinity in place of 1: no step is taken until then, which is the
+            default of the authors' code.
 
     With a scheduled b2, ρ_t is computed from the b2 of the step (a heuristic: the paper
     has constants only).
@@ -107,6 +114,7 @@ class Rectified(Rule):
             4.0, float("inf"), "[)", "Below 4 the variance is not defined; 5 is usual."
         ),
     )
+    skip: bool = option(False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -129,4 +137,5 @@ class Rectified(Rule):
         d, slots = self.denominator.apply(update, slots, ctx)
         r = ctx.shared[self._factor]
         trusted = r > 0
-        return jnp.where(trusted, d / jnp.where(trusted, r, 1), 1), slots
+        otherwise = jnp.inf if self.skip else 1
+        return jnp.where(trusted, d / jnp.where(trusted, r, 1), otherwise), slots

@@ -15,14 +15,14 @@ from ..numerics.arithmetic import safe_divide
 from ..numerics.matrices import QUINTIC, newton_schulz
 from ..numerics.norms import norm, own, shards, whole
 
-_ENDS = re.compile(r"embed|unembed|head|(^|/)(wte|wpe|logits|output)(/|$)", re.I)
+_ENDS = re.compile(r"embe?d|head|(^|/)(wte|wpe|logits|output)(/|$)", re.I)
 
 
 def hidden_matrix(path: str, leaf: Any) -> bool:
     """Select leaves with two axes that are neither embeddings nor heads.
 
-    Excluded are paths that contain `embed` or `head`, or a segment wte, wpe, logits,
-    output.
+    Excluded are paths that contain `embed`, `embd` or `head`, or a segment wte, wpe,
+    logits, output.
     """
     return leaf.ndim == 2 and _ENDS.search(path) is None
 

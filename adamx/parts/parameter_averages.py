@@ -162,7 +162,7 @@ class LookaheadWeights(_Averaging):
 
     sync_period: int = 5
     slow_step_size: Hyper = hyper(
-        0.5, allowed=UNIT.but("It is the part of the way the slow weights go.")
+        0.8, allowed=UNIT.but("It is the part of the way the slow weights go.")
     )
     name: str = option("slow")
 

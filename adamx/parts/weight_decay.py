@@ -1,4 +1,4 @@
-"""Weight decay: coupled (L2), decoupled (AdamW), cautious, independent and proximal.
+"""Weight decay: coupled (L2), decoupled (AdamW), cautious, independent, proximal, late.
 
 `WeightDecay` adds λθ to the update. Its place in the chain decides its form: first, it
 is L2 regularisation (λθ enters the moments); just before `LearningRate`, it is the
@@ -130,6 +130,43 @@ class ProximalWeightDecay(_Decay):
             return update, slots
         pull = self.learning_rate * self.weight_decay
         return (update - pull * ctx.param) / (1 + pull), slots
+
+
+class WeightDecayAfterStep(_Decay):
+    """Decay the parameters after the step, after `LearningRate`.
+
+        u ← u - η λ (θ + u)
+
+    `θ + u` is then `(1 - η λ)(θ + step)`, the form of several authors' codes (GaLore,
+    APOLLO, Fira, SPAM, SOAP; with η = 1 LaProp). From `WeightDecay` it differs by
+    η λ times the step.
+
+    Args:
+        weight_decay: λ ≥ 0.
+        mask: as in `WeightDecay`.
+        learning_rate: η, the rate of the `LearningRate` before it; None for η = 1, a
+            decay that the rate does not scale.
+
+    Reference: Zhao et al., "GaLore: memory-efficient LLM training by gradient low-rank
+    projection", ICML 2024, github.com/jiaweizzhao/GaLore.
+    """
+
+    learning_rate: Hyper | None = hyper(
+        None,
+        allowed=NON_NEGATIVE.but("It is the rate of the step before it."),
+        or_part=type(None),
+        kw_only=True,
+    )
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
+    ) -> tuple[Float[Array, "..."], Slots]:
+        if not ctx.selects(self.mask):
+            return update, slots
+        pull = self.weight_decay
+        if self.learning_rate is not None:
+            pull = self.learning_rate * pull
+        return update - pull * (ctx.param + update), slots
 
 
 def decoupled(weight_decay: ScalarOrSchedule, mask: Any = None) -> tuple[Rule, ...]:

@@ -106,6 +106,11 @@ AVERAGES = {
     ),
     "lookahead": (
         around_adam(adamx.lookahead),
+        functools.partial(papers.lookahead_adam, slow_step_size=0.8),
+        {"learning_rate": falling},
+    ),
+    "lookahead of the paper": (
+        around_adam(adamx.lookahead, slow_step_size=0.5),
         papers.lookahead_adam,
         {"learning_rate": falling},
     ),

@@ -212,6 +212,7 @@ def test_the_state_of_a_matrix_is_as_small_as_the_paper_says(name, wanted):
 def test_the_blocks_of_adam_mini_follow_the_role_of_a_tensor():
     roles = {
         ("embed/embedding", (50, 8)): (50, 1),
+        ("tok_embd/weight", (50, 8)): (50, 1),
         ("attention/query/kernel", (8, 4, 2)): (1, 4, 1),
         ("attention/value/kernel", (8, 4, 2)): (1, 4, 2),
         ("attention/out/kernel", (4, 2, 8)): (1, 1, 8),
@@ -229,6 +230,30 @@ def test_the_blocks_of_adam_mini_follow_the_role_of_a_tensor():
         "q_proj": {"kernel": (1, 4)},
         "bias": (1,),
     }
+
+
+def test_the_blocks_of_the_authors_code_of_adam_mini():
+    """adam-mini 1.1.1: biases by element, a kernel without a known name one block."""
+    roles = {
+        ("tok_embd/embedding", (50, 8)): (50, 1),
+        ("mlp/kernel", (8, 32)): (1, 32),
+        ("mlp/bias", (32,)): (32,),
+        ("norm/scale", (8,)): (1,),
+        ("conv/kernel", (3, 3, 4, 16)): (1, 1, 1, 1),
+        ("lm_head/kernel", (8, 50)): (1, 50),
+    }
+    released = adamx.optimizers.AdamMiniBlocks(released=True)
+    assert {k: released(*k) for k in roles} == roles
+    p = {"mlp": {"bias": jnp.zeros((5,))}}
+    state = adamx.adam_mini(blocks=released).init(p)
+    assert state.slots["nu"]["mlp"]["bias"].shape == (5,)
+
+
+@pytest.mark.parametrize("path", ["tok_embd/embedding", "lm_head/kernel", "wte/w"])
+def test_embeddings_and_heads_are_not_hidden_matrices(path):
+    leaf = jnp.zeros((8, 8))
+    assert not adamx.parts.hidden_matrix(path, leaf)
+    assert adamx.parts.hidden_matrix("blocks/0/mlp/kernel", leaf)
 
 
 def test_blocks_that_do_not_divide_a_leaf_are_refused():

@@ -1,8 +1,8 @@
-"""The per-tensor oracles against the authors' packages.
+"""The per-tensor oracles against the authors' packages and repositories.
 
-`trajectories/record_packages.py` says what was recorded. An oracle is called with the
-keywords that make it the released code; where those are not the paper's, the list here
-is the list of disagreements:
+`trajectories/record_packages.py` and `record_repositories.py` say what was recorded. An
+oracle is called with the keywords that make it the released code; where those are not
+the paper's, the list here is the list of disagreements:
 
 - AdamP's code corrects the bias and adds ε to |w|; the algorithm does neither.
 - GaLore's and APOLLO's codes have ε̂ (before the correction), GaLore's, APOLLO's and
@@ -10,6 +10,11 @@ is the list of disagreements:
   sqrt(α) for α, and adds 1e-8 to the lengths it divides by, the paper nothing.
 - Fira's code takes α P R, not P R, from the gradient, and does not multiply what is
   left by α (`fira_quarter`); its limiter sees the residual without bias correction.
+- SOAP's and LaProp's codes decay after the step, LaProp's without the rate.
+- MARS's code updates matrices only by MARS, the other leaves by AdamW.
+- RAdam's code takes no step while ρ_t < 5 (unless `degenerated_to_sgd`).
+- AdaMuon's code has Nesterov's term inside the sign, and ε in |Ô| + ε.
+- AdaHessian's code averages |D|.
 - torch's Adafactor: see `papers.adafactor_torch`.
 """
 
@@ -76,15 +81,17 @@ def came(group, leaf, run):
 
 
 def adam_mini(group, leaf, run):
-    """One block, but: rows of the MLP's weight, and two heads of a query's."""
+    """One block, but: rows of the MLP's weight, two heads of a query's, and a bias by
+    its elements."""
     by_row = by_rows((4, 3))
     heads = by_rows((4, 4)) // 2
+    elements = by_rows((5,)) if "bias" in group["name"] else None
     return papers.adam_mini, {
         "b1": group["beta1"],
         "b2": group["beta2"],
         "eps": group["eps"],
         "weight_decay": group["weight_decay"],
-        "blocks": {"matrix": by_row, "square": heads}.get(leaf),
+        "blocks": {"matrix": by_row, "square": heads, "vector": elements}.get(leaf),
     }
 
 
@@ -148,6 +155,94 @@ def fira(group, leaf, run):
     }
 
 
+def laprop(group, leaf, run):
+    b1, b2 = group["betas"]
+    return papers.laprop_official, {
+        "b1": b1,
+        "b2": b2,
+        "eps": group["eps"],
+        "weight_decay": group["weight_decay"],
+    }
+
+
+def radam(group, leaf, run):
+    b1, b2 = group["betas"]
+    steps_along_m = run["about"]["options"].get("degenerated_to_sgd", False)
+    return papers.radam_torch, {
+        "b1": b1,
+        "b2": b2,
+        "eps": group["eps"],
+        "weight_decay": group["weight_decay"],
+        "degenerate": "momentum" if steps_along_m else "skip",
+    }
+
+
+def mars(group, leaf, run):
+    b1, b2 = group["betas"]
+    options = run["about"]["options"]
+    words = {
+        "b1": b1,
+        "b2": b2,
+        "gamma": group["gamma"],
+        "eps": group["eps"],
+        "weight_decay": group["weight_decay"],
+    }
+    if group["optimize_1d"]:
+        return papers.mars_approximate, words
+    adam_b1, adam_b2 = options.get("betas_1d", (0.9, 0.95))
+    return papers.mars_of_matrices, words | {
+        "adam_learning_rate": options.get("lr_1d", 3e-3),
+        "adam_b1": adam_b1,
+        "adam_b2": adam_b2,
+        "adam_eps": group["eps"],
+        "adam_weight_decay": group["weight_decay_1d"],
+    }
+
+
+def soap(group, leaf, run):
+    b1, b2 = group["betas"]
+    return papers.soap, {
+        "b1": b1,
+        "b2": b2,
+        "eps": group["eps"],
+        "weight_decay": group["weight_decay"],
+        "precondition_frequency": group["precondition_frequency"],
+        "released": True,
+    }
+
+
+def adamuon(group, leaf, run):
+    return papers.adamuon, {
+        "beta": group["momentum"],
+        "eps": group["eps"],
+        "eps_rms": group["eps"],
+        "weight_decay": group["weight_decay"],
+        "nesterov": group["nesterov"],
+    }
+
+
+def adahessian(group, leaf, run):
+    b1, b2 = group["betas"]
+    curvatures = 0.3 * np.cos(stored("inputs")[f"{leaf}.gradients"])
+    return papers.adahessian, {
+        "b1": b1,
+        "b2": b2,
+        "eps": group["eps"],
+        "weight_decay": group["weight_decay"],
+        "hessian_power": group["hessian_power"],
+        "magnitude": True,
+        "hessian": lambda k, _: curvatures[k],
+    }
+
+
+def shampoo(group, leaf, run):
+    return papers.shampoo, {
+        "eps": group["epsilon"],
+        "b2": group["betas"][1],
+        "bias_correction": True,
+    }
+
+
 ORACLES = {
     "adamp": adamp,
     "came-pytorch": came,
@@ -157,6 +252,13 @@ ORACLES = {
     "galore-torch": galore,
     "apollo-torch": apollo,
     "fira": fira,
+    "LaProp-Optimizer": laprop,
+    "RAdam": radam,
+    "MARS": mars,
+    "SOAP": soap,
+    "AdaMuon": adamuon,
+    "adahessian": adahessian,
+    "optimizers": shampoo,
 }
 RUNS = sorted(p.stem for p in PACKAGES.glob("*.npz") if p.stem != "inputs")
 
@@ -175,6 +277,9 @@ def test_the_oracle_is_the_authors_package(name, leaf):
     about = run["about"]
     oracle, words = ORACLES[about["package"]](about["groups"][leaf], leaf, run)
     gradient = replay(inputs[f"{leaf}.gradients"], about["zeros"])
+    if "hessian" in words:  # of h θ² / 2 + c θ, c being what is replayed elsewhere
+        slope, h = gradient, words["hessian"]
+        gradient = lambda k, theta: h(k, theta) * theta + slope(k, theta)  # noqa: E731
     actual = oracle(
         inputs[f"{leaf}.theta"],
         gradient,

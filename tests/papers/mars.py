@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .adam import adamw
 from .form import at, divide, trajectory
 
 
@@ -92,3 +93,34 @@ def mars_approximate(
         u = divide(m / w1, np.sqrt(v / w2) + at(eps, k))
         theta = theta - eta * (u + lam * theta)
         yield theta
+
+
+def mars_of_matrices(
+    theta,
+    gradient,
+    steps,
+    *,
+    learning_rate=3e-3,
+    adam_learning_rate=None,
+    adam_b1=0.9,
+    adam_b2=0.95,
+    adam_eps=1e-8,
+    adam_weight_decay=0.1,
+    **keywords,
+):
+    """The default of the authors' code (`optimize_1d=False`): MARS-approx for leaves of
+    two axes, and AdamW for the others, with a rate, decays, ε and λ of its own."""
+    if np.ndim(theta) == 2:
+        keywords["learning_rate"] = learning_rate
+        return mars_approximate(theta, gradient, steps, **keywords)
+    rate = learning_rate if adam_learning_rate is None else adam_learning_rate
+    return adamw(
+        theta,
+        gradient,
+        steps,
+        learning_rate=rate,
+        b1=adam_b1,
+        b2=adam_b2,
+        eps=adam_eps,
+        weight_decay=adam_weight_decay,
+    )

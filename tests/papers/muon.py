@@ -101,14 +101,17 @@ def muon(
 
 
 def adam_elsewhere(oracle):
-    """A method for matrices, and Adam without decay for a leaf of other axes."""
+    """A method for matrices, and Adam without decay for a leaf of other axes.
+
+    `adam_b2` is Adam's β2.
+    """
 
     @functools.wraps(oracle)
-    def either(theta, gradient, steps, *, learning_rate, **keywords):
+    def either(theta, gradient, steps, *, learning_rate, adam_b2=0.999, **keywords):
         if np.ndim(theta) == 2:
             keywords["learning_rate"] = learning_rate
             return oracle(theta, gradient, steps, **keywords)
-        return adam(theta, gradient, steps, learning_rate=learning_rate)
+        return adam(theta, gradient, steps, learning_rate=learning_rate, b2=adam_b2)
 
     return either
 

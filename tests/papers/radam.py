@@ -17,6 +17,7 @@ def radam(
     b2=0.999,
     eps=1e-8,
     threshold=5.0,
+    degenerate="momentum",
 ):
     """L. Liu, H. Jiang, P. He, W. Chen, X. Liu, J. Gao, J. Han, On the Variance of the
     Adaptive Learning Rate and Beyond, ICLR 2020, arXiv:1908.03265, Algorithm 2.
@@ -25,7 +26,8 @@ def radam(
     that the authors' code does not have); epsilon, which the pseudo-code lacks, is
     added to sqrt(v̂), as in Adam; the paper rectifies if ρ_t > 4, the authors' code if
     ρ_t >= 5, here it is ρ_t > `threshold`. `b2` is a number: ρ_t is defined for a
-    constant decay.
+    constant decay. `degenerate="skip"` takes no step where the paper has α m̂, as the
+    authors' code does by default (`degenerated_to_sgd=False`).
     """
     m = np.zeros_like(theta)
     v = np.zeros_like(theta)
@@ -44,7 +46,7 @@ def radam(
             v_hat = v / w2
             r = float(exact.rectifier(t, beta2))
             theta = theta - alpha * r * divide(m_hat, np.sqrt(v_hat) + at(eps, k))
-        else:
+        elif degenerate == "momentum":
             theta = theta - alpha * m_hat
         yield theta
 
@@ -61,11 +63,13 @@ def radam_torch(
     eps=1e-8,
     threshold=5.0,
     weight_decay=0.0,
+    degenerate="momentum",
 ):
     """Liu et al., arXiv:1908.03265, Algorithm 2, with the epsilon of the authors' code
     and of the pseudo-code of torch.optim.RAdam: added to the uncorrected root,
     l_t = sqrt(1 - β2^t) / (sqrt(v_t) + ε). `weight_decay` is that page's decoupled
-    kind: θ shrinks by 1 - lr λ before the step.
+    kind: θ shrinks by 1 - lr λ before the step. `degenerate="skip"`, the default of the
+    authors' code, does neither below the threshold.
     """
     m = np.zeros_like(theta)
     v = np.zeros_like(theta)
@@ -74,17 +78,18 @@ def radam_torch(
         t = k + 1
         alpha, beta1, beta2 = at(learning_rate, k), at(b1, k), b2
         g = gradient(k, theta)
-        theta = theta - alpha * at(weight_decay, k) * theta
         v = beta2 * v + (1 - beta2) * g**2
         m = beta1 * m + (1 - beta1) * g
         w1 = beta1 * w1 + (1 - beta1)
         w2 = beta2 * w2 + (1 - beta2)
         m_hat = m / w1
         rho = float(exact.rho(t, beta2))
+        if rho > at(threshold, k) or degenerate == "momentum":
+            theta = theta - alpha * at(weight_decay, k) * theta
         if rho > at(threshold, k):
             r = float(exact.rectifier(t, beta2))
             l_t = np.sqrt(w2)
             theta = theta - alpha * r * l_t * divide(m_hat, np.sqrt(v) + at(eps, k))
-        else:
+        elif degenerate == "momentum":
             theta = theta - alpha * m_hat
         yield theta

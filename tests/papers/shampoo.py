@@ -26,7 +26,17 @@ def power(symmetric, exponent):
 
 
 @trajectory
-def shampoo(theta, gradient, steps, *, learning_rate, eps=1e-4, b2=None, exponent=None):
+def shampoo(
+    theta,
+    gradient,
+    steps,
+    *,
+    learning_rate,
+    eps=1e-4,
+    b2=None,
+    bias_correction=False,
+    exponent=None,
+):
     """V. Gupta, T. Koren, Y. Singer, Shampoo: Preconditioned Stochastic Tensor
     Optimization, ICML 2018, arXiv:1802.09568, Algorithm 1 (matrices) and 2 (tensors of
     order q): H_i = ε I + Σ G^(i) G^(i)ᵀ, and the gradient times H_i^(-1/2q) along every
@@ -36,12 +46,21 @@ def shampoo(theta, gradient, steps, *, learning_rate, eps=1e-4, b2=None, exponen
     `b2` makes them averages, H <- β2 H + (1 - β2) G Gᵀ (from ε I), as R. Anil, V.
     Gupta, T. Koren, et al., Scalable Second Order Optimization for Deep Learning, 2020,
     arXiv:2002.09018; `exponent` takes the place of -1/(2q).
+
+    `bias_correction` is that of H.-J. M. Shi, T.-H. Lee, S. Iwasaki, et al., A
+    Distributed Data-Parallel PyTorch Implementation of the Distributed Shampoo
+    Optimizer for Training Neural Networks At-Scale, 2023, arXiv:2309.06497, Algorithm
+    2: the averages start at 0, and the root is that of H / (1 - β2^t) + ε I.
     """
     axes = range(theta.ndim)
-    h = [eps * np.eye(n) for n in theta.shape]
+    start = 0.0 if bias_correction else eps
+    h = [start * np.eye(n) for n in theta.shape]
+    w = 0.0  # 1 - Π β2_i
     for k in range(steps):
         g = gradient(k, theta)
         u = g
+        if bias_correction:
+            w = at(b2, k) * w + (1 - at(b2, k))
         for axis in axes:
             unfolded = unfold(g, axis)
             statistic = unfolded @ unfolded.T
@@ -50,7 +69,10 @@ def shampoo(theta, gradient, steps, *, learning_rate, eps=1e-4, b2=None, exponen
             else:
                 h[axis] = at(b2, k) * h[axis] + (1 - at(b2, k)) * statistic
             p = -1 / (2 * theta.ndim) if exponent is None else exponent
-            u = along(u, axis, power(h[axis], p))
+            seen = h[axis]
+            if bias_correction:
+                seen = seen / w + eps * np.eye(theta.shape[axis])
+            u = along(u, axis, power(seen, p))
         theta = theta - at(learning_rate, k) * u
         yield theta
 

@@ -20,10 +20,20 @@ ROWS = (
     Optimizer(
         "adahessian",
         (
-            Variant("", oracle=ADAHESSIAN, oracle_keywords={"average": by_output}),
             Variant(
-                "code",
-                {"magnitude": True, "hessian_power": 0.5, "weight_decay": 0.3},
+                "",
+                oracle=ADAHESSIAN,
+                oracle_keywords={"average": by_output, "magnitude": True},
+            ),
+            Variant(
+                "paper",
+                {"magnitude": False},
+                oracle=ADAHESSIAN,
+                oracle_keywords={"average": by_output},
+            ),
+            Variant(
+                "power",
+                {"hessian_power": 0.5, "weight_decay": 0.3},
                 oracle=ADAHESSIAN,
                 oracle_keywords={
                     "magnitude": True,

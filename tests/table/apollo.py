@@ -1,10 +1,13 @@
 """The rows of apollo and apollo_mini."""
 
+import functools
+
 import jax.numpy as jnp
 import numpy as np
 
 import adamx
 from tests import papers
+from tests.papers.galore import adam_elsewhere
 from tests.table.row import RATE, Optimizer, Variant
 
 from .exemptions import SHARD, SMALLER, STATIC
@@ -29,22 +32,37 @@ PATHS = {
     )
 }
 
+# the authors' code: Adam with ε̂ for the leaves that are not projected, too
+released = functools.partial(
+    adam_elsewhere(papers.apollo, papers.adam_eps_hat), eps=1e-6, eps_hat=True
+)
+
 ROWS = (
     Optimizer(
         "apollo",
         (
-            Variant("", oracle="apollo_or_adam", oracle_keywords={"rank": 256}),
+            Variant(
+                "",
+                oracle="apollo_or_adam",
+                oracle_keywords={"rank": 256, "eps": 1e-6},
+            ),
             Variant(
                 "rank-1",
                 {**LOW, **FREE},
                 oracle="apollo_or_adam",
-                oracle_keywords={**DRAWN, **FREE},
+                oracle_keywords={**DRAWN, **FREE, "eps": 1e-6},
             ),
             Variant(
                 "limited",
                 LOW,
                 oracle="apollo_or_adam",
-                oracle_keywords={**DRAWN, "eps_norm": 1e-8},
+                oracle_keywords={**DRAWN, "eps_norm": 1e-8, "eps": 1e-6},
+            ),
+            Variant(
+                "released",
+                {**LOW, "scale": 2.0, "released": True},
+                oracle=released,
+                oracle_keywords={**DRAWN, "eps_norm": 1e-8, "scale": 2.0},
             ),
         ),
         hypers=("b1", "b2", "eps"),
@@ -59,7 +77,7 @@ ROWS = (
                 "",
                 {"update_proj_gap": 7, **FREE},
                 oracle="apollo_mini_or_adam",
-                oracle_keywords={**DRAWN, **FREE},
+                oracle_keywords={**DRAWN, **FREE, "eps": 1e-6},
             ),
         ),
         hypers=("b1", "b2", "eps"),
@@ -72,11 +90,11 @@ ROWS = (
 # name: (what it pretends to be, the wrong transform)
 MUTANTS = {
     "apollo: one factor for the tensor": (
-        (papers.apollo_or_adam, DRAWN | FREE),
+        (papers.apollo_or_adam, DRAWN | FREE | {"eps": 1e-6}),
         lambda: adamx.apollo(RATE, 1, 7, by_tensor=True, **FREE),
     ),
     "apollo_mini: another seed": (
-        (papers.apollo_mini_or_adam, DRAWN | FREE),
+        (papers.apollo_mini_or_adam, DRAWN | FREE | {"eps": 1e-6}),
         lambda: adamx.apollo_mini(RATE, 7, seed=1, **FREE),
     ),
 }

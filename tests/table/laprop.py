@@ -2,7 +2,15 @@
 
 import adamx
 from adamx import chain
-from adamx.parts import Debiased, Ema, LearningRate, Precondition, RootPlusEps, square
+from adamx.parts import (
+    Debiased,
+    Ema,
+    LearningRate,
+    Precondition,
+    RootPlusEps,
+    WeightDecayAfterStep,
+    square,
+)
 from tests import papers
 from tests.table.row import RATE, Optimizer, Variant
 
@@ -40,5 +48,16 @@ MUTANTS = {
             Ema(0.9),
             LearningRate(RATE),
         ),
+    ),
+}
+
+# Published forms that are a part exchanged: name: (the transform, oracle, keywords).
+COMPOSED = {
+    "laprop with its authors' decay": (
+        lambda: chain(
+            adamx.scale_by_laprop(), LearningRate(RATE), WeightDecayAfterStep(0.01)
+        ),
+        papers.laprop_official,
+        {"weight_decay": 0.01},
     ),
 }

@@ -11,7 +11,18 @@ from .exemptions import NO_VALUES, RATE_INSIDE
 ROWS = (
     AroundAdam(
         "lookahead",
-        (Variant("", oracle=trained(papers.lookahead_adam)),),
+        (
+            Variant(
+                "",
+                oracle=trained(papers.lookahead_adam),
+                oracle_keywords={"slow_step_size": 0.8},
+            ),
+            Variant(
+                "half",
+                {"slow_step_size": 0.5},
+                oracle=trained(papers.lookahead_adam),
+            ),
+        ),
         hypers=("b1", "b2", "eps"),
         slots=("mu", "nu", "slow"),
         shared=("slow_share",),

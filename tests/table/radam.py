@@ -31,6 +31,7 @@ ROWS = (
                 {"threshold": 4.0, "b2": 0.99},
                 in_optax=functools.partial(optax.radam, threshold=4.0, b2=0.99),
             ),
+            Variant("skip", {"degenerate": "skip"}),
         ),
         hypers=("b1", "b2", "eps", "threshold"),
         slots=("mu", "nu"),
@@ -63,5 +64,10 @@ COMPOSED = {
         lambda: adamx.radam(RATE, eps=EpsBeforeCorrection(1e-4)),
         papers.radam_torch,
         {"eps": 1e-4},
+    ),
+    "radam of its authors' code": (
+        lambda: adamx.radam(RATE, eps=EpsBeforeCorrection(1e-4), degenerate="skip"),
+        papers.radam_torch,
+        {"eps": 1e-4, "degenerate": "skip"},
     ),
 }

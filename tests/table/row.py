@@ -79,6 +79,7 @@ def kept(optimizer, variant):
 
 
 NOT_IN_SCALE_BY = ("learning_rate", "weight_decay", "mask", "max_learning_rate")
+NOT_IN_SCALE_BY += ("adam_learning_rate", "adam_weight_decay")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

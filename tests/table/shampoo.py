@@ -2,6 +2,7 @@
 
 import adamx
 from tests import papers
+from tests.table.hyperparameters import SCHEDULES
 from tests.table.row import RATE, Optimizer, Variant
 
 from .exemptions import SHARD, SMALLER, STATIC
@@ -23,6 +24,11 @@ ROWS = (
                 {"eps": 1e-2, "b2": 0.95, "exponent": -0.25},
                 oracle="shampoo_of_an_axis",
             ),
+            Variant(
+                "corrected",
+                {"eps": 1e-2, "b2": 0.95, "bias_correction": True},
+                oracle="shampoo_of_an_axis",
+            ),
         ),
         hypers=(),
         slots=("left", "right"),
@@ -37,8 +43,24 @@ MUTANTS = {
         (papers.shampoo_of_an_axis, {}),
         lambda: adamx.shampoo(RATE, exponent=-0.5),
     ),
+    "shampoo: an average that is not corrected": (
+        (
+            papers.shampoo_of_an_axis,
+            {"eps": 1e-2, "b2": 0.95, "bias_correction": True},
+        ),
+        lambda: adamx.shampoo(RATE, 1e-2, b2=0.95),
+    ),
     "shampoo: an average for the sum": (
         (papers.shampoo_of_an_axis, {}),
         lambda: adamx.shampoo(RATE, b2=0.999),
+    ),
+}
+
+# Published forms that are a part exchanged: name: (the transform, oracle, keywords).
+COMPOSED = {
+    "shampoo corrected under a schedule": (
+        lambda: adamx.shampoo(RATE, 1e-2, b2=SCHEDULES["b2"], bias_correction=True),
+        papers.shampoo_of_an_axis,
+        {"eps": 1e-2, "b2": SCHEDULES["b2"], "bias_correction": True},
     ),
 }

@@ -28,7 +28,7 @@ ROWS = (
     Optimizer(
         "soap",
         (
-            Variant("", oracle_keywords=PAPER),
+            Variant("", oracle_keywords={**PAPER, "weight_decay": 0.01}),
             Variant(
                 "heavy",
                 {"weight_decay": 0.1, "precondition_frequency": 3, "b2": 0.9},
@@ -51,18 +51,20 @@ ROWS = (
 MUTANTS = {
     "soap: bases refreshed one step too often": (
         (papers.soap, PAPER),
-        lambda: adamx.soap(RATE, precondition_frequency=9),
+        lambda: adamx.soap(RATE, precondition_frequency=9, weight_decay=0.0),
     ),
     "soap: in no basis": (
         (papers.soap, PAPER),
-        lambda: adamx.soap(RATE, max_dim=0),
+        lambda: adamx.soap(RATE, max_dim=0, weight_decay=0.0),
     ),
 }
 
 # Published forms that are a part exchanged: name: (the transform, oracle, keywords).
 COMPOSED = {
     "soap of its authors' code, without decay": (
-        lambda: adamx.soap(RATE, eps=EpsBeforeCorrection(1e-8), sort=True),
+        lambda: adamx.soap(
+            RATE, eps=EpsBeforeCorrection(1e-8), sort=True, weight_decay=0.0
+        ),
         papers.soap,
         {},
     ),

@@ -22,6 +22,7 @@ steps with a zero gradient among them.
 import contextlib
 import importlib.metadata
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -45,23 +46,31 @@ def inputs() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     return start, g
 
 
+def stored_inputs() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """What `inputs` returned when `packages/inputs.npz` was written."""
+    with np.load(HERE / "inputs.npz") as file:
+        kinds = ("theta", "gradients")
+        start, g = ({leaf: file[f"{leaf}.{k}"] for leaf in LEAVES} for k in kinds)
+    return start, g
+
+
 @contextlib.contextmanager
-def float64_for_bfloat16():
-    """While it lasts, `x.bfloat16()` is a copy of x in float64."""
-    kept = torch.Tensor.bfloat16
-    torch.Tensor.bfloat16 = lambda x: x.detach().clone().double()
+def float64_for(name: str):
+    """While it lasts, a cast of tensors such as `x.bfloat16()` copies x in float64."""
+    kept = getattr(torch.Tensor, name)
+    setattr(torch.Tensor, name, lambda x: x.detach().clone().double())
     try:
         yield
     finally:
-        torch.Tensor.bfloat16 = kept
+        setattr(torch.Tensor, name, kept)
 
 
-def adam_mini(named, **options):
+def adam_mini(named, vector="norm", **options):
     """Adam-mini, whose blocks go by the name of a parameter."""
     from adam_mini import Adam_mini
 
     roles = {
-        "vector": "norm",
+        "vector": vector,
         "matrix": "mlp.0",
         "wide": "other",
         "square": "q_proj",
@@ -143,6 +152,13 @@ def runs() -> dict:
             {"lr": 0.02, "betas": (0.8, 0.95), "eps": 1e-4, "weight_decay": 0.1},
             adam_mini,
         ),
+        "adam_mini_bias": (
+            "adam-mini",
+            everything,
+            True,
+            {"lr": 0.01, "vector": "mlp.bias"},
+            adam_mini,
+        ),
         "stable_adamw": (
             "torch-optimi",
             everything,
@@ -219,9 +235,12 @@ def basis(tx, p) -> np.ndarray | None:
     return matrix.T if p.shape[0] >= p.shape[1] else matrix
 
 
-def record(name, package, leaves, zeros, options, build) -> None:
-    """Runs one optimizer over the gradients and writes its file."""
-    start, g = inputs()
+def record(name, package, leaves, zeros, options, build, version=None) -> None:
+    """Runs one optimizer over the gradients and writes its file.
+
+    `version` is that of the package, if it is not installed under its name.
+    """
+    start, g = stored_inputs()
     named = {leaf: torch.tensor(start[leaf], requires_grad=True) for leaf in leaves}
     tx = build(named, **options)
     arrays = {leaf: [] for leaf in leaves}
@@ -239,7 +258,7 @@ def record(name, package, leaves, zeros, options, build) -> None:
     arrays = {key: np.stack(path) for key, path in (arrays | bases).items() if path}
     about = {
         "package": package,
-        "version": importlib.metadata.version(package),
+        "version": version or importlib.metadata.version(package),
         "torch": torch.__version__,
         "zeros": zeros,
         "options": options,
@@ -263,16 +282,19 @@ def save(name: str, about: dict, arrays: dict[str, np.ndarray]) -> None:
 
 
 def main() -> None:
+    """Writes all files, or those of the runs that are named on the command line."""
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(1)
     HERE.mkdir(exist_ok=True)
     start, g = inputs()
     arrays = {f"{leaf}.theta": value for leaf, value in start.items()}
     arrays |= {f"{leaf}.gradients": value for leaf, value in g.items()}
-    save("inputs", {"seed": 7, "zeros": ZEROS, "gap": GAP}, arrays)
-    with float64_for_bfloat16():
+    if not sys.argv[1:]:
+        save("inputs", {"seed": 7, "zeros": ZEROS, "gap": GAP}, arrays)
+    with float64_for("bfloat16"):
         for name, run in runs().items():
-            record(name, *run)
+            if name in (sys.argv[1:] or runs()):
+                record(name, *run)
 
 
 if __name__ == "__main__":
