@@ -95,7 +95,7 @@ class ByRegex(Mask):
 
         Hidden are `None`, and what `optax.masked` and `optax.partition` leave out.
         """
-        paths = [path for path, _ in leaves_by_path(tree, hidden=optax.MaskedNode)]
+        paths = [path for path, _ in leaves_by_path(tree, _is_hidden)]
         if any(map(re.compile(self.pattern).search, paths)):
             return
         hint = _hint(self.pattern, paths)
@@ -107,6 +107,10 @@ class ByRegex(Mask):
 
     def __repr__(self) -> str:
         return repr(self.pattern)
+
+
+def _is_hidden(x: Any) -> bool:
+    return isinstance(x, optax.MaskedNode)
 
 
 def _hint(pattern: str, paths: list[str]) -> str:

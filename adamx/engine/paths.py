@@ -6,7 +6,7 @@ the attributes of NamedTuples, dataclasses and modules. Flax keeps parameters in
 with them and to `update` without: a box adds nothing to a path.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -44,23 +44,23 @@ def path_of(keys: Any) -> str:
 
 
 def leaves_by_path(
-    tree: Any, hidden: type | tuple[type, ...] = (), before: tuple = ()
+    tree: Any, also: Callable[[Any], bool] = is_none, before: tuple = ()
 ) -> list[tuple[str, Any]]:
     """Return the path and the leaf of every leaf, in order.
 
-    `None` and nodes of the class `hidden` count as leaves. `before` are the keys that
-    lead to `tree`.
+    `None` counts as a leaf, and the nodes for which `also(node)` is true. `before` are
+    the keys that lead to `tree`.
     """
 
     def is_leaf(x: Any) -> bool:
-        return x is None or is_box(x) or isinstance(x, hidden)
+        return x is None or is_box(x) or also(x)
 
     found: list[tuple[str, Any]] = []
     for keys, leaf in jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_leaf)[0]:
         keys = (*before, *keys)
         if is_box(leaf):
             for _, content in _children(leaf)[0]:
-                found += leaves_by_path(content, hidden, keys)
+                found += leaves_by_path(content, also, keys)
         else:
             found.append((path_of(keys), leaf))
     return found

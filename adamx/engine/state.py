@@ -9,7 +9,6 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -198,14 +197,3 @@ class State(NamedTuple):
     count: Any
     slots: dict[str, Any]
     inner: dict[str, Any] = {}  # noqa: RUF012  never written to
-
-
-def find_states(state: Any, kind: type) -> list[Any]:
-    """Find every state of one kind in nested states, outer ones before inner ones."""
-
-    def is_kind(x: Any) -> bool:
-        return isinstance(x, kind)
-
-    found = [x for x in jax.tree.leaves(state, is_leaf=is_kind) if is_kind(x)]
-    inner = [find_states(getattr(x, "inner", ()), kind) for x in found]
-    return found + [x for states in inner for x in states]

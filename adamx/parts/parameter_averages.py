@@ -9,9 +9,9 @@ state and the parameters alone, by the share in the slot `<name>_share`:
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import optax
+import optax.contrib
 from jaxtyping import Array, Float
 
 from .. import errors
@@ -24,8 +24,9 @@ from ..engine.hyperparams import (
     hyper,
     option,
 )
+from ..engine.nested import by_path, check_readable, find_states, map_params
 from ..engine.rule import Rule
-from ..engine.state import Context, Slot, Slots, State, copied, find_states, is_absent
+from ..engine.state import Context, Slot, Slots, State, copied, is_absent
 from ..numerics.arithmetic import compute_dtype, gathered_weight
 
 _SHARE = "_share"
@@ -242,44 +243,49 @@ def _points(state: Any) -> list[tuple[Any, Any]]:
         shares = [name for name in one.slots if name.endswith(_SHARE)]
         names = [name.removesuffix(_SHARE) for name in shares]
         found += [(one.slots[name], one.slots[name + _SHARE]) for name in names]
+    # Optax's own: x is y + (1 - 1 / β)(z - y), too
+    for one in find_states(state, optax.contrib.ScheduleFreeState):
+        found.append((one.z, 1 - 1 / jnp.asarray(one.b1)))
     return found
-
-
-def _is_hidden(x: Any) -> bool:
-    return x is None or isinstance(x, optax.MaskedNode)
 
 
 def eval_params(state: Any, params: Any) -> Any:
     """Return the parameters to evaluate with: the average if there is one, or `params`.
 
     It is a pure function and looks through any chain, mask or partition. The dtypes are
-    those of `params`.
+    those of `params`. State and parameters may be in the boxes of Flax
+    (`optimizer.opt_state`, `nnx.state(optimizer)`, `nnx.state(model, nnx.Param)`), or
+    dicts made of them; the result is like `params`.
 
     Args:
         state: the state of any transformation with averaging parts (`ScheduleFree`,
-            `PrimalAveraging`, `LookaheadWeights`, `ParamEma`), or without.
+            `PrimalAveraging`, `LookaheadWeights`, `ParamEma`, and Optax's
+            `schedule_free`), or without.
         params: the parameters that go with it.
 
     Raises:
-        ValueError: two parts of one chain average the same leaf.
+        ValueError: two parts of one chain average the same leaf, or the state is not
+            that of these parameters.
+        TypeError: nothing in the state can be read.
     """
-    taken: set[int] = set()
+    check_readable("eval_params", state, (State,))
+    taken: set[str] = set()
     for point, share in _points(state):
-
-        def one(kept: Any, p: Any, share: Any = share) -> Any:
-            if _is_hidden(kept) or is_absent(kept):
-                return p
-            dtype = compute_dtype(p.dtype, kept.dtype)
-            wide, there = p.astype(dtype), kept.astype(dtype)
-            return (wide + share.astype(dtype) * (there - wide)).astype(p.dtype)
-
-        kept = jax.tree.leaves(point, is_leaf=_is_hidden)
-        live = {i for i, x in enumerate(kept) if not (_is_hidden(x) or is_absent(x))}
+        kept = by_path("eval_params", point, params)
+        live = {path for path, x in kept.items() if not is_absent(x)}
         if live & taken:
             raise errors.AdamxError(
                 "eval_params: one part must average a leaf, got two. Pass the part of "
                 "the state that is meant."
             )
         taken |= live
-        params = jax.tree.map(one, point, params, is_leaf=_is_hidden)
+
+        def one(path: str, p: Any, kept: Any = kept, share: Any = share) -> Any:
+            if path not in kept or is_absent(kept[path]):
+                return p
+            dtype = compute_dtype(p.dtype, kept[path].dtype)
+            wide, there = p.astype(dtype), kept[path].astype(dtype)
+            return (wide + share.astype(dtype) * (there - wide)).astype(p.dtype)
+
+        params = map_params(one, params)
     return params

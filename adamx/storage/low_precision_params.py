@@ -12,8 +12,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import errors
+from ..engine.nested import by_path, check_readable, find_states, map_params
 from ..engine.rule import Rule
-from ..engine.state import Context, Slot, Slots, State, find_states, is_absent
+from ..engine.state import Context, Slot, Slots, State, is_absent
 from ..numerics.random_bits import Uniform, key_of
 from .cast import rounded
 
@@ -186,6 +187,7 @@ def master_params(state: Any, params: Any) -> Any:
     Raises:
         ValueError: the state has no residual, or several.
     """
+    check_readable("master_params", state, (State,))
     states = find_states(state, State)
     residuals = [x.slots[_RESIDUAL] for x in states if _RESIDUAL in x.slots]
     if len(residuals) != 1:
@@ -193,11 +195,13 @@ def master_params(state: Any, params: Any) -> Any:
             f"master_params: the state must hold one residual, got {len(residuals)}. "
             f"Put split_master() last in the chain."
         )
+    kept = by_path("master_params", residuals[0], params)
 
-    def one(p: Any, residual: Any) -> Any:
-        if is_absent(residual):
+    def one(path: str, p: Any) -> Any:
+        if path not in kept or is_absent(kept[path]):
             return p
-        unit = 1 if residual.dtype == jnp.int16 else 256
-        return joined(p.astype(jnp.float32), residual.astype(jnp.int32) * unit)
+        unit = 1 if kept[path].dtype == jnp.int16 else 256
+        residual = kept[path].astype(jnp.int32) * unit
+        return joined(p.astype(jnp.float32), residual)
 
-    return jax.tree.map(one, params, residuals[0])
+    return map_params(one, params)

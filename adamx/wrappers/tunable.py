@@ -13,7 +13,8 @@ from jaxtyping import Array
 
 from .. import errors
 from ..engine.hyperparams import is_constant, public_name, rewrite
-from ..engine.state import Slot, find_states
+from ..engine.nested import find_states
+from ..engine.state import Slot
 from ..engine.transformation import Transformation
 from ..engine.tree import shared_dtype
 from ..engine.value import Value, is_array

@@ -1,0 +1,165 @@
+"""Finding states in what trainers keep: nests, boxes of Flax, and forms as dicts.
+
+A state may be nested in the states of Optax and of trainers, its arrays may be in boxes
+(`nnx.Optimizer.opt_state`), and it may have become a mapping from its field names, as
+`nnx.state(optimizer)`, `nnx.to_pure_dict` and `flax.serialization.to_state_dict` make
+it, where empty fields are left out.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import optax
+
+from .. import errors
+from .paths import _children, is_box, leaves_by_path, plain
+
+
+def _fields_of(x: Any, kind: type) -> dict[str, Any] | None:
+    """Return the fields of a state of one kind, None if `x` is another thing."""
+    fields: tuple[str, ...] = kind._fields  # pyright: ignore[reportAttributeAccessIssue]
+    if isinstance(x, kind):
+        return {name: getattr(x, name) for name in fields}
+    names = set(x) if isinstance(x, Mapping) else set()
+    if fields[0] in names and names <= set(fields):
+        return {name: x.get(name, {}) for name in fields}
+    return None
+
+
+def find_states(state: Any, kind: Any) -> list[Any]:
+    """Find every state of one kind, outer ones before inner ones, without boxes.
+
+    `kind` is a NamedTuple class whose first field is never empty.
+    """
+    fields = _fields_of(state, kind)
+    if fields is not None:
+        made = kind(**{name: plain(field) for name, field in fields.items()})
+        inner = [find_states(field, kind) for field in fields.values()]
+        return [made, *(x for found in inner for x in found)]
+    return [x for child in _below(state) for x in find_states(child, kind)]
+
+
+def map_states(state: Any, kind: Any, change: Callable[[dict[str, Any]], dict]) -> Any:
+    """Replace the fields of every state of one kind by `change(fields)`.
+
+    `change` is given the fields that the state has, and returns those that change. The
+    containers and boxes of the state remain.
+    """
+    fields = _fields_of(state, kind)
+    if isinstance(state, Mapping):
+        changed = (
+            {} if fields is None else change({name: state[name] for name in state})
+        )
+        here = dict(state.items()) | changed
+        pairs, treedef = _children(state)
+        new = [map_states(here[_key(key)], kind, change) for key, _ in pairs]
+        return treedef.unflatten(new)
+    if fields is not None:
+        state = state._replace(**change(fields))
+    if state is None or is_box(state) or jax.tree_util.all_leaves([state]):
+        return state
+    pairs, treedef = _children(state)
+    return treedef.unflatten([map_states(child, kind, change) for _, child in pairs])
+
+
+def _key(key: Any) -> Any:
+    return key.key if hasattr(key, "key") else key.name
+
+
+def _below(x: Any) -> list[Any]:
+    """Return the children of a container, none of a leaf or a box."""
+    if x is None or is_box(x) or jax.tree_util.all_leaves([x]):
+        return []
+    return [child for _, child in _children(x)[0]]
+
+
+@functools.cache
+def _forms_of_optax() -> frozenset[frozenset[str]]:
+    """Return the field names of the classes of Optax's states."""
+    everything = [*vars(optax).values(), *vars(optax.contrib).values()]
+    classes = [x for x in everything if isinstance(x, type) and issubclass(x, tuple)]
+    named = [x for x in classes if getattr(x, "_fields", ()) and "State" in x.__name__]
+    return frozenset(frozenset(x._fields) for x in named)
+
+
+def is_of_optax(x: Any) -> bool:
+    """Return whether `x` is a state of Optax, or a mapping from the fields of one."""
+    if isinstance(x, Mapping):
+        return bool(x) and frozenset(x) in _forms_of_optax()
+    return isinstance(x, tuple) and type(x).__module__.split(".")[0] == "optax"
+
+
+def is_readable(state: Any, kinds: tuple[Any, ...]) -> bool:
+    """Return whether a state is empty, or one of these kinds or of Optax is in it."""
+    if not jax.tree.leaves(state) or is_of_optax(state):
+        return True
+    if any(_fields_of(state, kind) is not None for kind in kinds):
+        return True
+    return any(
+        is_readable(child, kinds) for child in _below(state) if jax.tree.leaves(child)
+    )
+
+
+def check_readable(where: str, state: Any, kinds: tuple[Any, ...]) -> None:
+    """Raise an error if nothing in a state can be read."""
+    if not is_readable(state, kinds):
+        keys = f" with the keys {errors.listed(state)}" if _is_mapping(state) else ""
+        raise errors.type_error(
+            where,
+            "`state` must hold the state of an optimizer",
+            f"{type(state).__name__}{keys}",
+            "Pass what tx.init and tx.update return, optimizer.opt_state of nnx, or "
+            "its form as a dict.",
+        )
+
+
+def _is_mapping(x: Any) -> bool:
+    return isinstance(x, Mapping)
+
+
+def by_path(where: str, kept: Any, params: Any) -> dict[str, Any]:
+    """Return what a tree in a state keeps for the parameters, by path.
+
+    Leaves that `optax.masked` and `optax.partition` hide are missing in the result.
+
+    Raises:
+        ValueError: the tree is not that of these parameters.
+    """
+
+    def is_hidden(x: Any) -> bool:
+        return isinstance(x, optax.MaskedNode) or (_is_mapping(x) and not x)
+
+    leaves = leaves_by_path(kept, is_hidden)
+    hidden = {path for path, x in leaves if x is None or is_hidden(x)}
+    found = {path: x for path, x in leaves if path not in hidden}
+    names = [path for path, x in leaves_by_path(params) if x is not None]
+    unknown = found.keys() - set(names)
+    missing = [
+        path
+        for path in names
+        if path not in found and not any(_is_below(path, above) for above in hidden)
+    ]
+    if unknown or missing:
+        raise errors.AdamxError(
+            f"{where}: the state must be that of these parameters, got "
+            f"{errors.listed(sorted(unknown) or missing)} in one of the two only. Pass "
+            f"the parameters that the optimizer updates."
+        )
+    return found
+
+
+def _is_below(path: str, above: str) -> bool:
+    return path == above or above == "" or path.startswith(above + "/")
+
+
+def map_params(function: Callable[[str, Any], Any], params: Any) -> Any:
+    """Map `function(path, leaf)` over parameters; boxes and `None` remain."""
+    leaves, treedef = jax.tree.flatten(params, is_leaf=lambda x: x is None)
+    paths = [path for path, _ in leaves_by_path(params)]
+    new = [
+        p if p is None else function(path, p)
+        for path, p in zip(paths, leaves, strict=True)
+    ]
+    return treedef.unflatten(new)
