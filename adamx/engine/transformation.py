@@ -67,6 +67,13 @@ class Transformation(Value, optax.GradientTransformationExtraArgs):
     ) -> tuple[Any, Any]:
         raise NotImplementedError
 
+    def _in_order(self) -> Iterator[tuple[Any, frozenset]]:
+        """Yield the rules that act one after another, each with its masks.
+
+        A transformation that is no rule, and not made of rules, yields None.
+        """
+        yield None, frozenset()
+
     def steps(self, state: Any) -> Array:
         """Return the number of steps taken, from the state."""
         return state.count

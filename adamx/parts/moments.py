@@ -70,6 +70,8 @@ def _decay_name(rule: Any) -> str:
 class MomentRule(Rule):
     """Wrap a moment, with the slot name and the decay of that moment."""
 
+    takes = "either"
+
     moment: Part = part()
 
     @property
@@ -83,6 +85,8 @@ class MomentRule(Rule):
 
 class Identity(Rule):
     """Return the update unchanged, without state."""
+
+    takes = "either"
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -107,6 +111,8 @@ class Ema(Rule):
     As it starts at zero, m is too small by the factor 1 - β**t, by which `Debiased`
     divides.
     """
+
+    takes = "either"
 
     decay: Hyper = hyper(
         allowed=FRACTION.but(
@@ -149,6 +155,8 @@ class Momentum(Rule):
     methods", 1964; Sutskever et al., "On the importance of initialization and momentum
     in deep learning", ICML 2013; the form is that of torch.optim.SGD.
     """
+
+    takes = "either"
 
     momentum: Hyper = hyper(
         allowed=FRACTION.but("It is the share of the last step that is kept."),
@@ -286,6 +294,8 @@ class RunningMax(MomentRule):
     Reference: Reddi, Kale & Kumar, "On the convergence of Adam and beyond", ICLR 2018,
     Algorithm 2, arXiv:1904.09237.
     """
+
+    takes = "direction"
 
     def slots(self) -> dict[str, Slot]:
         return merge_slots(self) | {f"{self.name}_max": Slot(signed=False)}

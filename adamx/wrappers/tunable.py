@@ -5,6 +5,7 @@ They are for trainers that hold the transformation as static (Flax `TrainState`,
 """
 
 import functools
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -89,6 +90,9 @@ class Tunable(Transformation):
         dtype = shared_dtype()
         given = self._given.items()
         return {n: jnp.asarray(h(count), dtype) for n, h in given if callable(h)}
+
+    def _in_order(self) -> Iterator[tuple[Any, frozenset]]:
+        return self.inner._in_order()
 
     def slots(self) -> dict[str, Slot]:
         return self._with(self._free()).slots()

@@ -193,8 +193,8 @@ CASES = {
         " from Ema(0.8).",
         UNSAID,
     ),
-    "two optimizers with one name": (
-        lambda: chain(adam(0.1), adamw(0.1)),
+    "two directions with one name": (
+        lambda: chain(adamx.scale_by_adam(), adamw(0.1)),
         ": each slot name must belong to one part, got `mu` twice,",
         UNSAID,
     ),
@@ -204,11 +204,6 @@ CASES = {
         ),
         "Precondition: each slot name must belong to one part, got `mu` twice,",
         UNSAID,
-    ),
-    "two states with one name": (
-        lambda: chain(("a", optax.trace(0.9)), ("a", optax.trace(0.8))),
-        "chain: the states of foreign transformations must have different names,",
-        "Name them: chain(('a_first', tx), ...).",
     ),
     "a reading of a slot that is not there": (
         lambda: step(Ema(0.9, of=SquaredDeviation("m"), name="nu")),
