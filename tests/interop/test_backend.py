@@ -1,0 +1,25 @@
+"""Nothing that is built starts a backend of JAX, so that it may be configured later.
+
+`jax.distributed.initialize()`, for one, must come before the first array of a process.
+"""
+
+import subprocess
+import sys
+
+from adamx import optimizers, parts, storage
+
+
+def test_nothing_that_is_built_starts_a_backend():
+    """In a process of its own, since this one has arrays already."""
+    command = [sys.executable, "-m", "tests.support.constructors"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    built = set(run.stdout.split())
+    assert set(optimizers.__all__) <= built
+    for namespace, name in (
+        (parts, "FactoredSecondMoment"),
+        (optimizers, "SoapDirection"),
+        (storage, "Blockwise"),
+    ):
+        assert hasattr(namespace, name)
+        assert name in built
