@@ -71,7 +71,7 @@ def main():
         check(name)
         print(name)
     for tx in around_an_optimizer():
-        repr(tx), hash(tx), tx == adamx.adam(0.1), tx.init, tx.update
+        _ = (repr(tx), hash(tx), tx == adamx.adam(0.1), tx.init, tx.update)
         check(repr(tx))
 
 
