@@ -124,14 +124,14 @@ def schedule_free_adamw(
 def schedule_free_radam(
     learning_rate: ScalarOrSchedule = 0.0025,
     b1: ScalarOrSchedule = 0.9,
-    b2: Any = 0.999,
+    b2: float = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
     weight_decay: ScalarOrSchedule = 0.0,
     weight_lr_power: ScalarOrSchedule = 2.0,
     *,
     r: ScalarOrSchedule = 0.0,
     silent_sgd_phase: bool = True,
-    threshold: Any = 4.0,
+    threshold: float = 4.0,
     mask: Any = None,
 ) -> Chain:
     """Schedule-free RAdam: rectify the rate, which replaces a warm-up.
@@ -277,9 +277,7 @@ class RectifiedSchedule(Value):
         if not all(isinstance(x, float | int) for x in (self.b2, self.threshold)):
             raise errors.AdamxError(
                 f"RectifiedSchedule: `b2` and `threshold` must be numbers, got "
-                f"{self.b2!r} and {self.threshold!r}. r_t is known for constants only; "
-                f"inside optax.inject_hyperparams say so: "
-                f"static_args=('b2', 'threshold', 'mask')."
+                f"{self.b2!r} and {self.threshold!r}. r_t is known for constants only."
             )
 
     def __call__(self, count: Any) -> Any:

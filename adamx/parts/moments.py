@@ -22,7 +22,7 @@ from ..engine.hyperparams import (
 )
 from ..engine.rule import Part, Rule, merge_slots, part
 from ..engine.state import Context, Slot, Slots
-from ..engine.value import Value
+from ..engine.value import Value, is_array
 from ..numerics.arithmetic import lerp
 
 
@@ -172,7 +172,8 @@ class Momentum(Rule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        dampened = not is_zero(self.dampening)
+        # the value of an array is not known, as in any other check
+        dampened = not (is_zero(self.dampening) or is_array(self.dampening))
         if self.nesterov and (dampened or is_zero(self.momentum)):
             raise errors.AdamxError(
                 f"Momentum: Nesterov's momentum must have a momentum above 0 and no "

@@ -105,8 +105,13 @@ CASES = {
         f"LearningRate: `learning_rate` {REAL} an array of dtype complex64.",
         "Pass learning_rate.astype(float).",
     ),
-    "integer array for a rate": (
-        lambda: adam(jnp.asarray(1)),
+    "array of bools for a rate": (
+        lambda: adam(jnp.asarray(True)),
+        f"LearningRate: `learning_rate` {REAL} an array of dtype bool.",
+        "Pass learning_rate.astype(float).",
+    ),
+    "integer vector for a rate": (
+        lambda: adam(jnp.asarray([1])),
         f"LearningRate: `learning_rate` {REAL} an array of dtype int32.",
         "Pass learning_rate.astype(float).",
     ),

@@ -6,13 +6,7 @@ from tests.table.row import RATE, Optimizer, Variant
 
 from .exemptions import READS_NORM, SHARD
 
-STATIC = {
-    name: "its channel_axis is an integer, which inject_hyperparams must be told"
-    for name in (
-        "test_inject_hyperparams",
-        "test_inject_hyperparams_changes_without_a_recompile",
-    )
-}
+STATIC = {}
 
 ROWS = (
     Optimizer(
