@@ -6,8 +6,6 @@ from tests.table.row import RATE, Optimizer, Variant
 
 from .exemptions import READS_NORM, SHARD
 
-STATIC = {}
-
 ROWS = (
     Optimizer(
         "adamp",
@@ -23,7 +21,7 @@ ROWS = (
         slots=("mu", "nu"),
         scale_free_from=1,
         scope="tensor",
-        exempt=SHARD | READS_NORM | STATIC,
+        exempt=SHARD | READS_NORM,
     ),
 )
 

@@ -7,7 +7,7 @@ import adamx
 from tests import papers
 from tests.table.row import RATE, Optimizer, Variant
 
-from .exemptions import SHARD, SMALLER, STATIC
+from .exemptions import SHARD, SMALLER
 from .galore import LOW
 
 
@@ -50,7 +50,7 @@ ROWS = (
         hypers=("b1", "b2", "eps"),
         slots=("mu", "nu", "length"),
         scope="tensor",
-        exempt=SHARD | SMALLER | STATIC,
+        exempt=SHARD | SMALLER,
     ),
     Optimizer(
         "apollo_mini",
@@ -65,7 +65,7 @@ ROWS = (
         hypers=("b1", "b2", "eps"),
         slots=("mu", "nu", "length"),
         scope="tensor",
-        exempt=SHARD | SMALLER | STATIC | PATHS,
+        exempt=SHARD | SMALLER | PATHS,
     ),
 )
 

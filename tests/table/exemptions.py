@@ -31,7 +31,6 @@ SMALLER = {
         "test_tree_map_params",
     )
 }
-STATIC = {}
 UNCOUNTED = {
     name: "it counts a first gradient of zero: test_averages_and_rate_free.py"
     for name in (

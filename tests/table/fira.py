@@ -4,7 +4,7 @@ import adamx
 from tests import papers
 from tests.table.row import RATE, Optimizer, Variant
 
-from .exemptions import NO_KINDS, SHARD, SMALLER, STATIC
+from .exemptions import NO_KINDS, SHARD, SMALLER
 from .galore import LOW
 
 ROWS = (
@@ -22,7 +22,7 @@ ROWS = (
         hypers=("b1", "b2"),
         slots=("mu", "nu", "projection", "length"),
         scope="tensor",
-        exempt=SHARD | SMALLER | STATIC | NO_KINDS,
+        exempt=SHARD | SMALLER | NO_KINDS,
     ),
 )
 

@@ -4,7 +4,7 @@ import adamx
 from tests import papers
 from tests.table.row import RATE, Optimizer, Variant
 
-from .exemptions import SHARD, SMALLER, STATIC
+from .exemptions import SHARD, SMALLER
 
 ROOTS = {
     "test_a_float32_run_stays_with_the_float64_run": (
@@ -27,7 +27,7 @@ ROWS = (
         hypers=(),
         slots=("left", "right"),
         scope="tensor",
-        exempt=SHARD | SMALLER | STATIC | ROOTS,
+        exempt=SHARD | SMALLER | ROOTS,
     ),
 )
 
