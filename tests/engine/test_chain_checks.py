@@ -31,6 +31,7 @@ from adamx.parts import (
     Sign,
     WeightDecay,
 )
+from tests.support.counting import counted
 from tests.support.error_messages import PARAMS, assert_told
 from tests.table.cases import OPTIMIZERS
 
@@ -330,3 +331,15 @@ def test_numbers_pass_over_names_that_are_taken():
     named = chain(("a", optax.trace(0.9)), ("a", optax.trace(0.8)), Ema(0.9))
     assert list(named.init(PARAMS).inner) == ["a", "a_2"]
     assert chain(named) == named
+
+
+def test_a_chain_around_the_same_external_part_is_not_traced_again():
+    """`optax.scale` makes new functions at each call, which nothing can compare."""
+    half, rate = optax.scale(0.5), jnp.array(0.1)
+    step = jax.jit(lambda tx, g: tx.update(g, tx.init(PARAMS), PARAMS)[0])
+    step(chain(adam(rate), half), PARAMS)
+    with counted() as count:
+        step(chain(adam(jnp.array(0.2)), half), PARAMS)
+    assert count.traces == 0
+    assert chain(adam(rate), half) == chain(adam(rate), half)
+    assert chain(adam(rate), optax.scale(0.5)) != chain(adam(rate), half)
