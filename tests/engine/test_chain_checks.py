@@ -5,6 +5,8 @@ be added before it, and an average of the parameters reads the step after it. A
 transformation of Optax may do any of this, so that nothing is refused after it.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -310,26 +312,29 @@ def test_a_wrong_side_is_no_word():
 # ---- two external parts of one name --------------------------------------------
 
 
+def names(tx):
+    state: Any = tx.init(PARAMS)
+    return list(state.inner)
+
+
 def test_external_parts_of_one_name_are_numbered():
     """Two traces, one after the other: each keeps its own state."""
     tx = chain(optax.trace(0.9), optax.trace(0.5), optax.scale(-0.1))
-    state = tx.init(PARAMS)
-    assert list(state.inner) == ["trace", "trace_2", "scale"]
+    assert names(tx) == ["trace", "trace_2", "scale"]
     want = optax.chain(optax.trace(0.9), optax.trace(0.5), optax.scale(-0.1))
-    theirs = want.init(PARAMS)
+    state, theirs = tx.init(PARAMS), want.init(PARAMS)
     for _ in range(3):
         ours, state = tx.update(PARAMS, state)
         expected, theirs = want.update(PARAMS, theirs)
-    jax.tree.map(np.testing.assert_array_equal, ours, expected)
+        jax.tree.map(np.testing.assert_array_equal, ours, expected)
 
 
 def test_numbers_pass_over_names_that_are_taken():
     two = chain(optax.trace(0.9), optax.trace(0.8))
     tx = chain(("trace_3", optax.trace(0.7)), two, two)
-    names = ["trace_3", "trace", "trace_2", "trace_4", "trace_2_2"]
-    assert list(tx.init(PARAMS).inner) == names
+    assert names(tx) == ["trace_3", "trace", "trace_2", "trace_4", "trace_2_2"]
     named = chain(("a", optax.trace(0.9)), ("a", optax.trace(0.8)), Ema(0.9))
-    assert list(named.init(PARAMS).inner) == ["a", "a_2"]
+    assert names(named) == ["a", "a_2"]
     assert chain(named) == named
 
 
