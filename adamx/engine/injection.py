@@ -29,9 +29,7 @@ def plain(given: Any) -> Any:
 class _Signature(inspect.Signature):
     """A signature whose `bind` hides the arguments `fixed`, defaults included."""
 
-    __slots__ = ("fixed",)
-
-    fixed: frozenset[str]
+    fixed: frozenset[str] = frozenset()  # also of a copy made by `replace`
 
     def bind(self, *args: Any, **kwargs: Any) -> inspect.BoundArguments:
         bound = super().bind(*args, **kwargs)

@@ -166,6 +166,8 @@ def test_the_signature_is_that_of_the_function():
     bound = inspect.signature(adamx.muon).bind(0.1)
     assert repr(bound.arguments["ns_steps"]) == "5"
     assert adamx.muon(*bound.args, **bound.kwargs) == adamx.muon(0.1)
+    copy = inspect.signature(adamx.muon).replace(return_annotation=int)
+    assert copy.bind(0.1).arguments["ns_steps"] == 5
 
 
 @pytest.mark.parametrize("array", [jnp.array(1), np.array(1), jnp.array(1, jnp.uint8)])
