@@ -6,6 +6,8 @@ float64): nothing is rounded to the dtype of the gradients between the parts.
 """
 
 import functools
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import jax.numpy as jnp
@@ -14,6 +16,7 @@ from jaxtyping import Array, Float
 
 from .. import errors
 from . import hyperparams, tree
+from .chain_checks import check_order
 from .rule import Rule
 from .state import Context, Slot, Slots, State
 from .transformation import Transformation
@@ -27,6 +30,10 @@ class RuleSequence(Rule):
 
     def __repr__(self) -> str:
         return f"chain({', '.join(map(repr, self.rules))})"
+
+    def _in_order(self) -> Iterator[tuple[Rule, frozenset]]:
+        for rule in self.rules:
+            yield from rule._in_order()
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -61,6 +68,12 @@ class External(Value):
     def wide(self) -> optax.GradientTransformationExtraArgs:
         return optax.with_extra_args_support(self.tx)
 
+    def _in_order(self) -> Iterator[tuple[Any, frozenset]]:
+        if isinstance(self.tx, Transformation):
+            yield from self.tx._in_order()
+        else:
+            yield None, frozenset()
+
 
 class Chain(Transformation):
     """Apply parts in order, with one state and one count: what `chain` returns."""
@@ -68,23 +81,17 @@ class Chain(Transformation):
     parts: tuple[Any, ...]
 
     def __post_init__(self) -> None:
-        names = [part.name for part in self.parts if isinstance(part, External)]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise errors.AdamxError(
-                f"chain: the states of foreign transformations must have different "
-                f"names, got {twice[0]!r} twice. Name them: "
-                f"chain(({twice[0] + '_first'!r}, tx), ...)."
-            )
-        RuleSequence(
-            tuple(p for p in self.parts if isinstance(p, Rule))
-        ).slots()  # raises if two parts use one name
+        object.__setattr__(self, "parts", _numbered(self.parts))
         for part in self.parts[:-1]:
             if isinstance(part, Rule) and part._has_place("last"):
                 raise errors.AdamxError(
                     f"chain: a part that rounds the new parameter must be last, "
                     f"got {part!r} before {self.parts[-1]!r}. Put it at the end."
                 )
+        check_order(self.parts)
+        RuleSequence(
+            tuple(p for p in self.parts if isinstance(p, Rule))
+        ).slots()  # raises if two parts use one name
 
     def __repr__(self) -> str:
         return f"chain({', '.join(map(repr, self.parts))})"
@@ -119,6 +126,10 @@ class Chain(Transformation):
             else:
                 passes.append(RuleSequence((part,)))
         return passes
+
+    def _in_order(self) -> Iterator[tuple[Any, frozenset]]:
+        for part in self.parts:
+            yield from part._in_order()
 
     def slots(self) -> dict[str, Slot]:
         """Return the slots of all rules of the chain."""
@@ -177,9 +188,21 @@ def chain(*parts: Any) -> Chain:
         chain(optax.add_noise(...), Ema(0.9), LearningRate(1e-3))
         chain(("warm", optax.trace(0.9)), ("cold", optax.trace(0.5)))
 
+    The second external one of a name is `<name>_2`, as in `state.inner["trace_2"]`.
+
+    The rules of a chain may be a part of an optimizer: without a learning rate it
+    returns a direction of ascent, for `optax.chain`. What is known of the rules is
+    checked here: one learning rate, on the right side of each of them.
+
+    A chain is equal to another one, and is not traced again by `jax.jit`, if its
+    external parts are the same objects: `optax.scale(0.5)` makes other functions at
+    each call, so keep the transformation if a chain is built in every step.
+
     Raises:
         TypeError: a part is not a gradient transformation.
-        ValueError: two parts use one slot name, or two external states have one name.
+        ValueError: two parts use one slot name; two learning rates; a decay or a
+            direction after the rate; what needs a finished step (an average of the
+            parameters, `IndependentWeightDecay`) on a direction, before the rate.
     """
     flat: list[Any] = []
     for part in parts:
@@ -201,6 +224,22 @@ def chain(*parts: Any) -> Chain:
                 "For a function of the updates use optax.stateless.",
             )
     return Chain(tuple(flat))
+
+
+def _numbered(parts: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the parts with different names: `trace`, `trace_2`."""
+    taken = {part.name for part in parts if isinstance(part, External)}
+    seen, numbered = set(), []
+    for part in parts:
+        if isinstance(part, External) and part.name in seen:
+            numbers = (f"{part.name}_{i}" for i in itertools.count(2))
+            name = next(n for n in numbers if n not in taken)
+            taken.add(name)
+            part = External(name, part.tx)
+        if isinstance(part, External):
+            seen.add(part.name)
+        numbered.append(part)
+    return tuple(numbered)
 
 
 def _is_transformation(x: Any) -> bool:

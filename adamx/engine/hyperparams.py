@@ -165,6 +165,8 @@ def check_fields(value: Value) -> None:
 def normalise(where: str, name: str, value: Any, allowed: Interval) -> Any:
     """Return a hyperparameter as a float, array or schedule; else raise an error."""
     if is_array(value):
+        if value.ndim == 0 and jnp.issubdtype(value.dtype, jnp.integer):
+            return value.astype(float)
         if not jnp.issubdtype(value.dtype, jnp.floating):
             raise errors.type_error(
                 where,

@@ -3,11 +3,12 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import jax
 
 from .. import errors
+from .injection import plain, signature_with
 
 P = ParamSpec("P")
 
@@ -55,17 +56,19 @@ def instead_of(keyword: str, member: str) -> str:
 
 def _is_static(parameter: inspect.Parameter) -> bool:
     """Return whether an argument must be static, so that it cannot be an array."""
-    return parameter.annotation is int or "Callable" in str(parameter.annotation)
+    is_number = parameter.annotation in (int, float, int | None, float | None)
+    return is_number or "Callable" in str(parameter.annotation)
 
 
 def checked_keywords(function: Callable[P, T]) -> Callable[P, T]:
     """Raise helpful errors for keywords of Optax and torch that a function lacks.
 
-    Also for arrays passed as static arguments, as `optax.inject_hyperparams` does.
+    Also for arrays passed as static arguments, which `optax.inject_hyperparams` is told
+    of by the signature.
     """
     known = inspect.signature(function).parameters
     static = [name for name, p in known.items() if _is_static(p)]
-    masks = [name for name in known if name.endswith("mask")]
+    masks = [name for name in known if name.endswith("mask") or name == "normalized"]
 
     @functools.wraps(function)
     def explained(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -85,9 +88,11 @@ def checked_keywords(function: Callable[P, T]) -> Callable[P, T]:
                     f"built, got an array. Inside optax.inject_hyperparams say so: "
                     f"static_args={(*static, *masks)}."
                 )
-        return function(*args, **kwargs)
+        call: Any = function
+        return call(*map(plain, args), **{n: plain(x) for n, x in kwargs.items()})
 
     explained.__dict__[_OPTIMIZER] = True
+    explained.__dict__["__signature__"] = signature_with(function, (*static, *masks))
     return explained
 
 

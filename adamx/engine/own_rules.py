@@ -16,15 +16,18 @@ from .state import Context, OwnSlots, Slot
 from .value import is_array
 
 
-def check_class(cls: Any, scopes: tuple[str, ...], places: tuple[str, ...]) -> None:
+def check_class(cls: Any, **allowed: tuple[str, ...]) -> None:
     """Check the attributes of a rule class, and wrap its own methods in checks."""
-    for name, known in (("scope", scopes), ("place", places)):
+    for name, known in allowed.items():
         value = cls.__dict__.get(name)
         if isinstance(value, str) and value not in known:
             raise AdamxError(
                 f"{cls.__name__}: `{name}` must be one of {known}, got {value!r}."
             )
     if cls.__module__.split(".")[0] == "adamx":
+        said = ("takes" in base.__dict__ for base in cls.__mro__)
+        if sum(said) == 1:  # only the base of all rules says it
+            cls.takes = "direction"
         return
     for name, checked in (("apply", _apply), ("slots", _slots), ("needs", _needs)):
         own = cls.__dict__.get(name)

@@ -19,6 +19,7 @@ from .transformation import Transformation
 
 SCOPES = ("element", "tensor", "tree")
 PLACES = ("direction", "step", "last")
+TAKES = ("direction", "step", "either")
 
 # a rule, or a chain of rules; anything else is a TypeError
 Part: TypeAlias = Any
@@ -50,16 +51,23 @@ class Rule(Transformation):
             "element" (its own), "tensor" (the whole leaf) or "tree" (all leaves).
         place: what the rule returns: "direction" (of ascent), "step" (negated, with
             the learning rate) or "last" (a step that depends on the exact new
-            parameter: nothing may come after it).
+            parameter: nothing may come after it). A rule that turns a step into
+            another one keeps "direction".
+        takes: what it must be given: "direction" (it stands before the learning rate),
+            "step" (after it) or "either". `adamx.chain` checks it. The default is
+            "either" for a rule of your own, "direction" for those of adamx.
     """
 
     scope: ClassVar[str] = "element"
     place: ClassVar[str] = "direction"
+    takes: ClassVar[str] = "either"
+    _after_rate: ClassVar[str] = "Its result would lose the rate, or the sign."
+    """For errors: what is wrong if it stands after the learning rate."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         declare_hyperparams(cls)
         super().__init_subclass__(**kwargs)
-        own_rules.check_class(cls, SCOPES, PLACES)
+        own_rules.check_class(cls, scope=SCOPES, place=PLACES, takes=TAKES)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -130,6 +138,9 @@ class Rule(Transformation):
         """
         return totals
 
+    def _in_order(self) -> Iterator[tuple["Rule", frozenset]]:
+        yield self, frozenset()
+
     def _parts(self) -> Iterator["Rule"]:
         """Yield the rules of which this one is made."""
         for name in self._fields:
@@ -180,9 +191,20 @@ class Rule(Transformation):
 
 
 class Wrapper(Rule):
-    """Wrap another rule, whose sums over the tree it uses."""
+    """Wrap another rule, whose sums over the tree it uses.
+
+    What it takes is what that rule takes, unless it says otherwise.
+    """
+
+    takes = "either"
 
     part: Part = part()
+
+    def _in_order(self) -> Iterator[tuple[Rule, frozenset]]:
+        if self.takes == "either":
+            yield from self.part._in_order()
+        else:
+            yield self, frozenset()
 
     def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

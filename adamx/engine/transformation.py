@@ -75,6 +75,13 @@ class Transformation(Value, optax.GradientTransformationExtraArgs):
         """Return the transformation with its schedules evaluated at the known count."""
         return self
 
+    def _in_order(self) -> Iterator[tuple[Any, frozenset]]:
+        """Yield the rules that act one after another, each with its masks.
+
+        A transformation that is no rule, and not made of rules, yields None.
+        """
+        yield None, frozenset()
+
     def steps(self, state: Any) -> Array:
         """Return the number of steps taken, from the state."""
         return state.count

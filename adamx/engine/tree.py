@@ -133,8 +133,10 @@ def _leaf_functions(rule: Any) -> tuple[Any, Any]:
     arrays, structure = jax.tree.flatten(rule)
     declared = {name: slot for name, slot in rule.slots().items() if not slot.shared}
     coded = [name for name, slot in declared.items() if slot.codec is not None]
-    # what is neither kept nor summed cannot overflow for long
-    bounded = bool(declared) or rule._widest_scope() != "element"
+    # what is neither kept nor summed cannot overflow, and a step is no gradient
+    first = getattr(rule, "rules", (rule,))[0]
+    keeps = bool(declared) or rule._widest_scope() != "element"
+    bounded = keeps and first.takes != "step"
 
     def enter(form: Any, arrays: list, shared: dict, count: Any, x: _Inputs) -> Any:
         given = (x.update, x.param) if x.param is not None else (x.update,)

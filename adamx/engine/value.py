@@ -99,7 +99,7 @@ class Value:
         if type(self) is not type(other):
             return NotImplemented
         (mine, shape), (theirs, other_shape) = map(jax.tree.flatten, (self, other))
-        return shape == other_shape and all(map(_same, mine, theirs))
+        return shape == other_shape and all(map(same, mine, theirs))
 
     def __ne__(self, other: object) -> bool:
         equal = self.__eq__(other)
@@ -127,7 +127,8 @@ def _is_default(field: dataclasses.Field, value: Any) -> bool:
     return type(value) is type(default) and value == default
 
 
-def _same(a: Any, b: Any) -> bool:
+def same(a: Any, b: Any) -> bool:
+    """Return whether fields are equal: arrays by bits, tracers by identity."""
     if a is b:
         return True
     if not (is_array(a) and is_array(b)):

@@ -153,6 +153,7 @@ class ScaleByParameterRms(Rule):
     """
 
     scope = "tensor"
+    takes = "either"
 
     eps_scale: Hyper = hyper(1e-3, allowed=NON_NEGATIVE)
     axis_name: Any = option(None)

@@ -7,7 +7,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import FRACTION, NON_NEGATIVE, Hyper, ScalarOrSchedule, hyper
+from ..engine.hyperparams import (
+    FRACTION,
+    NON_NEGATIVE,
+    POSITIVE,
+    Hyper,
+    Interval,
+    ScalarOrSchedule,
+    hyper,
+    normalise,
+)
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
@@ -20,13 +29,20 @@ from ..parts.weight_decay import decoupled
 from .adam import adam_denominator
 
 _SHARE = NON_NEGATIVE.but("It weighs one average against the other.")
+_STEPS = POSITIVE.but("It is a number of steps; without a warm-up pass the number.")
+_OPEN = Interval(0.0, 1.0, "()", "Its logarithm is taken.")
 
 
 def alpha_warmup(alpha: float, warmup: int) -> Any:
     """Warm AdEMAMix's α up linearly, from 0 to `alpha` over `warmup` steps.
 
     As a value: `adamx.schedule(adamx.alpha_warmup, alpha=5.0, warmup=10_000)`.
+
+    Raises:
+        ValueError: `alpha` below 0, or `warmup` not above 0.
     """
+    alpha = normalise("alpha_warmup", "alpha", alpha, _SHARE)
+    warmup = normalise("alpha_warmup", "warmup", warmup, _STEPS)
     return lambda count: jnp.minimum((count + 1.0) * (alpha / warmup), alpha)
 
 
@@ -37,7 +53,13 @@ def b3_warmup(b3: float, warmup: int, b_start: float = 0.9) -> Any:
 
     As a value: `adamx.schedule(adamx.b3_warmup, b3=0.9999, warmup=10_000)`. Also the
     warm-up of β₁ in Simplified-AdEMAMix.
+
+    Raises:
+        ValueError: `b3` or `b_start` not in (0, 1), or `warmup` not above 0.
     """
+    b3 = normalise("b3_warmup", "b3", b3, _OPEN)
+    b_start = normalise("b3_warmup", "b_start", b_start, _OPEN)
+    warmup = normalise("b3_warmup", "warmup", warmup, _STEPS)
     start, end = math.log(b_start), math.log(b3)
 
     def schedule(count: Any) -> Any:

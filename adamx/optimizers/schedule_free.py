@@ -11,7 +11,14 @@ import jax.numpy as jnp
 
 from .. import errors
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import NON_NEGATIVE, Hyper, ScalarOrSchedule, hyper, is_zero
+from ..engine.hyperparams import (
+    NON_NEGATIVE,
+    Hyper,
+    ScalarOrSchedule,
+    check_fields,
+    hyper,
+    is_zero,
+)
 from ..engine.keywords import checked_keywords
 from ..engine.value import Value
 from ..numerics.arithmetic import rectifier, rho
@@ -117,14 +124,14 @@ def schedule_free_adamw(
 def schedule_free_radam(
     learning_rate: ScalarOrSchedule = 0.0025,
     b1: ScalarOrSchedule = 0.9,
-    b2: Any = 0.999,
+    b2: float = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
     weight_decay: ScalarOrSchedule = 0.0,
     weight_lr_power: ScalarOrSchedule = 2.0,
     *,
     r: ScalarOrSchedule = 0.0,
     silent_sgd_phase: bool = True,
-    threshold: Any = 4.0,
+    threshold: float = 4.0,
     mask: Any = None,
 ) -> Chain:
     """Schedule-free RAdam: rectify the rate, which replaces a warm-up.
@@ -162,12 +169,13 @@ def schedule_free_radam(
         RectifiedSchedule, b2=b2, threshold=threshold, before=before
     )
     root = adam_denominator(b2, eps)
+    rectified_root = Rectified(root, threshold)  # also checks the threshold
     rate, decays = rectified(learning_rate), not is_zero(weight_decay)
     if silent_sgd_phase:
         decay = (WeightDecay(weight_decay, mask),) if decays else ()
         last = LearningRate(rate)
     else:  # the direction contains r_t already, the decay needs it too
-        root = Rectified(root, threshold)
+        root = rectified_root
         decay = (WeightDecay(rectified(weight_decay), mask),) if decays else ()
         last = LearningRate(learning_rate)
     steps = chain(Precondition(Identity(), by=root), *decay, last)
@@ -227,6 +235,9 @@ class LinearWarmup(Value):
     learning_rate: Hyper = hyper(allowed=NON_NEGATIVE)
     steps: int = 1
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
     def __call__(self, count: Any) -> Any:
         rate: Any = self.learning_rate
         rate = rate(count) if callable(rate) else rate
@@ -256,13 +267,14 @@ class RectifiedSchedule(Value):
     ICLR 2020, Algorithm 2, arXiv:1908.03265.
     """
 
-    value: Hyper = hyper()
+    value: Hyper = hyper(allowed=NON_NEGATIVE)
     b2: Any = 0.999
     threshold: Any = 4.0
     before: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.b2, float) and isinstance(self.threshold, float)):
+        check_fields(self)
+        if not all(isinstance(x, float | int) for x in (self.b2, self.threshold)):
             raise errors.AdamxError(
                 f"RectifiedSchedule: `b2` and `threshold` must be numbers, got "
                 f"{self.b2!r} and {self.threshold!r}. r_t is known for constants only."

@@ -145,6 +145,8 @@ class SpikeClip(Rule):
     training", ICLR 2025, Algorithm 1, arXiv:2501.06842.
     """
 
+    takes = "either"
+
     threshold: Hyper = hyper(5000.0, allowed=POSITIVE, public="spike_threshold")
     warmup: int = 20
     every: int | None = None

@@ -20,6 +20,8 @@ class Clip(Rule):
         max_delta: Δ > 0, in units of the update.
     """
 
+    takes = "either"
+
     max_delta: Hyper = hyper(
         allowed=POSITIVE.but("It bounds the size of every element.")
     )
@@ -42,6 +44,7 @@ class ClipByNorm(Rule):
     """
 
     scope = "tensor"
+    takes = "either"
 
     max_norm: Hyper = hyper(
         allowed=POSITIVE.but("It bounds the norm of each tensor; 1 is usual.")
@@ -71,6 +74,7 @@ class ClipByGlobalNorm(Rule):
     """
 
     scope = "tree"
+    takes = "either"
 
     max_norm: Hyper = hyper(
         allowed=POSITIVE.but("It bounds the norm of the whole update; 1 is usual.")
@@ -108,6 +112,7 @@ class ClipByRms(Rule):
     """
 
     scope = "tensor"
+    takes = "either"
 
     clipping_threshold: Hyper = hyper(1.0, allowed=POSITIVE)
     axis_name: Any = option(None)
@@ -146,6 +151,7 @@ class AdaptiveClip(Rule):
     """
 
     scope = "tree"
+    takes = "either"
 
     decay: Hyper = hyper(
         0.98, allowed=FRACTION, public=lambda self: f"{self.name}_decay"
@@ -204,6 +210,7 @@ class ClipNormGrowth(Rule):
     """
 
     scope = "tensor"
+    takes = "either"
 
     limit: Hyper = hyper(1.01, allowed=POSITIVE)
     eps: Hyper = hyper(

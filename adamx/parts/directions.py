@@ -9,6 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .. import errors
 from ..engine.hyperparams import NON_NEGATIVE, POSITIVE, Hyper, hyper, option
 from ..engine.rule import Rule, Wrapper
 from ..engine.state import Context, Slots
@@ -51,6 +52,16 @@ class CautiousCount(Value):
         return size / (kept + 1)
 
 
+def _check_direction(rule: Wrapper) -> None:
+    """Raise an error if the part of a rule makes steps, which oppose the gradient."""
+    if rule.part._has_place("step"):
+        raise errors.AdamxError(
+            f"{type(rule).__name__}: `part` must return a direction, without a "
+            f"learning rate, got {rule.part!r}. Pass for example scale_by_adam(), or "
+            f"use adamx.{type(rule).__name__.lower()}(...) around the optimizer."
+        )
+
+
 class Cautious(Wrapper):
     """Keep the elements of an update that agree in sign with the gradient, scaled up.
 
@@ -71,9 +82,14 @@ class Cautious(Wrapper):
     """
 
     scope = "tensor"
+    takes = "direction"
 
     longer: Any = CautiousClamp()
     axis_name: Any = option(None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_direction(self)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -100,6 +116,12 @@ class Grams(Wrapper):
     2024, arXiv:2412.17107.
     """
 
+    takes = "direction"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_direction(self)
+
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
@@ -124,6 +146,7 @@ class Centralize(Rule):
     """
 
     scope = "tensor"
+    takes = "either"
 
     axes: tuple[int, ...] | None = None
     axis_name: Any = option(None)

@@ -86,8 +86,12 @@ class FactoredSecondMoment(Rule):
 
     def slots(self) -> dict[str, Slot]:
         def like(reduce: Any, factored: bool) -> Any:
-            nothing = jnp.zeros((0,))
-            return lambda p: reduce(p) if self.factors(p.shape) == factored else nothing
+            # an array is made here, not when the rule is built: that starts a backend
+            def shaped(p: Array) -> Array:
+                wanted = self.factors(p.shape) == factored
+                return reduce(p) if wanted else jnp.zeros((0,), p.dtype)
+
+            return shaped
 
         def sum_of(axis: int) -> Any:
             return lambda p: p.sum(axis)

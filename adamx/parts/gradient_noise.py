@@ -32,6 +32,8 @@ class GradientNoise(Rule):
     deep networks", 2015, arXiv:1511.06807.
     """
 
+    takes = "either"
+
     noise_variance: Hyper = hyper(0.01, allowed=NON_NEGATIVE)
     gamma: Hyper = hyper(0.55, public="noise_gamma")
     seed: int = 0

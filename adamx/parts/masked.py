@@ -1,13 +1,14 @@
 """Masking: applying a rule to some of the leaves only."""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 from jaxtyping import Array, Float
 
 from .. import errors
 from ..engine.masks import as_mask
-from ..engine.rule import Wrapper
+from ..engine.rule import Rule, Wrapper
 from ..engine.state import Context, Slot, Slots
 
 
@@ -32,6 +33,10 @@ class Masked(Wrapper):
                 "Masked: `mask` must say which leaves, got None. Use the part itself "
                 "to act on all of them."
             )
+
+    def _in_order(self) -> Iterator[tuple[Rule, frozenset]]:
+        for rule, masks in self.part._in_order():
+            yield rule, masks | {self.mask}
 
     def slots(self) -> dict[str, Slot]:
         def guarded(slot: Slot) -> Slot:

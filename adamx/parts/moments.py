@@ -22,7 +22,7 @@ from ..engine.hyperparams import (
 )
 from ..engine.rule import Part, Rule, merge_slots, part
 from ..engine.state import Context, Slot, Slots
-from ..engine.value import Value
+from ..engine.value import Value, is_array
 from ..numerics.arithmetic import lerp
 
 
@@ -70,6 +70,8 @@ def _decay_name(rule: Any) -> str:
 class MomentRule(Rule):
     """Wrap a moment, with the slot name and the decay of that moment."""
 
+    takes = "either"
+
     moment: Part = part()
 
     @property
@@ -83,6 +85,8 @@ class MomentRule(Rule):
 
 class Identity(Rule):
     """Return the update unchanged, without state."""
+
+    takes = "either"
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -107,6 +111,8 @@ class Ema(Rule):
     As it starts at zero, m is too small by the factor 1 - β**t, by which `Debiased`
     divides.
     """
+
+    takes = "either"
 
     decay: Hyper = hyper(
         allowed=FRACTION.but(
@@ -150,6 +156,8 @@ class Momentum(Rule):
     in deep learning", ICML 2013; the form is that of torch.optim.SGD.
     """
 
+    takes = "either"
+
     momentum: Hyper = hyper(
         allowed=FRACTION.but("It is the share of the last step that is kept."),
         public=lambda self: self.public or "momentum",
@@ -164,7 +172,8 @@ class Momentum(Rule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        dampened = not is_zero(self.dampening)
+        # the value of an array is not known, as in any other check
+        dampened = not (is_zero(self.dampening) or is_array(self.dampening))
         if self.nesterov and (dampened or is_zero(self.momentum)):
             raise errors.AdamxError(
                 f"Momentum: Nesterov's momentum must have a momentum above 0 and no "
@@ -286,6 +295,8 @@ class RunningMax(MomentRule):
     Reference: Reddi, Kale & Kumar, "On the convergence of Adam and beyond", ICLR 2018,
     Algorithm 2, arXiv:1904.09237.
     """
+
+    takes = "direction"
 
     def slots(self) -> dict[str, Slot]:
         return merge_slots(self) | {f"{self.name}_max": Slot(signed=False)}

@@ -66,6 +66,8 @@ class Nesterov(Rule):
     Algorithm 2.
     """
 
+    takes = "either"
+
     moment: Part = part()
     ahead: Any = dataclasses.field(default=None, init=False)
 

@@ -86,6 +86,7 @@ class ScaleByShape(Rule):
     """
 
     scope = "tensor"
+    takes = "either"
 
     consistent_rms: Hyper | None = None
     out_axis: int = option(-1)

@@ -42,6 +42,8 @@ def _point(name: str) -> dict[str, Slot]:
 class _Averaging(Rule):
     """A rule that needs the parameter: the base of all averages."""
 
+    takes = "step"
+
     def needs(self) -> frozenset[str]:
         return super().needs() | {"param"}
 

@@ -16,6 +16,10 @@ from ..engine.masks import as_mask
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
 
+_AFTER_RATE = (
+    "It would let the parameters grow. Put it before the rate, or use "
+    "IndependentWeightDecay(...) after it."
+)
 _DECAY = NON_NEGATIVE.but("It pulls the parameters towards zero; 0.01 is usual.")
 
 
@@ -51,6 +55,9 @@ class WeightDecay(_Decay):
     Algorithm 2, arXiv:1711.05101.
     """
 
+    takes = "direction"
+    _after_rate = _AFTER_RATE
+
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
@@ -72,6 +79,9 @@ class CautiousWeightDecay(_Decay):
     Reference: Chen et al., "Cautious weight decay", 2025, Algorithm 1,
     arXiv:2510.12402.
     """
+
+    takes = "direction"
+    _after_rate = _AFTER_RATE
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -95,6 +105,8 @@ class IndependentWeightDecay(_Decay):
     Reference: Loshchilov & Hutter, "Decoupled weight decay regularization", ICLR 2019,
     Algorithm 2, line 12, arXiv:1711.05101.
     """
+
+    takes = "step"
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -120,6 +132,8 @@ class ProximalWeightDecay(_Decay):
     Reference: Xie et al., "Adan: adaptive Nesterov momentum algorithm for faster
     optimizing deep models", 2022, Algorithm 1, arXiv:2208.06677.
     """
+
+    takes = "step"
 
     learning_rate: Hyper = hyper(allowed=NON_NEGATIVE, kw_only=True, data=True)
 
@@ -150,6 +164,8 @@ class WeightDecayAfterStep(_Decay):
     Reference: Zhao et al., "GaLore: memory-efficient LLM training by gradient low-rank
     projection", ICML 2024, github.com/jiaweizzhao/GaLore.
     """
+
+    takes = "step"
 
     learning_rate: Hyper | None = hyper(
         None,

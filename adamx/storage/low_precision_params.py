@@ -25,6 +25,7 @@ class _LastPart(Rule):
     """Base of rules that come last and return a float32 update for the parameter."""
 
     place = "last"
+    takes = "step"
 
     def needs(self) -> frozenset[str]:
         return super().needs() | {"param", "random"}

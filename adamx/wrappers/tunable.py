@@ -5,19 +5,23 @@ They are for trainers that hold the transformation as static (Flax `TrainState`,
 """
 
 import functools
+import numbers
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from .. import errors
-from ..engine.hyperparams import is_constant, public_name, rewrite
-from ..engine.nested import find_states
-from ..engine.state import Slot
+from ..engine.hyperparams import public_name, rewrite
+from ..engine.nested import check_readable, find_states, map_states
+from ..engine.state import Slot, State
 from ..engine.transformation import Transformation
 from ..engine.tree import shared_dtype
-from ..engine.value import Value, is_array
+from ..engine.value import Value, is_array, same
+from . import tunable_ranges
 
 
 class Tuned(NamedTuple):
@@ -34,8 +38,8 @@ class Tuned(NamedTuple):
     inner: Any
 
 
-def _collect(tx: Transformation) -> dict[str, Any]:
-    """Collect every hyperparameter of a transformation by its public name."""
+def _collect(tx: Transformation) -> dict[str, list]:
+    """Collect the values of every hyperparameter by its public name."""
     found: dict[str, list] = {}
 
     def note(owner: Value, field: str, value: Any) -> Any:
@@ -43,20 +47,7 @@ def _collect(tx: Transformation) -> dict[str, Any]:
         return value
 
     rewrite(tx, note)
-    return {name: _agreed(name, values) for name, values in found.items()}
-
-
-class _Ambiguous:
-    """Several hyperparameters of one name and different values."""
-
-    def __init__(self, values: list) -> None:
-        self.values = values
-
-
-def _agreed(name: str, values: list) -> Any:
-    first = values[0]
-    same = all(v is first or (is_constant(v) and v == first) for v in values)
-    return first if same else _Ambiguous(values)
+    return found
 
 
 class Tunable(Transformation):
@@ -70,8 +61,8 @@ class Tunable(Transformation):
 
     @functools.cached_property
     def _given(self) -> dict[str, Any]:
-        known = _collect(self.inner)
-        return {name: known[name] for name in self.names}
+        known = _collect(self.inner)  # `tunable` has checked that they are equal
+        return {name: known[name][0] for name in self.names}
 
     def _with(self, values: dict[str, Array]) -> Any:
         def put(owner: Value, field: str, old: Any) -> Any:
@@ -91,6 +82,9 @@ class Tunable(Transformation):
         given = self._given.items()
         return {n: jnp.asarray(h(count), dtype) for n, h in given if callable(h)}
 
+    def _in_order(self) -> Iterator[tuple[Any, frozenset]]:
+        return self.inner._in_order()
+
     def slots(self) -> dict[str, Slot]:
         return self._with(self._free()).slots()
 
@@ -100,11 +94,14 @@ class Tunable(Transformation):
     def _init(self, params: Any) -> Tuned:
         free = self._free()
         inner = self._with(free)._init(params)
-        return Tuned(free, self._scheduled(self.inner.steps(inner)), inner)
+        begun = Tuned(free, self._scheduled(self.inner.steps(inner)), inner)
+        tunable_ranges.note(self.inner, begun)
+        return begun
 
     def _update(
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
     ) -> tuple[Any, Tuned]:
+        tunable_ranges.note(self.inner, state)
         now = self._with(state.hyperparams)
         scheduled = self._scheduled(self.steps(state))
         updates, inner = now._update(updates, state.inner, params, extra)
@@ -116,7 +113,13 @@ def tunable(tx: Any, *names: Any) -> Tunable:
 
     `hyperparams(state)` reads them, and `replace_hyperparams(state, learning_rate=…)`
     changes them without a recompile. A named schedule stays a schedule: its value at
-    the last step can be read, but not replaced.
+    the last step can be read, but not replaced. A name that stands in several parts
+    with equal values (schedules made by `adamx.schedule` compare by their arguments)
+    is one hyperparameter.
+
+    `flax.nnx.Optimizer` and other holders of a static transformation take no arrays in
+    it: write `tunable(adam(1e-3), "learning_rate")`, with a number, and replace it in
+    the state by the array.
 
     Args:
         tx: an adamx transformation.
@@ -147,16 +150,13 @@ def tunable(tx: Any, *names: Any) -> Tunable:
                 f"got {name!r}. "
                 f"{errors.suggest(name, known)}"
             )
-        if isinstance(known[name], _Ambiguous):
+        first, *others = known[name]
+        if not all(same(first, other) for other in others):
             raise errors.AdamxError(
                 f"tunable: {name!r} must mean one value in {tx!r}, got "
-                f"{known[name].values}. Make the parts tunable one by one."
+                f"{known[name]}. Make the parts tunable one by one."
             )
     return Tunable(tx, tuple(dict.fromkeys(names)))
-
-
-def _is_tuned(x: Any) -> bool:
-    return isinstance(x, Tuned)
 
 
 def hyperparams(state: Any) -> dict[str, Array]:
@@ -165,6 +165,7 @@ def hyperparams(state: Any) -> dict[str, Array]:
     Raises:
         ValueError: the state holds none, or one name in two places.
     """
+    check_readable("hyperparams", state, (Tuned, State))
     values: dict[str, Array] = {}
     for tuned in find_states(state, Tuned):
         boxed = tuned.hyperparams | tuned.scheduled  # nnx keeps them in variables
@@ -185,6 +186,15 @@ def hyperparams(state: Any) -> dict[str, Array]:
     return values
 
 
+def _is_number(value: Any) -> bool:
+    real = isinstance(value, numbers.Real | np.floating | np.integer)
+    return real and not isinstance(value, bool)
+
+
+def _is_real(value: Any) -> bool:
+    return is_array(value) and value.dtype != bool and not jnp.iscomplexobj(value)
+
+
 def _like(value: Any, old: Array) -> Array:
     return jnp.asarray(value, old.dtype)
 
@@ -194,14 +204,18 @@ def replace_hyperparams(state: Any, **values: Any) -> Any:
 
     Args:
         state: a state in which `tunable` transformations keep theirs, in any nesting.
-        **values: new values by public name: numbers or scalar arrays.
+        **values: new values by public name: numbers or scalar arrays. A number must
+            lie in the range that the constructor allows; an array is not checked, as
+            in the constructor.
 
     Raises:
-        ValueError: a name the state does not hold or a schedule decides.
+        ValueError: a name the state does not hold or a schedule decides, or a number
+            out of its range.
         TypeError: a value that is not one number.
     """
     known = hyperparams(state)
-    free = {name for tuned in find_states(state, Tuned) for name in tuned.hyperparams}
+    tuned_states = find_states(state, Tuned)
+    free = {name for tuned in tuned_states for name in tuned.hyperparams}
     for name, value in values.items():
         if name not in known:
             raise errors.AdamxError(
@@ -213,8 +227,8 @@ def replace_hyperparams(state: Any, **values: Any) -> Any:
                 f"replace_hyperparams: {name!r} must not be decided by a schedule, but "
                 f"it is. Give the transformation a number instead of the schedule."
             )
-        number = isinstance(value, float | int) and not isinstance(value, bool)
-        array = is_array(value) and jnp.shape(value) == known[name].shape
+        number = _is_number(value)
+        array = _is_real(value) and jnp.shape(value) == known[name].shape
         if not (number or array):
             raise errors.type_error(
                 "replace_hyperparams",
@@ -222,17 +236,14 @@ def replace_hyperparams(state: Any, **values: Any) -> Any:
                 repr(value),
                 "Pass a Python number or an array of the same shape.",
             )
+        if number:
+            (holder,) = (t for t in tuned_states if name in t.hyperparams)
+            tunable_ranges.check("replace_hyperparams", holder, name, float(value))
 
-    def one(x: Any) -> Any:
-        if not _is_tuned(x):
-            return x
-        new = {
-            n: jax.tree.map(functools.partial(_like, values[n]), old)
-            if n in values
-            else old
-            for n, old in x.hyperparams.items()
-        }
-        inner = jax.tree.map(one, x.inner, is_leaf=_is_tuned)
-        return Tuned(new, x.scheduled, inner)
+    def changed(fields: dict[str, Any]) -> dict[str, Any]:
+        new = dict(fields["hyperparams"].items())
+        for name in new.keys() & values.keys():
+            new[name] = jax.tree.map(functools.partial(_like, values[name]), new[name])
+        return {"hyperparams": new}
 
-    return jax.tree.map(one, state, is_leaf=_is_tuned)
+    return map_states(state, Tuned, changed)

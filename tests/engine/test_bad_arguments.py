@@ -105,8 +105,13 @@ CASES = {
         f"LearningRate: `learning_rate` {REAL} an array of dtype complex64.",
         "Pass learning_rate.astype(float).",
     ),
-    "integer array for a rate": (
-        lambda: adam(jnp.asarray(1)),
+    "array of bools for a rate": (
+        lambda: adam(jnp.asarray(True)),
+        f"LearningRate: `learning_rate` {REAL} an array of dtype bool.",
+        "Pass learning_rate.astype(float).",
+    ),
+    "integer vector for a rate": (
+        lambda: adam(jnp.asarray([1])),
         f"LearningRate: `learning_rate` {REAL} an array of dtype int32.",
         "Pass learning_rate.astype(float).",
     ),
@@ -193,8 +198,8 @@ CASES = {
         " from Ema(0.8).",
         UNSAID,
     ),
-    "two optimizers with one name": (
-        lambda: chain(adam(0.1), adamw(0.1)),
+    "two directions with one name": (
+        lambda: chain(adamx.scale_by_adam(), adamw(0.1)),
         ": each slot name must belong to one part, got `mu` twice,",
         UNSAID,
     ),
@@ -204,11 +209,6 @@ CASES = {
         ),
         "Precondition: each slot name must belong to one part, got `mu` twice,",
         UNSAID,
-    ),
-    "two states with one name": (
-        lambda: chain(("a", optax.trace(0.9)), ("a", optax.trace(0.8))),
-        "chain: the states of foreign transformations must have different names,",
-        "Name them: chain(('a_first', tx), ...).",
     ),
     "a reading of a slot that is not there": (
         lambda: step(Ema(0.9, of=SquaredDeviation("m"), name="nu")),

@@ -153,7 +153,7 @@ MISTAKES = {
 AROUND = {
     "alone": lambda rule: rule,
     "beside what asks for more": lambda rule: adamx.chain(
-        rule, WeightDecay(0.1), adamx.stochastic_rounding()
+        rule, WeightDecay(0.1), LearningRate(0.1), adamx.stochastic_rounding()
     ),
     "inside another": lambda rule: adamx.chain(
         Precondition(rule, by=Ema(0.9, name="other")), WeightDecay(0.1)

@@ -69,7 +69,7 @@ PARTS = {
     "masked": Masked(Ema(0.9), "kernel$"),
     "chain": chain(Clip(1.0), adamx.scale_by_adam(), LearningRate(0.1)),
     "tunable": adamx.tunable(adamx.adam(0.1), "learning_rate"),
-    "nested": chain(Masked(adamx.adam(0.1), "kernel$"), WeightDecay(0.1)),
+    "nested": chain(WeightDecay(0.1), Masked(adamx.adam(0.1), "kernel$")),
 }
 VALUES = {
     **PARTS,

@@ -12,7 +12,7 @@ from adamx.parts import (
 from tests import papers
 from tests.table.row import RATE, Optimizer, Variant
 
-from .exemptions import SHARD, SMALLER, STATIC
+from .exemptions import SHARD, SMALLER
 
 READS = {
     "test_optimizers_without_decay_need_no_parameters": "it reads their RMS",
@@ -37,7 +37,7 @@ ROWS = (
         hypers=(),
         slots=("nu", "nu_row", "nu_col"),
         scope="tensor",
-        exempt=SHARD | SMALLER | READS | STATIC,
+        exempt=SHARD | SMALLER | READS,
     ),
 )
 

@@ -6,7 +6,7 @@ from tests import papers
 from tests.support.given_hessian import completed, estimated
 from tests.table.row import Optimizer, Variant
 
-from .exemptions import NO_KINDS, SHARD, STATIC
+from .exemptions import NO_KINDS, SHARD
 
 
 def by_output(d):
@@ -47,7 +47,7 @@ ROWS = (
         slots=("mu", "nu"),
         scale_free_from=1,
         scope="tensor",
-        exempt=SHARD | STATIC | NO_KINDS,
+        exempt=SHARD | NO_KINDS,
         completed=completed,
     ),
 )

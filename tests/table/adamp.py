@@ -6,14 +6,6 @@ from tests.table.row import RATE, Optimizer, Variant
 
 from .exemptions import READS_NORM, SHARD
 
-STATIC = {
-    name: "its channel_axis is an integer, which inject_hyperparams must be told"
-    for name in (
-        "test_inject_hyperparams",
-        "test_inject_hyperparams_changes_without_a_recompile",
-    )
-}
-
 ROWS = (
     Optimizer(
         "adamp",
@@ -29,7 +21,7 @@ ROWS = (
         slots=("mu", "nu"),
         scale_free_from=1,
         scope="tensor",
-        exempt=SHARD | READS_NORM | STATIC,
+        exempt=SHARD | READS_NORM,
     ),
 )
 

@@ -4,7 +4,7 @@ import adamx
 from tests import papers
 from tests.table.row import RATE, Optimizer, Variant
 
-from .exemptions import SHARD, SMALLER, STATIC
+from .exemptions import SHARD, SMALLER
 from .muon import AMPLIFIES
 
 TWICE = {
@@ -37,7 +37,7 @@ ROWS = (
         hypers=("beta", "eps", "weight_decay"),
         slots=("momentum", "orthogonal_nu", "mu", "nu"),
         scope="tensor",
-        exempt=SHARD | SMALLER | STATIC | TWICE,
+        exempt=SHARD | SMALLER | TWICE,
         amplifies=AMPLIFIES,
     ),
 )

@@ -10,7 +10,7 @@ from tests import papers
 from tests.papers.galore import adam_elsewhere
 from tests.table.row import RATE, Optimizer, Variant
 
-from .exemptions import SHARD, SMALLER, STATIC
+from .exemptions import SHARD, SMALLER
 from .galore import LOW
 
 
@@ -68,7 +68,7 @@ ROWS = (
         hypers=("b1", "b2", "eps"),
         slots=("mu", "nu", "length"),
         scope="tensor",
-        exempt=SHARD | SMALLER | STATIC,
+        exempt=SHARD | SMALLER,
     ),
     Optimizer(
         "apollo_mini",
@@ -83,7 +83,7 @@ ROWS = (
         hypers=("b1", "b2", "eps"),
         slots=("mu", "nu", "length"),
         scope="tensor",
-        exempt=SHARD | SMALLER | STATIC | PATHS,
+        exempt=SHARD | SMALLER | PATHS,
     ),
 )
 

@@ -31,14 +31,6 @@ SMALLER = {
         "test_tree_map_params",
     )
 }
-STATIC = {
-    name: "it has integers, which inject_hyperparams must be told are static"
-    for name in (
-        "test_inject_hyperparams",
-        "test_inject_hyperparams_changes_without_a_recompile",
-        "test_one_schedule_in_three_ways_is_one_trajectory",
-    )
-}
 UNCOUNTED = {
     name: "it counts a first gradient of zero: test_averages_and_rate_free.py"
     for name in (

@@ -6,7 +6,7 @@ from adamx.parts import LearningRate, WeightDecayAfterStep
 from tests import papers
 from tests.table.row import RATE, Optimizer, Variant
 
-from .exemptions import NO_KINDS, SHARD, SMALLER, STATIC
+from .exemptions import NO_KINDS, SHARD, SMALLER
 from .galore import LOW
 
 EPSILONS = {"eps": 1e-6, "eps_norm": 1e-8}
@@ -48,7 +48,7 @@ ROWS = (
         hypers=("b1", "b2", "eps"),
         slots=("mu", "nu", "projection", "length"),
         scope="tensor",
-        exempt=SHARD | SMALLER | STATIC | NO_KINDS,
+        exempt=SHARD | SMALLER | NO_KINDS,
     ),
 )
 

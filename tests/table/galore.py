@@ -9,7 +9,7 @@ import adamx
 from tests import papers
 from tests.table.row import RATE, Optimizer, Variant
 
-from .exemptions import SHARD, SMALLER, STATIC
+from .exemptions import SHARD, SMALLER
 
 LOW = {"rank": 1, "update_proj_gap": 7}
 
@@ -29,7 +29,7 @@ ROWS = (
         hypers=("b1", "b2", "eps"),
         slots=("mu", "nu", "projection"),
         scope="tensor",
-        exempt=SHARD | SMALLER | STATIC,
+        exempt=SHARD | SMALLER,
     ),
 )
 

@@ -13,7 +13,7 @@ from adamx.parts import (
 from tests import papers
 from tests.table.row import RATE, Optimizer, Variant
 
-from .exemptions import SHARD, SMALLER, STATIC
+from .exemptions import SHARD, SMALLER
 
 # Each Newton-Schulz iteration multiplies small singular values by 3.4, and their
 # rounding; measured, in units of the last place: muon 10.2, adamuon 12.0, of 8.
@@ -38,7 +38,7 @@ ROWS = (
         hypers=("beta", "weight_decay"),
         slots=("momentum", "mu", "nu"),
         scope="tensor",
-        exempt=SHARD | SMALLER | STATIC,
+        exempt=SHARD | SMALLER,
         amplifies=AMPLIFIES,
     ),
 )

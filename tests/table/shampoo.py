@@ -5,7 +5,7 @@ from tests import papers
 from tests.table.hyperparameters import SCHEDULES
 from tests.table.row import RATE, Optimizer, Variant
 
-from .exemptions import SHARD, SMALLER, STATIC
+from .exemptions import SHARD, SMALLER
 
 ROOTS = {
     "test_a_float32_run_stays_with_the_float64_run": (
@@ -33,7 +33,7 @@ ROWS = (
         hypers=(),
         slots=("left", "right"),
         scope="tensor",
-        exempt=SHARD | SMALLER | STATIC | ROOTS,
+        exempt=SHARD | SMALLER | ROOTS,
     ),
 )
 

@@ -5,7 +5,7 @@ from adamx.parts import EpsBeforeCorrection
 from tests import papers
 from tests.table.row import RATE, Optimizer, Variant
 
-from .exemptions import SHARD, SMALLER, STATIC
+from .exemptions import SHARD, SMALLER
 
 CONSTANT = {
     "test_the_derivative_by_each_hyperparameter_is_the_difference_quotient": (
@@ -43,7 +43,7 @@ ROWS = (
         hypers=("b1", "b2", "eps", "weight_decay"),
         slots=("mu", "nu", "left", "right", "left_basis", "right_basis"),
         scope="tensor",
-        exempt=SHARD | SMALLER | STATIC | CONSTANT | SKIPS,
+        exempt=SHARD | SMALLER | CONSTANT | SKIPS,
     ),
 )
 

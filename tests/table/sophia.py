@@ -4,7 +4,7 @@ from tests import papers
 from tests.support.given_hessian import completed, estimated
 from tests.table.row import Optimizer, Variant
 
-from .exemptions import NO_KINDS, STATIC
+from .exemptions import NO_KINDS
 
 SOPHIA = estimated(papers.sophia)
 
@@ -21,7 +21,7 @@ ROWS = (
         slots=("mu", "hessian"),
         # measured: 621; what is not clipped is m < γ h, so its rounding counts 1 / γ
         float32_bound=640.0,
-        exempt=STATIC | NO_KINDS,
+        exempt=NO_KINDS,
         completed=completed,
     ),
 )

@@ -7,8 +7,6 @@ from adamx.parts import LearningRate, PeriodicReset
 from tests import papers
 from tests.table.row import RATE, Optimizer, Variant
 
-from .exemptions import STATIC
-
 SHORT = {"interval": 16, "warmup_steps": 5, "clip_warmup": 3, "spike_threshold": 20.0}
 
 IN_PAPER = {"interval": 16, "warmup": 5, "grad_accu_steps": 3, "threshold": 20.0}
@@ -34,7 +32,6 @@ ROWS = (
         slots=("mu", "nu"),
         shared=("since_restart",),
         scale_free_from=1,
-        exempt=STATIC,
     ),
 )
 
