@@ -10,6 +10,7 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from . import hyperparams
+from .calls import check_call
 from .tree_checks import check_updates
 from .value import Value, _restore
 
@@ -104,6 +105,7 @@ class _Pair:
         def update(
             updates: Any, state: Any, params: Any = None, **extra: Any
         ) -> tuple[Any, Any]:
+            check_call(updates, state, params)
             check_updates(updates)
             run = program.compiled if _all_data(extra) else program.run
             return run(arrays, updates, state, params, extra)

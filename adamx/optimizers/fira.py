@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import NON_NEGATIVE, Hyper, ScalarOrSchedule, hyper
+from ..engine.hyperparams import NON_NEGATIVE, Hyper, ScalarOrSchedule, hyper, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -61,7 +61,7 @@ class FiraResidual(GaloreProjection, _Limited):
     """
 
     eps_norm: Hyper = hyper(1e-8, allowed=NON_NEGATIVE)
-    growth: float | None = 1.01
+    growth: float | None = option(1.01, least=1, kw_only=False)
 
     def slots(self) -> dict[str, Slot]:
         length = Slot(shape_of=self._like(lambda m, n: (), _nothing), signed=False)

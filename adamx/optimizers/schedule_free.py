@@ -11,8 +11,16 @@ import jax.numpy as jnp
 
 from .. import errors
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import NON_NEGATIVE, Hyper, ScalarOrSchedule, hyper, is_zero
+from ..engine.hyperparams import (
+    NON_NEGATIVE,
+    Hyper,
+    ScalarOrSchedule,
+    hyper,
+    is_zero,
+    option,
+)
 from ..engine.keywords import checked_keywords
+from ..engine.options import Range, whole
 from ..engine.value import Value
 from ..numerics.arithmetic import rectifier, rho
 from ..parts.bias_correction import Rectified
@@ -225,7 +233,7 @@ class LinearWarmup(Value):
     """
 
     learning_rate: Hyper = hyper(allowed=NON_NEGATIVE)
-    steps: int = 1
+    steps: int = option(1, least=1, kw_only=False)
 
     def __call__(self, count: Any) -> Any:
         rate: Any = self.learning_rate
@@ -235,11 +243,8 @@ class LinearWarmup(Value):
 
 def warmed_up(learning_rate: Any, steps: int) -> Any:
     """Return the rate with a warm-up over `steps` steps; the rate itself if 0."""
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-        raise errors.AdamxError(
-            f"warm-up: `warmup_steps` must be a whole number of steps, at least 0, got "
-            f"{steps!r}. 0 is none."
-        )
+    steps = 0 if steps is None else steps
+    steps = whole("warmed_up", "warmup_steps", steps, Range(least=0))
     return LinearWarmup(learning_rate, steps) if steps else learning_rate
 
 

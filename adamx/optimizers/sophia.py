@@ -13,6 +13,7 @@ from ..engine.hyperparams import (
     Hyper,
     ScalarOrSchedule,
     hyper,
+    option,
 )
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
@@ -39,7 +40,7 @@ class DivideByHessian(Rule):
     b2: Hyper = hyper(0.99, allowed=FRACTION)
     gamma: Hyper = hyper(0.01, allowed=POSITIVE)
     eps: Hyper = hyper(1e-12, allowed=NON_NEGATIVE)
-    update_interval: int = 10
+    update_interval: int = option(10, least=1, kw_only=False)
 
     def slots(self) -> dict[str, Slot]:
         return self.moment.slots() | {"hessian": Slot()}
