@@ -18,13 +18,15 @@ import numpy as np
 from .. import errors
 from .value import Value, is_array
 
+Bound = int | float | None
+
 
 def option(
     default: Any = dataclasses.MISSING,
     *,
-    least: float | None = None,
-    above: float | None = None,
-    most: float | None = None,
+    least: Bound = None,
+    above: Bound = None,
+    most: Bound = None,
     size: int | None = None,
     advice: str = "",
     kw_only: bool = True,
@@ -52,9 +54,9 @@ def option(
 class Range:
     """The range of an option, and advice for the error."""
 
-    least: float | None = None
-    above: float | None = None
-    most: float | None = None
+    least: Bound = None
+    above: Bound = None
+    most: Bound = None
     size: int | None = None
     advice: str = ""
 
@@ -63,7 +65,7 @@ class Range:
         """Whether there is a bound."""
         return (self.least, self.above, self.most) != (None, None, None)
 
-    def __contains__(self, x: float) -> bool:
+    def __contains__(self, x: int | float) -> bool:
         return (
             (self.least is None or x >= self.least)
             and (self.above is None or x > self.above)
@@ -147,7 +149,7 @@ def whole(where: str, name: str, given: Any, bounds: Range) -> int:
     return number
 
 
-def _usual(bounds: Range) -> float:
+def _usual(bounds: Range) -> int | float:
     least = bounds.least if bounds.above is None else bounds.above + 1
     return 1 if least is None else max(least, 1)
 
