@@ -41,12 +41,16 @@ def counterpart(name: str) -> tuple[str, Callable[..., Any]] | None:
 
 def _is_neutral(keyword: str, value: Any, default: Any) -> bool:
     """Return whether a value of a keyword that is lacking changes nothing."""
-    if keyword.endswith("dtype") or keyword == "dtype_momentum":
+    if _is_dtype(keyword):
         return value is None or _is_float32(value)
     if value is default:
         return True
     plain = isinstance(value, bool | int | float | str | np.number | np.bool_)
     return plain and isinstance(default, bool | int | float | str) and value == default
+
+
+def _is_dtype(keyword: str) -> bool:
+    return "dtype" in keyword
 
 
 def _is_float32(value: Any) -> bool:
@@ -102,7 +106,9 @@ class Arguments:
                 given[name] = value
             else:
                 self.let_pass(name, value)
-        return given
+        # in Optax a mask of True selects every leaf, which here is None
+        every = [n for n in self.masks if given.get(n) is True]
+        return given | {n: None for n in every if self.known[n].default is None}
 
     def let_pass(self, name: str, value: Any) -> None:
         """Raise an error unless a keyword is Optax's and changes nothing."""
@@ -114,7 +120,7 @@ class Arguments:
                 return
             instead = instead_of(name, self.name, self.known)
             raise errors.AdamxTypeError(
-                f"{self.name}: `{name}` must be {_said(default)}, got "
+                f"{self.name}: `{name}` must be {_said(name, default)}, got "
                 f"{errors.shown(value)}. {self._with_optax(instead, name)}"
             )
         instead = instead_of(name, self.name, self.known)
@@ -178,7 +184,9 @@ class Arguments:
         )
 
 
-def _said(default: Any) -> str:
+def _said(name: str, default: Any) -> str:
+    if _is_dtype(name):
+        return "None or float32"
     if default is inspect.Parameter.empty:
         return "left out"
     return errors.shown(default)
@@ -194,8 +202,8 @@ def _is_one_number(annotation: Any) -> bool:
 
 def _is_static(parameter: inspect.Parameter) -> bool:
     """Return whether an argument must be static, so that it cannot be an array."""
-    static = parameter.annotation is int or parameter.annotation is bool
-    return static or "Callable" in str(parameter.annotation)
+    whole = int in options.kinds(parameter.annotation)
+    return whole or "Callable" in str(parameter.annotation)
 
 
 def checked_keywords(function: Callable[P, T]) -> Callable[P, T]:

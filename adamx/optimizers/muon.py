@@ -68,7 +68,7 @@ def scale_by_muon(
     coefficients: tuple = QUINTIC,
     ns_steps: int = 5,
     beta: ScalarOrSchedule = 0.95,
-    eps: ScalarOrSchedule = 1e-7,
+    eps: ScalarOrSchedule = 1e-8,
     *,
     nesterov: bool = True,
     consistent_rms: ScalarOrSchedule | None = None,
@@ -103,7 +103,7 @@ def muon(
     coefficients: tuple = QUINTIC,
     ns_steps: int = 5,
     beta: ScalarOrSchedule = 0.95,
-    eps: ScalarOrSchedule = 1e-7,
+    eps: ScalarOrSchedule = 1e-8,
     weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
     *,
@@ -129,7 +129,7 @@ def muon(
         coefficients: (a, b, c) of the iteration X ← a X + (b A + c A²) X, A = X Xᵀ.
         ns_steps: the number of iterations.
         beta: β in [0, 1), the decay of the momentum.
-        eps: ε ≥ 0, added to ‖M‖.
+        eps: ε ≥ 0, added to ‖M‖; Optax's default, the author's code has 1e-7.
         weight_decay: λ ≥ 0, for Muon's leaves.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.

@@ -28,7 +28,7 @@ from ..parts.denominators import Eps, Precondition
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Identity
 from ..parts.parameter_averages import ScheduleFree
-from ..parts.weight_decay import WeightDecay
+from ..parts.weight_decay import WeightDecay, decoupled
 from .adam import adam_denominator
 
 
@@ -74,7 +74,7 @@ def schedule_free(
 @checked_keywords
 def schedule_free_adamw(
     learning_rate: ScalarOrSchedule = 0.0025,
-    warmup_steps: int = 0,
+    warmup_steps: int | None = None,
     b1: ScalarOrSchedule = 0.9,
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
@@ -92,7 +92,7 @@ def schedule_free_adamw(
 
     Args:
         learning_rate: η ≥ 0.
-        warmup_steps: W; the rate of step k < W is η k / W.
+        warmup_steps: W; the rate of step k < W is η k / W; None or 0 for none.
         b1: β in (0, 1], how much of x is in y.
         b2: β₂ in [0, 1).
         eps: ε ≥ 0, or an eps kind.
@@ -116,7 +116,7 @@ def schedule_free_adamw(
     """
     rate = warmed_up(learning_rate, warmup_steps)
     direction = Precondition(Identity(), by=adam_denominator(b2, eps))
-    decay = () if is_zero(weight_decay) else (WeightDecay(weight_decay, mask),)
+    decay = decoupled(weight_decay, mask)
     steps = chain(direction, *decay, LearningRate(rate))
     return schedule_free(steps, rate, b1, weight_lr_power, r=r)
 
@@ -185,9 +185,9 @@ def schedule_free_radam(
 @checked_keywords
 def schedule_free_sgd(
     learning_rate: ScalarOrSchedule = 1.0,
-    warmup_steps: int = 0,
+    warmup_steps: int | None = None,
     b1: ScalarOrSchedule = 0.9,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | None = None,
     weight_lr_power: ScalarOrSchedule = 2.0,
     *,
     r: ScalarOrSchedule = 0.0,
@@ -201,7 +201,7 @@ def schedule_free_sgd(
 
     Args:
         learning_rate: η ≥ 0.
-        warmup_steps: W; the rate of step k < W is η k / W.
+        warmup_steps: W; the rate of step k < W is η k / W; None or 0 for none.
         b1: β in (0, 1], how much of x is in y.
         weight_decay: λ ≥ 0, at y.
         weight_lr_power: see `schedule_free`.
@@ -219,7 +219,7 @@ def schedule_free_sgd(
     arXiv:2405.15682.
     """
     rate = warmed_up(learning_rate, warmup_steps)
-    decay = () if is_zero(weight_decay) else (WeightDecay(weight_decay, mask),)
+    decay = decoupled(weight_decay, mask)
     steps = chain(*decay, LearningRate(rate))
     return schedule_free(steps, rate, b1, weight_lr_power, r=r)
 
