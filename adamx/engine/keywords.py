@@ -142,7 +142,7 @@ class Arguments:
         return errors.shorten(", ".join(map(repr, self.known)))
 
     def check(self, given: dict[str, Any]) -> None:
-        """Raise an error for an argument that is wrong whatever it is used for."""
+        """Check what needs no range, and bring options into their usual types."""
         for name, value in given.items():
             annotation = self.known[name].annotation
             if name in self.static and is_array(value):
@@ -151,13 +151,12 @@ class Arguments:
                     f"got an array. Inside optax.inject_hyperparams say so: "
                     f"static_args={(*self.static, *self.masks)}."
                 )
-            if annotation is bool:
-                options.switch(self.name, name, value)
-            elif annotation is int:
-                options.whole(self.name, name, value, options.ANY)
-            elif name == "tx":
+            if name == "tx":
                 self._check_transformation(value)
-            elif type(value) in (tuple, list) and _is_one_number(annotation):
+            elif not _is_one_number(annotation):
+                at = self.name, name, annotation, options.ANY
+                given[name] = options.checked(*at, value)
+            elif type(value) in (tuple, list):
                 self._refuse_several(name, value)
 
     def _check_transformation(self, value: Any) -> None:

@@ -241,7 +241,7 @@ class LinearWarmup(Value):
         return rate * jnp.minimum((jnp.asarray(count, float) + 1) / self.steps, 1)
 
 
-def warmed_up(learning_rate: Any, steps: int) -> Any:
+def warmed_up(learning_rate: Any, steps: Any) -> Any:
     """Return the rate with a warm-up over `steps` steps; the rate itself if 0."""
     steps = 0 if steps is None else steps
     steps = whole("warmed_up", "warmup_steps", steps, Range(least=0))
