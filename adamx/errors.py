@@ -132,8 +132,9 @@ def shown(value: Any) -> str:
     foreign = kind.__module__.split(".")[0] != "adamx"
     if isinstance(value, tuple) and hasattr(value, "_fields") and foreign:
         return f"a {kind.__name__}"
-    if kind in (dict, list, tuple, set) and len(repr(value)) > WIDTH:
-        return f"a {kind.__name__} of {len(value)} elements"
+    if kind in (dict, list, tuple, set) and len(repr(value)) > WIDTH // 2:
+        some = "1 element" if len(value) == 1 else f"{len(value)} elements"
+        return f"a {kind.__name__} of {some}"
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if inspect.isroutine(value):

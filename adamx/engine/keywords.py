@@ -118,11 +118,16 @@ class Arguments:
                 default = self.theirs[name].default
             if _is_neutral(name, value, default):
                 return
+            if RENAMED.get(name) in self.known:
+                self._refuse(name)
             instead = instead_of(name, self.name, self.known)
             raise errors.AdamxTypeError(
                 f"{self.name}: `{name}` must be {_said(name, default)}, got "
                 f"{errors.shown(value)}. {self._with_optax(instead, name)}"
             )
+        self._refuse(name)
+
+    def _refuse(self, name: str) -> None:
         instead = instead_of(name, self.name, self.known)
         if not instead:
             near = errors.suggest(name, self.known)

@@ -93,7 +93,6 @@ _OTHERWISE = {
     "factored": "Pass a min_dim_size_to_factor that no axis reaches",
     "decay_offset": "Restart the count, or build the optimizer anew",
     "preconditioning": "Only the Frobenius norm is divided by",
-    "adaptive": "adamx.adamuon is the adaptive form",
     "muon_weight_dimension_numbers": "Pass muon_mask=, and out_axis= for (out, in)",
     "reset_state": "The moments are kept at a synchronisation",
     "learning_rate": "It has no rate of its own; chain it with "
