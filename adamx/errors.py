@@ -132,7 +132,7 @@ def shown(value: Any) -> str:
     foreign = kind.__module__.split(".")[0] != "adamx"
     if isinstance(value, tuple) and hasattr(value, "_fields") and foreign:
         return f"a {kind.__name__}"
-    if kind in (dict, list, tuple, set) and len(repr(value)) > WIDTH // 2:
+    if kind in (dict, list, tuple, set) and not _is_short(value):
         some = "1 element" if len(value) == 1 else f"{len(value)} elements"
         return f"a {kind.__name__} of {some}"
     if isinstance(value, type):
@@ -140,6 +140,13 @@ def shown(value: Any) -> str:
     if inspect.isroutine(value):
         return f"the function {show_callable(value)}"
     return shorten(repr(value))
+
+
+def _is_short(value: Any) -> bool:
+    """Return whether a container has a short text, without arrays."""
+    elements = value.values() if isinstance(value, dict) else value
+    plain = not any(hasattr(x, "shape") or isinstance(x, dict) for x in elements)
+    return plain and len(repr(value)) <= WIDTH // 2
 
 
 def type_error(where: str, what: str, got: Any, remedy: str) -> AdamxTypeError:

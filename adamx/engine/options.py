@@ -106,6 +106,8 @@ def checked(where: str, name: str, annotation: Any, bounds: Range, given: Any) -
         return whole(where, name, given, bounds)
     if kind is float:
         return real(where, name, given, bounds)
+    if origin is tuple and Any in typing.get_args(kind):
+        check_length(where, name, kind, given)
     if origin is tuple and {int, float} & set(typing.get_args(kind)):
         return numbers(where, name, kind, given, bounds)
     if kind is str:
@@ -158,12 +160,13 @@ def real(where: str, name: str, given: Any, bounds: Range) -> float:
     """Return a finite number in its range, or raise an error."""
     what = f"`{name}` must be a finite number{bounds}"
     advice = bounds.advice or "It is a constant of the program, not a schedule."
-    number = isinstance(given, float | int | np.floating | np.integer)
-    if not number or isinstance(given, bool):
+    is_number = isinstance(given, float | int | np.floating | np.integer)
+    if not is_number or isinstance(given, bool):
         return _refuse(where, what, given, advice)
-    if not math.isfinite(given) or given not in bounds:
-        raise errors.AdamxError(f"{where}: {what}, got {given!r}. {advice}")
-    return float(given)
+    number = float(given)
+    if not math.isfinite(number) or number not in bounds:
+        raise errors.AdamxError(f"{where}: {what}, got {number!r}. {advice}")
+    return number
 
 
 def numbers(where: str, name: str, kind: Any, given: Any, bounds: Range) -> tuple:
@@ -178,6 +181,16 @@ def numbers(where: str, name: str, kind: Any, given: Any, bounds: Range) -> tupl
         return _refuse(where, what, given, bounds.advice)
     one = whole if of is int else real
     return tuple(one(where, f"{name}[{i}]", x, bounds) for i, x in enumerate(given))
+
+
+def check_length(where: str, name: str, kind: Any, given: Any) -> None:
+    """Raise an error for what is no tuple of so many elements."""
+    elements = typing.get_args(kind)
+    if Ellipsis in elements:
+        return
+    if type(given) not in (tuple, list) or len(given) != len(elements):
+        must = f"`{name}` must be a tuple of {len(elements)} numbers"
+        _refuse(where, must, given, f"Pass {name}=(0.9, 0.999).")
 
 
 def check_name(where: str, name: str, given: Any) -> None:

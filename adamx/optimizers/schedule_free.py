@@ -15,6 +15,7 @@ from ..engine.hyperparams import (
     NON_NEGATIVE,
     Hyper,
     ScalarOrSchedule,
+    check_fields,
     hyper,
     is_zero,
     option,
@@ -264,9 +265,10 @@ class RectifiedSchedule(Value):
     value: Hyper = hyper()
     b2: Any = 0.999
     threshold: Any = 4.0
-    before: float = 0.0
+    before: float = option(0.0, least=0, kw_only=False)
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not (isinstance(self.b2, float) and isinstance(self.threshold, float)):
             raise errors.AdamxError(
                 f"RectifiedSchedule: `b2` and `threshold` must be numbers, got "
