@@ -53,7 +53,7 @@ def scale_by_adan(
     b2: ScalarOrSchedule = 0.92,
     b3: ScalarOrSchedule = 0.99,
     eps: ScalarOrSchedule | Eps = 1e-8,
-    eps_root: ScalarOrSchedule = 1e-8,
+    eps_root: ScalarOrSchedule = 0.0,
     *,
     from_first: bool = False,
 ) -> Rule:
@@ -64,7 +64,7 @@ def scale_by_adan(
         b2: β₂ in [0, 1), the decay of the mean of the differences, and their weight.
         b3: β₃ in [0, 1), the decay of the mean of the square.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
-        eps_root: see `adan`.
+        eps_root: see `adan`; 0 by default, as in Optax.
         from_first: see `adan`.
 
     State: `mu`, `difference`, `nu`, `gradient_before`; 16 bytes per parameter.

@@ -76,7 +76,7 @@ def scale_by_muon(
     muon_mask: Any = HIDDEN,
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.999,
-    adam_eps: ScalarOrSchedule | Eps = 1e-8,
+    adam_eps: ScalarOrSchedule | Eps | None = None,
     axis_name: Any = None,
 ) -> Chain:
     """Scale matrices as Muon does and other leaves as Adam: `muon` without rate, decay.
@@ -93,6 +93,7 @@ def scale_by_muon(
         Orthogonalize(ns_steps, coefficients, eps, axis_name=axis_name),
         ScaleByShape(consistent_rms, out_axis=out_axis, axis_name=axis_name),
     )
+    adam_eps = eps if adam_eps is None else adam_eps
     rest = _rest(muon_mask, adam_b1, adam_b2, adam_eps)
     return chain(Masked(hidden, muon_mask), rest)
 
@@ -114,7 +115,7 @@ def muon(
     adam_learning_rate: ScalarOrSchedule | None = None,
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.999,
-    adam_eps: ScalarOrSchedule | Eps = 1e-8,
+    adam_eps: ScalarOrSchedule | Eps | None = None,
     adam_weight_decay: ScalarOrSchedule = 0.0,
     axis_name: Any = None,
 ) -> Chain:
@@ -141,7 +142,7 @@ def muon(
         adam_learning_rate: the rate of the others; None for the same.
         adam_b1: β₁ of Adam.
         adam_b2: β₂ of Adam.
-        adam_eps: ε of Adam, or an eps kind.
+        adam_eps: ε of Adam, or an eps kind; None for `eps`, as in Optax.
         adam_weight_decay: λ ≥ 0 of the others.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 

@@ -67,8 +67,8 @@ def test_the_defaults_are_those_of_optax(name):
 OTHER_NUMBERS = {
     "adan": "Optax weighs the difference by 1 - b2 where b2 is right",
     "scale_by_adan": "Optax weighs the difference by 1 - b2 where b2 is right",
-    "galore": "Optax projects leaves of a smaller axis than the rank too",
-    "scale_by_galore": "Optax projects leaves of a smaller axis than the rank too",
+    "galore": "Optax projects from the longer side, and leaves below the rank too",
+    "scale_by_galore": "as galore",
     "lookahead": "Optax's is of pairs of parameters",
     "muon": "Optax corrects the terms of Nesterov's sum by different weights",
     "scale_by_muon": "Optax's is for trees of matrices alone",
@@ -156,7 +156,6 @@ CALLS = (
     "contrib.dowg(1.0, 1e-2)",
     "contrib.muon(1e-2, nesterov=False)",
     "contrib.muon(1e-2, (3.0, -4.0, 2.0), 4, 0.9, 1e-6, 0.1, nesterov=False)",
-    "contrib.galore(1e-2, 2, 5, 0.5)",
     "contrib.schedule_free_sgd(1e-2, None, 0.8, None)",
 )
 
@@ -164,8 +163,6 @@ CALLS = (
 @pytest.mark.parametrize("call", CALLS)
 def test_a_call_of_optax_gives_the_same_numbers(call, x64):
     rtol = 1e-5 if call.startswith(("adafactor", "contrib.muon")) else 1e-9
-    if call.startswith("contrib.galore"):
-        rtol = 1e-6
     ours = eval(f"adamx.{call.removeprefix('contrib.')}", {"adamx": adamx})
     theirs = eval(f"optax.{call}", {"optax": optax})
     assert_same(ours, theirs, rtol)

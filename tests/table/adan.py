@@ -75,7 +75,7 @@ COMPOSED = {
     ),
     "adan of its paper": (
         lambda: chain(
-            adamx.scale_by_adan(from_first=True),
+            adamx.scale_by_adan(eps_root=1e-8, from_first=True),
             LearningRate(STEPWISE["learning_rate"]),
             ProximalWeightDecay(WEIGHT, learning_rate=STEPWISE["learning_rate"]),
         ),

@@ -28,8 +28,10 @@ ROWS = (
             Variant("", oracle="muon_or_adam", oracle_keywords={"out_axis": 1} | EPS),
             Variant(
                 "torch-layout",
-                {"out_axis": 0, "weight_decay": 0.1, "beta": 0.9, "eps": 1e-7},
+                {"out_axis": 0, "weight_decay": 0.1, "beta": 0.9, "eps": 1e-7}
+                | {"adam_eps": 1e-8},
                 oracle="muon_or_adam",
+                oracle_keywords={"weight_decay": 0.1, "beta": 0.9},
             ),
             Variant(
                 "moonshot",

@@ -59,7 +59,7 @@ def muon(learning_rate: Any) -> Any:
         def tenth(count: Any) -> Any:
             return learning_rate(count) / 10
 
-    return adamx.muon(learning_rate, eps=1e-7, adam_learning_rate=tenth)
+    return adamx.muon(learning_rate, eps=1e-7, adam_eps=1e-8, adam_learning_rate=tenth)
 
 
 ENTRIES = {
