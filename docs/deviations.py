@@ -30,6 +30,8 @@ FOUND = {name: keywords.counterpart(name) for name in roster.ALL}
 IN_OPTAX = {name: found for name, found in FOUND.items() if found}
 """The optimizers that Optax has under the same name: where, and its function."""
 
+ROUNDED = "an update is a difference of parameters, which are rounded"
+
 # Why the same call gives other numbers, where it does by more than rounding.
 REASONS = {
     "adan": "Optax weighs the difference of the gradients by 1 - b2, the paper by b2",
@@ -38,6 +40,8 @@ REASONS = {
     "muon": "Optax corrects the two terms of Nesterov's sum by different weights",
     "rprop": "Optax returns the step of the step before",
     "schedule_free": "it takes an optimizer; around SGD the two agree",
+    "schedule_free_adamw": ROUNDED,
+    "schedule_free_sgd": ROUNDED,
     "sophia": "Optax makes the estimate itself, and divides by the one before",
 }
 CALLED_OTHERWISE = ("lookahead", "schedule_free", "sophia")

@@ -16,7 +16,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 
 import adamx
 from adamx.engine.keywords import instead_of

@@ -7,7 +7,6 @@ annotation of the field says its kind, `option(default, least=...)` its range.
 
 import dataclasses
 import math
-import operator
 import types
 import typing
 from collections.abc import Callable
@@ -139,13 +138,9 @@ def whole(where: str, name: str, given: Any, bounds: Range) -> int:
     """Return a whole number in its range, or raise an error."""
     what = f"`{name}` must be a whole number{bounds}"
     advice = bounds.advice or f"Pass an int, such as {name}={_usual(bounds):g}."
-    is_array_or_bool = is_array(given) or isinstance(given, bool | np.bool_)
-    try:
-        number = None if is_array_or_bool else operator.index(given)
-    except TypeError:
-        number = None
-    if number is None:
+    if not isinstance(given, int | np.integer) or isinstance(given, bool):
         return _refuse(where, what, given, advice)
+    number = int(given)
     if number not in bounds:
         raise errors.AdamxError(f"{where}: {what}, got {number}. {advice}")
     return number

@@ -103,7 +103,10 @@ _OTHERWISE = {
 # For one function.
 _OTHERWISE_IN = {
     ("adafactor", "weight_decay_mask"): "Pass mask=",
-    ("rprop", "nesterov"): "It has no momentum",
+    ("nadam", "nesterov"): "Without it, it is adamx.adam",
+    ("nadamw", "nesterov"): "Without it, it is adamx.adamw",
+    ("adopt", "nesterov"): "",
+    ("radam", "nesterov"): "",
     ("scale_by_rprop", "learning_rate"): "It is in units of the first step; "
     "adamx.rprop has the rate",
     ("scale_by_sm3", "b2"): "The sums of squares are not averaged",
@@ -119,11 +122,10 @@ def instead_of(keyword: str, function: str, known: Iterable[str] = ()) -> str:
 
     `known` are the keywords of the function.
     """
-    special = _OTHERWISE_IN.get((function, keyword))
-    if special:
-        return special
+    if (function, keyword) in _OTHERWISE_IN:
+        return _OTHERWISE_IN[function, keyword]
     renamed = RENAMED.get(keyword)
-    if renamed in known:
+    if renamed is not None and renamed in known:
         return f"Pass {renamed}="
     own = next((n for n in known if keyword in _SAME.get(n, "").split()), None)
     if own:

@@ -65,7 +65,7 @@ def _finish(
 
 @checked_keywords
 def scale_by_muon(
-    coefficients: tuple[float, ...] = QUINTIC,
+    coefficients: tuple[float, float, float] = QUINTIC,
     ns_steps: int = 5,
     beta: ScalarOrSchedule = 0.95,
     eps: ScalarOrSchedule = 1e-8,
@@ -101,7 +101,7 @@ def scale_by_muon(
 @checked_keywords
 def muon(
     learning_rate: ScalarOrSchedule = 0.02,
-    coefficients: tuple[float, ...] = QUINTIC,
+    coefficients: tuple[float, float, float] = QUINTIC,
     ns_steps: int = 5,
     beta: ScalarOrSchedule = 0.95,
     eps: ScalarOrSchedule = 1e-8,

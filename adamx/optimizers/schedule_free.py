@@ -272,7 +272,8 @@ class RectifiedSchedule(Value):
         if not (isinstance(self.b2, float) and isinstance(self.threshold, float)):
             raise errors.AdamxError(
                 f"RectifiedSchedule: `b2` and `threshold` must be numbers, got "
-                f"{self.b2!r} and {self.threshold!r}. r_t is known for constants only."
+                f"{errors.shown(self.b2)} and {errors.shown(self.threshold)}. "
+                f"r_t is known for constants only."
             )
 
     def __call__(self, count: Any) -> Any:

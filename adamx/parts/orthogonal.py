@@ -51,7 +51,7 @@ class Orthogonalize(Rule):
     scope = "tensor"
 
     ns_steps: int = option(5, least=1, kw_only=False, advice="5 is usual.")
-    coefficients: tuple[float, ...] = option(
+    coefficients: tuple[float, float, float] = option(
         QUINTIC, size=3, kw_only=False, advice="They are (a, b, c) of the quintic."
     )
     eps: Hyper = hyper(
