@@ -151,7 +151,7 @@ def _is_short(value: Any) -> bool:
 
 def type_error(where: str, what: str, got: Any, remedy: str) -> AdamxTypeError:
     """Return the error for an argument of the wrong type."""
-    return AdamxTypeError(f"{where}: {what}, got {shorten(got)}. {remedy}")
+    return AdamxTypeError(f"{where}: {what}, got {shorten(str(got))}. {remedy}")
 
 
 def about_argument(error: AdamxError, value: Any, public: str) -> AdamxError:

@@ -166,14 +166,16 @@ def real(where: str, name: str, given: Any, bounds: Range) -> float:
 
 def numbers(where: str, name: str, kind: Any, given: Any, bounds: Range) -> tuple:
     """Return a tuple of numbers, or raise an error."""
-    of = next((t for t in typing.get_args(kind) if t is not Ellipsis), float)
-    some = "numbers" if bounds.size is None else f"{bounds.size} numbers"
+    elements = typing.get_args(kind)
+    size = len(elements) if Ellipsis not in elements else bounds.size
+    of = next((t for t in elements if t is not Ellipsis), float)
+    some = "numbers" if size is None else f"{size} numbers"
     of_what = "whole numbers" if of is int else some
     what = f"`{name}` must be a tuple of {of_what}"
     if not isinstance(given, tuple | list) or isinstance(given, Value):
-        return _refuse(where, what, given, bounds.advice or f"Pass {name}=(…, …).")
-    if bounds.size not in (None, len(given)):
-        return _refuse(where, what, given, bounds.advice)
+        return _refuse(where, what, given, bounds.advice or f"Pass {name}=(...).")
+    if size not in (None, len(given)):
+        return _refuse(where, what, given, bounds.advice or f"Pass {size} of them.")
     one = whole if of is int else real
     return tuple(one(where, f"{name}[{i}]", x, bounds) for i, x in enumerate(given))
 
