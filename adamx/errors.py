@@ -7,12 +7,21 @@ numbers are compared; tracers and arrays pass, since their values are not known.
 import dataclasses
 import difflib
 import inspect
+import math
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 
 class AdamxError(ValueError):
-    """Raised for an argument, a structure or a state that is not valid."""
+    """Raised for an argument, a structure or a state that is not valid.
+
+    Attributes:
+        argument: the value that was refused, if it is one, and the public name of the
+            field that it was given to.
+    """
+
+    argument: tuple[Any, str] | None = None
 
 
 class AdamxTypeError(AdamxError, TypeError):
@@ -53,15 +62,26 @@ class Interval:
         return above and below
 
     def __str__(self) -> str:
+        if self.high == float("inf") and self.low == -self.high:
+            return "be finite"
         if self.high == float("inf"):
             return f"be {'at least' if self.closed[0] == '[' else 'above'} {self.low:g}"
         return f"lie in {self.closed[0]}{self.low:g}, {self.high:g}{self.closed[1]}"
+
+    def told(self, value: float) -> str:
+        """Say what must hold, to somebody who has passed `value`."""
+        text = str(self)
+        endless = self.high == float("inf") and self.closed[1] == ")"
+        if endless and not math.isfinite(value) and text != "be finite":
+            return text.replace("be ", "be finite and ", 1)
+        return text
 
 
 def check_number(where: str, name: str, value: float, allowed: Interval) -> None:
     if value not in allowed:
         advice = f" {allowed.advice}" if allowed.advice else ""
-        raise AdamxError(f"{where}: `{name}` must {allowed}, got {value!r}.{advice}")
+        must = allowed.told(value)
+        raise AdamxError(f"{where}: `{name}` must {must}, got {value!r}.{advice}")
 
 
 def check_schedule(where: str, name: str, schedule: Callable) -> None:
@@ -84,13 +104,6 @@ def show_callable(f: Callable) -> str:
     return getattr(f, "__name__", type(f).__name__)
 
 
-def shortened(text: str, limit: int = 120) -> str:
-    """Return a text for a message, its middle left out if it is long."""
-    text = " ".join(text.split())
-    half = limit // 2 - 2
-    return text if len(text) <= limit else f"{text[:half]} … {text[-half:]}"
-
-
 def listed(names: Iterable[str], limit: int = 8) -> str:
     """Return "'a', 'b' and 3 more"."""
     names = list(names)
@@ -105,9 +118,87 @@ def suggest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(name), known, 1)
     if near:
         return f"Did you mean {near[0]!r}?"
-    return f"There is {', '.join(map(repr, known))}." if known else "There is none."
+    names = shorten(", ".join(map(repr, known)))
+    return f"There is {names}." if known else "There is none."
+
+
+WIDTH = 80
+"""How long a value may be in a message."""
+
+
+def shorten(text: str, width: int = WIDTH) -> str:
+    """Return a text on one line, cut to `width` characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it: in short, without the numbers of arrays."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"an array of shape {tuple(value.shape)} and dtype {value.dtype}"
+    kind = type(value)
+    foreign = kind.__module__.split(".")[0] != "adamx"
+    if isinstance(value, tuple) and hasattr(value, "_fields") and foreign:
+        return f"a {kind.__name__}"
+    if kind in (dict, list, tuple, set) and not _is_short(value):
+        some = "1 element" if len(value) == 1 else f"{len(value)} elements"
+        return f"a {kind.__name__} of {some}"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if inspect.isroutine(value):
+        return f"the function {show_callable(value)}"
+    return shorten(repr(value))
+
+
+def _is_short(value: Any) -> bool:
+    """Return whether a container has a short text, without arrays."""
+    elements = value.values() if isinstance(value, dict) else value
+    plain = not any(hasattr(x, "shape") or isinstance(x, dict) for x in elements)
+    return plain and len(repr(value)) <= WIDTH // 2
 
 
 def type_error(where: str, what: str, got: Any, remedy: str) -> AdamxTypeError:
     """Return the error for an argument of the wrong type."""
-    return AdamxTypeError(f"{where}: {what}, got {got}. {remedy}")
+    return AdamxTypeError(f"{where}: {what}, got {shorten(str(got))}. {remedy}")
+
+
+def about_argument(error: AdamxError, value: Any, public: str) -> AdamxError:
+    """Note in an error which value was refused, and the public name of its field."""
+    error.argument = error.argument or (value, public)
+    return error
+
+
+_OF_A_PART = re.compile(r"(?P<part>[A-Z]\w*): (?P<before>[^`]*)`(?P<field>\w+)`")
+_OF_A_FUNCTION = re.compile(r"(?P<part>[a-z]\w*): (?P<before>[^`]*)`(?P<field>\w+)`")
+
+
+def in_terms_of(
+    error: AdamxError, function: str, known: Iterable[str], given: dict[str, Any]
+) -> AdamxError:
+    """Return the error of a part as one of the function that the user has called.
+
+    "Ema: `decay` must ..." becomes "adam: `b1` must ...": the keyword of that name or
+    public name, else the only one that was given this very value. An error of no
+    keyword of the function stays as it is.
+    """
+    text = str(error)
+    found = _OF_A_PART.match(text) or _OF_A_FUNCTION.match(text)
+    if found is None:
+        return error
+    field = found["field"]
+    value, public = error.argument or (None, field)
+    keyword = next((name for name in (public, field) if name in known), None)
+    if keyword is None and error.argument is not None:
+        holds = [name for name, x in given.items() if _holds(x, value)]
+        keyword = holds[0] if len(holds) == 1 else None
+    if keyword is None:
+        return error
+    rest = re.sub(rf"\b{field}(?=\.astype|=)", keyword, text[found.end() :])
+    told = type(error)(f"{function}: {found['before']}`{keyword}`{rest}")
+    told.argument = (value, keyword) if error.argument else None
+    return told
+
+
+def _holds(x: Any, value: Any) -> bool:
+    """Return whether an argument is this value, or a tuple with it."""
+    return x is value or (type(x) in (tuple, list) and any(e is value for e in x))

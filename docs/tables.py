@@ -16,7 +16,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 
 import adamx
 from adamx.engine.keywords import instead_of
@@ -105,56 +104,51 @@ def parts() -> Iterator[tuple[str, ...]]:
 
 
 def signatures() -> Iterator[tuple[str, ...]]:
-    """Every keyword that one of the two lacks, or has elsewhere or otherwise."""
-    for name in deviations.IN_OPTAX:
+    """Every keyword that one of the two lacks, or has with another default."""
+    for name, (where, function) in deviations.IN_OPTAX.items():
         ours = inspect.signature(getattr(adamx, name)).parameters
-        theirs = inspect.signature(getattr(optax, name)).parameters
+        theirs = inspect.signature(function).parameters
         for keyword in dict.fromkeys([*ours, *theirs]):
             cells = described(ours, keyword), described(theirs, keyword)
             if cells[0] != cells[1]:
-                instead = "" if keyword in ours else instead_of(keyword, name)
-                yield f"`{name}`", f"`{keyword}`", *cells, instead
+                instead = "" if keyword in ours else instead_of(keyword, name, ours)
+                yield f"`{where}`", f"`{keyword}`", *cells, instead
 
 
 def described(parameters: Any, keyword: str) -> str:
-    """A parameter's default and place."""
+    """A parameter's default."""
     if keyword not in parameters:
         return "–"
     parameter = parameters[keyword]
     default = parameter.default
     if default is inspect.Parameter.empty:
-        default = "required"
-    else:
-        default = f"`{getattr(default, '__name__', repr(default))}`"
-    if parameter.kind is parameter.KEYWORD_ONLY:
-        return f"{default}, by keyword"
-    return f"{default}, place {list(parameters).index(keyword) + 1}"
+        return "required"
+    if isinstance(default, tuple) and hasattr(default, "_fields"):
+        return "a transformation"
+    return f"`{getattr(default, '__name__', repr(default))}`"
 
 
 def values() -> Iterator[tuple[str, ...]]:
-    """How far the same call goes apart, and the call that does not."""
-    for name in deviations.IN_OPTAX:
-        counterpart = getattr(optax, name)(RATE)
-
-        def apart(tx: Any, dtype: Any, counterpart: Any = counterpart) -> str:
-            return deviations.said(
-                deviations.apart(tx, counterpart, dtype, LONG), dtype
-            )
-
-        same = deviations.same(name)
+    """How far the same call goes apart, and why where it is by more than rounding."""
+    for name, (where, function) in deviations.IN_OPTAX.items():
+        if name in deviations.CALLED_OTHERWISE:
+            yield f"`{where}`", "–", "–", "–", deviations.REASONS[name]
+            continue
+        tx, counterpart = getattr(adamx, name)(RATE), function(RATE)
+        found = {
+            dtype: deviations.apart(tx, counterpart, dtype, LONG)
+            for dtype in deviations.ROUNDING
+        }
         yield (
-            f"`{name}(1e-3)`",
-            apart(getattr(adamx, name)(RATE), jnp.float32),
-            f"`{deviations.SAME_VALUES.get(name, f'{name}(1e-3)')}`",
-            *(apart(same, dtype) for dtype in deviations.ROUNDING),
+            f"`{where}(1e-3)`",
+            *(deviations.said(apart, dtype) for dtype, apart in found.items()),
+            deviations.REASONS.get(name, ""),
         )
 
 
 def differences() -> str:
-    keywords = table("optimizer | keyword | adamx | Optax | instead", signatures())
-    drift = table(
-        "the same call | apart | Optax's form | float32 | float64 | bfloat16", values()
-    )
+    keywords = table("in Optax | keyword | adamx | Optax | instead", signatures())
+    drift = table("the same call | float32 | float64 | bfloat16 | why", values())
     return f"{keywords}\n\n{drift}"
 
 

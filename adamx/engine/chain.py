@@ -220,8 +220,8 @@ def chain(*parts: Any) -> Chain:
             raise errors.type_error(
                 "chain",
                 "every part must be a rule or a gradient transformation",
-                repr(part),
-                "For a function of the updates use optax.stateless.",
+                errors.shown(part),
+                _instead(part),
             )
     return Chain(tuple(flat))
 
@@ -240,6 +240,18 @@ def _numbered(parts: tuple[Any, ...]) -> tuple[Any, ...]:
             seen.add(part.name)
         numbered.append(part)
     return tuple(numbered)
+
+
+def _instead(part: Any) -> str:
+    """Say what to pass in place of what is no part of a chain."""
+    if type(part) in (list, tuple):
+        return "Pass its elements: chain(*parts)."
+    module = str(getattr(part, "__module__", "")).split(".")[0]
+    if isinstance(part, type) or (callable(part) and module in ("adamx", "optax")):
+        return f"Call it: {errors.show_callable(part)}(...)."
+    if callable(part):
+        return "For a function of the updates use optax.stateless."
+    return "Pass for example adamx.scale_by_adam(), or an optimizer."
 
 
 def _is_transformation(x: Any) -> bool:

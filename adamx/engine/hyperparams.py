@@ -19,6 +19,8 @@ from jaxtyping import Array
 
 from .. import errors
 from ..errors import Interval
+from . import options
+from .options import option as option
 from .value import Value, is_array
 
 if TYPE_CHECKING:
@@ -91,11 +93,6 @@ def declare_hyperparams(cls: type) -> None:
             setattr(cls, name, hyper(default))
 
 
-def option(default: Any) -> Any:
-    """Declare a keyword-only dataclass field that is not a hyperparameter."""
-    return dataclasses.field(default=default, kw_only=True)
-
-
 class Schedule(Value):
     """Hold a schedule as a value: `factory(**arguments)`, called when needed."""
 
@@ -152,14 +149,28 @@ def _frozen(value: Any) -> Any:
 
 
 def check_fields(value: Value) -> None:
-    """Check and normalise the hyperparameters of a value that was just built."""
+    """Check and normalise the arguments of a value that was just built."""
     for field in dataclasses.fields(value):
-        if "hyper" not in field.metadata:
-            continue
         given, where = getattr(value, field.name), type(value).__name__
-        if not isinstance(given, field.metadata["or_part"]):
-            kept = normalise(where, field.name, given, field.metadata["hyper"])
+        try:
+            if "hyper" not in field.metadata:
+                kept = _checked_option(where, field, given)
+            elif isinstance(given, field.metadata["or_part"]):
+                continue
+            else:
+                kept = normalise(where, field.name, given, field.metadata["hyper"])
+        except errors.AdamxError as error:
+            public = public_name(value, field.name)
+            raise errors.about_argument(error, given, public)  # noqa: B904  the same
+        if kept is not given:
             object.__setattr__(value, field.name, kept)
+
+
+def _checked_option(where: str, field: dataclasses.Field, given: Any) -> Any:
+    if "part" in field.metadata or not field.init:
+        return given
+    bounds = field.metadata.get("option", options.ANY)
+    return options.checked(where, field.name, field.type, bounds, given)
 
 
 def normalise(where: str, name: str, value: Any, allowed: Interval) -> Any:
@@ -185,9 +196,23 @@ def normalise(where: str, name: str, value: Any, allowed: Interval) -> Any:
     raise errors.type_error(
         where,
         f"`{name}` must be a real number, a floating array or a schedule",
-        repr(value),
-        "A schedule is a function of the steps already taken.",
+        errors.shown(value),
+        _instead(name, value),
     )
+
+
+def _instead(name: str, value: Any) -> str:
+    """Say what to pass in place of what is no number."""
+    if isinstance(value, str):
+        try:
+            return f"Pass a number: {name}={float(value):g}."
+        except ValueError:
+            return f"Pass a number such as {name}=0.001."
+    if isinstance(value, dict):
+        return "Parameters are passed to `init` of what this returns."
+    if isinstance(value, tuple | list):
+        return f"Pass one number; several runs at once are jax.vmap over {name}."
+    return "A schedule is a function of the steps already taken."
 
 
 def public_name(owner: Value, field: str) -> str:

@@ -146,7 +146,7 @@ def _spread(mask: Any, tree: Any) -> list[bool]:
     except ValueError as error:
         raise errors.AdamxError(
             f"mask: it must have the structure of the parameters or be a prefix of it, "
-            f"got another: {errors.shortened(str(error))}. Build it with jax.tree.map "
+            f"got another: {errors.shorten(str(error))}. Build it with jax.tree.map "
             f"over the parameters."
         ) from None
     answers = [False] * len(leaves)
@@ -177,7 +177,7 @@ def as_bool(x: Any) -> bool:
         raise errors.type_error(
             "mask",
             "its leaves must be True or False",
-            errors.shortened(repr(x)),
+            errors.shown(x),
             "A mask is decided while tracing: compute it from shapes and paths, not "
             "from the values of parameters.",
         )

@@ -11,6 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from . import hyperparams, tree_checks
+from .calls import check_call
 from .value import Value, restored
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ class _Pair:
         def update(
             updates: Any, state: Any, params: Any = None, **extra: Any
         ) -> tuple[Any, Any]:
+            check_call(updates, state, params)
             updates = tree_checks.as_arrays(updates)
             tree_checks.check_updates(updates)
             params = tree_checks.with_gradients(updates, params)

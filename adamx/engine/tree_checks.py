@@ -21,7 +21,7 @@ def check_param(p: Any, tree: Any, i: int) -> None:
         raise errors.type_error(
             "init",
             f"every leaf of the parameters must be an array, `{place(tree, i)}` is not",
-            f"{type(p).__name__} {p!r}",
+            f"{type(p).__name__} {errors.shown(p)}",
             "Pass the arrays only, for example eqx.filter(model, eqx.is_inexact_array),"
             " or jnp.asarray(number, float).",
         )
@@ -75,7 +75,7 @@ def check_updates(updates: Any) -> None:
             raise errors.type_error(
                 "update",
                 f"every update must be an array, `{place(updates, i)}` is not",
-                f"{type(g).__name__} {g!r}",
+                f"{type(g).__name__} {errors.shown(g)}",
                 "Pass jnp.asarray(number), or None for a leaf without a gradient.",
             )
 
@@ -94,7 +94,7 @@ def check_leaf(g: Any, p: Any, updates: Any, i: int, given: bool) -> None:
         raise errors.type_error(
             "update",
             f"every parameter must be an array, `{place(updates, i)}` is not",
-            f"{type(p).__name__} {p!r}",
+            f"{type(p).__name__} {errors.shown(p)}",
             "Pass the parameters that `init` was given.",
         )
     if not jnp.issubdtype(g.dtype, jnp.floating):
@@ -117,7 +117,7 @@ def check_scalars(rule: Any) -> None:
         if jnp.shape(h):
             raise errors.AdamxError(
                 f"update: a hyperparameter must be one number, got an array of shape "
-                f"{jnp.shape(h)} in {rule!r}. Use jax.vmap to run several at once."
+                f"{jnp.shape(h)} in {errors.shown(rule)}. Use jax.vmap to run several at once."
             )
 
 

@@ -245,6 +245,11 @@ from .stable_adamw import (
     scale_by_stable_adamw as scale_by_stable_adamw,
     stable_adamw as stable_adamw,
 )
-from .yogi import YogiMoment as YogiMoment, scale_by_yogi as scale_by_yogi, yogi as yogi
+from .yogi import (
+    StartedEma as StartedEma,
+    YogiMoment as YogiMoment,
+    scale_by_yogi as scale_by_yogi,
+    yogi as yogi,
+)
 
 __all__ = [name for name, made in globals().items() if is_optimizer(made)]

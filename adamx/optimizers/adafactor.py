@@ -25,14 +25,14 @@ from ..numerics.norms import rms
 from ..parts.clipping import ClipByRms
 from ..parts.denominators import Precondition, RootPlusEps
 from ..parts.factored import FactoredSecondMoment, PowerDecaySchedule
-from ..parts.learning_rate import LearningRate
+from ..parts.learning_rate import LearningRate, Negate
 from ..parts.moments import Ema, Identity
 from ..parts.weight_decay import IndependentWeightDecay
 
 
 @checked_keywords
 def scale_by_adafactor(
-    min_dim_size_to_factor: int = 0,
+    min_dim_size_to_factor: int = 128,
     decay_rate: ScalarOrSchedule = 0.8,
     *,
     multiply_by_parameter_scale: bool = True,
@@ -76,7 +76,7 @@ def _average(momentum: ScalarOrSchedule | None) -> tuple[Rule, ...]:
 @checked_keywords
 def adafactor(
     learning_rate: ScalarOrSchedule | None = None,
-    min_dim_size_to_factor: int = 0,
+    min_dim_size_to_factor: int = 128,
     decay_rate: ScalarOrSchedule = 0.8,
     *,
     multiply_by_parameter_scale: bool = True,
@@ -93,12 +93,13 @@ def adafactor(
         β_t = 1 - t^-c
         r ← β_t r + (1 - β_t) mean over columns of (g² + ε₁)      (c likewise)
         u = g / sqrt(r cᵀ / mean(r)),    u ← u / max(1, RMS(u) / d)
-        θ ← θ - ρ_t max(ε₂, RMS(θ)) u,    ρ_t = min(0.01, 1 / sqrt(t))
+        θ ← θ - ρ_t max(ε₂, RMS(θ)) u
 
     Args:
-        learning_rate: replaces ρ_t; None is the relative step of the paper.
-        min_dim_size_to_factor: matrices with a shorter axis keep v whole; Optax has
-            128, the paper factors all.
+        learning_rate: ρ_t; None for 1, as in Optax. The paper's relative step is the
+            schedule `adamx.optimizers.relative_step`.
+        min_dim_size_to_factor: matrices with a shorter axis keep v whole. The default
+            is Optax's; the paper factors all: 0.
         decay_rate: c > 0.
         multiply_by_parameter_scale: whether a step is in units of the parameter.
         clipping_threshold: d > 0, or None for no clipping.
@@ -114,9 +115,9 @@ def adafactor(
     State: `nu_row` (r), `nu_col` (c), from 0, 4 / n + 4 / m bytes per parameter of an
     (m, n) matrix; `nu`, 4 bytes per parameter, for vectors; with momentum also `mu`.
 
-    Departs from the paper: nothing; from `optax.adafactor`: a rate of None is the
-    relative step (there, none), small matrices are factored, and of a tensor of more
-    axes the last two (there, the two largest).
+    Departs from the paper: the default rate and the least length, which are Optax's.
+    From `optax.adafactor`: of a tensor of more than two axes the last two are factored
+    (there, the two largest).
 
     Raises:
         ValueError: an argument out of its range, or parameters missing in `update`.
@@ -134,7 +135,7 @@ def adafactor(
         eps_scale=eps_scale,
         axis_name=axis_name,
     )
-    rate = LearningRate(relative_step if learning_rate is None else learning_rate)
+    rate = Negate() if learning_rate is None else LearningRate(learning_rate)
     decay: tuple[Rule, ...] = ()
     if weight_decay_rate is not None:
         decay = (IndependentWeightDecay(weight_decay_rate, mask),)

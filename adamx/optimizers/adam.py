@@ -96,7 +96,7 @@ def adamw(
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    weight_decay: ScalarOrSchedule = 1e-2,
+    weight_decay: ScalarOrSchedule = 1e-4,
     mask: Any = None,
 ) -> Chain:
     """AdamW: Adam with decoupled weight decay, which does not enter the moments.
@@ -109,7 +109,8 @@ def adamw(
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of its square.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
-        weight_decay: λ ≥ 0; a step removes the share α λ of a parameter.
+        weight_decay: λ ≥ 0; a step removes the share α λ of a parameter. The default
+            is Optax's; torch's is 0.01.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
 

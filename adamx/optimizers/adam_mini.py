@@ -13,7 +13,14 @@ from jaxtyping import Array, Float
 
 from .. import errors
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import FRACTION, Hyper, ScalarOrSchedule, hyper, option
+from ..engine.hyperparams import (
+    FRACTION,
+    Hyper,
+    ScalarOrSchedule,
+    check_fields,
+    hyper,
+    option,
+)
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
@@ -171,8 +178,11 @@ class AdamMiniBlocks(Value):
     2025, Algorithm 3, arXiv:2406.16793.
     """
 
-    heads: int | None = None
+    heads: int | None = option(None, least=1, kw_only=False)
     released: bool = option(False)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __call__(self, path: str, shape: Grid) -> Grid:
         if self.released and "bias" in path.lower():

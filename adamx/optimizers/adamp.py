@@ -197,7 +197,9 @@ class AdampProjection(Rule):
     delta: Hyper = hyper(0.1, allowed=UNIT)
     wd_ratio: Hyper = hyper(0.1, allowed=UNIT)
     eps_norm: Hyper = hyper(0.0, allowed=NON_NEGATIVE)
-    channel_axis: int = option(0)
+    channel_axis: int = option(
+        0, least=-1, most=0, advice="The channels are the first axis, or the last: -1."
+    )
     axis_name: Any = option(None)
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import safe_divide
 from ..parts.bias_correction import Debiased
-from ..parts.denominators import Eps, RootPlusEps
+from ..parts.denominators import Eps, EpsInsideRoot, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, InitFromFirst, square
 from ..parts.weight_decay import decoupled
@@ -53,6 +53,7 @@ def scale_by_adan(
     b2: ScalarOrSchedule = 0.92,
     b3: ScalarOrSchedule = 0.99,
     eps: ScalarOrSchedule | Eps = 1e-8,
+    eps_root: ScalarOrSchedule = 0.0,
     *,
     from_first: bool = False,
 ) -> Rule:
@@ -63,6 +64,7 @@ def scale_by_adan(
         b2: β₂ in [0, 1), the decay of the mean of the differences, and their weight.
         b3: β₃ in [0, 1), the decay of the mean of the square.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
+        eps_root: see `adan`; 0 by default, as in Optax.
         from_first: see `adan`.
 
     State: `mu`, `difference`, `nu`, `gradient_before`; 16 bytes per parameter.
@@ -72,7 +74,8 @@ def scale_by_adan(
     """
     started = InitFromFirst if from_first else Debiased
     change = started(Ema(b2, name="difference", public="b2"))
-    root = RootPlusEps(started(Ema(b3, square, "nu", public="b3")), eps)
+    kind = eps if isinstance(eps, Eps) else EpsInsideRoot(eps_root, eps)
+    root = RootPlusEps(started(Ema(b3, square, "nu", public="b3")), kind)
     return AdanDirection(started(Ema(b1)), change, by=root)
 
 
@@ -83,6 +86,7 @@ def adan(
     b2: ScalarOrSchedule = 0.92,
     b3: ScalarOrSchedule = 0.99,
     eps: ScalarOrSchedule | Eps = 1e-8,
+    eps_root: ScalarOrSchedule = 1e-8,
     *,
     from_first: bool = False,
     weight_decay: ScalarOrSchedule = 0.0,
@@ -94,15 +98,17 @@ def adan(
         m ← β₁ m + (1 - β₁) g                   m̂ = m / (1 - β₁ᵗ)
         v ← β₂ v + (1 - β₂) d                   v̂ = v / (1 - β₂ᵗ)
         n ← β₃ n + (1 - β₃) (g + β₂ d)²         n̂ = n / (1 - β₃ᵗ)
-        θ ← θ - η ((m̂ + β₂ v̂) / (sqrt(n̂) + ε) + λ θ)
+        θ ← θ - η ((m̂ + β₂ v̂) / (sqrt(n̂ + ε_root) + ε) + λ θ)
 
     Args:
         learning_rate: η ≥ 0, in units of the parameter.
         b1: β₁ in [0, 1): 1 minus the paper's β₁.
         b2: β₂ in [0, 1): 1 minus the paper's β₂.
         b3: β₃ in [0, 1): 1 minus the paper's β₃.
-        eps: ε ≥ 0 in units of the gradient, or an eps kind: the versions of the paper
-            have it under the root too, `EpsInsideRoot(1e-8, 1e-8)`.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind, which takes the place of
+            both: `EpsOutsideRoot(1e-8)` is the authors' code.
+        eps_root: ε_root ≥ 0 in units of the square, under the root, as in the paper
+            and Optax; 0 in the authors' code.
         from_first: set the averages to their first values (m = g, v = 0, n = g²), as
             the paper does, instead of correcting them, as the authors' code does.
         weight_decay: λ ≥ 0; the number 0 adds no part. The paper's proximal decay is
@@ -123,5 +129,5 @@ def adan(
     Reference: Xie et al., "Adan: adaptive Nesterov momentum algorithm for faster
     optimizing deep models", 2022, Algorithm 1, arXiv:2208.06677.
     """
-    direction = scale_by_adan(b1, b2, b3, eps, from_first=from_first)
+    direction = scale_by_adan(b1, b2, b3, eps, eps_root, from_first=from_first)
     return chain(direction, *decoupled(weight_decay, mask), LearningRate(learning_rate))

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .. import errors
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import (
     FRACTION,
@@ -50,7 +49,9 @@ class TemporalShift(Rule):
     learning rate methods", ICLR 2019, arXiv:1810.00143.
     """
 
-    n: int = 10
+    n: int = option(
+        10, least=1, kw_only=False, advice="It is how many are kept; 10 is usual."
+    )
     b1: Hyper = hyper(0.9, allowed=FRACTION.but("It weighs the older gradients."))
     b2: Hyper = hyper(0.999, allowed=FRACTION.but("It is the weight of the past."))
     eps: Hyper | Eps = hyper(
@@ -60,14 +61,6 @@ class TemporalShift(Rule):
     )
     elementwise: bool = option(False)
     axis_name: Any = option(None)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if isinstance(self.n, bool) or not isinstance(self.n, int) or self.n < 1:
-            raise errors.AdamxError(
-                f"TemporalShift: `n` must be a whole number of gradients, at least 1, "
-                f"got {self.n!r}. It is how many are kept; 10 is usual."
-            )
 
     @property
     def scope(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]

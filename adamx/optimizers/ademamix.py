@@ -136,7 +136,7 @@ def scale_by_ademamix(
     b1: ScalarOrSchedule = 0.9,
     b2: ScalarOrSchedule = 0.999,
     b3: ScalarOrSchedule = 0.9999,
-    alpha: ScalarOrSchedule = 5.0,
+    alpha: ScalarOrSchedule = 6.0,
     eps: ScalarOrSchedule | Eps = 1e-8,
 ) -> Rule:
     """Scale gradients as AdEMAMix does: `ademamix` without decay, rate and sign.
@@ -145,7 +145,8 @@ def scale_by_ademamix(
         b1: β₁ in [0, 1), the decay of the fast mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of its square.
         b3: β₃ in [0, 1), the decay of the slow mean of the gradient.
-        alpha: α ≥ 0, the weight of the slow mean.
+        alpha: α ≥ 0, the weight of the slow mean; Optax's default, where that of
+            `ademamix` is 5.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
 
     State: `mu`, `mu_slow`, `nu`; 12 bytes per parameter.

@@ -284,10 +284,10 @@ class ApolloScaling(_Low, _Limited):
     """
 
     eps_norm: Hyper = hyper(1e-8, allowed=NON_NEGATIVE)
-    growth: float | None = 1.01
+    growth: float | None = option(1.01, least=1, kw_only=False)
     released: bool = option(False)
     by_tensor: bool = option(False)
-    seed: int = option(0)
+    seed: int = option(0, least=0)
 
     def needs(self) -> frozenset[str]:
         return super().needs() | {"path"}

@@ -12,7 +12,6 @@ from ..engine.hyperparams import (
     Hyper,
     ScalarOrSchedule,
     hyper,
-    is_zero,
     option,
 )
 from ..engine.keywords import checked_keywords
@@ -21,7 +20,7 @@ from ..engine.state import Context, Slot, Slots, copied
 from ..numerics.arithmetic import safe_sqrt
 from ..numerics.norms import _reduced
 from ..parts.learning_rate import LearningRate
-from ..parts.weight_decay import WeightDecay
+from ..parts.weight_decay import decoupled
 
 
 def _over(distance: Array, root: Array) -> Array:
@@ -94,7 +93,7 @@ def dog(
     learning_rate: ScalarOrSchedule = 1.0,
     init_distance: ScalarOrSchedule = 1e-6,
     eps: ScalarOrSchedule = 1e-8,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | None = None,
     mask: Any = None,
     *,
     axis_name: Any = None,
@@ -108,7 +107,7 @@ def dog(
         learning_rate: c, 1 in the paper.
         init_distance: ρ, in units of 1 + ‖θ_0‖; Optax's `init_step=("heuristic", ρ)`.
         eps: ε ≥ 0.
-        weight_decay: λ ≥ 0, coupled: g + λ θ.
+        weight_decay: λ ≥ 0, coupled: g + λ θ; None or the number 0 adds no part.
         mask: the leaves that decay.
         axis_name: inside `shard_map`, the axes over which the leaves are split.
 
@@ -123,6 +122,6 @@ def dog(
     Reference: Ivgi, Hinder & Carmon, "DoG is SGD's best friend: a parameter-free
     dynamic step size schedule", ICML 2023, arXiv:2302.12022.
     """
-    decay = () if is_zero(weight_decay) else (WeightDecay(weight_decay, mask),)
+    decay = decoupled(weight_decay, mask)
     direction = DogDirection(init_distance, eps, axis_name=axis_name)
     return chain(*decay, direction, LearningRate(learning_rate))

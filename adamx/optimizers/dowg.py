@@ -12,7 +12,6 @@ from ..engine.hyperparams import (
     Hyper,
     ScalarOrSchedule,
     hyper,
-    is_zero,
     option,
 )
 from ..engine.keywords import checked_keywords
@@ -21,7 +20,7 @@ from ..engine.state import Context, Slot, Slots, copied
 from ..numerics.arithmetic import safe_sqrt
 from ..numerics.norms import _reduced
 from ..parts.learning_rate import LearningRate
-from ..parts.weight_decay import WeightDecay
+from ..parts.weight_decay import decoupled
 from .dog import _over
 
 
@@ -79,9 +78,9 @@ class DowgDirection(Rule):
 @checked_keywords
 def dowg(
     learning_rate: ScalarOrSchedule = 1.0,
-    init_estim_sq_dist: ScalarOrSchedule = 1e-4,
+    init_estim_sq_dist: ScalarOrSchedule | None = None,
     eps: ScalarOrSchedule = 1e-4,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | None = None,
     mask: Any = None,
     *,
     axis_name: Any = None,
@@ -93,9 +92,9 @@ def dowg(
 
     Args:
         learning_rate: c, 1 in the paper.
-        init_estim_sq_dist: r̄² before the first step, above 0.
+        init_estim_sq_dist: r̄² before the first step, above 0; None for ε, as in Optax.
         eps: ε ≥ 0, added to the root.
-        weight_decay: λ ≥ 0, coupled: g + λ θ.
+        weight_decay: λ ≥ 0, coupled: g + λ θ; None or the number 0 adds no part.
         mask: the leaves that decay.
         axis_name: inside `shard_map`, the axes over which the leaves are split.
 
@@ -111,6 +110,7 @@ def dowg(
     parameter-free gradient descent method", NeurIPS 2023, Algorithm 1,
     arXiv:2305.16284.
     """
-    decay = () if is_zero(weight_decay) else (WeightDecay(weight_decay, mask),)
-    direction = DowgDirection(init_estim_sq_dist, eps, axis_name=axis_name)
+    decay = decoupled(weight_decay, mask)
+    start = eps if init_estim_sq_dist is None else init_estim_sq_dist
+    direction = DowgDirection(start, eps, axis_name=axis_name)
     return chain(*decay, direction, LearningRate(learning_rate))

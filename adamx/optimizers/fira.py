@@ -89,7 +89,7 @@ class FiraResidual(GaloreProjection, _Limited):
     """
 
     eps_norm: Hyper = hyper(1e-8, allowed=NON_NEGATIVE)
-    growth: float | None = 1.01
+    growth: float | None = option(1.01, least=1, kw_only=False)
     released: bool = option(False)
 
     def slots(self) -> dict[str, Slot]:

@@ -112,8 +112,8 @@ class _Low(Rule):
     scope = "tensor"
 
     part: Part = part()
-    rank: int = 128
-    update_proj_gap: int = 200
+    rank: int = option(128, least=1, kw_only=False)
+    update_proj_gap: int = option(200, least=1, kw_only=False)
     scale: Hyper = hyper(1.0, allowed=NON_NEGATIVE)
     axis_name: Any = option(None)
 

@@ -80,7 +80,7 @@ def scale_by_lars(
     momentum: ScalarOrSchedule = 0.9,
     *,
     nesterov: bool = False,
-    norm_of_sum: bool = False,
+    norm_of_sum: bool = True,
     axis_name: Any = None,
 ) -> Chain:
     """Scale gradients as LARS does: `lars` without decay, learning rate and sign.
@@ -115,12 +115,12 @@ def lars(
     momentum: ScalarOrSchedule = 0.9,
     *,
     nesterov: bool = False,
-    norm_of_sum: bool = False,
+    norm_of_sum: bool = True,
     axis_name: Any = None,
 ) -> Chain:
     """LARS: SGD with momentum that multiplies the rate of each tensor by a trust ratio.
 
-        r = η ‖θ‖ / (‖g‖ + λ ‖θ‖ + ε)     (1 where a norm is 0)
+        r = η ‖θ‖ / (‖g + λ θ‖ + ε)     (1 where a norm is 0)
         m ← μ m + α r (g + λ θ)
         θ ← θ - m
 
@@ -134,14 +134,16 @@ def lars(
         trust_ratio_mask: the leaves with a ratio, as `mask`; the others have r = 1.
         momentum: μ in [0, 1).
         nesterov: use Nesterov momentum, as in `sgd`.
-        norm_of_sum: ‖g + λ θ‖ in place of ‖g‖ + λ ‖θ‖, as Optax has it.
+        norm_of_sum: divide by ‖g + λ θ‖, as Optax; False divides by ‖g‖ + λ ‖θ‖, as
+            the paper.
         axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
 
     State: `momentum` (m), from 0; 4 bytes per parameter, and the count.
 
-    Departs from the paper: nothing; from `optax.lars` by default where λ > 0, which
-    divides by ‖g + λ θ‖. LARS as the LAMB paper restates it, an average first and the
-    ratio of its norm: `chain(WeightDecay(λ), Ema(0.9), TrustRatio(), LearningRate(α))`.
+    Departs from the paper: where λ > 0, the norm of the sum, as `optax.lars`;
+    `norm_of_sum=False` is the paper's. LARS as the LAMB paper restates it, an average
+    first and the ratio of its norm: `chain(WeightDecay(λ), Ema(0.9), TrustRatio(),
+    LearningRate(α))`.
 
     Raises:
         ValueError: an argument out of its range.

@@ -70,10 +70,10 @@ def _finish(
 
 @checked_keywords
 def scale_by_muon(
-    coefficients: tuple = QUINTIC,
+    coefficients: tuple[float, float, float] = QUINTIC,
     ns_steps: int = 5,
     beta: ScalarOrSchedule = 0.95,
-    eps: ScalarOrSchedule = 1e-7,
+    eps: ScalarOrSchedule = 1e-8,
     *,
     nesterov: bool = True,
     consistent_rms: ScalarOrSchedule | None = None,
@@ -81,7 +81,7 @@ def scale_by_muon(
     muon_mask: Any = HIDDEN,
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.999,
-    adam_eps: ScalarOrSchedule | Eps = 1e-8,
+    adam_eps: ScalarOrSchedule | Eps | None = None,
     axis_name: Any = None,
 ) -> Chain:
     """Scale matrices as Muon does and other leaves as Adam: `muon` without rate, decay.
@@ -98,6 +98,7 @@ def scale_by_muon(
         Orthogonalize(ns_steps, coefficients, eps, axis_name=axis_name),
         ScaleByShape(consistent_rms, out_axis=out_axis, axis_name=axis_name),
     )
+    adam_eps = eps if adam_eps is None else adam_eps
     rest = _rest(muon_mask, adam_b1, adam_b2, adam_eps)
     return chain(Masked(hidden, muon_mask), rest)
 
@@ -105,10 +106,10 @@ def scale_by_muon(
 @checked_keywords
 def muon(
     learning_rate: ScalarOrSchedule = 0.02,
-    coefficients: tuple = QUINTIC,
+    coefficients: tuple[float, float, float] = QUINTIC,
     ns_steps: int = 5,
     beta: ScalarOrSchedule = 0.95,
-    eps: ScalarOrSchedule = 1e-7,
+    eps: ScalarOrSchedule = 1e-8,
     weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
     *,
@@ -119,7 +120,7 @@ def muon(
     adam_learning_rate: ScalarOrSchedule | None = None,
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.999,
-    adam_eps: ScalarOrSchedule | Eps = 1e-8,
+    adam_eps: ScalarOrSchedule | Eps | None = None,
     adam_weight_decay: ScalarOrSchedule = 0.0,
     axis_name: Any = None,
 ) -> Chain:
@@ -134,7 +135,7 @@ def muon(
         coefficients: (a, b, c) of the iteration X ← a X + (b A + c A²) X, A = X Xᵀ.
         ns_steps: the number of iterations.
         beta: β in [0, 1), the decay of the momentum.
-        eps: ε ≥ 0, added to ‖M‖.
+        eps: ε ≥ 0, added to ‖M‖; Optax's default, the author's code has 1e-7.
         weight_decay: λ ≥ 0, for Muon's leaves.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
@@ -148,7 +149,7 @@ def muon(
             rate of Muon's is far too large for Adam: pass Adam's own, such as 3e-4.
         adam_b1: β₁ of Adam.
         adam_b2: β₂ of Adam.
-        adam_eps: ε of Adam, or an eps kind.
+        adam_eps: ε of Adam, or an eps kind; None for `eps`, as in Optax.
         adam_weight_decay: λ ≥ 0 of the others.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 

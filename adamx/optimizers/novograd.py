@@ -54,14 +54,14 @@ class NormEma(Rule):
 def scale_by_novograd(
     b1: ScalarOrSchedule = 0.9,
     b2: ScalarOrSchedule = 0.25,
-    eps: ScalarOrSchedule | Eps = 1e-6,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     *,
     averaging: bool = False,
     axis_name: Any = None,
 ) -> Chain:
     """Scale gradients as NovoGrad does: `novograd` without decay, rate and sign.
 
-    Args: as in `novograd`.
+    Args: as in `novograd`, with Optax's own default of ε.
 
     State: `nu`, one number per tensor, `mu`; 4 bytes per parameter.
 

@@ -84,11 +84,11 @@ class RpropDirection(Rule):
 
 @checked_keywords
 def scale_by_rprop(
+    *,
     eta_minus: ScalarOrSchedule = 0.5,
     eta_plus: ScalarOrSchedule = 1.2,
     min_step_size: ScalarOrSchedule = 1e-6,
     max_step_size: ScalarOrSchedule = 50.0,
-    *,
     pause: bool = True,
     backtrack: bool = False,
 ) -> Rule:

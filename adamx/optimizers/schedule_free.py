@@ -18,8 +18,10 @@ from ..engine.hyperparams import (
     check_fields,
     hyper,
     is_zero,
+    option,
 )
 from ..engine.keywords import checked_keywords
+from ..engine.options import Range, whole
 from ..engine.value import Value
 from ..numerics.arithmetic import rectifier, rho
 from ..parts.bias_correction import Rectified
@@ -27,7 +29,7 @@ from ..parts.denominators import Eps, Precondition
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Identity
 from ..parts.parameter_averages import ScheduleFree
-from ..parts.weight_decay import WeightDecay
+from ..parts.weight_decay import WeightDecay, decoupled
 from .adam import adam_denominator
 
 
@@ -73,7 +75,7 @@ def schedule_free(
 @checked_keywords
 def schedule_free_adamw(
     learning_rate: ScalarOrSchedule = 0.0025,
-    warmup_steps: int = 0,
+    warmup_steps: int | None = None,
     b1: ScalarOrSchedule = 0.9,
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
@@ -91,7 +93,7 @@ def schedule_free_adamw(
 
     Args:
         learning_rate: η ≥ 0.
-        warmup_steps: W; the rate of step k < W is η k / W.
+        warmup_steps: W; the rate of step k < W is η k / W; None or 0 for none.
         b1: β in (0, 1], how much of x is in y.
         b2: β₂ in [0, 1).
         eps: ε ≥ 0, or an eps kind.
@@ -115,7 +117,7 @@ def schedule_free_adamw(
     """
     rate = warmed_up(learning_rate, warmup_steps)
     direction = Precondition(Identity(), by=adam_denominator(b2, eps))
-    decay = () if is_zero(weight_decay) else (WeightDecay(weight_decay, mask),)
+    decay = decoupled(weight_decay, mask)
     steps = chain(direction, *decay, LearningRate(rate))
     return schedule_free(steps, rate, b1, weight_lr_power, r=r)
 
@@ -185,9 +187,9 @@ def schedule_free_radam(
 @checked_keywords
 def schedule_free_sgd(
     learning_rate: ScalarOrSchedule = 1.0,
-    warmup_steps: int = 0,
+    warmup_steps: int | None = None,
     b1: ScalarOrSchedule = 0.9,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | None = None,
     weight_lr_power: ScalarOrSchedule = 2.0,
     *,
     r: ScalarOrSchedule = 0.0,
@@ -201,7 +203,7 @@ def schedule_free_sgd(
 
     Args:
         learning_rate: η ≥ 0.
-        warmup_steps: W; the rate of step k < W is η k / W.
+        warmup_steps: W; the rate of step k < W is η k / W; None or 0 for none.
         b1: β in (0, 1], how much of x is in y.
         weight_decay: λ ≥ 0, at y.
         weight_lr_power: see `schedule_free`.
@@ -219,7 +221,7 @@ def schedule_free_sgd(
     arXiv:2405.15682.
     """
     rate = warmed_up(learning_rate, warmup_steps)
-    decay = () if is_zero(weight_decay) else (WeightDecay(weight_decay, mask),)
+    decay = decoupled(weight_decay, mask)
     steps = chain(*decay, LearningRate(rate))
     return schedule_free(steps, rate, b1, weight_lr_power, r=r)
 
@@ -233,7 +235,7 @@ class LinearWarmup(Value):
     """
 
     learning_rate: Hyper = hyper(allowed=NON_NEGATIVE)
-    steps: int = 1
+    steps: int = option(1, least=1, kw_only=False)
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -244,13 +246,10 @@ class LinearWarmup(Value):
         return rate * jnp.minimum((jnp.asarray(count, float) + 1) / self.steps, 1)
 
 
-def warmed_up(learning_rate: Any, steps: int) -> Any:
+def warmed_up(learning_rate: Any, steps: Any) -> Any:
     """Return the rate with a warm-up over `steps` steps; the rate itself if 0."""
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-        raise errors.AdamxError(
-            f"warm-up: `warmup_steps` must be a whole number of steps, at least 0, got "
-            f"{steps!r}. 0 is none."
-        )
+    steps = 0 if steps is None else steps
+    steps = whole("warmed_up", "warmup_steps", steps, Range(least=0))
     return LinearWarmup(learning_rate, steps) if steps else learning_rate
 
 
@@ -270,14 +269,15 @@ class RectifiedSchedule(Value):
     value: Hyper = hyper(allowed=NON_NEGATIVE)
     b2: Any = 0.999
     threshold: Any = 4.0
-    before: float = 0.0
+    before: float = option(0.0, least=0, kw_only=False)
 
     def __post_init__(self) -> None:
         check_fields(self)
         if not all(isinstance(x, float | int) for x in (self.b2, self.threshold)):
             raise errors.AdamxError(
                 f"RectifiedSchedule: `b2` and `threshold` must be numbers, got "
-                f"{self.b2!r} and {self.threshold!r}. r_t is known for constants only."
+                f"{errors.shown(self.b2)} and {errors.shown(self.threshold)}. "
+                f"r_t is known for constants only."
             )
 
     def __call__(self, count: Any) -> Any:

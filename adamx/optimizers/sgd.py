@@ -10,7 +10,7 @@ from ..parts.moments import Identity, Momentum
 
 @checked_keywords
 def scale_by_sgd(
-    momentum: ScalarOrSchedule = 0.0,
+    momentum: ScalarOrSchedule | None = None,
     *,
     nesterov: bool = False,
     dampening: ScalarOrSchedule = 0.0,
@@ -18,8 +18,8 @@ def scale_by_sgd(
     """Return SGD's momentum: `sgd` without learning rate and sign.
 
     Args:
-        momentum: μ in [0, 1); the number 0 keeps nothing.
-        nesterov: use Nesterov momentum, g + μ m.
+        momentum: μ in [0, 1); None or the number 0 keeps nothing.
+        nesterov: use Nesterov momentum, g + μ m; without momentum it does nothing.
         dampening: d in [0, 1], the share of the gradient left out after the first step.
 
     State: `momentum`, 4 bytes per parameter, unless the momentum is the number 0.
@@ -27,15 +27,17 @@ def scale_by_sgd(
     Reference: Sutskever et al., "On the importance of initialization and momentum in
     deep learning", ICML 2013, eq. 1-4.
     """
-    if is_zero(momentum) and not nesterov and is_zero(dampening):
-        return Identity()
+    if momentum is None or is_zero(momentum):
+        momentum, nesterov = 0.0, False
+        if is_zero(dampening):
+            return Identity()
     return Momentum(momentum, nesterov, dampening)
 
 
 @checked_keywords
 def sgd(
     learning_rate: ScalarOrSchedule,
-    momentum: ScalarOrSchedule = 0.0,
+    momentum: ScalarOrSchedule | None = None,
     *,
     nesterov: bool = False,
     dampening: ScalarOrSchedule = 0.0,
@@ -48,8 +50,8 @@ def sgd(
 
     Args:
         learning_rate: α ≥ 0, in units of parameter per gradient.
-        momentum: μ in [0, 1); the number 0 keeps nothing.
-        nesterov: use Nesterov momentum, g + μ m.
+        momentum: μ in [0, 1); None or the number 0 keeps nothing.
+        nesterov: use Nesterov momentum, g + μ m; without momentum it does nothing.
         dampening: d in [0, 1], the share of the gradient left out after the first step.
 
     State: `momentum` (m, from 0), 4 bytes per parameter, and the count; without
@@ -59,7 +61,7 @@ def sgd(
     change of the rate takes effect at once.
 
     Raises:
-        ValueError: an argument out of its range; Nesterov without momentum or dampened.
+        ValueError: an argument out of its range; Nesterov momentum with dampening.
         TypeError: an argument that is no number, array or schedule.
 
     Reference: Robbins & Monro, "A stochastic approximation method", 1951; Sutskever et

@@ -78,8 +78,8 @@ class ShampooPreconditioner(_TwoSided):
     """
 
     eps: Hyper = hyper(1e-4, allowed=NON_NEGATIVE)
-    exponent: float | None = None
-    max_dim: int = option(10_000)
+    exponent: float | None = option(None, most=0, kw_only=False)
+    max_dim: int = option(10_000, least=1)
     axis_name: Any = option(None)
 
     def _sides(self, shape: tuple[int, ...]) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from ..engine.hyperparams import ScalarOrSchedule, is_zero, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
-from ..parts.denominators import Eps, EpsInsideRoot, Precondition, RootPlusEps
+from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, Identity
 
@@ -78,7 +78,7 @@ def _over_others(x: Any, axis: int, reduce: Any) -> Any:
 def scale_by_sm3(
     momentum: ScalarOrSchedule = 0.9,
     *,
-    eps: ScalarOrSchedule | Eps = 0.0,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     axis_name: Any = None,
 ) -> Chain:
     """Scale gradients as SM3 does: `sm3` without learning rate and sign.
@@ -90,10 +90,8 @@ def scale_by_sm3(
     Reference: Anil et al., "Memory-efficient adaptive optimization", NeurIPS 2019,
     Algorithm SM3-II, arXiv:1901.11150.
     """
-    kind = eps if isinstance(eps, Eps) else EpsInsideRoot(eps)
-    direction = Precondition(
-        Identity(), by=RootPlusEps(Sm3Accumulator(axis_name=axis_name), kind)
-    )
+    sums = Sm3Accumulator(axis_name=axis_name)
+    direction = Precondition(Identity(), by=RootPlusEps(sums, eps, inside=True))
     average = () if is_zero(momentum) else (Ema(momentum, public="momentum"),)
     return chain(direction, *average)
 
@@ -103,7 +101,7 @@ def sm3(
     learning_rate: ScalarOrSchedule,
     momentum: ScalarOrSchedule = 0.9,
     *,
-    eps: ScalarOrSchedule | Eps = 0.0,
+    eps: ScalarOrSchedule | Eps = 1e-8,
     axis_name: Any = None,
 ) -> Chain:
     """SM3: AdaGrad that keeps accumulators for rows and columns, not for elements.
@@ -116,7 +114,8 @@ def sm3(
     Args:
         learning_rate: α ≥ 0, in units of the parameter.
         momentum: μ in [0, 1); the number 0 keeps nothing.
-        eps: ε ≥ 0 in units of g², inside the root, or an eps kind; Optax has 1e-8.
+        eps: ε ≥ 0 in units of g², inside the root, or an eps kind; the default is
+            Optax's, the paper has none: `eps=0`.
         axis_name: inside `shard_map`, the mesh axes over which the first axis is split.
 
     State: `cover` (μ), from 0, one number for every slice across an axis: n + m for an
@@ -124,7 +123,7 @@ def sm3(
     parameter.
 
     Departs from the paper: the momentum is that of its experiments, not of the
-    algorithm; from `optax.sm3`: no ε.
+    algorithm; ε, which is Optax's.
 
     Raises:
         ValueError: an argument out of its range.

@@ -172,9 +172,9 @@ class SoapDirection(_TwoSided):
     eps: Hyper | Eps = hyper(1e-8, allowed=NON_NEGATIVE, or_part=Eps)
     weight_decay: Hyper = hyper(0.0, allowed=NON_NEGATIVE)
     mask: Any = None
-    precondition_frequency: int = option(10)
+    precondition_frequency: int = option(10, least=1)
     sort: bool = option(False)
-    max_dim: int = option(10_000)
+    max_dim: int = option(10_000, least=1)
     axis_name: Any = option(None)
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from ..engine.hyperparams import (
     Hyper,
     ScalarOrSchedule,
     hyper,
+    option,
 )
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
@@ -39,7 +40,7 @@ class DivideByHessian(Rule):
     b2: Hyper = hyper(0.99, allowed=FRACTION)
     gamma: Hyper = hyper(0.01, allowed=POSITIVE)
     eps: Hyper = hyper(1e-12, allowed=NON_NEGATIVE)
-    update_interval: int = 10
+    update_interval: int = option(10, least=1, kw_only=False)
 
     def slots(self) -> dict[str, Slot]:
         return self.moment.slots() | {"hessian": Slot()}
@@ -64,7 +65,7 @@ class DivideByHessian(Rule):
 def scale_by_sophia(
     b1: ScalarOrSchedule = 0.965,
     b2: ScalarOrSchedule = 0.99,
-    eps: ScalarOrSchedule = 1e-12,
+    eps: ScalarOrSchedule = 1e-8,
     *,
     gamma: ScalarOrSchedule = 0.01,
     clip_threshold: ScalarOrSchedule = 1.0,
@@ -94,7 +95,7 @@ def sophia(
     learning_rate: ScalarOrSchedule,
     b1: ScalarOrSchedule = 0.965,
     b2: ScalarOrSchedule = 0.99,
-    eps: ScalarOrSchedule = 1e-12,
+    eps: ScalarOrSchedule = 1e-8,
     weight_decay: ScalarOrSchedule = 1e-4,
     mask: Any = None,
     gamma: ScalarOrSchedule = 0.01,
@@ -114,7 +115,7 @@ def sophia(
         learning_rate: η ≥ 0, in units of the parameter: the largest step.
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of the estimates.
-        eps: ε ≥ 0, the least denominator.
+        eps: ε ≥ 0, the least denominator; Optax's default, the paper has 1e-12.
         weight_decay: λ ≥ 0; a step removes the share η λ of a parameter.
         mask: the leaves that decay, as in `adamw`.
         gamma: γ > 0, the factor of the Hessian, chosen so that 10 to 50 % of the

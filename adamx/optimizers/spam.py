@@ -148,8 +148,8 @@ class SpikeClip(Rule):
     takes = "either"
 
     threshold: Hyper = hyper(5000.0, allowed=POSITIVE, public="spike_threshold")
-    warmup: int = 20
-    every: int | None = None
+    warmup: int = option(20, least=0, kw_only=False)
+    every: int | None = option(None, least=1, kw_only=False)
     slot: str = option("nu")
 
     def apply(

@@ -1,13 +1,22 @@
 """Yogi: Adam with an additive second moment, so that rates cannot grow fast."""
 
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import FRACTION, Hyper, ScalarOrSchedule, hyper
+from ..engine.hyperparams import (
+    FRACTION,
+    Hyper,
+    ScalarOrSchedule,
+    hyper,
+    is_zero,
+    option,
+)
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
-from ..engine.state import Context, Slots
+from ..engine.state import Context, Slot, Slots
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
@@ -47,6 +56,20 @@ class YogiMoment(Sum):
         return v, slots | {self.name: v}
 
 
+class StartedEma(Ema):
+    """Keep an average that starts at a number other than 0, the same for all elements.
+
+    Args:
+        decay: as in `Ema`, and of, name.
+        start: the average before the first step.
+    """
+
+    start: Any = option(0.0)
+
+    def slots(self) -> dict[str, Slot]:
+        return {self.name: Slot(init=self.start)}
+
+
 @checked_keywords
 def scale_by_yogi(
     b1: ScalarOrSchedule = 0.9,
@@ -62,7 +85,7 @@ def scale_by_yogi(
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1); 1 - β₂ is the share of g² that v moves by.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
-        initial_accumulator: v before the first step, at least 0.
+        initial_accumulator: m and v before the first step, at least 0.
         bias_correction: divide by 1 - β₁ᵗ and 1 - β₂ᵗ; the paper does not.
 
     State: `mu`, `nu`; 8 bytes per parameter.
@@ -70,7 +93,8 @@ def scale_by_yogi(
     Reference: Zaheer et al., "Adaptive methods for nonconvex optimization", NeurIPS
     2018, Algorithm 2.
     """
-    m, v = Ema(b1), YogiMoment(square, "nu", initial_accumulator, decay=b2)
+    v = YogiMoment(square, "nu", initial_accumulator, decay=b2)
+    m = Ema(b1) if is_zero(v.start) else StartedEma(b1, start=v.start)
     if bias_correction:
         return Precondition(Debiased(m), by=RootPlusEps(Debiased(v), eps))
     return Precondition(m, by=RootPlusEps(v, eps))
@@ -98,16 +122,16 @@ def yogi(
         b2: β₂ in [0, 1); 1 - β₂ is the share of g² that v moves by.
         eps: ε ≥ 0 in units of the gradient, or an eps kind; the paper has 1e-3 and
             `EpsBeforeCorrection(1e-3)` is TensorFlow's.
-        initial_accumulator: v before the first step, at least 0; a number or an array.
+        initial_accumulator: m and v before the first step, at least 0; a number or an
+            array.
         bias_correction: divide by 1 - β₁ᵗ and 1 - β₂ᵗ; the paper does not.
 
-    State: `mu` (m) from zero, `nu` (v) from `initial_accumulator`; 8 bytes per
-    parameter, and the count.
+    State: `mu` (m), `nu` (v), both from `initial_accumulator`; 8 bytes per parameter,
+    and the count.
 
-    Departs from the paper: both corrections and the initial v, which are Optax's and
-    TensorFlow's; `bias_correction=False, initial_accumulator=0` is the paper's. From
-    Optax: m starts at zero, where Optax starts it at 1e-6 too, so that there a zero
-    gradient moves the parameters.
+    Departs from the paper: both corrections and the initial m and v, which are Optax's
+    and TensorFlow's; `bias_correction=False, initial_accumulator=0` is the paper's. As
+    m starts above 0, a first gradient of 0 moves the parameters.
 
     Raises:
         ValueError: an argument out of its range.

@@ -158,7 +158,7 @@ class AdaptiveClip(Rule):
     )
     lambda_abs: Hyper = hyper(1.0, allowed=POSITIVE)
     lambda_rel: Hyper = hyper(1.05, allowed=POSITIVE)
-    warmup: int = 100
+    warmup: int = option(100, least=0, kw_only=False)
     axis_name: Any = option(None)
     name: str = option("usual_norm")
 

@@ -94,6 +94,7 @@ class RootPlusEps(Rule):
         moment: the rule that gives v, such as `Debiased(Ema(0.999, square, "nu"))`.
         eps: ε ≥ 0, in units of the gradient, added to the root; or a kind:
             `EpsOutsideRoot`, `EpsBeforeCorrection`, `EpsInsideRoot`, `EpsAsFloor`.
+        inside: add a number `eps` inside the root instead, `sqrt(v + ε)`.
         public: the public name of a number `eps`, if it is not "eps".
     """
 
@@ -101,6 +102,7 @@ class RootPlusEps(Rule):
     eps: Hyper | Eps = hyper(
         1e-8, allowed=_EPS, or_part=Eps, public=lambda self: self.public or "eps"
     )
+    inside: bool = option(False)
     public: str | None = option(None)
 
     def apply(
@@ -108,7 +110,8 @@ class RootPlusEps(Rule):
     ) -> tuple[Float[Array, "..."], Slots]:
         v, slots = self.moment.apply(update, slots, ctx)
         weight = ctx.shared.get(f"{getattr(self.moment, 'name', '')}_weight", 1.0)
-        eps = self.eps if isinstance(self.eps, Eps) else EpsOutsideRoot(self.eps)
+        place = EpsInsideRoot if self.inside else EpsOutsideRoot
+        eps = self.eps if isinstance(self.eps, Eps) else place(self.eps)
         return eps.denominator(v, weight), slots
 
 

@@ -74,7 +74,7 @@ class FactoredSecondMoment(Rule):
     public: str = option("b2")
     public_eps: str = option("eps")
     keep_whole: bool = option(True)
-    min_dim_size_to_factor: int = option(0)
+    min_dim_size_to_factor: int = option(0, least=0)
     axis_name: Any = option(None)
 
     def factors(self, shape: tuple[int, ...]) -> bool:

@@ -36,7 +36,7 @@ class GradientNoise(Rule):
 
     noise_variance: Hyper = hyper(0.01, allowed=NON_NEGATIVE)
     gamma: Hyper = hyper(0.55, public="noise_gamma")
-    seed: int = 0
+    seed: int = option(0, least=0, kw_only=False)
     axis_name: Any = option(None)
 
     def needs(self) -> frozenset[str]:

@@ -50,8 +50,10 @@ class Orthogonalize(Rule):
 
     scope = "tensor"
 
-    ns_steps: int = 5
-    coefficients: tuple[float, float, float] = QUINTIC
+    ns_steps: int = option(5, least=1, kw_only=False, advice="5 is usual.")
+    coefficients: tuple[float, float, float] = option(
+        QUINTIC, size=3, kw_only=False, advice="They are (a, b, c) of the quintic."
+    )
     eps: Hyper = hyper(
         1e-7, allowed=NON_NEGATIVE, public=lambda self: self.public or "eps"
     )
@@ -88,8 +90,10 @@ class ScaleByShape(Rule):
     scope = "tensor"
     takes = "either"
 
-    consistent_rms: Hyper | None = None
-    out_axis: int = option(-1)
+    consistent_rms: Hyper | None = hyper(
+        None, allowed=NON_NEGATIVE.but("0.2 is usual."), or_part=type(None)
+    )
+    out_axis: int = option(-1, least=-2, most=1, advice="A matrix has two axes.")
     axis_name: Any = option(None)
 
     def apply(

@@ -163,19 +163,11 @@ class LookaheadWeights(_Averaging):
     NeurIPS 2019, Algorithm 1, arXiv:1907.08610.
     """
 
-    sync_period: int = 5
+    sync_period: int = option(5, least=1, kw_only=False, advice="5 is usual.")
     slow_step_size: Hyper = hyper(
         0.8, allowed=UNIT.but("It is the part of the way the slow weights go.")
     )
     name: str = option("slow")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.sync_period, int) or self.sync_period < 1:
-            raise errors.AdamxError(
-                f"LookaheadWeights: `sync_period` must be a whole number of steps, at "
-                f"least 1, got {self.sync_period!r}. 5 is usual."
-            )
 
     def slots(self) -> dict[str, Slot]:
         return _point(self.name)

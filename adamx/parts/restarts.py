@@ -12,6 +12,8 @@ from ..engine.hyperparams import option
 from ..engine.rule import Wrapper
 from ..engine.state import Context, Slot, Slots, is_absent
 
+_USUAL = "The paper has every=500, warmup=150."
+
 
 class PeriodicReset(Wrapper):
     """Reset the slots of `part` at every ΔT-th step, and warm up after each reset.
@@ -36,21 +38,13 @@ class PeriodicReset(Wrapper):
     arXiv:2502.17055.
     """
 
-    every: int = 500
-    warmup: int = 150
+    every: int = option(500, least=1, kw_only=False, advice=_USUAL)
+    warmup: int = option(150, least=0, kw_only=False, advice=_USUAL)
     recount: bool = False
     name: str = option("since_restart")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in (("every", 1), ("warmup", 0)):
-            steps = getattr(self, name)
-            if isinstance(steps, bool) or not isinstance(steps, int) or steps < least:
-                raise errors.AdamxError(
-                    f"PeriodicReset: `{name}` must be a whole number of steps, at "
-                    f"least {least}, got {steps!r}. "
-                    f"The paper has every=500, warmup=150."
-                )
         for name, slot in self.part.slots().items():
             if callable(slot.init):
                 raise errors.AdamxError(

@@ -185,8 +185,10 @@ class WeightDecayAfterStep(_Decay):
         return update - pull * (ctx.param + update), slots
 
 
-def decoupled(weight_decay: ScalarOrSchedule, mask: Any = None) -> tuple[Rule, ...]:
-    """Return the weight decay of an optimizer in a tuple, empty for the number 0."""
-    if is_zero(weight_decay):
+def decoupled(
+    weight_decay: ScalarOrSchedule | None, mask: Any = None
+) -> tuple[Rule, ...]:
+    """Return the weight decay of an optimizer in a tuple, empty for 0 or None."""
+    if weight_decay is None or is_zero(weight_decay):
         return ()
     return (WeightDecay(weight_decay, mask),)

@@ -134,13 +134,13 @@ CASES = {
     ),
     "no state": (
         lambda: adam(0.1).update(PARAMS, None, PARAMS),
-        "update: the state must be the one that `init` returned, got NoneType.",
-        "Call tx.init(params), then tx.update(updates, state, params).",
+        "update: `state` must be the state that `init` returned, got None.",
+        "Call tx.update(updates, state, params).",
     ),
     "state of Optax": (
         lambda: step(adam(0.1), state=optax.adam(0.1).init(PARAMS)),
-        "update: the state must be the one that `init` returned, got tuple.",
-        "Call tx.init(params), then tx.update(updates, state, params).",
+        "update: `state` must be the state that `init` returned, got an Optax tuple of",
+        "Convert it with adamx.restore(tx, state, params).",
     ),
     "state of another optimizer": (
         lambda: step(adam(0.1), state=sgd(0.1).init(PARAMS)),
@@ -155,7 +155,7 @@ CASES = {
     # Masks.
     "a mask that is no expression": (
         lambda: adamw(0.1, mask="("),
-        "WeightDecay: `mask` must be a valid regular expression, got '('",
+        "adamw: `mask` must be a valid regular expression, got '('",
         "It is searched for in paths such as 'layers/0/kernel'.",
     ),
     "a mask of another tree": (
@@ -175,7 +175,7 @@ CASES = {
     ),
     "a mask of three arguments": (
         lambda: adamw(0.1, mask=lambda a, b, c: True),
-        "WeightDecay: a callable `mask` must take the parameters, or a path and a leaf",
+        "adamw: a callable `mask` must take the parameters, or a path and a leaf",
         "Write `lambda params: ...` or `lambda path, leaf: ...`.",
     ),
     "no mask for Masked": (

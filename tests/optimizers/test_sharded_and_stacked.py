@@ -28,7 +28,7 @@ BUILT = {
     "novograd": functools.partial(adamx.novograd, RATE, weight_decay=0.1),
     "stable_adamw": functools.partial(adamx.stable_adamw, RATE),
     "adamp": functools.partial(adamx.adamp, RATE, delta=0.5, weight_decay=0.1),
-    "adafactor": functools.partial(adamx.adafactor, RATE),
+    "adafactor": functools.partial(adamx.adafactor, RATE, 0),
     "came": functools.partial(adamx.came, RATE),
     "sm3": functools.partial(adamx.sm3, RATE),
     "adam_mini": functools.partial(adamx.adam_mini, RATE),

@@ -152,12 +152,13 @@ def test_scale_by_is_the_optimizer_without_rate_and_decay(name, x64):
 MUTANTS = {
     "an estimate at every step": (
         "sophia",
-        lambda: adamx.sophia(RATE, update_interval=1),
+        lambda: adamx.sophia(RATE, eps=1e-12, update_interval=1),
     ),
     "sophia not clipped": (
         "sophia often",
         lambda: adamx.sophia(
             RATE,
+            eps=1e-12,
             update_interval=1,
             gamma=0.5,
             clip_threshold=1e9,
@@ -170,7 +171,7 @@ MUTANTS = {
         lambda: chain(
             WeightDecay(0.3),
             adamx.scale_by_sophia(
-                b2=0.6, update_interval=1, gamma=0.5, clip_threshold=0.7
+                b2=0.6, eps=1e-12, update_interval=1, gamma=0.5, clip_threshold=0.7
             ),
             LearningRate(RATE),
         ),

@@ -176,7 +176,7 @@ REDUCTIONS = {
     ),
     "yogi_official and yogi differ in epsilon": (
         (papers.yogi_official, NO_EPS),
-        (papers.yogi, NO_EPS),
+        (papers.yogi, NO_EPS | {"initial_mean": 0.0}),
     ),
     "adabelief and its rectified form, where all are plain": (
         (papers.adabelief_rectified, ADAM | {"threshold": 1e9, "b1": 0.0}),

@@ -16,18 +16,20 @@ def yogi(
     b2=0.999,
     eps=1e-3,
     initial_accumulator=1e-6,
+    initial_mean=None,
 ):
     """M. Zaheer, S. Reddi, D. Sachan, S. Kale, S. Kumar, Adaptive Methods for Nonconvex
     Optimization, NeurIPS 2018, Algorithm 2 (Yogi):
 
         v_t = v_{t-1} - (1 - β2) sign(v_{t-1} - g_t²) g_t²
 
-    Departs: both averages are divided by 1 - β^t as in Adam, and v starts at
-    `initial_accumulator`. The listing corrects nothing and starts at 0: `yogi_paper`.
-    Optax starts m there too, so that a zero gradient moves it; here m_0 = 0 (the
-    paper's).
+    Departs: both averages are divided by 1 - β^t as in Adam, and both start at
+    `initial_accumulator`, as in Optax, so that a zero gradient moves the parameters;
+    `initial_mean` is another start of m. The listing corrects nothing and starts at
+    0: `yogi_paper`.
     """
-    m = np.zeros_like(theta)
+    start = initial_accumulator if initial_mean is None else initial_mean
+    m = np.full_like(theta, start)
     v = np.full_like(theta, initial_accumulator)
     w1 = w2 = 0.0  # 1 - Π β_i
     for k in range(steps):

@@ -86,19 +86,25 @@ def test_two_averages_of_one_leaf_are_refused():
     [
         (
             lambda: adamx.lookahead(adamx.adam(), 0),
-            "LookaheadWeights: `sync_period` must be",
+            "lookahead: `sync_period` must be",
         ),
-        (lambda: adamx.gpa(adamx.adam(), 0.0), "PrimalAveraging: `inner` must lie in"),
-        (lambda: adamx.schedule_free_sgd(0.1, -1), "warm-up: `warmup_steps` must be"),
-        (lambda: adamx.schedule_free_sgd(0.1, b1=0.0), "ScheduleFree: `b1` must lie"),
+        (lambda: adamx.gpa(adamx.adam(), 0.0), "gpa: `mu_y` must lie in"),
+        (
+            lambda: adamx.schedule_free_sgd(0.1, -1),
+            "schedule_free_sgd: `warmup_steps` must be",
+        ),
+        (
+            lambda: adamx.schedule_free_sgd(0.1, b1=0.0),
+            "schedule_free_sgd: `b1` must lie",
+        ),
         (
             lambda: adamx.schedule_free_radam(0.1, b2=lambda k: 0.9),
-            "RectifiedSchedule: `b2` and `threshold` must be numbers",
+            "schedule_free_radam: `b2` and `threshold` must be numbers",
         ),
-        (lambda: adamx.param_ema(adamx.adam(), 1.0), "ParamEma: `decay` must lie in"),
+        (lambda: adamx.param_ema(adamx.adam(), 1.0), "param_ema: `decay` must lie in"),
         (
             lambda: adamx.prodigy(estim_lr0=0.0),
-            "ProdigyDirection: `estim_lr0` must be above 0",
+            "prodigy: `estim_lr0` must be above 0",
         ),
         (lambda: adamx.sharpness_aware(jax.grad(jnp.sum), -1.0), "`rho` must be at"),
     ],

@@ -95,12 +95,12 @@ def test_it_begins_anew_long_after_float32_has_lost_count():
 SENTENCES = {
     "every": (
         lambda: PeriodicReset(ADAM(), 0),
-        "PeriodicReset: `every` must be a whole number of steps, at least 1, got 0.",
+        "PeriodicReset: `every` must be a whole number, at least 1, got 0.",
         "The paper has every=500, warmup=150.",
     ),
     "warmup": (
         lambda: PeriodicReset(ADAM(), warmup=-1),
-        "PeriodicReset: `warmup` must be a whole number of steps, at least 0, got -1.",
+        "PeriodicReset: `warmup` must be a whole number, at least 0, got -1.",
         "The paper has every=500, warmup=150.",
     ),
     "a slot that starts at the parameter": (

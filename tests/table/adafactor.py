@@ -18,18 +18,25 @@ READS = {
     "test_optimizers_without_decay_need_no_parameters": "it reads their RMS",
 }
 
+FACTORED = {"min_dim_size_to_factor": 0}
+
 ROWS = (
     Optimizer(
         "adafactor",
         (
-            Variant(""),
+            Variant("", FACTORED, oracle_keywords={}),  # the paper's: all matrices
             Variant(
-                "momentum", {"momentum": 0.9, "multiply_by_parameter_scale": False}
+                "momentum",
+                {"momentum": 0.9, "multiply_by_parameter_scale": False} | FACTORED,
+                oracle_keywords={"momentum": 0.9, "multiply_by_parameter_scale": False},
             ),
-            Variant("unclipped", {"clipping_threshold": None, "eps": 1e-3}),
             Variant(
-                "whole",  # Optax's default, which factors none of these small leaves
-                {"min_dim_size_to_factor": 128},
+                "unclipped",
+                {"clipping_threshold": None, "eps": 1e-3} | FACTORED,
+                oracle_keywords={"clipping_threshold": None, "eps": 1e-3},
+            ),
+            Variant(
+                "whole",  # the default, which factors none of these small leaves
                 oracle_keywords={"factored": False},
                 # no counterpart: Optax's decay stays float32 under x64, 6e-8 off
             ),

@@ -66,7 +66,12 @@ ROWS = (
     Optimizer(
         "adamw",
         (
-            Variant("", in_optax=functools.partial(optax.adamw, weight_decay=1e-2)),
+            Variant("", oracle_keywords={"weight_decay": 1e-4}, in_optax=optax.adamw),
+            Variant(
+                "torch",
+                {"weight_decay": 1e-2},
+                in_optax=functools.partial(optax.adamw, weight_decay=1e-2),
+            ),
             Variant(
                 "heavy",
                 {"weight_decay": 0.3, "b2": 0.99, "eps": 1e-4},

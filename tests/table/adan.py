@@ -2,7 +2,7 @@
 
 import adamx
 from adamx import chain
-from adamx.parts import EpsInsideRoot, LearningRate, ProximalWeightDecay
+from adamx.parts import LearningRate, ProximalWeightDecay
 from tests import papers
 from tests.table.row import RATE, Optimizer, Variant
 
@@ -11,7 +11,17 @@ ROWS = (
         "adan",
         (
             # Optax has 1 - b2 where b2 is right
-            Variant("", oracle="adan_official", oracle_keywords={"no_prox": True}),
+            Variant(
+                "",  # the authors' code
+                {"eps_root": 0.0},
+                oracle="adan_official",
+                oracle_keywords={"no_prox": True},
+            ),
+            Variant(
+                "root",  # the default
+                oracle="adan_official",
+                oracle_keywords={"no_prox": True, "eps_root": 1e-8},
+            ),
             Variant(
                 "coarse",
                 {"b1": 0.9, "b3": 0.9, "eps": 1e-2, "weight_decay": 0.3},
@@ -20,6 +30,7 @@ ROWS = (
                     "b1": 0.9,
                     "b3": 0.9,
                     "eps": 1e-2,
+                    "eps_root": 1e-8,
                     "weight_decay": 0.3,
                     "no_prox": True,
                 },
@@ -38,15 +49,15 @@ STEPWISE = {"learning_rate": lambda k: 0.05 / (1.0 + 0.1 * k), "weight_decay": W
 # name: (what it pretends to be, the wrong transform)
 MUTANTS = {
     "adan with a decay in the step": (
-        (papers.adan_official, {"weight_decay": 0.3}),
+        (papers.adan_official, {"weight_decay": 0.3, "eps_root": 1e-8}),
         lambda: adamx.adan(RATE, weight_decay=0.3),
     ),
     "adan from the first readings": (
-        (papers.adan_official, {}),
+        (papers.adan_official, {"eps_root": 1e-8}),
         lambda: adamx.adan(RATE, from_first=True),
     ),
     "adan without differences": (
-        (papers.adan_official, {}),
+        (papers.adan_official, {"eps_root": 1e-8}),
         lambda: adamx.adan(RATE, b2=0.0),
     ),
 }
@@ -55,7 +66,7 @@ MUTANTS = {
 COMPOSED = {
     "adan of its authors' code": (
         lambda: chain(
-            adamx.scale_by_adan(),
+            adamx.scale_by_adan(eps_root=0.0),
             LearningRate(STEPWISE["learning_rate"]),
             ProximalWeightDecay(WEIGHT, learning_rate=STEPWISE["learning_rate"]),
         ),
@@ -64,7 +75,7 @@ COMPOSED = {
     ),
     "adan of its paper": (
         lambda: chain(
-            adamx.scale_by_adan(eps=EpsInsideRoot(1e-8, 1e-8), from_first=True),
+            adamx.scale_by_adan(eps_root=1e-8, from_first=True),
             LearningRate(STEPWISE["learning_rate"]),
             ProximalWeightDecay(WEIGHT, learning_rate=STEPWISE["learning_rate"]),
         ),

@@ -24,7 +24,8 @@ ROWS = (
     Optimizer(
         "ademamix",
         (
-            Variant("", in_optax=optax.contrib.ademamix),
+            # the alpha of scale_by_ademamix is another, as in Optax
+            Variant("", {"alpha": 5.0}, in_optax=optax.contrib.ademamix),
             Variant(
                 "coarse",
                 {"b1": 0.6, "b3": 0.99, "alpha": 2.0, "weight_decay": 0.3},

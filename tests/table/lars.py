@@ -16,11 +16,15 @@ ROWS = (
     Optimizer(
         "lars",
         (
-            Variant("", in_optax=optax.lars),
-            Variant("heavy", {"weight_decay": 0.3, "trust_coefficient": 0.1}),
+            Variant("", oracle_keywords={"norm_of_sum": True}, in_optax=optax.lars),
             Variant(
-                "norm-of-sum",
-                {"weight_decay": 0.3, "norm_of_sum": True, "eps": 1e-3},
+                "paper",
+                {"weight_decay": 0.3, "trust_coefficient": 0.1, "norm_of_sum": False},
+            ),
+            Variant(
+                "heavy",
+                {"weight_decay": 0.3, "eps": 1e-3},
+                oracle_keywords={"weight_decay": 0.3, "eps": 1e-3, "norm_of_sum": True},
                 in_optax=functools.partial(optax.lars, weight_decay=0.3, eps=1e-3),
             ),
         ),
@@ -45,7 +49,7 @@ ROWS = (
 MUTANTS = {
     "lars: the norm of the sum": (
         (papers.lars, {"weight_decay": 0.1}),
-        lambda: adamx.lars(RATE, 0.1, norm_of_sum=True),
+        lambda: adamx.lars(RATE, 0.1),
     ),
 }
 

@@ -19,19 +19,23 @@ from .exemptions import SHARD, SMALLER
 # rounding; measured, in units of the last place: muon 10.2, adamuon 12.0, of 8.
 AMPLIFIES = 2.0
 
+EPS = {"eps": 1e-8}  # Optax's
+
 ROWS = (
     Optimizer(
         "muon",
         (
-            Variant("", oracle="muon_or_adam", oracle_keywords={"out_axis": 1}),
+            Variant("", oracle="muon_or_adam", oracle_keywords={"out_axis": 1} | EPS),
             Variant(
                 "torch-layout",
-                {"out_axis": 0, "weight_decay": 0.1, "beta": 0.9},
+                {"out_axis": 0, "weight_decay": 0.1, "beta": 0.9, "eps": 1e-7}
+                | {"adam_eps": 1e-8},
                 oracle="muon_or_adam",
+                oracle_keywords={"weight_decay": 0.1, "beta": 0.9},
             ),
             Variant(
                 "moonshot",
-                {"consistent_rms": 0.2, "nesterov": False, "weight_decay": 0.1},
+                {"consistent_rms": 0.2, "nesterov": False, "weight_decay": 0.1} | EPS,
                 oracle="muon_or_adam",
             ),
         ),

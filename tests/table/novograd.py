@@ -31,7 +31,13 @@ ROWS = (
     Optimizer(
         "novograd",
         (
-            Variant("", oracle_keywords=NOVOGRAD, in_optax=optax.novograd),
+            # the ε of scale_by_novograd is another, as in Optax
+            Variant(
+                "",
+                {"eps": 1e-6},
+                oracle_keywords=NOVOGRAD,
+                in_optax=optax.novograd,
+            ),
             Variant(
                 "averaging",
                 {"averaging": True, "b1": 0.95, "b2": 0.98, "weight_decay": 0.1},

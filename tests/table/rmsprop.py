@@ -9,7 +9,7 @@ from adamx import chain
 from adamx.parts import (
     Debiased,
     Ema,
-    EpsInsideRoot,
+    EpsOutsideRoot,
     Identity,
     LearningRate,
     Momentum,
@@ -27,29 +27,35 @@ ROWS = (
     Optimizer(
         "rmsprop",
         (
+            Variant("", oracle="rmsprop_tf", in_optax=optax.rmsprop),
             Variant(
-                "",
-                in_optax=functools.partial(optax.rmsprop, decay=0.9, eps_in_sqrt=False),
+                "outside",
+                {"eps": EpsOutsideRoot(EPS), "momentum": None},
+                oracle_keywords={},
+                in_optax=functools.partial(optax.rmsprop, eps_in_sqrt=False),
             ),
             Variant(
                 "centered",
                 {"centered": True, "eps": 1e-4},
+                oracle="rmsprop_tf",
                 in_optax=functools.partial(
                     optax.rmsprop,
                     decay=0.9,
                     eps=1e-4,
-                    eps_in_sqrt=False,
                     centered=True,
                 ),
             ),
             Variant(
                 "momentum",
                 {"momentum": 0.8, "decay": 0.95},
-                in_optax=functools.partial(
-                    optax.rmsprop, decay=0.95, eps_in_sqrt=False, momentum=0.8
-                ),
+                oracle="rmsprop_tf",
+                in_optax=functools.partial(optax.rmsprop, decay=0.95, momentum=0.8),
             ),
-            Variant("all", {"centered": True, "momentum": 0.8, "eps": 1e-3}),
+            Variant(
+                "all",
+                {"centered": True, "momentum": 0.8, "eps": 1e-3},
+                oracle="rmsprop_tf",
+            ),
         ),
         hypers=("decay", "eps", "momentum"),
         slots=("nu",),
@@ -60,27 +66,29 @@ ROWS = (
 # name: (what it pretends to be, the wrong transform)
 MUTANTS = {
     "rmsprop corrected": (
-        (papers.rmsprop, {}),
+        (papers.rmsprop_tf, {}),
         lambda: chain(
             Precondition(
                 Identity(),
-                by=RootPlusEps(Debiased(Ema(0.9, of=square, name="nu")), EPS),
+                by=RootPlusEps(
+                    Debiased(Ema(0.9, of=square, name="nu")), EPS, inside=True
+                ),
             ),
             LearningRate(RATE),
         ),
     ),
     "rmsprop with eps inside": (
         (papers.rmsprop, {}),
-        lambda: adamx.rmsprop(RATE, eps=EpsInsideRoot(EPS)),
+        lambda: adamx.rmsprop(RATE, eps=EPS),
     ),
     "rmsprop not centred": (
-        (papers.rmsprop, {"centered": True}),
+        (papers.rmsprop_tf, {"centered": True}),
         lambda: adamx.rmsprop(RATE),
     ),
     "momentum after a changing rate": (
         (papers.rmsprop, {"momentum": 0.8, **SCHEDULED_RATE}),
         lambda: chain(
-            adamx.scale_by_rmsprop(),
+            adamx.scale_by_rmsprop(eps=EpsOutsideRoot(EPS)),
             LearningRate(SCHEDULES["learning_rate"]),
             Momentum(0.8),
         ),
@@ -89,13 +97,12 @@ MUTANTS = {
 
 # Published forms that are a part exchanged: name: (the transform, oracle, keywords).
 COMPOSED = {
-    "rmsprop of TensorFlow": (
+    "rmsprop of torch": (
         lambda: chain(
-            adamx.scale_by_rmsprop(eps=EpsInsideRoot(1e-4)),
+            adamx.scale_by_rmsprop(eps=EpsOutsideRoot(1e-4), momentum=0.8),
             LearningRate(SCHEDULES["learning_rate"]),
-            adamx.parts.Momentum(0.8),
         ),
-        papers.rmsprop_tf,
+        papers.rmsprop,
         {
             "eps": 1e-4,
             "momentum": 0.8,

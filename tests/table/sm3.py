@@ -13,9 +13,10 @@ ROWS = (
     Optimizer(
         "sm3",
         (
-            Variant(""),
-            Variant("optax", {"eps": 1e-8}),  # whose own fails on a scalar leaf
-            Variant("no-momentum", {"momentum": 0.0}),
+            # Optax's own fails on a scalar leaf
+            Variant("", oracle_keywords={"eps": 1e-8}),
+            Variant("paper", {"eps": 0.0}),
+            Variant("no-momentum", {"momentum": 0.0, "eps": 0.0}),
         ),
         hypers=("momentum",),
         slots=("mu", "cover"),
@@ -28,7 +29,7 @@ ROWS = (
 MUTANTS = {
     "sm3: eps inside the root": (
         (papers.sm3, {}),
-        lambda: adamx.sm3(RATE, eps=1e-8),
+        lambda: adamx.sm3(RATE),
     ),
     "sm3: no momentum": (
         (papers.sm3, {}),

@@ -14,8 +14,13 @@ ROWS = (
     Optimizer(
         "sophia",
         (
-            Variant("", oracle=SOPHIA),
-            Variant("often", {**OFTEN, "weight_decay": 0.3}, oracle=SOPHIA),
+            Variant("", oracle=SOPHIA, oracle_keywords={"eps": 1e-8}),
+            Variant(
+                "often",
+                {**OFTEN, "weight_decay": 0.3},
+                oracle=SOPHIA,
+                oracle_keywords={**OFTEN, "weight_decay": 0.3, "eps": 1e-8},
+            ),
         ),
         hypers=("b1", "b2", "eps", "weight_decay"),
         slots=("mu", "hessian"),

@@ -3,6 +3,7 @@
 import optax
 
 import adamx
+from adamx.optimizers import YogiMoment
 from adamx.parts import Debiased, Ema, EpsBeforeCorrection, square
 from tests import papers
 from tests.table.row import RATE, Optimizer, Variant
@@ -23,12 +24,12 @@ ROWS = (
         # v moves by small steps, and is rounded at each: measured 10.7 from 0.1.
         "yogi",
         (
-            Variant(""),
             Variant(
-                "from-zero",
+                "",  # the laws are about a state that starts at zero
                 {"initial_accumulator": 0.0},
                 in_optax=optax_yogi_from_zero,
             ),
+            Variant("default", in_optax=optax.yogi),
             Variant("start", {"initial_accumulator": 0.1, "b2": 0.9}),
             Variant(
                 "paper",
@@ -53,16 +54,18 @@ MUTANTS = {
         (papers.yogi, {}),
         lambda: adamx.yogi(RATE, initial_accumulator=0.0),
     ),
-    "yogi with its first moment started too": (
+    "yogi with its first moment from zero": (
         (papers.yogi, {}),
-        lambda: optax.yogi(RATE),
+        lambda: adam_of(Debiased(YogiMoment(square, "nu", 1e-6)), 1e-3),
     ),
 }
 
 # Published forms that are a part exchanged: name: (the transform, oracle, keywords).
 COMPOSED = {
     "yogi of TensorFlow": (
-        lambda: adamx.yogi(RATE, eps=EpsBeforeCorrection(1e-3)),
+        lambda: adam_of(
+            Debiased(YogiMoment(square, "nu", 1e-6)), EpsBeforeCorrection(1e-3)
+        ),
         papers.yogi_official,
         {},
     ),

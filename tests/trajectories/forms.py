@@ -4,7 +4,7 @@ import jax.numpy as jnp
 
 import adamx
 from adamx import chain
-from adamx.parts import EpsBeforeCorrection, LearningRate, WeightDecay
+from adamx.parts import EpsBeforeCorrection, EpsOutsideRoot, LearningRate, WeightDecay
 from tests import trajectories
 
 
@@ -21,12 +21,14 @@ def sgd(o, rate):
 def adagrad(o, rate):
     decayed = (lambda k: rate / (1.0 + k * o["lr_decay"])) if o["lr_decay"] else rate
     start = o["initial_accumulator_value"]
-    return l2(o, adamx.adagrad(decayed, o["eps"], initial_accumulator=start))
+    return l2(o, adamx.adagrad(decayed, start, EpsOutsideRoot(o["eps"])))
 
 
 def rmsprop(o, rate):
     keywords = {k: o[k] for k in ("centered", "momentum")}
-    return l2(o, adamx.rmsprop(rate, o["alpha"], o["eps"], **keywords))
+    eps = EpsOutsideRoot(o["eps"])
+    scaled = adamx.scale_by_rmsprop(o["alpha"], eps, **keywords)
+    return l2(o, chain(scaled, LearningRate(rate)))
 
 
 def amsgrad(o):
@@ -79,6 +81,7 @@ def adafactor(o, rate):
     decay = o["weight_decay"]
     return adamx.adafactor(
         lambda k: jnp.minimum(rate, 1 / jnp.sqrt(k + 1.0)),
+        0,
         decay_rate=-o["beta2_decay"],
         clipping_threshold=o["d"],
         eps_scale=o["eps"][1],

@@ -22,7 +22,7 @@ class Form(NamedTuple):
     control: bool = False  # rounded to nearest, as other libraries do
 
     def tx(self, rate: Any = RATE) -> Any:
-        tx = adamx.adamw(rate)
+        tx = adamx.adamw(rate, weight_decay=1e-2)
         if self.moments is not None:
             tx = adamx.store(tx, mu=self.moments, nu=self.moments)
         return adamx.chain(tx, self.last()) if self.last else tx

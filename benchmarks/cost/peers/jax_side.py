@@ -17,7 +17,7 @@ from benchmarks.optax_counterparts import COUNTERPARTS, RATE, Make
 # torch and Optax have eps in different places; without it they are the same.
 ADAGRAD = dataclasses.replace(
     COUNTERPARTS["adagrad"],
-    ours=lambda: adamx.adagrad(RATE, 0.0),
+    ours=lambda: adamx.adagrad(RATE, 0.0, 0.0),
     counterpart=lambda: optax.adagrad(RATE, initial_accumulator_value=0.0, eps=0.0),
 )
 BFLOAT16 = storage.Cast(jnp.bfloat16)

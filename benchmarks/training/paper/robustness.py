@@ -19,7 +19,7 @@ from benchmarks.training.data import shipped
 from benchmarks.training.paper import characters, perceptron
 from benchmarks.training.paper.claim import FAILS, HOLDS, Claim, all_lower, said
 from benchmarks.training.paper.contest import numbers, score
-from benchmarks.training.paper.entries import chosen, nesterov
+from benchmarks.training.paper.entries import adamw, chosen, nesterov, rmsprop
 from benchmarks.training.paper.problem import Problem
 from benchmarks.training.paper.training import train
 
@@ -49,10 +49,10 @@ MOMENTS: dict[str, tuple[tuple[str, ...], Callable[..., Any]]] = {
     "SGD, Nesterov": (("b1",), lambda learning_rate, b1: nesterov(learning_rate, b1)),
     "RMSProp": (
         ("b2",),
-        lambda learning_rate, b2: adamx.rmsprop(learning_rate, decay=b2),
+        lambda learning_rate, b2: rmsprop(learning_rate, decay=b2),
     ),
     "Adam": (("b1", "b2"), adamx.adam),
-    "AdamW": (("b1", "b2"), adamx.adamw),
+    "AdamW": (("b1", "b2"), adamw),
     "RAdam": (("b1", "b2"), adamx.radam),
 }
 

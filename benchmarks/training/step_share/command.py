@@ -119,7 +119,7 @@ def measured(
 ) -> list[dict[str, Any]]:
     """A row for each optimizer: seconds and share, lower quartile, median, upper."""
     ours = {name: ENTRIES[name].make(ENTRIES[name].usual) for name in names}
-    made = ours | {"optax.adamw": optax.adamw(1e-3)}
+    made = ours | {"optax.adamw": optax.adamw(1e-3, weight_decay=1e-2)}
     params, batch = start(problem)
     there = torch_side.missing() is None
     torch = torch_side.samples(problem, params, batch, heads, steps)
