@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 import optax
+from jax.core import Tracer
 
 from .. import errors
 from .paths import flatten, leaves_by_path, plain
@@ -166,7 +167,7 @@ def is_bool(x: Any) -> bool:
         return True
     if isinstance(x, int | np.integer):
         return x in (0, 1)
-    if isinstance(x, jax.core.Tracer) or not is_array(x) or x.shape:
+    if isinstance(x, Tracer) or not is_array(x) or x.shape:
         return False
     return x.dtype == bool or (np.issubdtype(x.dtype, np.integer) and x in (0, 1))
 

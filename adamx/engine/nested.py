@@ -80,8 +80,8 @@ def _forms_of_optax() -> frozenset[frozenset[str]]:
     """Return the field names of the classes of Optax's states."""
     everything = [*vars(optax).values(), *vars(optax.contrib).values()]
     classes = [x for x in everything if isinstance(x, type) and issubclass(x, tuple)]
-    named = [x for x in classes if getattr(x, "_fields", ()) and "State" in x.__name__]
-    return frozenset(frozenset(x._fields) for x in named)
+    fields = [getattr(x, "_fields", ()) for x in classes if "State" in x.__name__]
+    return frozenset(frozenset(names) for names in fields if names)
 
 
 def is_of_optax(x: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.core import Tracer
 
 from .. import errors
 from ..numerics.arithmetic import compute_dtype, within_range
@@ -294,7 +295,7 @@ def update(
 
 def is_count_known(state: Any) -> bool:
     """Return whether the count of a state is a number, and not being traced."""
-    return isinstance(state, State) and not isinstance(state.count, jax.core.Tracer)
+    return isinstance(state, State) and not isinstance(state.count, Tracer)
 
 
 def slots_of(state: Any) -> dict[str, Any]:

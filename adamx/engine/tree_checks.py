@@ -117,7 +117,8 @@ def check_scalars(rule: Any) -> None:
         if jnp.shape(h):
             raise errors.AdamxError(
                 f"update: a hyperparameter must be one number, got an array of shape "
-                f"{jnp.shape(h)} in {errors.shown(rule)}. Use jax.vmap to run several at once."
+                f"{jnp.shape(h)} in {errors.shown(rule)}. Use jax.vmap to run several "
+                f"at once."
             )
 
 
