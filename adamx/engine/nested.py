@@ -49,13 +49,11 @@ def map_states(state: Any, kind: Any, change: Callable[[dict[str, Any]], dict]) 
     """
     fields = _fields_of(state, kind)
     if isinstance(state, Mapping):
-        changed = (
-            {} if fields is None else change({name: state[name] for name in state})
-        )
-        here = dict(state.items()) | changed
         pairs, treedef = _children(state)
-        new = [map_states(here[_key(key)], kind, change) for key, _ in pairs]
-        return treedef.unflatten(new)
+        here = {_key(key): child for key, child in pairs}
+        new = here | ({} if fields is None else change(here))
+        each = [map_states(new[name], kind, change) for name in here]
+        return treedef.unflatten(each)
     if fields is not None:
         state = state._replace(**change(fields))
     if state is None or is_box(state) or jax.tree_util.all_leaves([state]):
@@ -93,6 +91,8 @@ def is_of_optax(x: Any) -> bool:
 
 def is_readable(state: Any, kinds: tuple[Any, ...]) -> bool:
     """Return whether a state is empty, or one of these kinds or of Optax is in it."""
+    if _is_mapping(state) and "step" in state and set(state) <= {"step", "opt_state"}:
+        state = state.get("opt_state", {})  # the state of an `nnx.Optimizer`
     if not jax.tree.leaves(state) or is_of_optax(state):
         return True
     if any(_fields_of(state, kind) is not None for kind in kinds):

@@ -17,6 +17,7 @@ from jaxtyping import Array
 from .. import errors
 from ..engine.hyperparams import public_name, rewrite
 from ..engine.nested import check_readable, find_states, map_states
+from ..engine.paths import path_of
 from ..engine.state import Slot, State
 from ..engine.transformation import Transformation
 from ..engine.tree import shared_dtype
@@ -241,9 +242,11 @@ def replace_hyperparams(state: Any, **values: Any) -> Any:
             tunable_ranges.check("replace_hyperparams", holder, name, float(value))
 
     def changed(fields: dict[str, Any]) -> dict[str, Any]:
-        new = dict(fields["hyperparams"].items())
-        for name in new.keys() & values.keys():
-            new[name] = jax.tree.map(functools.partial(_like, values[name]), new[name])
-        return {"hyperparams": new}
+        def one(keys: Any, old: Any) -> Any:
+            name = path_of(keys[:1])
+            return _like(values[name], old) if name in values else old
+
+        old = fields["hyperparams"]
+        return {"hyperparams": jax.tree_util.tree_map_with_path(one, old)}
 
     return map_states(state, Tuned, changed)
