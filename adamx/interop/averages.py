@@ -6,8 +6,8 @@ import jax
 import optax
 
 from ..engine.state import State
-from ..engine.tree import shared_dtype
 from ..parts import parameter_averages
+from .optax_states import share_of
 
 
 def _is_schedule_free(x: Any) -> bool:
@@ -18,7 +18,7 @@ def _as_adamx(x: Any) -> Any:
     """Return a state of Optax's schedule-free as a state of adamx."""
     if not _is_schedule_free(x):
         return x
-    slots = {"z": x.z, "z_share": 1 - 1 / x.b1.astype(shared_dtype())}
+    slots = {"z": x.z, "z_share": share_of(x)}
     inner = _every(x.base_optimizer_state)
     return State(x.step_count - 1, slots, {"base": inner})
 

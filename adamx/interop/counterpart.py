@@ -29,6 +29,7 @@ from ..engine.state import Slot, State, absent
 from ..engine.transformation import Transformation
 from ..engine.value import Value, show
 from ..numerics.arithmetic import one_minus_power
+from ..wrappers.restore import after
 from . import optax_states as states
 
 P = ParamSpec("P")
@@ -155,7 +156,7 @@ def _entered(
         scheduled = jnp.zeros((), jnp.int32)
         for x in states.known(link):
             columns, numbers = states.read(x, leaves, treedef, given)
-            steps = states.count_of(x) if columns and steps is None else steps
+            steps = states.count_of(x) if steps is None else steps
             slots |= numbers | {n: _tree(c, treedef) for n, c in columns.items()}
             scheduled = states.scheduled_at(x)
         resolved.append(at(part, scheduled))
@@ -190,19 +191,20 @@ def derived(
     Raises:
         ValueError: one does not follow.
     """
-    found, count = {}, steps.astype(states.shared_dtype())
+    found: dict[str, Any] = {}
     for name, slot in declared.items():
         if name in known:
             continue
         decay = name.removesuffix("_weight")
-        share = name.endswith("_share") and "b1" in given
+        averaged = name.endswith("_share") and "b1" in given
         if slot.from_count is not None:
-            found[name] = slot.from_count(count).astype(states.shared_dtype())
+            found[name] = after(slot, steps)
         elif slot.shared and decay in given:
-            found[name] = one_minus_power(jnp.asarray(given[decay], count.dtype), count)
-        elif slot.shared and share:
-            found[name] = jnp.asarray(1 - 1 / given["b1"], count.dtype)
-        elif not slot.shared and slot.shape_of is not None:
+            found[name] = weight_after(given[decay], steps)
+        elif slot.shared and averaged:
+            share = 1 - 1 / given["b1"]
+            found[name] = jnp.asarray(share, states.shared_dtype())
+        elif not slot.shared and (slot.shape_of is not None or not tree.num_leaves):
             # a slot that no leaf has, such as the rows of vectors
             found[name] = tree.unflatten([absent()] * tree.num_leaves)
         else:
@@ -211,6 +213,14 @@ def derived(
                 f"{sorted(known)}. Start afresh with tx.init(params)."
             )
     return found
+
+
+def weight_after(decay: Any, steps: Any) -> Any:
+    """Return 1 - β**t, the weight in an average after t steps."""
+    dtype = states.shared_dtype()
+    count = jnp.maximum(jnp.asarray(steps).astype(dtype), 1)
+    weight = one_minus_power(jnp.asarray(decay, dtype), count)
+    return jnp.where(jnp.asarray(steps) > 0, weight, 0)
 
 
 def hyperparams_of(x: Any) -> dict[str, Any]:

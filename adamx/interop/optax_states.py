@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array
 
 from ..engine.tree import shared_dtype
@@ -173,6 +174,9 @@ FIELDS: Mapping[str, Mapping[str, Field | Count | Other]] = {
 }
 
 
+BASE = "base_optimizer_state"
+
+
 def is_known(x: Any) -> bool:
     """Return whether `x` is a state of Optax with a row in `FIELDS`."""
     return (
@@ -187,12 +191,61 @@ def known(state: Any) -> list[Any]:
     return [x for x in jax.tree.leaves(state, is_leaf=is_known) if is_known(x)]
 
 
+def every(state: Any) -> list[Any]:
+    """Return those of `known`, and those inside the base of schedule-free."""
+    found = known(state)
+    bases = [x.base_optimizer_state for x in found if hasattr(x, BASE)]
+    return found + [x for base in bases for x in every(base)]
+
+
+def rebuilt(
+    state: Any, change: Callable[[Any], Any], also: Callable[[Any], Any]
+) -> Any:
+    """Return a state with each known one changed, and `also` those around them."""
+    if is_known(state):
+        new = change(state)
+        if hasattr(state, BASE):
+            inner = rebuilt(getattr(state, BASE), change, also)
+            new = new._replace(**{BASE: inner})
+        return new
+    names: Any = getattr(state, "_fields", None)
+    if isinstance(state, tuple) and names is not None:
+        fields = {n: rebuilt(getattr(state, n), change, also) for n in names}
+        return also(type(state)(**fields))
+    if isinstance(state, tuple | list):
+        return type(state)(rebuilt(x, change, also) for x in state)
+    if isinstance(state, dict):
+        return type(state)((n, rebuilt(x, change, also)) for n, x in state.items())
+    return state
+
+
+def counted(state: Any, names: Any) -> list[Any]:
+    """Return the states of some names around others, from the outside in."""
+    found: list[Any] = []
+
+    def note(x: Any) -> Any:
+        if type(x).__name__ in names:
+            found.append(x)
+        return x
+
+    rebuilt(state, lambda x: x, note)
+    return found
+
+
 def count_of(state: Any) -> Array | None:
     """Return the steps taken, if the state counts them."""
     for name, field in FIELDS[type(state).__name__].items():
         if isinstance(field, Count):
             return getattr(state, name) - field.first
     return None
+
+
+def share_of(state: Any) -> Array:
+    """Return s in x = y + s (z - y), the average of a state of schedule-free.
+
+    Optax computes it as x = (y - (1 - β₁) z) / β₁, so s = 1 - 1/β₁.
+    """
+    return 1 - 1 / jnp.asarray(state.b1).astype(shared_dtype())
 
 
 def scheduled_at(state: Any) -> Array:
@@ -225,7 +278,7 @@ def read(
             numbers[field.name(None)] = see(kept, given).astype(shared_dtype())
             continue
         for i, one in enumerate(treedef.flatten_up_to(kept)):
-            if leaves[i] is not None and one is not None:
+            if not (leaves[i] is None or _is_hidden(one)):
                 slot = columns.setdefault(field.name(leaves[i]), [None] * len(leaves))
                 slot[i] = see(one, given)
     return columns, numbers
@@ -254,11 +307,15 @@ def write(
         else:
             after = treedef.flatten_up_to(kept)
             for i, like in enumerate(leaves):
-                if like is not None and after[i] is not None:
+                if not (like is None or _is_hidden(after[i])):
                     slots = {slot: column[i] for slot, column in columns.items()}
                     after[i] = _like(_written(field, like, slots, given), after[i])
             new[name] = treedef.unflatten(after)
     return type(state)(**new)
+
+
+def _is_hidden(x: Any) -> bool:
+    return x is None or isinstance(x, optax.MaskedNode)
 
 
 def _written(field: Field, like: Any, slots: Named, given: Given) -> Any:
