@@ -325,9 +325,7 @@ def counterpart(
         takes_all = any(p.kind is p.VAR_KEYWORD for p in knows.values())
 
         def made(*args: Any, **kwargs: Any) -> Any:
-            bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
-            given = dict(bound.arguments)
+            given = _bound(name, signature, args, kwargs)
             for word in () if takes_all else given.keys() - knows.keys():
                 if not _is_same(given[word], signature.parameters[word].default):
                     return own(
@@ -359,6 +357,28 @@ def counterpart(
         return made
 
     return decorate
+
+
+def _bound(
+    name: str, signature: inspect.Signature, args: tuple, kwargs: dict[str, Any]
+) -> dict[str, Any]:
+    """Return every argument by name; an error for a call that does not fit."""
+    known = signature.parameters
+    over = [word for word in kwargs if word not in known]
+    if over:
+        raise errors.AdamxTypeError(
+            f"{name}: its keywords must be those of Optax, {list(known)}, got "
+            f"`{over[0]}`. {errors.suggest(over[0], known)}"
+        )
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise errors.AdamxTypeError(
+            f"{name}: its arguments must be those of Optax, {list(known)}, got a call "
+            f"with {error}. Pass them by keyword."
+        ) from None
+    bound.apply_defaults()
+    return dict(bound.arguments)
 
 
 def _can_hash(call: Call) -> bool:
