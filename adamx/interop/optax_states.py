@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
+from ..engine.state import is_absent
 from ..engine.tree import shared_dtype
 
 Given = Mapping[str, Any]
@@ -309,7 +310,9 @@ def write(
             for i, like in enumerate(leaves):
                 if not (like is None or _is_hidden(after[i])):
                     slots = {slot: column[i] for slot, column in columns.items()}
-                    after[i] = _like(_written(field, like, slots, given), after[i])
+                    value = _written(field, like, slots, given)
+                    if not _is_nothing(value, after[i]):
+                        after[i] = _like(name, value, after[i])
             new[name] = treedef.unflatten(after)
     return type(state)(**new)
 
@@ -322,10 +325,17 @@ def _written(field: Field, like: Any, slots: Named, given: Given) -> Any:
     return field.write(slots, given) if field.write else slots[field.name(like)]
 
 
-def _like(value: Any, kept: Any) -> Any:
+def _is_nothing(value: Any, kept: Any) -> bool:
+    """Return whether a leaf has no such slot; Optax keeps one number in its place."""
+    return is_absent(value) and getattr(kept, "size", 2) < 2
+
+
+def _like(name: str, value: Any, kept: Any) -> Any:
     """Return the value in the dtype of what was kept, split like a list of arrays."""
     if isinstance(kept, list):
         ends = [sum(x.size for x in kept[: i + 1]) for i in range(len(kept))]
         parts = jnp.split(value, ends[:-1])
         return [new.astype(old.dtype) for new, old in zip(parts, kept, strict=True)]
+    if value.shape != kept.shape:
+        raise KeyError(f"{name} of shape {kept.shape}")
     return value.astype(kept.dtype)

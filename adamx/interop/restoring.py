@@ -298,6 +298,9 @@ def _towards(fresh: Any, state: Any, params: Any, saved_by: Any) -> Any:
         one = state.inner if isinstance(state, Tuned) else state
         return _converted(fresh, one, params, saved_by)
     ours = _inside(state, _is_ours)
+    if type(fresh).__name__ in INJECTED and type(state) is type(fresh):
+        kept = _hyperparams(fresh.hyperparams, state.hyperparams)
+        state = state._replace(hyperparams=kept)
     if _is_node(fresh) and _is_node(state):
         names, values = _children(fresh)
         given, there = _children(state)
