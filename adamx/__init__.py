@@ -29,9 +29,10 @@ from .gradients import (
     hutchinson_estimate as hutchinson_estimate,
     sharpness_aware as sharpness_aware,
 )
+from .interop.averages import eval_params as eval_params
+from .interop.restoring import restore as restore
 from .optimizers import *  # noqa: F403  every optimizer, listed there
 from .parts.masked import Masked as Masked
-from .parts.parameter_averages import eval_params as eval_params
 from .storage.low_precision_params import (
     master_params as master_params,
     split_master as split_master,
@@ -40,7 +41,6 @@ from .storage.low_precision_params import (
 from .storage.plan import memory_plan as memory_plan
 from .storage.store import store as store
 from .wrappers.cautious import cautious as cautious, grams as grams
-from .wrappers.restore import restore as restore
 from .wrappers.stacked import stacked as stacked
 from .wrappers.step import step as step
 from .wrappers.tunable import (
@@ -52,7 +52,7 @@ from .wrappers.tunable import (
 __version__ = "0.1.0.dev0"
 
 # The folders of the library are importable, but not part of what users see.
-_FOLDERS = {"engine", "errors", "gradients", "numerics", "wrappers"}
+_FOLDERS = {"engine", "errors", "gradients", "interop", "numerics", "wrappers"}
 __all__ = [n for n in globals() if not n.startswith("_") and n not in _FOLDERS]
 
 

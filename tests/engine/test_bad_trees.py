@@ -226,11 +226,11 @@ CASES = {
             adam(0.1), adam(0.1).init(layer(jnp.ones(1), b=jnp.ones(3))), PARAMS
         ),
         "restore: the slot `mu` must have the structure and shapes of the parameters,",
-        "Pass the parameters the state was made for.",
+        "Pass the parameters the state was made for",
     ),
-    "restored from Optax": (
-        lambda: adamx.restore(adam(0.1), optax.adam(0.1).init(PARAMS), PARAMS),
-        "restore: `saved` must be the state of an adamx transformation, got tuple.",
+    "restored from no optimizer": (
+        lambda: adamx.restore(adam(0.1), optax.clip(0.1).init(PARAMS), PARAMS),
+        "restore: `saved` must be the state of a transformation of adamx, or of Optax",
         "Restore it with the structure of the transformation that saved it first.",
     ),
 }
