@@ -29,10 +29,10 @@ from .gradients import (
     hutchinson_estimate as hutchinson_estimate,
     sharpness_aware as sharpness_aware,
 )
-from .interop.averages import eval_params as eval_params
 from .interop.restoring import restore as restore
 from .optimizers import *  # noqa: F403  every optimizer, listed there
 from .parts.masked import Masked as Masked
+from .parts.parameter_averages import eval_params as eval_params
 from .storage.low_precision_params import (
     master_params as master_params,
     split_master as split_master,

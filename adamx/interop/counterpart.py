@@ -22,8 +22,8 @@ import optax
 from .. import errors
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import at, hyper_fields, public_name
-from ..engine.leaves import flatten
 from ..engine.masks import Mask, as_mask
+from ..engine.paths import flatten
 from ..engine.rule import Rule, as_rule
 from ..engine.state import Slot, State, absent
 from ..engine.transformation import Transformation

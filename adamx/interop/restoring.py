@@ -9,7 +9,7 @@ import optax
 from jax.core import Tracer
 
 from .. import errors
-from ..engine.leaves import flatten
+from ..engine.paths import flatten
 from ..engine.slots import join
 from ..engine.state import Slot, State, absent
 from ..engine.transformation import Transformation

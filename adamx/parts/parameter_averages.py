@@ -27,6 +27,7 @@ from ..engine.hyperparams import (
 from ..engine.nested import by_path, check_readable, find_states, map_params
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots, State, copied, is_absent
+from ..engine.tree import shared_dtype
 from ..numerics.arithmetic import compute_dtype, gathered_weight
 
 _SHARE = "_share"
@@ -239,8 +240,13 @@ def _points(state: Any) -> list[tuple[Any, Any]]:
         found += [(one.slots[name], one.slots[name + _SHARE]) for name in names]
     # Optax's own: x is y + (1 - 1 / β)(z - y), too
     for one in find_states(state, optax.contrib.ScheduleFreeState):
-        found.append((one.z, 1 - 1 / jnp.asarray(one.b1)))
+        found.append((one.z, 1 - 1 / jnp.asarray(one.b1).astype(shared_dtype())))
     return found
+
+
+def has_average(state: Any) -> bool:
+    """Return whether a state has an average of the parameters."""
+    return bool(_points(state))
 
 
 def eval_params(state: Any, params: Any) -> Any:

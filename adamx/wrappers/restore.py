@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import errors
-from ..engine.leaves import flatten, places
+from ..engine.paths import flatten, paths
 from ..engine.slots import encoded, join, shape_of, split
 from ..engine.state import Slot, State, is_absent
 from ..engine.tree import shared_dtype
@@ -125,10 +125,10 @@ def _converted(to: Target, name: str, new: Any, old: Any) -> Any:
         empty = join(slot, new, treedef.flatten_up_to)
     except (ValueError, TypeError, KeyError):
         raise _not_alike(name, new, old) from None
-    paths = places(to.params)
+    by_leaf = paths(to.params)
     made = [
         None if p is None else _recoded(name, slot, kept, fresh, one, p, path)
-        for p, fresh, one, path in zip(leaves, empty, column, paths, strict=True)
+        for p, fresh, one, path in zip(leaves, empty, column, by_leaf, strict=True)
     ]
     nothing = dict.fromkeys(slot.codec.parts) if slot.codec else None
     columns = split(slot, [nothing if one is None else one for one in made])

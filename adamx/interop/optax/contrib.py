@@ -10,13 +10,14 @@ from optax import contrib as optax_contrib
 
 from ... import errors, optimizers
 from ...engine.chain import chain
+from ...parts import parameter_averages
 from ...parts.bias_correction import Debiased
 from ...parts.denominators import EpsInsideRoot
 from ...parts.moments import Ema, Identity
 from ...parts.nesterov import Nesterov
 from ...parts.orthogonal import Orthogonalize, ScaleByShape
 from ...parts.parameter_averages import ScheduleFree
-from .. import averages, parts
+from .. import parts
 from ..compound import Around, Groups
 from ..counterpart import Unbuilt, counterpart, rule_of
 from . import aliases, directions
@@ -290,14 +291,14 @@ def schedule_free_eval_params(state: Any, params: Any) -> Any:
     Raises:
         ValueError: the state has no average.
     """
-    if not averages.has_average(state):
+    if not parameter_averages.has_average(state):
         raise errors.type_error(
             "schedule_free_eval_params",
             "`state` must be that of a schedule-free optimizer",
             type(state).__name__,
             "Pass the state that `schedule_free(...).init` returned.",
         )
-    return averages.eval_params(state, params)
+    return parameter_averages.eval_params(state, params)
 
 
 @functools.wraps(optax_contrib.sam)
