@@ -26,6 +26,7 @@ def option(
     least: Bound = None,
     above: Bound = None,
     most: Bound = None,
+    below: Bound = None,
     size: int | None = None,
     advice: str = "",
     kw_only: bool = True,
@@ -39,11 +40,12 @@ def option(
         least: the least number that is allowed.
         above: a number that must be exceeded, in place of `least`.
         most: the largest number that is allowed.
+        below: a number that must not be reached, in place of `most`.
         size: for a tuple of numbers, how many there must be.
         advice: the end of the error message.
         kw_only: whether it must be given by keyword.
     """
-    bounds = Range(least, above, most, size, advice)
+    bounds = Range(least, above, most, below, size, advice)
     return dataclasses.field(
         default=default, metadata={"option": bounds}, kw_only=kw_only
     )
@@ -56,24 +58,34 @@ class Range:
     least: Bound = None
     above: Bound = None
     most: Bound = None
+    below: Bound = None
     size: int | None = None
     advice: str = ""
 
     @property
     def declared(self) -> bool:
         """Whether there is a bound."""
-        return (self.least, self.above, self.most) != (None, None, None)
+        return any(bound is not None for bound in self._bounds.values())
+
+    @property
+    def _bounds(self) -> dict[str, Bound]:
+        return {
+            "at least": self.least,
+            "above": self.above,
+            "at most": self.most,
+            "below": self.below,
+        }
 
     def __contains__(self, x: int | float) -> bool:
         return (
             (self.least is None or x >= self.least)
             and (self.above is None or x > self.above)
             and (self.most is None or x <= self.most)
+            and (self.below is None or x < self.below)
         )
 
     def __str__(self) -> str:
-        bounds = {"at least": self.least, "above": self.above, "at most": self.most}
-        said = [f"{word} {x:g}" for word, x in bounds.items() if x is not None]
+        said = [f"{word} {x:g}" for word, x in self._bounds.items() if x is not None]
         return "".join(f", {text}" for text in said)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from .. import errors
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import (
     NON_NEGATIVE,
@@ -152,7 +151,7 @@ def schedule_free_radam(
         weight_lr_power: see `schedule_free`.
         r: see `schedule_free`.
         silent_sgd_phase: take no step and add no weight until ρ_t exceeds `threshold`.
-        threshold: the length ρ_t of the average above which v̂ is used.
+        threshold: the length ρ_t of the average above which v̂ is used, at least 4.
         mask: the leaves that decay.
 
     State: `nu` (v, from 0), `z` (from θ_0); 8 bytes per parameter, and three scalars,
@@ -161,7 +160,8 @@ def schedule_free_radam(
     Departs from the paper: no paper describes it; this is the authors' code since 1.4.
 
     Raises:
-        ValueError: an argument out of its range, or a `b2` that is no number.
+        ValueError: an argument out of its range, or parameters missing in `update`.
+        TypeError: a `b2` or `threshold` that is no number.
 
     Reference: Defazio et al., "The road less scheduled", NeurIPS 2024, eq. 3-5,
     arXiv:2405.15682; r_t: Liu et al., ICLR 2020, Algorithm 2, arXiv:1908.03265.
@@ -170,14 +170,13 @@ def schedule_free_radam(
     rectified = functools.partial(
         RectifiedSchedule, b2=b2, threshold=threshold, before=before
     )
-    root = adam_denominator(b2, eps)
-    rectified_root = Rectified(root, threshold)  # also checks the threshold
     rate, decays = rectified(learning_rate), not is_zero(weight_decay)
+    root = adam_denominator(b2, eps)
     if silent_sgd_phase:
         decay = (WeightDecay(weight_decay, mask),) if decays else ()
         last = LearningRate(rate)
     else:  # the direction contains r_t already, the decay needs it too
-        root = rectified_root
+        root = Rectified(root, threshold)
         decay = (WeightDecay(rectified(weight_decay), mask),) if decays else ()
         last = LearningRate(learning_rate)
     steps = chain(Precondition(Identity(), by=root), *decay, last)
@@ -258,8 +257,8 @@ class RectifiedSchedule(Value):
 
     Args:
         value: a number, an array or a schedule.
-        b2: β₂ of the second moment, a number.
-        threshold: the length ρ_t of the average above which v̂ is used.
+        b2: β₂ in [0, 1) of the second moment, a number.
+        threshold: the length ρ_t of the average above which v̂ is used, at least 4.
         before: the factor until then.
 
     Reference: Liu et al., "On the variance of the adaptive learning rate and beyond",
@@ -267,18 +266,23 @@ class RectifiedSchedule(Value):
     """
 
     value: Hyper = hyper(allowed=NON_NEGATIVE)
-    b2: Any = 0.999
-    threshold: Any = 4.0
+    b2: float = option(
+        0.999,
+        least=0,
+        below=1,
+        advice="Pass a constant such as 0.999: r_t of a schedule is not known.",
+        kw_only=False,
+    )
+    threshold: float = option(
+        4.0,
+        least=4,
+        advice="Below 4 the variance is not defined; 4 is usual.",
+        kw_only=False,
+    )
     before: float = option(0.0, least=0, kw_only=False)
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if not all(isinstance(x, float | int) for x in (self.b2, self.threshold)):
-            raise errors.AdamxError(
-                f"RectifiedSchedule: `b2` and `threshold` must be numbers, got "
-                f"{errors.shown(self.b2)} and {errors.shown(self.threshold)}. "
-                f"r_t is known for constants only."
-            )
 
     def __call__(self, count: Any) -> Any:
         value: Any = self.value

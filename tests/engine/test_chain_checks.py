@@ -230,7 +230,7 @@ MEANT = {
     "averages in turn": lambda: adamx.param_ema(adamx.lookahead(adam(0.1))),
     "an average of some leaves": lambda: chain(adam(0.1), Masked(ParamEma(0.9), "w")),
     "an optimizer for each mask": lambda: chain(
-        Masked(adam(0.1), "kernel"), Masked(adamx.sgd(0.1), Not("kernel"))
+        Masked(adam(0.1), "w"), Masked(adamx.sgd(0.1), Not("w"))
     ),
     "directions of two masks, one rate": lambda: chain(
         Masked(scale_by_adam(), "w"),

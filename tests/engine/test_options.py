@@ -93,6 +93,8 @@ def outside(bounds):
         yield bounds.above
     if bounds.most is not None:
         yield bounds.most + 1
+    if bounds.below is not None:
+        yield bounds.below
 
 
 def wrong_values(name, annotation, bounds):
@@ -152,8 +154,8 @@ def build_with(name):
 
 # Keywords that stay Any, since the value may be of several kinds, with what is checked
 # elsewhere: masks in engine/test_masks.py, `tx` in engine/test_mistakes.py, betas.
-ANYTHING = {"mask", "muon_mask", "trust_ratio_mask", "normalized", "tx", "betas"}
-ANYTHING |= {"beta3", "b2", "threshold"}
+ANYTHING = {"mask", "muon_mask", "mars_mask", "trust_ratio_mask", "normalized"}
+ANYTHING |= {"tx", "betas", "beta3"}
 
 
 @pytest.mark.parametrize(("name", "parameter"), ARGUMENTS)
@@ -241,10 +243,19 @@ def test_a_rule_of_a_users_own_has_its_options_checked():
         Repeated(1.5)
 
 
-def test_an_array_of_inject_hyperparams_is_told_to_be_static():
-    text = message(lambda: optax.inject_hyperparams(adamx.galore)(0.1).init(PARAMS))
+def test_an_array_in_the_place_of_an_option_is_told_to_be_static():
+    text = message(lambda: adamx.galore(0.1, rank=jnp.array(5)))
     assert text.startswith("galore: `rank` must be known when the program is built")
     assert "static_args=('rank', 'update_proj_gap', 'mask')" in text
+
+
+def test_options_are_no_hyperparameters_of_inject_hyperparams():
+    """It would make arrays of them; no `static_args` are needed."""
+    state = optax.inject_hyperparams(adamx.galore)(0.1, rank=2).init(PARAMS)
+    known = inspect.signature(adamx.galore).parameters
+    assert set(state.hyperparams) == {
+        name for name, p in known.items() if "scalar or schedule" in str(p.annotation)
+    }
 
 
 def test_the_default_of_every_option_is_in_its_range():

@@ -99,7 +99,15 @@ def test_two_averages_of_one_leaf_are_refused():
         ),
         (
             lambda: adamx.schedule_free_radam(0.1, b2=lambda k: 0.9),
-            "schedule_free_radam: `b2` and `threshold` must be numbers",
+            "schedule_free_radam: `b2` must be a finite number, got the function",
+        ),
+        (
+            lambda: adamx.schedule_free_radam(0.1, b2=1.0),
+            "schedule_free_radam: `b2` must be a finite number, at least 0, below 1",
+        ),
+        (
+            lambda: adamx.schedule_free_radam(0.1, threshold=3.9),
+            "schedule_free_radam: `threshold` must be a finite number, at least 4, got",
         ),
         (lambda: adamx.param_ema(adamx.adam(), 1.0), "param_ema: `decay` must lie in"),
         (
