@@ -26,6 +26,10 @@ class Mask(Value):
     def resolve(self, tree: Any) -> list[bool]:
         raise NotImplementedError
 
+    def as_tree(self, tree: Any) -> Any:
+        """Return the bools in the structure of `tree`, as Optax wants them."""
+        return flatten(tree)[1].unflatten(self.resolve(tree))
+
 
 class ByTree(Mask):
     """Select leaves by a tree of bools like the parameters, or a prefix of one."""

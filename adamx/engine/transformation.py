@@ -68,6 +68,10 @@ class Transformation(Value, optax.GradientTransformationExtraArgs):
     ) -> tuple[Any, Any]:
         raise NotImplementedError
 
+    def _check_call(self, updates: Any, state: Any, params: Any) -> None:
+        """Raise an error if the arguments of `update` cannot stand in this order."""
+        check_call(updates, state, params)
+
     def _is_eager(self, state: Any) -> bool:
         """Return whether the count is known, so that schedules can be evaluated now."""
         return False
@@ -122,7 +126,7 @@ class _Pair:
         def update(
             updates: Any, state: Any, params: Any = None, **extra: Any
         ) -> tuple[Any, Any]:
-            check_call(updates, state, params)
+            tx._check_call(updates, state, params)
             updates = tree_checks.as_arrays(updates)
             tree_checks.check_updates(updates)
             params = tree_checks.with_gradients(updates, params)

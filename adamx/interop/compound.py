@@ -47,6 +47,9 @@ class Compound(Transformation):
     def __repr__(self) -> str:
         return repr(self.call)
 
+    def _check_call(self, updates: Any, state: Any, params: Any) -> None:
+        """Let every state pass: it is one of Optax."""
+
     def _init(self, params: Any) -> Any:
         return self.call.made().init(params)
 

@@ -14,7 +14,7 @@ from ..parts.masked import Masked
 from ..parts.moments import Centered, Ema, Identity, Momentum, square
 from ..parts.nesterov import Nesterov
 from ..parts.weight_decay import WeightDecay
-from .counterpart import Unbuilt
+from .builders import Unbuilt
 
 
 def adam(b1: Any, b2: Any, eps: Any, eps_root: Any, nesterov: bool = False) -> Rule:

@@ -22,6 +22,8 @@ WIDER = {
     "contrib.scale_by_muon": "Newton-Schulz makes the roundings of float32 larger",
     "contrib.schedule_free_sgd": "the update is the difference of two parameters",
     "contrib.schedule_free_adamw": "the update is the difference of two parameters",
+    "contrib.dog": "the distance is a difference of parameters, rounded to float32",
+    "contrib.dowg": "the distance is a difference of parameters, rounded to float32",
     "contrib.schedule_free": "the update is the difference of two parameters",
 }
 
@@ -113,10 +115,10 @@ CALLS = [
     Call("contrib.prodigy", {}, 1e-10),
     Call("contrib.prodigy", {"weight_decay": 0.1, "safeguard_warmup": True}, 1e-10),
     Call("contrib.dadapt_adamw", {"weight_decay": 0.1}),
-    Call("contrib.dog", {"weight_decay": 0.1, "mask": matrices}),
-    Call("contrib.dog", {}),
-    Call("contrib.dowg", {}),
-    Call("contrib.dowg", {"init_estim_sq_dist": 1e-2}),
+    Call("contrib.dog", {"weight_decay": 0.1, "mask": matrices}, DOUBLE, 3e-2),
+    Call("contrib.dog", {}, DOUBLE, 3e-2),
+    Call("contrib.dowg", {}, DOUBLE, 1e-5),
+    Call("contrib.dowg", {"init_estim_sq_dist": 1e-2}, DOUBLE, 1e-5),
     _rated("contrib.muon", 1e-11, 2e-5),
     _rated("contrib.muon", 1e-11, 2e-5, weight_decay=0.1, adam_learning_rate=1e-3),
     _rated("contrib.muon", 1e-11, 2e-5, nesterov=False, consistent_rms=0.2),

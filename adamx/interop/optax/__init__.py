@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import optax as _optax
 
-from ..counterpart import implemented_by as implemented_by
+from ..builders import implemented_by as implemented_by
 from ..restoring import to_optax_state as to_optax_state
 from . import contrib as contrib
 from .aliases import (

@@ -15,7 +15,7 @@ from ...parts.learning_rate import LearningRate, Negate
 from ...parts.moments import Ema
 from ...parts.trust_ratio import TrustRatio
 from .. import parts
-from ..counterpart import counterpart, rule_of
+from ..builders import counterpart, rule_of
 from . import directions
 
 Links = tuple[Any, ...]

@@ -18,8 +18,8 @@ from ...parts.nesterov import Nesterov
 from ...parts.orthogonal import Orthogonalize, ScaleByShape
 from ...parts.parameter_averages import ScheduleFree
 from .. import parts
+from ..builders import Unbuilt, counterpart, rule_of
 from ..compound import Around, Groups
-from ..counterpart import Unbuilt, counterpart, rule_of
 from . import aliases, directions
 
 Links = tuple[Any, ...]

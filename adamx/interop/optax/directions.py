@@ -25,7 +25,7 @@ from ...parts.directions import Sign
 from ...parts.moments import Ema, Identity, Momentum, Sum
 from ...parts.trust_ratio import TrustRatio
 from .. import parts
-from ..counterpart import Unbuilt, counterpart
+from ..builders import Unbuilt, counterpart
 
 
 @counterpart(optax.scale_by_adam)
