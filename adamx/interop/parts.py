@@ -3,8 +3,10 @@
 from typing import Any
 
 import numpy as np
+from jaxtyping import Array, Float
 
 from ..engine.rule import Rule
+from ..engine.state import Context, Slots
 from ..optimizers.adam import adam_denominator
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import EpsInsideRoot, Precondition, RootPlusEps
@@ -15,6 +17,17 @@ from ..parts.moments import Centered, Ema, Identity, Momentum, square
 from ..parts.nesterov import Nesterov
 from ..parts.weight_decay import WeightDecay
 from .builders import Unbuilt
+
+
+class UphillRate(LearningRate):
+    """Multiply by the learning rate; the sign is turned by a later link."""
+
+    place = "direction"
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
+    ) -> tuple[Float[Array, "..."], Slots]:
+        return self.learning_rate * update, slots
 
 
 def adam(b1: Any, b2: Any, eps: Any, eps_root: Any, nesterov: bool = False) -> Rule:

@@ -8,10 +8,9 @@ from typing import Any
 
 import optax
 
-from ...engine.chain import chain
 from ...parts.clipping import ClipByRms
 from ...parts.directions import Sign
-from ...parts.learning_rate import LearningRate, Negate
+from ...parts.learning_rate import Negate
 from ...parts.moments import Ema
 from ...parts.trust_ratio import TrustRatio
 from .. import parts
@@ -218,7 +217,7 @@ def adafactor(
     if clipping_threshold is not None:
         links.append(ClipByRms(clipping_threshold))
     if learning_rate is not None:
-        links.append(chain(LearningRate(learning_rate), Negate()))
+        links.append(parts.UphillRate(learning_rate))
     if multiply_by_parameter_scale:
         links.append(rule_of(directions.scale_by_param_block_rms()))
     if momentum is not None:
