@@ -1,8 +1,9 @@
 """JAX's strict modes: no dtype and no rank is promoted implicitly, in any optimizer.
 
-Traced under `jax_numpy_dtype_promotion="strict"` and `jax_numpy_rank_promotion="raise"`,
-which raise while tracing: nothing is computed. A schedule of Optax, or of the user,
-runs in the user's mode, and `optax.cosine_decay_schedule` itself raises in it.
+Traced under `jax_numpy_dtype_promotion="strict"` and
+`jax_numpy_rank_promotion="raise"`, which raise while tracing: nothing is computed. A
+schedule of Optax, or of the user, runs in the mode of the user, and
+`optax.cosine_decay_schedule` itself raises in it.
 """
 
 import jax
