@@ -326,8 +326,10 @@ def dtypes_of(updates: Any, params: Any) -> list:
 
 
 def _wider(g: Any, p: Any) -> Any:
-    floating = hasattr(p, "dtype") and jnp.issubdtype(p.dtype, jnp.floating)
-    return jnp.promote_types(g.dtype, p.dtype) if floating else g.dtype
+    if not (hasattr(p, "dtype") and jnp.issubdtype(p.dtype, jnp.floating)):
+        return g.dtype
+    with jax.numpy_dtype_promotion("standard"):  # it is the rule, also in strict mode
+        return jnp.promote_types(g.dtype, p.dtype)
 
 
 def widen(tree: Any) -> Any:

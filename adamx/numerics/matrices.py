@@ -55,7 +55,7 @@ def _power(s: Array, exponent: float) -> tuple[Array, Array, Array]:
     values = jnp.maximum(values, floor)
     positive = values > 0
     powers = jnp.where(positive, jnp.where(positive, values, 1) ** exponent, 0)
-    return (vectors * powers) @ vectors.T, values, vectors
+    return (vectors * powers[None, :]) @ vectors.T, values, vectors
 
 
 @symmetric_power.defjvp
@@ -67,10 +67,10 @@ def _symmetric_power_jvp(
     positive = values > 0
     x = jnp.where(positive, values, 1)
     powers = jnp.where(positive, x**exponent, 0)
-    above, below = powers[:, None] - powers, x[:, None] - x
-    middle = (x[:, None] + x) / 2
+    above, below = (a[:, None] - a[None, :] for a in (powers, x))
+    middle = (x[:, None] + x[None, :]) / 2
     near = jnp.abs(below) <= jnp.finfo(s.dtype).eps ** 0.5 * middle
     slope = exponent * middle ** (exponent - 1)
     divided = jnp.where(near, slope, above / jnp.where(near, 1, below))
-    divided = jnp.where(positive[:, None] & positive, divided, 0)
+    divided = jnp.where(positive[:, None] & positive[None, :], divided, 0)
     return out, vectors @ (divided * (vectors.T @ ds @ vectors)) @ vectors.T

@@ -47,7 +47,7 @@ class NormalizeByPrevious(Rule):
 
 def adopt_clip_value(steps: Any) -> Any:
     """Return `t ** 0.25`, ADOPT's clipping bound after t steps (authors' default)."""
-    return steps**0.25
+    return jnp.asarray(steps, float) ** 0.25
 
 
 class SkipFirstStep(Rule):

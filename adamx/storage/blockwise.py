@@ -175,7 +175,8 @@ class Blockwise(Codec):
             return lay.split(draw((*lay.lead, lay.n)))
 
         spread = once if self.rounding == "dither" else inside
-        k = jnp.minimum(k + rises(part, self.rounding, uniform, spread), top)
+        up = rises(part, self.rounding, uniform, spread)
+        k = jnp.minimum(k + up.astype(k.dtype), top)
         return jnp.where(shares < 0, -k, k) if sign else k
 
     def decode(self, kept: Kept, shape: tuple[int, ...]) -> Float[Array, "..."]:

@@ -59,7 +59,8 @@ def rounded(x: Array, dtype: Any, uniform: Draw | None) -> Array:
     )
     steps = x / spacing  # exact: a power of two
     down = jnp.floor(steps)
-    landed = (down + (steps - down > uniform(x.shape))) * spacing
+    up = steps - down > uniform(x.shape)
+    landed = (down + up.astype(down.dtype)) * spacing
     top = jnp.float32(info.max)
     landed = jnp.clip(landed, -top, top)
     return jnp.where(jnp.isfinite(x), landed, x).astype(dtype)

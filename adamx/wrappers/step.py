@@ -60,7 +60,8 @@ def _applied(params: Any, updates: Any) -> Any:
     leaves, treedef = flatten(updates)
     olds = column("params", treedef, params, updates)
     pairs = zip(olds, leaves, strict=True)
-    new = [p if u is None else optax.apply_updates(p, u) for p, u in pairs]
+    with jax.numpy_dtype_promotion("standard"):  # an update may be the wider one
+        new = [p if u is None else optax.apply_updates(p, u) for p, u in pairs]
     return treedef.unflatten(new)
 
 
