@@ -47,6 +47,8 @@ SLOW = (
     "test_optimizers and not (accept or wrapped)",  # 30,000 steps
     "LBFGS",  # not adamx's, and it needs scikit-learn
     "shard_stability",
+    "gradient_accumulation",
+    "ContribTest and accept_extra_args",
     "mixed_precision",
     "every_k_schedule",
     "aol",
