@@ -46,11 +46,10 @@ SLOW = (
     "test_optimization",  # 10,000 steps of each optimizer
     "test_optimizers and not (accept or wrapped)",  # 30,000 steps
     "LBFGS",  # not adamx's, and it needs scikit-learn
+    "AccumulationTest",
     "shard_stability",
     "gradient_accumulation",
     "ContribTest and accept_extra_args",
-    "mixed_precision",
-    "every_k_schedule",
     "aol",
     "schatten",
     "newton_schulz",
