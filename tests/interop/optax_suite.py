@@ -46,9 +46,10 @@ SLOW = (
     "test_optimization",  # 10,000 steps of each optimizer
     "test_optimizers and not (accept or wrapped)",  # 30,000 steps
     "LBFGS",  # not adamx's, and it needs scikit-learn
+    "AccumulationTest",
     "shard_stability",
-    "mixed_precision",
-    "every_k_schedule",
+    "gradient_accumulation",
+    "ContribTest and accept_extra_args",
     "aol",
     "schatten",
     "newton_schulz",
