@@ -98,7 +98,7 @@ WHOLE = {
     "muon": {"learning_rate": 1e-3, "ns_steps": 3},
     "sophia": {"learning_rate": 1e-3, "update_interval": 1},
     "lookahead": {"tx": adamx.sgd(0.1), "sync_period": 2},
-    "shampoo": {"learning_rate": 1e-3, "exponent": 0.5},
+    "shampoo": {"learning_rate": 1e-3, "exponent": -0.5},
     "apollo": {"learning_rate": 1e-3, "rank": 2, "growth": 1.5},
 }
 
@@ -161,8 +161,8 @@ def test_the_signature_is_that_of_the_function():
     known = takes(adamx.adamw)
     assert list(known)[:2] == ["learning_rate", "b1"]
     assert known["weight_decay"].kind is inspect.Parameter.KEYWORD_ONLY
-    with pytest.raises(TypeError, match="positional"):
-        adamx.adam(0.1, 0.9, 0.999, 1e-8, 1.0)  # pyright: ignore[reportCallIssue]
+    with pytest.raises(TypeError, match="adam: at most 6 arguments .* by place, got 7"):
+        adamx.adam(0.1, 0.9, 0.999, 1e-8, 0.0, None, 1.0)  # pyright: ignore
     bound = inspect.signature(adamx.muon).bind(0.1)
     assert repr(bound.arguments["ns_steps"]) == "5"
     assert adamx.muon(*bound.args, **bound.kwargs) == adamx.muon(0.1)

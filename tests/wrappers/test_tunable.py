@@ -178,8 +178,11 @@ def test_a_state_that_came_from_elsewhere_is_checked_by_the_declared_ranges(
     """As in a new process in which no transformation has made such a state."""
     state = tunable(adamx.adam(0.1), "learning_rate", "b1").init(PARAMS)
     monkeypatch.setattr(tunable_ranges, "_noted", {})
-    for value in (-1.0, math.nan):
-        with pytest.raises(adamx.AdamxError, match="`learning_rate` must be at least"):
+    for value, must in (
+        (-1.0, "be at least 0"),
+        (math.nan, "be finite and at least 0"),
+    ):
+        with pytest.raises(adamx.AdamxError, match=f"`learning_rate` must {must}, got"):
             replace_hyperparams(state, learning_rate=value)
     replace_hyperparams(state, learning_rate=0.5)
 
@@ -246,7 +249,7 @@ def test_the_warm_ups_of_ademamix_check_their_arguments(warm_up, arguments):
 
 @pytest.mark.parametrize("threshold", [3.0, math.nan])
 def test_the_threshold_of_a_rectified_rate_is_checked(threshold):
-    with pytest.raises(adamx.AdamxError, match="Rectified: `threshold` must"):
+    with pytest.raises(adamx.AdamxError, match="schedule_free_radam: `threshold` must"):
         adamx.schedule_free_radam(0.1, threshold=threshold)
     adamx.schedule_free_radam(0.1, threshold=5.0)
 
