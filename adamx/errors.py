@@ -77,6 +77,14 @@ class Interval:
         return text
 
 
+def as_float(x: Any) -> float:
+    """Return a real number as a float; one that is out of range is infinite."""
+    try:
+        return float(x)
+    except OverflowError:
+        return math.inf if x > 0 else -math.inf
+
+
 def check_number(where: str, name: str, value: float, allowed: Interval) -> None:
     if value not in allowed:
         advice = f" {allowed.advice}" if allowed.advice else ""

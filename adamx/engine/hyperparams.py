@@ -52,6 +52,7 @@ def hyper(
     or_part: type | tuple[type, ...] = (),
     kw_only: bool = False,
     data: bool = False,
+    scheduled: bool = True,
 ) -> Any:
     """Declare a field of a rule as a hyperparameter, with its range and public name.
 
@@ -72,6 +73,8 @@ def hyper(
         kw_only: whether it must be given by keyword.
         data: whether eager calls may pass a number as an array, so that another number
             needs no other program; the slots must not depend on it.
+        scheduled: whether it may be a schedule; False for a number at which a slot
+            starts, since `init` takes no step.
 
     Raises:
         ValueError: `allowed` is not an interval.
@@ -79,6 +82,7 @@ def hyper(
     if isinstance(allowed, str):
         allowed = Interval.parse(allowed)
     metadata = {"hyper": allowed, "or_part": or_part, "public": public, "data": data}
+    metadata["scheduled"] = scheduled
     return dataclasses.field(default=default, metadata=metadata, kw_only=kw_only)
 
 
@@ -158,6 +162,8 @@ def check_fields(value: Value) -> None:
             elif isinstance(given, field.metadata["or_part"]):
                 continue
             else:
+                if not field.metadata["scheduled"]:
+                    _check_start(where, field.name, given)
                 kept = normalise(where, field.name, given, field.metadata["hyper"])
         except errors.AdamxError as error:
             public = public_name(value, field.name)
@@ -187,10 +193,10 @@ def normalise(where: str, name: str, value: Any, allowed: Interval) -> Any:
             )
         return value
     if isinstance(value, numbers.Real | np.number) and not isinstance(value, bool):
-        number = float(value)
+        number = errors.as_float(value)
         errors.check_number(where, name, number, allowed)
         return number
-    if callable(value):
+    if callable(value) and not isinstance(value, type):
         errors.check_schedule(where, name, value)
         return value
     raise errors.type_error(
@@ -199,6 +205,17 @@ def normalise(where: str, name: str, value: Any, allowed: Interval) -> Any:
         errors.shown(value),
         _instead(name, value),
     )
+
+
+def _check_start(where: str, name: str, value: Any) -> None:
+    """Raise an error for a schedule or several numbers where a slot starts."""
+    if callable(value) or (is_array(value) and value.ndim):
+        raise errors.type_error(
+            where,
+            f"`{name}` must be one number, at which the state starts",
+            errors.shown(value),
+            f"Pass a number or an array of shape (), such as {name}=0.1.",
+        )
 
 
 def _instead(name: str, value: Any) -> str:
@@ -274,21 +291,26 @@ def at(x: Any, count: Array) -> Any:
     def value(owner: Value, name: str, h: Any) -> Any:
         if is_array(h) or is_constant(h):
             return h
-        returned = h(count)
-        try:
-            scheduled = jnp.asarray(returned)
-        except (TypeError, ValueError):
-            scheduled = None
-        if scheduled is None or scheduled.shape or scheduled.dtype == bool:
-            raise errors.type_error(
-                type(owner).__name__,
-                f"the schedule for `{name}` must return one number",
-                repr(returned),
-                "A hyperparameter is a scalar; use jax.vmap to run several.",
-            )
-        return scheduled
+        return scheduled(type(owner).__name__, name, h, count)
 
     return rewrite(x, value)
+
+
+def scheduled(where: str, name: str, schedule: Callable, count: Any) -> Array:
+    """Return the value of a schedule, or raise an error if it is not one number."""
+    returned = schedule(count)
+    try:
+        value = jnp.asarray(returned)
+    except (TypeError, ValueError):
+        value = None
+    if value is None or value.shape or value.dtype == bool:
+        raise errors.type_error(
+            where,
+            f"the schedule for `{name}` must return one number",
+            repr(returned),
+            "A hyperparameter is a scalar; use jax.vmap to run several.",
+        )
+    return value
 
 
 def has_schedules(x: Any) -> bool:

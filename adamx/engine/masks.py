@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.core import Tracer
@@ -38,7 +39,7 @@ class ByTree(Mask):
     structure: Any
 
     def resolve(self, tree: Any) -> list[bool]:
-        whole = jax.tree_util.treedef_is_leaf(self.structure)
+        whole = self.leaves and jax.tree_util.treedef_is_leaf(self.structure)
         if whole and not jax.tree_util.all_leaves([tree]):
             raise errors.AdamxError(
                 f"mask: it must say which parameters, got {self.leaves[0]} for all. "
@@ -173,7 +174,7 @@ def is_bool(x: Any) -> bool:
         return x in (0, 1)
     if isinstance(x, Tracer) or not is_array(x) or x.shape:
         return False
-    return x.dtype == bool or (np.issubdtype(x.dtype, np.integer) and x in (0, 1))
+    return x.dtype == bool or (jnp.issubdtype(x.dtype, jnp.integer) and x in (0, 1))
 
 
 def as_bool(x: Any) -> bool:
@@ -201,6 +202,13 @@ def as_mask(where: str, mask: Any) -> Mask | None:
     if leaves and all(map(is_bool, leaves)):
         # a tree, also one whose class can be called, as a filtered module of Equinox
         return ByTree(tuple(map(as_bool, leaves)), structure)
+    if isinstance(mask, type):
+        raise errors.type_error(
+            where,
+            "`mask` must be a tree of bools, a pattern or a function",
+            errors.shown(mask),
+            "Write for example `lambda path, leaf: leaf.ndim > 1`.",
+        )
     if callable(mask):
         if _takes(mask, 1):
             return ByCallable(mask)

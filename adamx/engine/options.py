@@ -155,6 +155,11 @@ def whole(where: str, name: str, given: Any, bounds: Range) -> int:
     number = int(given)
     if number not in bounds:
         raise errors.AdamxError(f"{where}: {what}, got {number}. {advice}")
+    if number.bit_length() > 31:
+        raise errors.AdamxError(
+            f"{where}: `{name}` must be a whole number of at most 31 bits, got one of "
+            f"{number.bit_length()}. {advice}"
+        )
     return number
 
 
@@ -170,7 +175,7 @@ def real(where: str, name: str, given: Any, bounds: Range) -> float:
     is_number = isinstance(given, float | int | np.floating | np.integer)
     if not is_number or isinstance(given, bool):
         return _refuse(where, what, given, advice)
-    number = float(given)
+    number = errors.as_float(given)
     if not math.isfinite(number) or number not in bounds:
         raise errors.AdamxError(f"{where}: {what}, got {number!r}. {advice}")
     return number

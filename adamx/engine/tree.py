@@ -36,6 +36,7 @@ def start(rule: Any, params: Any) -> dict[str, Any]:
     by_path = any(slot.by_path for slot in declared.values())
     by_leaf = paths(params) if by_path else [""] * len(leaves)
     for name, slot in declared.items():
+        tree_checks.check_start(name, slot.init)
         if slot.shared:
             slots[name] = jnp.full((), slot.init, shared_dtype())
             continue
@@ -231,7 +232,10 @@ def _forms(rule: Any, treedef: Any, updates: Any, step: Step) -> list[_Form]:
     n = treedef.num_leaves
     tree = updates
     if step.params is not None:  # what they hold where there is no gradient is ignored
-        tree = treedef.unflatten(column("params", treedef, step.params, updates))
+        each = column("params", treedef, step.params, updates)
+        # a None among the updates may stand for a whole subtree
+        leaves = [p if jax.tree_util.all_leaves([p]) else None for p in each]
+        tree = treedef.unflatten(leaves)
     selected = _selected(rule, tree, n)
     by_leaf = paths(updates) if "path" in rule.needs() else [None] * n
     dtypes = step.dtypes
@@ -245,6 +249,7 @@ def run_rule(
 ) -> tuple[Any, dict[str, Any]]:
     """Run one step of a rule, its schedules resolved, on each leaf of a tree."""
     tree_checks.check_scalars(rule)
+    tree_checks.check_axes(rule)
     declared = rule.slots()
     tree_checks.check_present(declared, slots)
     leaves, treedef = flatten(updates)
@@ -258,6 +263,9 @@ def run_rule(
     tree_checks.check_slots(declared, columns, leaves, updates)
     tree_checks.check_selected(declared, columns, leaves, forms, updates)
     live = [i for i, g in enumerate(leaves) if g is not None and g.size]
+    for i, g in enumerate(leaves):
+        if g is not None and not g.size:
+            leaves[i] = jnp.asarray(g, forms[i].dtype)
 
     kept = {name: slots[name] for name, slot in declared.items() if slot.shared}
     shared = kept | _shared(rule, kept, step.count)

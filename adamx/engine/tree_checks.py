@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import errors
+from ..numerics.norms import shards
 from .leaves import column, place
 from .paths import flatten
 from .slots import is_kept, shape_of, shapes_kept
@@ -39,6 +40,15 @@ def check_param(p: Any, tree: Any, i: int) -> None:
             f"dtype {p.dtype}",
             "Keep counters and indices out of the parameters, or mask them with "
             "optax.masked.",
+        )
+
+
+def check_start(name: str, start: Any) -> None:
+    """Raise an error if a slot starts at more than one number."""
+    if not callable(start) and jnp.shape(start):
+        raise errors.AdamxError(
+            f"init: the slot `{name}` must start at one number, got "
+            f"{errors.shown(start)}. Use jax.vmap to run several at once."
         )
 
 
@@ -120,6 +130,13 @@ def check_scalars(rule: Any) -> None:
                 f"{jnp.shape(h)} in {errors.shown(rule)}. Use jax.vmap to run several "
                 f"at once."
             )
+
+
+def check_axes(rule: Any) -> None:
+    """Raise an error if a rule or a part sums over a mesh axis that is not there."""
+    shards(getattr(rule, "axis_name", None))
+    for part in rule._parts():
+        check_axes(part)
 
 
 def check_present(declared: dict[str, Slot], slots: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from .. import errors
 from .arithmetic import safe_sqrt
 
 
@@ -20,7 +21,16 @@ def across(x: Array, axis_name: Any) -> Array:
 
 def shards(axis_name: Any) -> int:
     """Return the number of shards of a leaf."""
-    return 1 if axis_name is None else jax.lax.psum(1, axis_name)
+    if axis_name is None:
+        return 1
+    try:
+        return jax.lax.psum(1, axis_name)
+    except NameError:
+        raise errors.AdamxError(
+            f"update: `axis_name` must be the name of a mesh axis of the shard_map "
+            f"around it, got {axis_name!r}, which is none. Outside jax.shard_map pass "
+            f"axis_name=None."
+        ) from None
 
 
 def norm(x: Array, axis_name: Any = None) -> Array:

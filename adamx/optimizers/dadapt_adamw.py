@@ -56,7 +56,7 @@ class DAdaptDirection(Rule):
     b1: Hyper = hyper(0.9, allowed=FRACTION)
     b2: Hyper = hyper(0.999, allowed=FRACTION)
     eps: Hyper = hyper(1e-8, allowed=NON_NEGATIVE)
-    estim_lr0: Hyper = hyper(1e-6, allowed=POSITIVE)
+    estim_lr0: Hyper = hyper(1e-6, allowed=POSITIVE, scheduled=False)
     weight_decay: Hyper = hyper(0.0, allowed=NON_NEGATIVE)
     bias_correction: bool = option(True)
     axis_name: Any = option(None)

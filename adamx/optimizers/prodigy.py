@@ -127,7 +127,7 @@ class ProdigyDirection(Rule):
     b2: Hyper = hyper(0.999, allowed=FRACTION)
     b3: Hyper = hyper(None, allowed=FRACTION, or_part=type(None))
     eps: Hyper = hyper(1e-8, allowed=NON_NEGATIVE)
-    estim_lr0: Hyper = hyper(1e-6, allowed=POSITIVE)
+    estim_lr0: Hyper = hyper(1e-6, allowed=POSITIVE, scheduled=False)
     estim_lr_coef: Hyper = hyper(1.0, allowed=POSITIVE)
     weight_decay: Hyper = hyper(0.0, allowed=NON_NEGATIVE)
     safeguard_warmup: bool = option(False)

@@ -18,6 +18,7 @@ from ..engine.hyperparams import (
     hyper,
     is_zero,
     option,
+    scheduled,
 )
 from ..engine.keywords import checked_keywords
 from ..engine.options import Range, whole
@@ -286,6 +287,7 @@ class RectifiedSchedule(Value):
 
     def __call__(self, count: Any) -> Any:
         value: Any = self.value
-        value = value(count) if callable(value) else value
+        if callable(value):
+            value = scheduled("schedule_free_radam", "learning_rate", value, count)
         r = rectifier(*rho(self.b2, jnp.asarray(count, float) + 1), self.threshold)
         return value * jnp.where(r > 0, r, self.before)

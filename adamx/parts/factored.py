@@ -45,6 +45,9 @@ class FactoredSecondMoment(Rule):
 
         v = r cᵀ / mean(r)
 
+    Where r and c are positive and v is below the range of the dtype, it is the smallest
+    normal number, so that no update is divided by 0.
+
     Args:
         decay: β in [0, 1), or `PowerDecaySchedule()`.
         of: the statistic f of the gradient.
@@ -127,4 +130,7 @@ class FactoredSecondMoment(Rule):
         r = lerp(slots[row], x.mean(-1), decay)
         c = lerp(slots[col], mean_of_rows(x, -2), decay)
         share = safe_divide(r, mean_of_rows(r, -1)[..., None])
-        return share[..., None] * c[..., None, :], slots | {row: r, col: c}
+        v = share[..., None] * c[..., None, :]
+        some = (r[..., None] > 0) & (c[..., None, :] > 0)  # v may be below the range
+        v = jnp.where(some, jnp.maximum(v, jnp.finfo(v.dtype).tiny), v)
+        return v, slots | {row: r, col: c}
