@@ -223,6 +223,55 @@ MISTAKES = {
         f"rmsprop: `decay` {A_NUMBER} an array of dtype complex64.",
         "Pass decay.astype(float).",
     ),
+    "a number out of the range of floats": (
+        lambda: adamx.adam(1e-3, b1=10**400),
+        "adam: `b1` must lie in [0, 1), got inf.",
+        "It is the weight of the past",
+    ),
+    "a whole number of too many bits": (
+        lambda: adamx.lookahead(TX, sync_period=2**40),
+        "lookahead: `sync_period` must be a whole number of at most 31 bits, got one "
+        "of 41.",
+        "Pass an int, such as sync_period=1.",
+    ),
+    "a class as a schedule": (
+        lambda: adamx.adam(1e-3, b1=float),
+        f"adam: `b1` {A_NUMBER} the class float.",
+        "A schedule is a function of the steps already taken.",
+    ),
+    "a class as a mask": (
+        lambda: adamx.adamw(1e-3, mask=int),
+        "adamw: `mask` must be a tree of bools, a pattern or a function, got the class "
+        "int.",
+        "Write for example `lambda path, leaf: leaf.ndim > 1`.",
+    ),
+    "a schedule where the state starts": (
+        lambda: adamx.prodigy(estim_lr0=lambda count: 1e-6),
+        "prodigy: `estim_lr0` must be one number, at which the state starts, got the "
+        "function <lambda>.",
+        "such as estim_lr0=0.1.",
+    ),
+    "a vector where the state starts": (
+        lambda: adamx.yogi(1e-3, initial_accumulator=jnp.ones(2)).init(PARAMS),
+        "init: the slot `mu` must start at one number, got an array of shape (2,)",
+        "Use jax.vmap to run several at once.",
+    ),
+    "a schedule under RAdam's factor that returns nothing": (
+        lambda: adamx.schedule_free_radam(lambda count: None).update(
+            PARAMS, adamx.schedule_free_radam(1e-3).init(PARAMS), PARAMS
+        ),
+        "schedule_free_radam: the schedule for `learning_rate` must return one number, "
+        "got None.",
+        "A hyperparameter is a scalar",
+    ),
+    "an axis without a mesh": (
+        lambda: adamx.adamp(1e-3, axis_name="data").update(
+            PARAMS, adamx.adamp(1e-3).init(PARAMS), PARAMS
+        ),
+        "update: `axis_name` must be the name of a mesh axis of the shard_map around "
+        "it, got 'data', which is none.",
+        "Outside jax.shard_map pass axis_name=None.",
+    ),
     # What is no transformation.
     "a rate for an optimizer": (
         lambda: adamx.lookahead(1e-3),

@@ -73,7 +73,7 @@ def first(name):
 # ---- trees -------------------------------------------------------------------
 
 
-@examples(120)
+@examples(90)
 @given(optimizers(), trees(), st.booleans())
 # Leaves without elements.
 @example("muon", Trees("dict", (Leaf((0, 3)), Leaf(), Leaf())), False)
@@ -175,7 +175,7 @@ def wrong_arguments(draw):
     return optimizer, draw(keywords(optimizer)), draw(st.sampled_from(sorted(WRONG)))
 
 
-@examples(250)
+@examples(120)
 @given(wrong_arguments())
 @example(("adam", "b1", "huge"))
 @example(("lookahead", "sync_period", "huge"))
@@ -229,7 +229,7 @@ def test_every_number_leaves_a_finite_state(optimizer):
     start = split(np.linspace(-1, 1, 7, dtype=np.float32))
     traced = jax.eval_shape(tx.init, start)
 
-    @examples(20)
+    @examples(8)
     @given(st.lists(vectors(7), min_size=3, max_size=3), st.booleans())
     @example(always(1.0, 2e19, 1.0), False)  # adam: the square is infinite in float32
     @example(always(1e-19, 1e-19, 1e-19), False)  # sm3: the square is 0
