@@ -310,7 +310,8 @@ def test_the_state_is_a_fixed_point(name, params_dtype, grads_dtype):
         for s in (state, after)
     ]
     assert kinds[0] == kinds[1]
-    assert all(u.dtype == grads_dtype for u in jax.tree.leaves(updates))
+    wider = jnp.promote_types(params_dtype, grads_dtype)
+    assert all(u.dtype == wider for u in jax.tree.leaves(updates))
     evaluated = adamx.eval_params(after, params)
     assert all(x.dtype == params_dtype for x in jax.tree.leaves(evaluated))
 
