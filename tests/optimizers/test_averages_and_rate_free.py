@@ -181,7 +181,12 @@ FREE = {
         {"learning_rate": falling, "weight_decay": 0.1, "init_distance": 1e-3},
         {"learning_rate": falling, "weight_decay": 0.1, "reps_rel": 1e-3},
     ),
-    "dowg": (functools.partial(adamx.dowg, eps=0.0), papers.dowg, {}, {}),
+    "dowg": (
+        functools.partial(adamx.dowg, eps=0.0, init_estim_sq_dist=1e-3),
+        papers.dowg,
+        {},
+        {},
+    ),
     "dowg as released": (
         adamx.dowg,
         papers.dowg,
