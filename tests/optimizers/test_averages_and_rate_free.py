@@ -182,7 +182,7 @@ FREE = {
         {"learning_rate": falling, "weight_decay": 0.1, "reps_rel": 1e-3},
     ),
     "dowg": (
-        functools.partial(adamx.dowg, eps=0.0, init_estim_sq_dist=1e-3),
+        functools.partial(adamx.dowg, eps=0.0, init_estim_sq_dist=1e-4),
         papers.dowg,
         {},
         {},
