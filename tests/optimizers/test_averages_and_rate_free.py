@@ -37,14 +37,14 @@ def walk(tx, problem, steps):
     """The parameters, and those to evaluate with, after each step."""
     params = list(map(jnp.asarray, problem.theta))
     state, seen = tx.init(params), []
-    update = jax.jit(tx.update)
+    update, evaluated = jax.jit(tx.update), jax.jit(adamx.eval_params)
     for k in range(steps):
         if k == steps // 2:
             state = jax.tree.map(jnp.asarray, pickle.loads(pickle.dumps(state)))
         g = problem.gradient(k, [np.asarray(p) for p in params])
         updates, state = update(list(map(jnp.asarray, g)), state, params)
         params = optax.apply_updates(params, updates)
-        seen.append((params, adamx.eval_params(state, params)))
+        seen.append((params, evaluated(state, params)))
     paths = zip(*seen, strict=True)
     return [
         [np.stack(leaf) for leaf in zip(*path, strict=True)]
