@@ -87,7 +87,8 @@ def factored(
         raise Unbuilt("adafactor: adamx counts the steps of the decay from 1 only.")
     if isinstance(min_dim_size, bool) or not isinstance(min_dim_size, int):
         raise Unbuilt("adafactor: adamx needs `min_dim_size_to_factor` as a number.")
-    least = min_dim_size if is_factored else np.iinfo(np.int64).max
+    largest = np.iinfo(np.int32).max  # no axis is longer
+    least = min(min_dim_size, largest) if is_factored else largest
     second = FactoredSecondMoment(
         PowerDecaySchedule(decay_rate), eps=eps, min_dim_size_to_factor=int(least)
     )

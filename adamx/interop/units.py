@@ -2,7 +2,7 @@
 
 | Optax | adamx | Optax's field is |
 | --- | --- | --- |
-| `rmsprop` with momentum | momentum before the learning rate α | -α times the slot |
+| `rmsprop` with momentum | `Momentum` before the rate α | -α times the slot |
 | `adafactor` with momentum | step, negated, in the mean | minus the slot |
 | `rprop` | step sizes in units of α | α times the slot |
 

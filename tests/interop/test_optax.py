@@ -170,7 +170,9 @@ def test_partition_with_an_empty_group(case):
 
 @FIRST
 def test_inject_hyperparams(case):
-    tx = optax.inject_hyperparams(case.optimizer.function)(learning_rate=RATE)
+    tx = optax.inject_hyperparams(case.optimizer.function)(
+        learning_rate=RATE, **case.keywords
+    )
     p, state, updates = run(tx)
     assert_close(updates, run(case.tx)[2], ulps=300)
     assert signature(state) == signature(tx.init(p))

@@ -8,7 +8,7 @@ import pytest
 
 import adamx
 import adamx.interop.optax as beside
-from adamx.parts import ClipByGlobalNorm, EpsInsideRoot
+from adamx.parts import ClipByGlobalNorm, EpsInsideRoot, LearningRate, Momentum
 from adamx.storage import Blockwise, Cast
 from tests.interop.optax_calls import RATE, apart, data, falling, form, matrices, run
 
@@ -16,26 +16,37 @@ MASK = {"0": True, "1": False, "2": True}
 LABELS = {"0": "a", "1": "b", "2": "a"}
 C = optax.contrib
 
+
+def rmsprop_of_parts(rate):
+    """Momentum of the direction, as torch has it: in another unit than Optax's."""
+    scale = adamx.scale_by_rmsprop()
+    return adamx.chain(scale, Momentum(0.9), LearningRate(rate))
+
+
 # name: (Optax, adamx, by how much the numbers may differ in float64)
 PAIRS = {
     "adam": (optax.adam(RATE), adamx.adam(RATE)),
     "a schedule": (optax.adam(falling), adamx.adam(falling)),
-    "adamw": (optax.adamw(RATE, weight_decay=1e-2), adamx.adamw(RATE)),
+    "adamw": (optax.adamw(RATE), adamx.adamw(RATE)),
     "nadam": (optax.nadam(RATE), adamx.nadam(RATE)),
     "nadamw": (optax.nadamw(RATE), adamx.nadamw(RATE)),
     "sgd": (optax.sgd(RATE, 0.9), adamx.sgd(RATE, 0.9)),
-    "rmsprop": (optax.rmsprop(RATE, eps_in_sqrt=False), adamx.rmsprop(RATE)),
+    "rmsprop": (optax.rmsprop(RATE), adamx.rmsprop(RATE)),
     "rmsprop with momentum": (
-        optax.rmsprop(RATE, eps_in_sqrt=False, momentum=0.9),
+        optax.rmsprop(RATE, momentum=0.9),
         adamx.rmsprop(RATE, momentum=0.9),
     ),
+    "rmsprop with the momentum before the rate": (
+        optax.rmsprop(RATE, momentum=0.9),
+        rmsprop_of_parts(RATE),
+    ),
     "rmsprop centered": (
-        optax.rmsprop(RATE, eps_in_sqrt=False, centered=True),
+        optax.rmsprop(RATE, centered=True),
         adamx.rmsprop(RATE, centered=True),
     ),
     "adagrad": (
         optax.adagrad(RATE),
-        adamx.adagrad(RATE, EpsInsideRoot(1e-7), initial_accumulator=0.1),
+        adamx.adagrad(RATE, 0.1, EpsInsideRoot(1e-7)),
     ),
     "adafactor": (optax.adafactor(RATE, 2), adamx.adafactor(RATE, 2), 1e-6),
     "adafactor with momentum": (
@@ -317,7 +328,7 @@ ERRORS = {
     ),
     "a scheduled unit": (
         lambda: adamx.restore(
-            adamx.rmsprop(falling, momentum=0.9),
+            rmsprop_of_parts(falling),
             saved_by(optax.rmsprop(falling, momentum=0.9)),
             PARAMS,
         ),

@@ -54,7 +54,7 @@ def test_an_eager_update_is_one_compiled_program(case):
     state = tx.init(p)
     with counted() as first:
         _, state = tx.update(g, state, p)
-    assert first.compilations == 1
+    assert first.compilations <= 1  # none if a test before had an equal form
     with counted() as second:
         tx.update(g, state, p)
     assert (second.traces, second.compilations) == (0, 0)

@@ -155,7 +155,9 @@ def test_one_schedule_in_three_ways_is_one_trajectory(case):
              if n == "learning_rate" or n in case.hypers]  # fmt: skip
     schedules = {n: SCHEDULES[n] for n in names}
     native = case.build(**schedules)
-    injected = optax.inject_hyperparams(case.optimizer.function)(**schedules)
+    injected = optax.inject_hyperparams(case.optimizer.function)(
+        **{**case.keywords, **schedules}
+    )
     constants = {n: f(0) for n, f in schedules.items()}
     tunable = adamx.tunable(case.build(**constants), *names)
 

@@ -125,11 +125,11 @@ def test_a_float32_run_stays_with_the_float64_run(case):
     tx = case.build()
 
     def run(dtype):
-        p = point.astype(dtype)
+        p = {"matrix": point.astype(dtype)}
 
         def step(state, g):
-            updates, state = tx.update(g.astype(dtype), state, p)
-            return state, updates
+            updates, state = tx.update({"matrix": g.astype(dtype)}, state, p)
+            return state, updates["matrix"]
 
         return np.asarray(jax.lax.scan(step, tx.init(p), gradients)[1], np.float64)
 

@@ -19,6 +19,11 @@ ROWS = (
     ),
 )
 
+
+def nothing(path, leaf):
+    return False
+
+
 FALLING = {"learning_rate": lambda k: RATE / (1.0 + 0.1 * k)}
 
 # name: (what it pretends to be, the wrong transform)
@@ -33,7 +38,7 @@ MUTANTS = {
     ),
     "adamc that spares what it corrects": (
         (papers.adamc, {**FALLING, "max_learning_rate": RATE}),
-        lambda: adamx.adamc(**FALLING, max_learning_rate=RATE, normalized="^none$"),
+        lambda: adamx.adamc(**FALLING, max_learning_rate=RATE, normalized=nothing),
     ),
 }
 
@@ -41,7 +46,7 @@ MUTANTS = {
 COMPOSED = {
     "adamc at a constant rate": (lambda: adamx.adamc(RATE), papers.adamc, {}),
     "adamc where nothing is normalised": (
-        lambda: adamx.adamc(**FALLING, max_learning_rate=RATE, normalized="^none$"),
+        lambda: adamx.adamc(**FALLING, max_learning_rate=RATE, normalized=nothing),
         papers.adamw,
         {**FALLING, "weight_decay": 1e-2},
     ),

@@ -55,7 +55,7 @@ MUTANTS = {
     ),
     "soap: in no basis": (
         (papers.soap, PAPER),
-        lambda: adamx.soap(RATE, max_dim=0, weight_decay=0.0),
+        lambda: adamx.soap(RATE, max_dim=1, weight_decay=0.0),
     ),
 }
 
