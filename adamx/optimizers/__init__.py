@@ -151,6 +151,7 @@ from .galore import (
     scale_by_galore as scale_by_galore,
 )
 from .gpa import gpa as gpa
+from .hyperball import adamh as adamh, muonh as muonh
 from .lamb import lamb as lamb, scale_by_lamb as scale_by_lamb
 from .laprop import laprop as laprop, scale_by_laprop as scale_by_laprop
 from .lars import (

@@ -64,6 +64,11 @@ from .parameter_averages import (
     PrimalAveraging as PrimalAveraging,
     ScheduleFree as ScheduleFree,
 )
+from .parameter_norm import (
+    Hyperball as Hyperball,
+    RadialBrake as RadialBrake,
+    UpdateFloor as UpdateFloor,
+)
 from .restarts import PeriodicReset as PeriodicReset
 from .trust_ratio import TrustRatio as TrustRatio
 from .weight_decay import (
