@@ -73,6 +73,7 @@ from .restarts import PeriodicReset as PeriodicReset
 from .trust_ratio import TrustRatio as TrustRatio
 from .weight_decay import (
     CautiousWeightDecay as CautiousWeightDecay,
+    Decay as Decay,
     IndependentWeightDecay as IndependentWeightDecay,
     ProximalWeightDecay as ProximalWeightDecay,
     WeightDecay as WeightDecay,

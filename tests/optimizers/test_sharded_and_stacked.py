@@ -21,6 +21,7 @@ from tests.table.exemptions import SHARD
 STEPS = 4
 RATE = 0.05
 ANY = {"muon_mask": r"kernel"}
+HELD = {"hyperball_mask": r"kernel"}
 LOW = {"rank": 2, "update_proj_gap": 2}
 BUILT = {
     "lamb": functools.partial(adamx.lamb, RATE, weight_decay=0.1),
@@ -34,6 +35,8 @@ BUILT = {
     "adam_mini": functools.partial(adamx.adam_mini, RATE),
     "muon": functools.partial(adamx.muon, RATE, **ANY),
     "adamuon": functools.partial(adamx.adamuon, RATE, **ANY),
+    "adamh": functools.partial(adamx.adamh, RATE, **HELD),
+    "muonh": functools.partial(adamx.muonh, RATE, **HELD),
     "soap": functools.partial(adamx.soap, RATE, precondition_frequency=2),
     "shampoo": functools.partial(adamx.shampoo, RATE, 1e-2),
     "galore": functools.partial(adamx.galore, RATE, **LOW),
@@ -45,7 +48,7 @@ BUILT = {
 # matrices that are split along both axes. Give those leaves a layout of whole matrices.
 REFUSED = {
     AxisType.Auto: (),
-    AxisType.Explicit: ("sm3", "muon", "adamuon", "shampoo", "galore", "fira"),
+    AxisType.Explicit: ("sm3", "muon", "adamuon", "muonh", "shampoo", "galore", "fira"),
 }
 # The first gradient of an (8, 6) matrix leaves SOAP two directions of eigenvalue 0, in
 # which any basis will do: what it takes is decided by rounding.
@@ -197,6 +200,8 @@ def numbers(name, shape, **keywords):
         ("novograd", 6000 + 1),
         ("muon", 6000),
         ("adamuon", 2 * 6000),
+        ("adamh", 2 * 6000 + 1),
+        ("muonh", 6000 + 1),
         ("shampoo", 100**2 + 60**2),
         ("soap", 2 * 6000 + 2 * (100**2 + 60**2)),
         ("galore", 2 * 2 * 100 + 2 * 60),
