@@ -37,6 +37,7 @@ from .factored import (
     PowerDecaySchedule as PowerDecaySchedule,
 )
 from .gradient_noise import GradientNoise as GradientNoise
+from .grafting import Graft as Graft
 from .learning_rate import LearningRate as LearningRate, Negate as Negate
 from .masked import Masked as Masked
 from .moments import (
