@@ -35,6 +35,7 @@ BUILT = {
     "adam_mini": functools.partial(adamx.adam_mini, RATE),
     "muon": functools.partial(adamx.muon, RATE, **ANY),
     "adamuon": functools.partial(adamx.adamuon, RATE, **ANY),
+    "normuon": functools.partial(adamx.normuon, RATE, **ANY),
     "adamh": functools.partial(adamx.adamh, RATE, **HELD),
     "muonh": functools.partial(adamx.muonh, RATE, **HELD),
     "soap": functools.partial(adamx.soap, RATE, precondition_frequency=2),
@@ -48,7 +49,16 @@ BUILT = {
 # matrices that are split along both axes. Give those leaves a layout of whole matrices.
 REFUSED = {
     AxisType.Auto: (),
-    AxisType.Explicit: ("sm3", "muon", "adamuon", "muonh", "shampoo", "galore", "fira"),
+    AxisType.Explicit: (
+        "sm3",
+        "muon",
+        "adamuon",
+        "normuon",
+        "muonh",
+        "shampoo",
+        "galore",
+        "fira",
+    ),
 }
 # The first gradient of an (8, 6) matrix leaves SOAP two directions of eigenvalue 0, in
 # which any basis will do: what it takes is decided by rounding.
@@ -200,6 +210,7 @@ def numbers(name, shape, **keywords):
         ("novograd", 6000 + 1),
         ("muon", 6000),
         ("adamuon", 2 * 6000),
+        ("normuon", 6000 + 60),
         ("adamh", 2 * 6000 + 1),
         ("muonh", 6000 + 1),
         ("shampoo", 100**2 + 60**2),
