@@ -216,6 +216,14 @@ from .schedule_free import (
     schedule_free_radam as schedule_free_radam,
     schedule_free_sgd as schedule_free_sgd,
 )
+from .scion import (
+    SignOverInputs as SignOverInputs,
+    SpectralRadius as SpectralRadius,
+    is_embedding as is_embedding,
+    is_matrix as is_matrix,
+    scale_by_scion as scale_by_scion,
+    scion as scion,
+)
 from .sgd import scale_by_sgd as scale_by_sgd, sgd as sgd
 from .shampoo import (
     AveragedShampooPreconditioner as AveragedShampooPreconditioner,

@@ -22,6 +22,7 @@ STEPS = 4
 RATE = 0.05
 ANY = {"muon_mask": r"kernel"}
 HELD = {"hyperball_mask": r"kernel"}
+BALLS = {"hidden_mask": r"kernel", "output_mask": lambda path, leaf: "wide" in path}
 LOW = {"rank": 2, "update_proj_gap": 2}
 BUILT = {
     "lamb": functools.partial(adamx.lamb, RATE, weight_decay=0.1),
@@ -36,6 +37,7 @@ BUILT = {
     "muon": functools.partial(adamx.muon, RATE, **ANY),
     "adamuon": functools.partial(adamx.adamuon, RATE, **ANY),
     "normuon": functools.partial(adamx.normuon, RATE, **ANY),
+    "scion": functools.partial(adamx.scion, RATE, **BALLS),
     "adamh": functools.partial(adamx.adamh, RATE, **HELD),
     "muonh": functools.partial(adamx.muonh, RATE, **HELD),
     "soap": functools.partial(adamx.soap, RATE, precondition_frequency=2),
@@ -54,6 +56,7 @@ REFUSED = {
         "muon",
         "adamuon",
         "normuon",
+        "scion",
         "muonh",
         "shampoo",
         "galore",
@@ -211,6 +214,7 @@ def numbers(name, shape, **keywords):
         ("muon", 6000),
         ("adamuon", 2 * 6000),
         ("normuon", 6000 + 60),
+        ("scion", 6000),
         ("adamh", 2 * 6000 + 1),
         ("muonh", 6000 + 1),
         ("shampoo", 100**2 + 60**2),
