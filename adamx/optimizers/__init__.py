@@ -138,6 +138,11 @@ from .diffgrad import (
     diffgrad as diffgrad,
     scale_by_diffgrad as scale_by_diffgrad,
 )
+from .dion import (
+    LowRankOrthogonal as LowRankOrthogonal,
+    dion as dion,
+    scale_by_dion as scale_by_dion,
+)
 from .dog import DogDirection as DogDirection, dog as dog
 from .dowg import DowgDirection as DowgDirection, dowg as dowg
 from .fira import (
