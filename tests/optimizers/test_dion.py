@@ -37,8 +37,11 @@ def test_the_step_is_that_of_the_transpose_in_the_other_layout(x64):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_a_low_rank_target_is_reached(dtype):
-    """What the rank leaves out of one step is in a later one."""
+def test_steps_of_rank_one_reach_the_other_directions_too(dtype):
+    """What the rank leaves out of one step is in a later one.
+
+    A sum of steps along one direction leaves at least the second singular value.
+    """
     target = jnp.asarray(RNG.standard_normal((6, 8)), jnp.float32)
     rate = optax.linear_schedule(0.3, 0.0, 300)
     tx = adamx.dion(rate, rank_fraction=1 / 6, weight_decay=0.0)
@@ -52,7 +55,7 @@ def test_a_low_rank_target_is_reached(dtype):
     start = {"w": jnp.zeros((6, 8), dtype)}
     run = jax.jit(lambda p: jax.lax.scan(step, (p, tx.init(p)), None, 300)[0][0])
     left = jnp.linalg.norm(run(start)["w"].astype(jnp.float32) - target)
-    assert left < 0.1 * jnp.linalg.norm(target)
+    assert left < jnp.linalg.svd(target)[1][1]
 
 
 def test_what_is_no_matrix_and_no_share_is_refused():
