@@ -243,6 +243,7 @@ from .sm3 import (
     scale_by_sm3 as scale_by_sm3,
     sm3 as sm3,
 )
+from .snoo import snoo as snoo
 from .soap import (
     SameAsB2 as SameAsB2,
     SoapDirection as SoapDirection,

@@ -61,6 +61,7 @@ from .orthogonal import (
 )
 from .parameter_averages import (
     LookaheadWeights as LookaheadWeights,
+    OuterNesterov as OuterNesterov,
     ParamEma as ParamEma,
     PrimalAveraging as PrimalAveraging,
     ScheduleFree as ScheduleFree,

@@ -23,7 +23,7 @@ KINDS: dict[str, str] = {
     "No learning rate to choose": "dadapt_adamw prodigy dog dowg",
     "Averages of the parameters": """
         schedule_free schedule_free_adamw schedule_free_radam schedule_free_sgd
-        gpa lookahead param_ema""",
+        gpa lookahead snoo param_ema""",
 }
 OTHERS = "Others"
 
