@@ -17,9 +17,10 @@ _PREFIX = "magnitude_"
 class Graft(Rule):
     """Give the update of one rule the length of another's, tensor by tensor.
 
-        u ← ‖m‖ d / ‖d‖,    m = magnitude(g),  d = direction(g)
+        u ← ‖m‖ d / ‖d‖
 
-    Both are given the same gradient. Where d is 0, so is the update.
+    m is the update of `magnitude` and d that of `direction`, for the same gradient.
+    Where d is 0, so is u.
 
     Args:
         magnitude: the rule whose length is taken, such as `scale_by_adam()`.
