@@ -201,6 +201,12 @@ from .padam import (
 )
 from .param_ema import param_ema as param_ema
 from .prodigy import ProdigyDirection as ProdigyDirection, prodigy as prodigy
+from .psgd_kron import (
+    KronWhitening as KronWhitening,
+    annealed_probability as annealed_probability,
+    psgd_kron as psgd_kron,
+    scale_by_psgd_kron as scale_by_psgd_kron,
+)
 from .qhadam import (
     QuasiHyperbolic as QuasiHyperbolic,
     qhadam as qhadam,
