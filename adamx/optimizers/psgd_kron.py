@@ -43,7 +43,8 @@ def annealed_probability(count: Any) -> Any:
     It is the default of `psgd_kron`: `exp(-(t - 500) / 1000)` within [0.03, 1], t = 1
     at the first step.
     """
-    return jnp.clip(jnp.exp(-0.001 * (count + 1 - 500)), 0.03, 1.0)
+    n = jnp.asarray(count, jnp.result_type(float)) + 1
+    return jnp.clip(jnp.exp(-0.001 * (n - 500)), 0.03, 1.0)
 
 
 @checked_keywords

@@ -1,15 +1,20 @@
 """The row of psgd_kron."""
 
 import numpy as np
+from scipy.special import ndtri
 
 import adamx
 from adamx.numerics.random_bits import Uniform, key_of, word_of
-from scipy.special import ndtri
 from tests import papers
 from tests.table.row import RATE, Optimizer, Variant
 
 from .exemptions import NO_KINDS, SHARD, SMALLER
 
+NOISE = {
+    "test_the_negative_gradient_gives_the_negative_update": (
+        "the noise in its fit keeps its sign"
+    )
+}
 PATHS = {2: "matrix", 1: "vector", 0: "scalar"}
 
 
@@ -47,7 +52,9 @@ ROWS = (
         slots=("mu", "left_factor", "right_factor"),
         shared=("waited",),
         scope="tensor",
-        exempt=SHARD | SMALLER | NO_KINDS,
+        exempt=SHARD | SMALLER | NO_KINDS | NOISE,
+        # 8.1 measured: each fit multiplies Q, so that 200 of them gather roundings
+        float32_bound=16.0,
     ),
 )
 
