@@ -157,6 +157,11 @@ from .galore import (
 )
 from .gpa import gpa as gpa
 from .hyperball import adamh as adamh, muonh as muonh
+from .kl_soap import (
+    KlSoapDirection as KlSoapDirection,
+    kl_soap as kl_soap,
+    scale_by_kl_soap as scale_by_kl_soap,
+)
 from .lamb import lamb as lamb, scale_by_lamb as scale_by_lamb
 from .laprop import laprop as laprop, scale_by_laprop as scale_by_laprop
 from .lars import (

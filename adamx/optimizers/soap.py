@@ -238,9 +238,10 @@ class SoapDirection(_TwoSided):
         if matrix:
             same = isinstance(self.shampoo_beta, SameAsB2)
             beta = self.b2 if same else self.shampoo_beta
+            roots = self._roots(g, bases, slots, ctx)
             statistics = [
                 lerp(slots[name], x @ x.T, beta) if n else slots[name]
-                for name, n, x in (("left", sides[0], g), ("right", sides[1], g.T))
+                for name, n, x in zip(("left", "right"), sides, roots, strict=True)
             ]
             bases, v = self._refreshed(ctx.count, statistics, bases, v, sides)
             new = {"mu": self._own(m, update), "nu": self._own(v, update)}
@@ -250,6 +251,10 @@ class SoapDirection(_TwoSided):
             u = u + jnp.where(first, 0, self.weight_decay) * ctx.param
         new |= {"left_basis": bases[0], "right_basis": bases[1]}
         return u, slots | new
+
+    def _roots(self, g: Any, bases: list, slots: Slots, ctx: Context) -> tuple:
+        """Return what is averaged on each side: X of X Xᵀ."""
+        return g, g.T
 
     def _refreshed(
         self, count: Any, statistics: list, bases: list, v: Any, sides: Any

@@ -21,13 +21,13 @@ def shapes(shape, **keywords):
 def test_the_update_of_gaussian_gradients_becomes_white(x64):
     """Of G = C N D it tends to have covariance I, whatever C and D."""
     normals = np.random.default_rng(18).standard_normal
-    c, d = (normals((n, n)) * 4.0 ** -np.arange(n) for n in (4, 3))
+    c, d = (normals((n, n)) * 2.0 ** -np.arange(n) for n in (4, 3))
     noise = normals((6000, 4, 3))
     gradients = jnp.asarray(c @ noise @ d)
     tx = adamx.scale_by_psgd_kron(
         0.0,
         preconditioner_update_probability=1.0,
-        preconditioner_lr=0.02,
+        preconditioner_lr=0.03,
         damping=0.0,
         clipping_threshold=1e9,
     )
@@ -42,10 +42,9 @@ def test_the_update_of_gaussian_gradients_becomes_white(x64):
     values = np.linalg.eigvalsh(late.T @ late / len(late))
     before = gradients[3000:].reshape(-1, 12)
     raw = np.linalg.eigvalsh(before.T @ before / len(before))
-    print(raw, values)
     assert raw[-1] / raw[0] > 1e4
-    assert values[0] > 0.5
-    assert values[-1] < 2.0
+    assert values[0] > 0.8
+    assert values[-1] < 1.25
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ BUILT = {
     "adamh": functools.partial(adamx.adamh, RATE, **HELD),
     "muonh": functools.partial(adamx.muonh, RATE, **HELD),
     "soap": functools.partial(adamx.soap, RATE, precondition_frequency=2),
+    "kl_soap": functools.partial(adamx.kl_soap, RATE, precondition_frequency=2),
     "shampoo": functools.partial(adamx.shampoo, RATE, 1e-2),
     "psgd_kron": functools.partial(adamx.psgd_kron, RATE, weight_decay=0.1),
     "galore": functools.partial(adamx.galore, RATE, **LOW),
@@ -70,7 +71,9 @@ REFUSED = {
 }
 # The first gradient of an (8, 6) matrix leaves SOAP two directions of eigenvalue 0, in
 # which any basis will do: what it takes is decided by rounding.
-UNIQUE = pytest.mark.parametrize("name", [name for name in BUILT if name != "soap"])
+UNIQUE = pytest.mark.parametrize(
+    "name", [name for name in BUILT if name not in ("soap", "kl_soap")]
+)
 EACH = pytest.mark.parametrize("name", BUILT)
 EIGHT = pytest.mark.skipif(
     jax.device_count() < 8, reason="needs 8 devices (tests/conftest.py sets them)"
@@ -223,6 +226,7 @@ def numbers(name, shape, **keywords):
         ("dion", 6000 + 100 * 30),
         ("adamh", 2 * 6000 + 1),
         ("muonh", 6000 + 1),
+        ("kl_soap", 2 * 6000 + 2 * (100**2 + 60**2) + 100 + 60),
         ("shampoo", 100**2 + 60**2),
         ("psgd_kron", 6000 + 100**2 + 60**2 + 1),
         ("soap", 2 * 6000 + 2 * (100**2 + 60**2)),

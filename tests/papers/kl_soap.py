@@ -1,0 +1,75 @@
+"""KL-SOAP: SOAP in the eigenbases of factors that minimise a KL divergence."""
+
+import numpy as np
+
+from .form import at, divide, trajectory
+from .soap import eigenbasis, rotate, rotate_back
+
+
+@trajectory
+def kl_soap(
+    theta,
+    gradient,
+    steps,
+    *,
+    learning_rate=1e-4,
+    b1=0.9,
+    b2=0.98,
+    shampoo_beta=None,
+    eps=1e-8,
+    weight_decay=0.0,
+    precondition_frequency=10,
+    init_factor=0.1,
+    max_clamp_value=4000,
+):
+    """W. Lin, S. C. Lowe, F. Dangel, R. Eschenhagen, Z. Xu, R. B. Grosse, Understanding
+    and Improving Shampoo and SOAP via Kullback-Leibler Minimization, ICLR 2026,
+    arXiv:2509.03378: for G of shape (d_a, d_b), SOAP (tests/papers/soap.py) but for
+
+    S_a <- β S_a + (1 - β) G Q_b Diag(λ_b)^-1 Q_bᵀ Gᵀ / d_b;
+    S_b <- β S_b + (1 - β) Gᵀ Q_a Diag(λ_a)^-1 Q_aᵀ G / d_a;
+    λ_a <- β λ_a + (1 - β) diag(Q_aᵀ G Q_b Diag(λ_b)^-1 Q_bᵀ Gᵀ Q_a) / d_b, likewise λ_b;
+    every f steps  Q_a <- QR(S_a Q_a), likewise Q_b
+
+    all from the λ and Q of the step before. Of the authors' code are: λ from 0.1; the
+    first gradient moves nothing, gives S_a = (1 - β) G Gᵀ / d_b and S_b likewise, and
+    Q by a full eigendecomposition; 1 / sqrt(λ) is at most max(10, min(d, 4000)). Of
+    SOAP, not of that code: Adam's bias correction, decay beside the step.
+
+    A vector has no basis: AdamW from the second gradient on.
+    """
+    beta_s = b2 if shampoo_beta is None else shampoo_beta
+    matrix = theta.ndim == 2
+    q = [None] * theta.ndim
+    s = [np.zeros((n, n)) for n in theta.shape]
+    values = [np.full(n, init_factor) for n in theta.shape]
+    m, v = np.zeros_like(theta), np.zeros_like(theta)
+    w1 = w2 = 0.0
+    for k in range(steps):
+        g = gradient(k, theta)
+        beta = at(beta_s, k)
+        if k > 0:
+            beta1, beta2 = at(b1, k), at(b2, k)
+            m = beta1 * m + (1 - beta1) * g
+            v = beta2 * v + (1 - beta2) * rotate(g, q) ** 2
+            w1 = beta1 * w1 + (1 - beta1)
+            w2 = beta2 * w2 + (1 - beta2)
+            n = divide(rotate(m, q) / w1, np.sqrt(v / w2) + at(eps, k))
+            step = rotate_back(n, q) + at(weight_decay, k) * theta
+            theta = theta - at(learning_rate, k) * step
+        if matrix and k == 0:
+            for i, h in enumerate((g @ g.T, g.T @ g)):
+                s[i] = (1 - beta) * h / theta.shape[1 - i]
+                q[i] = eigenbasis(s[i])
+        elif matrix:
+            inverse = [b @ np.diag(1 / x) @ b.T for b, x in zip(q, values, strict=True)]
+            new = (g @ inverse[1] @ g.T, g.T @ inverse[0] @ g)
+            for i, h in enumerate(new):
+                h = h / theta.shape[1 - i]
+                s[i] = beta * s[i] + (1 - beta) * h
+                now = beta * values[i] + (1 - beta) * np.diag(q[i].T @ h @ q[i])
+                most = max(10, min(theta.shape[i], max_clamp_value))
+                values[i] = np.maximum(now, most**-2.0)
+                if k % precondition_frequency == 0:
+                    q[i] = np.linalg.qr(s[i] @ q[i])[0]
+        yield theta
