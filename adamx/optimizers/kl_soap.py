@@ -180,11 +180,12 @@ class KlSoapDirection(SoapDirection):
     def _roots(self, g: Any, bases: list, slots: Slots, ctx: Context) -> tuple:
         first = ctx.count == 1
         left, right = (jnp.where(first, 1, slots[f"{n}_values"]) for n in SIDES)
-        pairs = ((g, bases[1], right), (g.T, bases[0], left))
-        return tuple(
-            jnp.where(first, x, _onto(x, q) / jnp.sqrt(values)) / x.shape[1] ** 0.5
-            for x, q, values in pairs
-        )
+
+        def root(x: Array, q: Array, values: Array) -> Array:
+            whitened = _onto(x, q) / jnp.sqrt(values)[None]
+            return jnp.where(first, x, whitened) / x.shape[1] ** 0.5
+
+        return root(g, bases[1], right), root(g.T, bases[0], left)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

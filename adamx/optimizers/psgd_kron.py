@@ -105,8 +105,8 @@ def psgd_kron(
 ) -> Chain:
     """PSGD Kron: whiten the momentum by triangular factors that are fitted to it.
 
-        M ← β₁ M + (1 - β₁) G,    H = M̂ + δ mean|M̂| V,    V ~ N(0, 1)
-        A = Q_L H Q_Rᵀ,    B = Q_L^-ᵀ V Q_R^-1
+        M ← β₁ M + (1 - β₁) G,    H = M̂ + δ mean|M̂| V,    V of N(0, 1)
+        A = Q_L H Q_Rᵀ,    Q_Lᵀ B Q_R = V
         Q_L ← Q_L - μ triu(A Aᵀ - B Bᵀ) / ‖A Aᵀ + B Bᵀ‖₂ Q_L    (Q_R: of Aᵀ and Bᵀ)
         U = Q_LᵀQ_L M̂ Q_RᵀQ_R
         θ ← θ - α (U / max(1, RMS(U) / d) + λ θ)
@@ -172,7 +172,7 @@ def psgd_kron(
 class KronWhitening(_TwoSided):
     """Whiten a tensor by a Kronecker product of factors that are fitted to it (PSGD).
 
-        A = Q_L H Q_Rᵀ,    B = Q_L^-ᵀ V Q_R^-1,    V ~ N(0, 1)
+        A = Q_L H Q_Rᵀ,    Q_Lᵀ B Q_R = V,    V of N(0, 1)
         Q_L ← Q_L - μ triu(A Aᵀ - B Bᵀ) / ‖A Aᵀ + B Bᵀ‖₂ Q_L    (Q_R: of Aᵀ and Bᵀ)
         u = Q_LᵀQ_L G Q_RᵀQ_R,    H = G + δ mean|G| V
 

@@ -31,7 +31,7 @@ FUNCTIONS = {
     for name in (
         "sign", "mean", "clip", "diag", "sqrt", "RMS", "QR", "NewtonSchulz", "bits",
         "part", "level", "round", "tr", "svd", "norm", "std", "var", "any",
-        "all", "floor", "rms", "sum", "change", "by",
+        "all", "floor", "rms", "sum", "change", "by", "triu",
     )
 } | {"atan2": "\\mathrm{atan2}"}  # fmt: skip
 """What may stand directly before a bracket."""

@@ -28,7 +28,8 @@ def kl_soap(
 
     S_a <- β S_a + (1 - β) G Q_b Diag(λ_b)^-1 Q_bᵀ Gᵀ / d_b;
     S_b <- β S_b + (1 - β) Gᵀ Q_a Diag(λ_a)^-1 Q_aᵀ G / d_a;
-    λ_a <- β λ_a + (1 - β) diag(Q_aᵀ G Q_b Diag(λ_b)^-1 Q_bᵀ Gᵀ Q_a) / d_b, likewise λ_b;
+    λ_a <- β λ_a + (1 - β) diag(Q_aᵀ G Q_b Diag(λ_b)^-1 Q_bᵀ Gᵀ Q_a) / d_b;
+    λ_b <- β λ_b + (1 - β) diag(Q_bᵀ Gᵀ Q_a Diag(λ_a)^-1 Q_aᵀ G Q_b) / d_a;
     every f steps  Q_a <- QR(S_a Q_a), likewise Q_b
 
     all from the λ and Q of the step before. Of the authors' code are: λ from 0.1; the
