@@ -103,7 +103,7 @@ def kl_soap(
             the parameters, a predicate of path and leaf, or a path regex.
         precondition_frequency: f.
         init_factor: the first Λ_L and Λ_R.
-        max_clamp_value: c; Λ^(-1/2) of a side of n is at most max(10, min(n, c)).
+        max_clamp_value: c ≥ 1; Λ^(-1/2) of a side of n is at most max(10, min(n, c)).
         max_dim: a side longer than this has no basis, but has a diagonal Λ.
         axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
 
@@ -146,15 +146,15 @@ class KlSoapDirection(SoapDirection):
     """Run Adam in the eigenbasis of factors that minimise a KL divergence (KL-SOAP).
 
     Args: as in `SoapDirection`, and
-        init_factor: the first eigenvalues Λ, > 0.
-        max_clamp_value: c > 0; Λ^(-1/2) of a side of n is at most max(10, min(n, c)).
+        init_factor: the first eigenvalues Λ, at least 1e-9.
+        max_clamp_value: c ≥ 1; Λ^(-1/2) of a side of n is at most max(10, min(n, c)).
 
     Reference: Lin et al., "Understanding and improving Shampoo and SOAP via
     Kullback-Leibler minimization", ICLR 2026, arXiv:2509.03378.
     """
 
-    init_factor: float = option(0.1, above=0.0)
-    max_clamp_value: float = option(4000, above=0.0)
+    init_factor: float = option(0.1, least=1e-9, advice="It is divided by.")
+    max_clamp_value: float = option(4000, least=1, advice="It is at least 10 anyway.")
 
     def slots(self) -> dict[str, Slot]:
         because = "Its inverse is taken."

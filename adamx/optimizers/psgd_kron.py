@@ -198,7 +198,7 @@ class KronWhitening(_TwoSided):
     probability: Hyper = hyper(
         1.0, allowed=UNIT, public="preconditioner_update_probability"
     )
-    init_scale: float = option(1.0, above=0.0)
+    init_scale: float = option(1.0, least=1e-9, advice="It is divided by.")
     max_dim: int = option(8192, least=0)
     min_ndim_triangular: int = option(2, least=0)
     memory_save_mode: str | None = option(None)

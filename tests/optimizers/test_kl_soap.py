@@ -68,6 +68,14 @@ def test_a_side_without_a_basis_is_whitened_by_a_diagonal():
     assert values[-3:].min() > 3 * values[:3].max()
 
 
+def test_the_state_is_that_of_soap_and_a_number_for_each_row_and_column():
+    """tests/optimizers/test_sharded_and_stacked.py has that of SOAP."""
+    p = {"w": jnp.zeros((100, 60))}
+    one, two = (jax.eval_shape(f().init, p) for f in (adamx.soap, adamx.kl_soap))
+    sizes = (sum(x.size for x in jax.tree.leaves(s.slots)) for s in (two, one))
+    assert next(sizes) - next(sizes) == 100 + 60
+
+
 def test_what_is_out_of_range_is_refused():
     with pytest.raises(ValueError, match=r"kl_soap: `init_factor` must .* got 0.0"):
         adamx.kl_soap(init_factor=0.0)
