@@ -6,6 +6,7 @@ never mixed; elementwise rules need no change.
 """
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -40,6 +41,23 @@ class Stacked(Wrapper):
                 "Stacked: `mask` must say which leaves are stacks, got None. Pass for "
                 "example mask=r'layers/'."
             )
+
+    def _links(self) -> Iterator[Rule]:
+        yield from self._each_link()
+
+    def _has_stacks(self) -> bool:
+        return self.part._has_stacks()
+
+    def matrices(
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
+    ) -> Float[Array, "k m n"] | None:
+        if not ctx.selects(self.mask):
+            return self.part.matrices(update, slots, ctx)
+        each = self._mapped(self.part.matrices, update, slots, ctx)
+        return None if each is None else each.reshape(-1, *each.shape[-2:])
+
+    def together(self, stack: Float[Array, "k m n"]) -> Float[Array, "k m n"]:
+        return self.part.together(stack)
 
     def slots(self) -> dict[str, Slot]:
         def stacked(slot: Slot) -> Slot:
@@ -78,6 +96,9 @@ class Stacked(Wrapper):
             return function(update, own, ctx.replace(**param, extra=extra))
 
         param = {"param": ctx.param} if ctx.has("param") else {}
+        if ctx.has("together"):  # of every slice, one after another
+            done = ctx.together
+            param["together"] = done.reshape(len(update), -1, *done.shape[1:])
         extra = {name: _extra_axis(x, update) for name, x in ctx.extra.items()}
         mapped = jax.vmap(one, in_axes=(0, 0, 0, extra))
         return mapped(update, own, param, dict(ctx.extra))
