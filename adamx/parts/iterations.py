@@ -138,7 +138,7 @@ class ExactPolar(Iteration):
 def as_table(given: Any) -> tuple[tuple[float, float, float], ...]:
     """Return a table of coefficients as tuples of three floats, or raise an error."""
     try:
-        table = np.asarray(given, np.float64)
+        table: Any = np.asarray(given, np.float64)
     except (TypeError, ValueError):
         table = np.zeros(0)
     if table.ndim != 2 or table.shape[1] != 3 or not len(table):
@@ -152,7 +152,7 @@ def as_table(given: Any) -> tuple[tuple[float, float, float], ...]:
             f"NewtonSchulz: `coefficients` must be finite numbers, got "
             f"{errors.shown(given)}. Pass a table of floats."
         )
-    return tuple(tuple(row) for row in table.tolist())
+    return tuple((a, b, c) for a, b, c in table.tolist())
 
 
 def _named(maker: Callable[..., Any], table: Any, *given: Any, **more: Any) -> Any:

@@ -198,6 +198,12 @@ class AxesOf(Mask):
             for path, leaf in leaves_by_path(tree)
         ]
 
+    def as_dimension_numbers(self, tree: Any) -> Any:
+        """Return Optax's dimension numbers in the structure of `tree`."""
+        each = self.labels(tree)
+        dims = [a and MuonDimensionNumbers(a.rows, a.columns) for a in each]
+        return flatten(tree)[1].unflatten(dims)
+
     def one(self, path: str, leaf: Any) -> tuple[Any, str]:
         raise NotImplementedError
 

@@ -23,15 +23,14 @@ class _OnMatrices(Rule):
 
     scope = "tensor"
 
-    axes: Any = option(AxesByName())
-
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "axes", as_axes(type(self).__name__, self.axes))
+        given = self.axes  # pyright: ignore[reportAttributeAccessIssue]
+        object.__setattr__(self, "axes", as_axes(type(self).__name__, given))
 
     def _layout(self, x: Any, ctx: Context) -> Layout:
         """Return the axes of a leaf, or of a slice of it inside `stacked`."""
-        axes = ctx.label(self.axes)
+        axes = ctx.label(self.axes)  # pyright: ignore[reportAttributeAccessIssue]
         if axes is None or (x.ndim == 2 and not _fits(axes, 2)):
             if x.ndim != 2:
                 raise errors.AdamxError(
@@ -98,6 +97,7 @@ class Orthogonalize(_OnMatrices):
         1e-7, allowed=NON_NEGATIVE, public=lambda self: self.public or "eps"
     )
     precision: Any = option(HIGHEST)
+    axes: Any = option(AxesByName())
     adaptive: bool = option(False)
     spread: Any = option(None)
     axis_name: Any = option(None)
@@ -204,6 +204,7 @@ class ScaleByShape(_OnMatrices):
         None, allowed=NON_NEGATIVE.but("0.2 is usual."), or_part=type(None)
     )
     out_axis: int = option(-1, least=-2, most=1, advice="A matrix has two axes.")
+    axes: Any = option(AxesByName())
     axis_name: Any = option(None)
 
     def apply(
