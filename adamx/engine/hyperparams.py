@@ -326,15 +326,19 @@ def has_schedules(x: Any) -> bool:
     return found
 
 
-def as_data(x: Any) -> Any:
+def as_data(x: Any, dtype: Any) -> Any:
     """Replace the numbers of `x` that may be data by arrays, for eager calls.
 
-    Programs of transformations that differ in them are then the same.
+    Programs of transformations that differ in them are then the same. `dtype` is
+    float64 under x64 only: with a float64 array in a trace without x64, JAX 0.12 gives
+    the program of a later call under x64 an argument of the wrong size.
     """
 
     def one(owner: Value, name: str, h: Any) -> Any:
         field = owner.__dataclass_fields__[name]
-        return np.asarray(h) if is_constant(h) and field.metadata.get("data") else h
+        return (
+            np.asarray(h, dtype) if is_constant(h) and field.metadata.get("data") else h
+        )
 
     return rewrite(x, one)
 

@@ -118,7 +118,10 @@ class _Pair:
         arrays, form = jax.tree.flatten(tx)
         program = _interned(_programs, form, _Program)
         scheduled = hyperparams.has_schedules(tx)
-        numbers = jax.tree.flatten(hyperparams.as_data(tx))
+
+        @functools.cache
+        def numbers(dtype: Any) -> tuple[list, Any]:
+            return jax.tree.flatten(hyperparams.as_data(tx, dtype))
 
         def init(params: Any) -> Any:
             return tx._init(tree_checks.as_arrays(params))
@@ -132,9 +135,10 @@ class _Pair:
             params = tree_checks.with_gradients(updates, params)
             now, here = arrays, program
             if tx._is_eager(state):
-                known = numbers
+                wide = jax.dtypes.canonicalize_dtype(float)
+                known = numbers(wide)
                 if scheduled:
-                    known = jax.tree.flatten(hyperparams.as_data(tx._at(state)))
+                    known = jax.tree.flatten(hyperparams.as_data(tx._at(state), wide))
                 now, here = known[0], _eager_program(known[1])
             run = here.compiled if _all_data(extra) else here.run
             return run(now, updates, state, params, extra)

@@ -13,6 +13,7 @@ from ..engine.rule import Rule
 from ..engine.state import Slot, State, is_absent
 from ..engine.transformation import Transformation
 from ..wrappers.tunable import Tunable, Tuned
+from .treatment import LeafRow, name_of, treatments
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +45,16 @@ class MemoryPlan:
         rows: one for each slot of each leaf.
         parameters: the number of parameters.
         shared: the bytes that do not belong to a leaf: counts and other scalars.
+        leaves: one row for each leaf: whether it decays, is clipped, is masked. They
+            are printed if the transformation decays, clips or masks anything.
+        notes: which masks select no leaf, and which parts cannot be looked into.
     """
 
     rows: tuple[MemoryRow, ...]
     parameters: int
     shared: int
+    leaves: tuple[LeafRow, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -65,19 +71,32 @@ class MemoryPlan:
             (r.leaf, str(r.shape), r.part, r.slot, r.kept, f"{r.bytes:,}")
             for r in self.rows
         ]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        text = [
-            "  ".join(
-                cell.rjust(w) if i == 5 else cell.ljust(w)
-                for i, (cell, w) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in lines
-        ]
         total = (
             f"{self.bytes:,} bytes for {self.parameters:,} parameters: "
             f"{self.bytes_per_parameter:.4g} a parameter, {self.shared:,} shared."
         )
-        return "\n".join([*text, total])
+        text = [*_columns(lines, right=5), total, *self.notes]
+        if any(
+            x.decays != "no" or x.clipped != "no" or x.left_out_by for x in self.leaves
+        ):
+            treated = [("leaf", "decays", "clipped", "left out by a mask")]
+            treated += [
+                (x.leaf, x.decays, x.clipped, x.left_out_by) for x in self.leaves
+            ]
+            text += ["", *_columns(treated)]
+        return "\n".join(text)
+
+
+def _columns(lines: list[tuple[str, ...]], right: int | None = None) -> list[str]:
+    """Align the cells of each column; those of the column `right` at the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(w) if i == right else cell.ljust(w)
+            for i, (cell, w) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
 
 
 def _bytes(tree: Any) -> int:
@@ -104,7 +123,7 @@ def _rows(tx: Any, state: Any, params: Any) -> list[MemoryRow]:
     for part in _parts(tx):
         for name, slot in part.slots().items():
             if not slot.shared:
-                rows += _of_slot(_name(part), name, slot, state.slots[name], params)
+                rows += _of_slot(name_of(part), name, slot, state.slots[name], params)
     for part in tx.parts if isinstance(tx, Chain) else ():
         if isinstance(part, External):
             inner = state.inner[part.name]
@@ -113,12 +132,6 @@ def _rows(tx: Any, state: Any, params: Any) -> list[MemoryRow]:
                 _rows(part.tx, inner, params) if known else _foreign(part.name, inner)
             )
     return rows
-
-
-def _name(part: Any) -> str:
-    while type(part).__name__ in ("Stored", "Stacked", "Masked"):
-        part = part.part
-    return type(part).__name__
 
 
 def _of_slot(
@@ -164,7 +177,9 @@ def memory_plan(tx: Any, params: Any) -> MemoryPlan:
         print(memory_plan(store(adamw(1e-3), nu=Blockwise(bits=8)), params))
 
     Nothing is allocated: `params` may be arrays or `jax.ShapeDtypeStruct`s. The table
-    says which leaves a codec keeps in float32 because they are small.
+    says which leaves a codec keeps in float32 because they are small. A second
+    table says which weight decay each leaf gets, what clips it, and which masks leave
+    it out.
 
     Args:
         tx: a transformation; for one that is not adamx's, only shapes and bytes are
@@ -175,4 +190,4 @@ def memory_plan(tx: Any, params: Any) -> MemoryPlan:
     rows = tuple(_rows(tx, state, params))
     parameters = sum(math.prod(p.shape) for p in jax.tree.leaves(params))
     shared = _bytes(state) - sum(row.bytes for row in rows)
-    return MemoryPlan(rows, parameters, shared)
+    return MemoryPlan(rows, parameters, shared, *treatments(tx, params))

@@ -6,6 +6,7 @@ import weakref
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 
@@ -58,6 +59,22 @@ def test_an_eager_update_is_one_compiled_program(case):
     with counted() as second:
         tx.update(g, state, p)
     assert (second.traces, second.compilations) == (0, 0)
+
+
+def test_eager_calls_of_one_transform_in_32_and_in_64_bits():
+    """The first inside `lax.cond`, where the count is known and its program traced."""
+
+    def step(tx, dtype):
+        p = {"matrix": jnp.ones((8, 6), dtype)}
+        return tx.update(p, tx.init(p), p)[0]["matrix"]
+
+    step(optax.apply_if_finite(adamx.adafactor(0.05, 0), 2), jnp.float32)
+    with jax.enable_x64(True):
+        wide = step(adamx.adafactor(0.05, 0), jnp.float64)
+        jitted = jax.jit(step, static_argnums=(0, 1))
+        np.testing.assert_allclose(
+            wide, jitted(adamx.adafactor(0.05, 0), jnp.float64), rtol=1e-15
+        )
 
 
 @FIRST
