@@ -8,7 +8,7 @@ from ..engine.keywords import checked_keywords
 from ..numerics.matrices import HIGHEST, QUINTIC
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.directions import Sign
-from ..parts.iterations import Iteration, as_iteration
+from ..parts.iterations import as_iteration
 from ..parts.masked import Masked
 from ..parts.matrix_axes import HIDDEN, as_axes
 from ..parts.moments import Ema, Identity, square
@@ -26,7 +26,7 @@ def scale_by_adamuon(
     coefficients: Any = QUINTIC,
     ns_steps: int = 5,
     eps_rms: ScalarOrSchedule = 1e-8,
-    iteration: Iteration | None = None,
+    iteration: Any = None,
     precision: Any = HIGHEST,
     axes: Any = None,
     spread: Any = None,
@@ -79,7 +79,7 @@ def adamuon(
     coefficients: Any = QUINTIC,
     ns_steps: int = 5,
     eps_rms: ScalarOrSchedule = 1e-8,
-    iteration: Iteration | None = None,
+    iteration: Any = None,
     precision: Any = HIGHEST,
     axes: Any = None,
     spread: Any = None,

@@ -14,7 +14,7 @@ from ..engine.rule import Rule
 from ..numerics.matrices import HIGHEST, QUINTIC
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, RootPlusEps
-from ..parts.iterations import Iteration, as_iteration
+from ..parts.iterations import as_iteration
 from ..parts.learning_rate import LearningRate
 from ..parts.masked import Masked
 from ..parts.matrix_axes import HIDDEN, as_axes
@@ -85,7 +85,7 @@ def scale_by_muon(
     nesterov: bool = True,
     consistent_rms: ScalarOrSchedule | None = None,
     out_axis: int = -1,
-    iteration: Iteration | None = None,
+    iteration: Any = None,
     precision: Any = HIGHEST,
     axes: Any = None,
     adaptive: bool = False,
@@ -139,7 +139,7 @@ def muon(
     nesterov: bool = True,
     consistent_rms: ScalarOrSchedule | None = None,
     out_axis: int = -1,
-    iteration: Iteration | None = None,
+    iteration: Any = None,
     precision: Any = HIGHEST,
     axes: Any = None,
     adaptive: bool = False,

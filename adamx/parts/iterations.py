@@ -277,7 +277,7 @@ def cans(steps: int = 8, lower: float = 1e-3) -> NewtonSchulz:
 
 
 def gram_newton_schulz(
-    iteration: NewtonSchulz, restarts: Sequence[int] = (2,)
+    iteration: Any, restarts: Sequence[int] = (2,)
 ) -> GramNewtonSchulz:
     """Return the iteration on X Xᵀ, for wide matrices: `GramNewtonSchulz` of its table.
 
@@ -317,7 +317,7 @@ def as_iteration(
     steps: Any,
     iteration: Any = None,
     start: str = "frobenius",
-) -> Iteration:
+) -> Any:
     """Return the iteration that an optimizer is given in one of its three ways.
 
     `coefficients` are three numbers for all steps, or rows, as for Optax: then at most

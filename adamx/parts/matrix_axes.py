@@ -23,6 +23,7 @@ _ENDS = re.compile(
     r"embe?d|(?<!multi)(?<!multi_)(?<!multi-)head|(^|/)(wte|wpe|logits|output)(/|$)",
     re.I,
 )
+_VECTOR = re.compile(r"(^|/)(bias|scale)$", re.I)
 _CONVOLUTION = re.compile(r"conv", re.I)
 _INTO_HEADS = re.compile(r"(^|/)(query|key|value)(_proj)?/kernel$", re.I)
 _FROM_HEADS = re.compile(r"(^|/)(out|o)(_proj)?/kernel$", re.I)
@@ -144,6 +145,8 @@ def axes_by_name(path: str, leaf: Any, out_axis: int = -1) -> tuple[Any, str]:
         return None, "fewer than two axes"
     if _ENDS.search(path):
         return None, "the path names an embedding, a head or logits"
+    if _VECTOR.search(path):
+        return None, "the path names a bias or a scale"
     if n == 2:
         return MatrixAxes(), "two axes"
     if _CONVOLUTION.search(path):
@@ -170,7 +173,7 @@ def hidden_matrix(path: str, leaf: Any) -> bool:
     Matrices are leaves with two axes, and those of more that `axes=None` of `muon`
     knows by name: attention with heads, convolutions, experts. Excluded are paths that
     contain `embed`, `embd` or `head` (but `multi_head`), or a segment wte, wpe, logits,
-    output.
+    output, or end in bias or scale (those of attention have an axis of heads).
     """
     return axes_by_name(path, leaf)[0] is not None
 

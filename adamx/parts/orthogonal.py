@@ -29,18 +29,23 @@ class _OnMatrices(Rule):
         object.__setattr__(self, "axes", as_axes(type(self).__name__, given))
 
     def _layout(self, x: Any, ctx: Context) -> Layout:
-        """Return the axes of a leaf, or of a slice of it inside `stacked`."""
         axes = ctx.label(self.axes)  # pyright: ignore[reportAttributeAccessIssue]
-        if axes is None or (x.ndim == 2 and not _fits(axes, 2)):
-            if x.ndim != 2:
-                raise errors.AdamxError(
-                    f"{type(self).__name__}: every leaf it acts on must have two axes, "
-                    f"got shape {jnp.shape(x)}. Say with axes= which axes are rows and "
-                    f"columns, give muon a mask that selects matrices only, or "
-                    f"adamx.stacked the leaves (layers, m, n) that are stacks of them."
-                )
-            axes = MatrixAxes()
-        return axes.of(x.shape, type(self).__name__)
+        return layout_of(self, x, axes)
+
+
+def layout_of(rule: Rule, x: Any, axes: MatrixAxes | None) -> Layout:
+    """Return the axes of a leaf, or of a slice of it inside `stacked`, or raise."""
+    where = type(rule).__name__
+    if axes is None or (x.ndim == 2 and not _fits(axes, 2)):
+        if x.ndim != 2:
+            raise errors.AdamxError(
+                f"{where}: every leaf it acts on must have two axes, got shape "
+                f"{jnp.shape(x)}. Say with axes= which axes are rows and columns, give "
+                f"muon a mask that selects matrices only, or adamx.stacked the leaves "
+                f"(layers, m, n) that are stacks of them."
+            )
+        axes = MatrixAxes()
+    return axes.of(x.shape, where)
 
 
 def _whole_like(x: Any, axis_name: Any) -> Any:
