@@ -112,7 +112,11 @@ def adamuon(
         coefficients: of the iteration, as in `muon`.
         ns_steps: the number of iterations.
         eps_rms: added to ‖Ô‖, as the authors' code does; 0 is the paper's.
-        iteration, precision, axes, spread: as in `muon`.
+        iteration: in place of `coefficients` and `ns_steps`, as in `muon`.
+        precision: that of every product, as in `muon`.
+        axes: which axes are rows, columns and batch, as in `muon`; each matrix of a
+            batch has an RMS of 0.2.
+        spread: the sharding of stacks, as in `muon`.
         muon_mask: the matrices, as in `muon`.
         adam_learning_rate: the rate of the others; None for the same.
         adam_b1: β₁ of Adam.

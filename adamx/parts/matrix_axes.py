@@ -63,6 +63,14 @@ class MatrixAxes(Value):
                 f"at least one axis for each."
             )
 
+    def of_slice(self, n: int) -> "MatrixAxes | None":
+        """Return the axes of a slice along the first of n axes, if that is of batch."""
+        layout = self.of((1,) * n)
+        if 0 not in layout.batch:
+            return None
+        rows, columns = (tuple(a - 1 for a in x) for x in layout[2:])
+        return MatrixAxes(rows, columns, tuple(a - 1 for a in layout.batch if a))
+
     def of(self, shape: tuple[int, ...], where: str = "MatrixAxes") -> "Layout":
         """Return the axes of an array of this shape, counted from 0, or raise."""
         n = len(shape)

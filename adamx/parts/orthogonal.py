@@ -36,7 +36,7 @@ class _OnMatrices(Rule):
 def layout_of(rule: Rule, x: Any, axes: MatrixAxes | None) -> Layout:
     """Return the axes of a leaf, or of a slice of it inside `stacked`, or raise."""
     where = type(rule).__name__
-    if axes is None or (x.ndim == 2 and not _fits(axes, 2)):
+    if axes is None:
         if x.ndim != 2:
             raise errors.AdamxError(
                 f"{where}: every leaf it acts on must have two axes, got shape "
@@ -54,11 +54,6 @@ def _whole_like(x: Any, axis_name: Any) -> Any:
     if shape:
         shape = (shape[0] * shards(axis_name), *shape[1:])
     return jax.ShapeDtypeStruct(shape, x.dtype)
-
-
-def _fits(axes: MatrixAxes, n: int) -> bool:
-    named = (*axes.rows, *axes.columns, *(axes.batch or ()))
-    return len(named) <= n and all(-n <= a < n for a in named)
 
 
 class Orthogonalize(_OnMatrices):
@@ -252,7 +247,7 @@ class NormalizeRms(Rule):
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         axes = None if self.axes is None else ctx.label(self.axes)
-        if axes is not None and _fits(axes, update.ndim):
+        if axes is not None:
             layout = axes.of(update.shape, "NormalizeRms")
             if layout.batch and self.axis_name is None:
                 each = jax.vmap(lambda x: self._scaled(x, None))

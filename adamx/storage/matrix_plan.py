@@ -111,6 +111,8 @@ def matrix_plan(tx: Any, params: Any) -> MatrixPlan:
         if chosen[i]:
             layers, each = (shape[0], shape[1:]) if stacks[i] else (1, shape)
             like = jax.ShapeDtypeStruct(each, leaf.dtype)
+            if stacks[i] and axes is not None:
+                axes = axes.of_slice(len(shape))
             k, m, n = layout_of(rule, like, axes).sizes
             why = f"{why}; stacked" if stacks[i] else why
             rows.append(MatrixRow(path, shape, (k * layers, m, n), "Muon", why))

@@ -16,8 +16,9 @@ from .. import errors
 from ..engine.chain import Chain, External, chain
 from ..engine.masks import as_mask
 from ..engine.rule import Rule, Wrapper, as_rule
-from ..engine.state import Context, Slot, Slots
+from ..engine.state import Context, Labelled, Slot, Slots
 from ..parts.masked import Masked
+from ..parts.matrix_axes import MatrixAxes
 
 
 class Stacked(Wrapper):
@@ -92,8 +93,11 @@ class Stacked(Wrapper):
         kept = self.part.slots().items()
         own = {name: slots[name] for name, slot in kept if not slot.shared}
 
+        selected = frozenset(_of_slice(x, update.ndim) for x in ctx.selected)
+
         def one(update: Any, own: Slots, param: dict, extra: Any) -> Any:
-            return function(update, own, ctx.replace(**param, extra=extra))
+            seen = ctx.replace(**param, extra=extra, selected=selected)
+            return function(update, own, seen)
 
         param = {"param": ctx.param} if ctx.has("param") else {}
         if ctx.has("together"):  # of every slice, one after another
@@ -102,6 +106,13 @@ class Stacked(Wrapper):
         extra = {name: _extra_axis(x, update) for name, x in ctx.extra.items()}
         mapped = jax.vmap(one, in_axes=(0, 0, 0, extra))
         return mapped(update, own, param, dict(ctx.extra))
+
+
+def _of_slice(chosen: Any, n: int) -> Any:
+    """Return a mask that selects the leaf, with the axes of a slice if it has axes."""
+    if isinstance(chosen, Labelled) and isinstance(chosen.label, MatrixAxes):
+        return Labelled(chosen.mask, chosen.label.of_slice(n))
+    return chosen
 
 
 def _extra_axis(x: Any, update: Any) -> int | None:

@@ -80,7 +80,8 @@ def test_rows_and_adaptive_follow_the_formulas():
     """adamx.muon itself, one step without momentum, in NumPy."""
     g = np.random.default_rng(1).standard_normal((4, 6))
     tx = adamx.muon(1.0, ROWS, beta=0.0, adaptive=True, consistent_rms=1.0)
-    u = tx.update({"w": jnp.asarray(g)}, tx.init({"w": jnp.asarray(g)}))[0]["w"]
+    grads = {"w": jnp.asarray(g)}
+    u = tx.update(grads, tx.init(grads), grads)[0]["w"]
     x = g / (np.sqrt(np.sum(g**2)) + 1e-8)
     for row in ROWS:
         x = newton_schulz(x, 1, row, 1 - np.sqrt(np.sum(x**2)))

@@ -57,7 +57,7 @@ def test_convolutions_of_torch_and_equinox_have_the_outputs_first():
 )
 def test_an_array_becomes_a_stack_and_back(axes, shape, equation):
     """By NumPy's einsum, in the order that is written."""
-    x = np.arange(np.prod(shape)).reshape(shape)
+    x = jnp.arange(np.prod(shape)).reshape(shape)
     layout = axes.of(shape)
     stack = layout.stack(x)
     np.testing.assert_array_equal(stack.ravel(), np.einsum(equation, x).ravel())
