@@ -68,17 +68,17 @@ class NewtonSchulz(Iteration):
     2025, arXiv:2506.10935; "aol": Boissin et al., 2025, arXiv:2512.04632.
     """
 
-    coefficients: Any
+    coefficients: Any = (QUINTIC,) * 5
     start: str = "frobenius"
     safety: float = option(1.0, least=1)
     name: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "coefficients", as_table(self.coefficients))
         check_fields(self)
+        object.__setattr__(self, "coefficients", as_table(self.coefficients))
         if self.start not in STARTS:
             raise errors.AdamxError(
-                f"NewtonSchulz: `start` must be one of {', '.join(STARTS)}, got "
+                f"{type(self).__name__}: `start` must be one of {', '.join(STARTS)}, got "
                 f"{self.start!r}. 'frobenius' is usual."
             )
 

@@ -34,9 +34,9 @@ _EXPERTS = re.compile(r"expert|(^|/)moe(_|/)", re.I)
 class MatrixAxes(Value):
     """Say which axes of an array are rows, columns and batch; the order is kept.
 
-        MatrixAxes((0,), (1, 2))          (d, heads, head_dim) as d × heads·head_dim
-        MatrixAxes(0, 2, batch=1)         the same, one matrix for each head
-        MatrixAxes((0, 1, 2), 3)          a convolution (height, width, in, out)
+    `MatrixAxes(0, (1, 2))` sees (d, heads, head_dim) as d × heads·head_dim,
+    `MatrixAxes(0, 2, batch=1)` as one matrix d × head_dim for each head, and
+    `MatrixAxes((0, 1, 2), 3)` a convolution (height, width, in, out) as out × the rest.
 
     Args:
         rows: the axes of the rows, an int or several; the inputs of a JAX kernel.

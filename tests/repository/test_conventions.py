@@ -129,8 +129,16 @@ def test_scale_by_gives_its_reference(optimizer):
 # Optimizers without an oracle of their own, each with the reason. None so far.
 NO_ORACLE: dict[str, str] = {}
 # Files of tests/papers that several optimizers share.
-SHARED = {"clips", "codecs", "directions", "exact", "form", "one_vector",
-    "polynomials", "points"}
+SHARED = {
+    "clips",
+    "codecs",
+    "directions",
+    "exact",
+    "form",
+    "one_vector",
+    "polynomials",
+    "points",
+}
 SHARED |= {"small_numbers"}
 # Those whose mutants need more than one gradient tree or a point of their own.
 AVERAGES = "tests/optimizers/test_averages_and_rate_free.py"
