@@ -209,8 +209,23 @@ class State(NamedTuple):
         count: the steps taken, int32, saturating.
         slots: one entry per slot name: a tree like the parameters, or one scalar.
         inner: the states of external transformations in the chain, by name.
+
+    A slot is an attribute too: `state.mu` is `state.slots["mu"]`.
     """
 
     count: Any
     slots: dict[str, Any]
     inner: dict[str, Any] = {}  # noqa: RUF012  never written to
+
+    def __getattr__(self, name: str) -> Any:
+        slots = self.slots
+        if not name.startswith("_") and isinstance(slots, dict):
+            if name in slots:
+                return slots[name]
+            raise AttributeError(
+                f"State: an attribute must be count, slots, inner or a slot (here "
+                f"{', '.join(sorted(slots)) or 'none'}), got `{name}`. Averages of the "
+                f"parameters, as of schedule-free, are read by "
+                f"adamx.eval_params(state, params)."
+            )
+        raise AttributeError(name)

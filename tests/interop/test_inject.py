@@ -16,6 +16,7 @@ import pytest
 
 import adamx
 from adamx import optimizers
+from tests.table.cases import few
 
 RATE = 0.05
 PARAMS = {
@@ -70,7 +71,7 @@ SCALE_BY = [name for name in optimizers.__all__ if name.startswith("scale_by_")]
 WHOLE_OPTIMIZERS = [name for name in optimizers.__all__ if name not in SCALE_BY]
 
 
-@pytest.mark.parametrize("name", WHOLE_OPTIMIZERS)
+@pytest.mark.parametrize("name", few(WHOLE_OPTIMIZERS, 22))
 def test_it_is_the_optimizer_itself(name):
     function, given = getattr(optimizers, name), arguments(name)
     got, state = two_steps(optax.inject_hyperparams(function)(**given))

@@ -18,7 +18,7 @@ from tests.support.trees import (
     signature,
     stacked,
 )
-from tests.table.cases import RATE, cases, sample
+from tests.table.cases import RATE, cases, few, sample
 
 FIRST = pytest.mark.parametrize("case", sample())
 COUNTERPARTS = pytest.mark.parametrize(
@@ -96,7 +96,7 @@ FOREIGN = {
 }
 
 
-@FIRST
+@pytest.mark.parametrize("case", few(sample(), 3))
 @pytest.mark.parametrize("where", FOREIGN)
 def test_a_foreign_transformation_in_a_chain_of_ours(case, where):
     ours, theirs = (make(case.tx) for make in FOREIGN[where])

@@ -1,5 +1,7 @@
 """Averages and hyperparameters read from what trainers keep: boxes, dicts, nests."""
 
+import pickle
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -145,3 +147,22 @@ def test_memory_plan_counts_boxed_parameters_by_path():
     boxed = adamx.memory_plan(adamx.adam(0.1), params)
     assert boxed == adamx.memory_plan(adamx.adam(0.1), nnx.to_pure_dict(params))
     assert boxed.rows[0].leaf == "layers/0/bias"
+
+
+def test_a_slot_is_an_attribute_of_the_state():
+    params = {"w": jnp.ones(3)}
+    tx = adamx.adamw(0.1)
+    _, state = tx.update(params, tx.init(params), params)
+    assert state.mu is state.slots["mu"]
+    assert state.nu is state.slots["nu"]
+    assert optax.tree.get(state, "nu") is state.nu
+    again = pickle.loads(pickle.dumps(state))
+    np.testing.assert_array_equal(again.mu["w"], state.mu["w"])
+    assert not hasattr(state, "z")
+
+
+def test_optaxs_own_schedule_free_eval_params_says_what_reads_our_states():
+    params = {"w": jnp.ones(3)}
+    state = adamx.schedule_free_sgd(0.1).init(params)
+    with pytest.raises(AttributeError, match=r"read by adamx\.eval_params"):
+        optax.contrib.schedule_free_eval_params(state, params)

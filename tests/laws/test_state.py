@@ -15,7 +15,7 @@ from tests.support.trees import (
     params,
     signature,
 )
-from tests.table.cases import OPTIMIZERS, PAIRS, cases, grid, law_cases
+from tests.table.cases import OPTIMIZERS, PAIRS, grid, kinds, law_cases
 
 DTYPES = pytest.mark.parametrize(
     ("param_dtype", "grad_dtype"),
@@ -27,7 +27,7 @@ DTYPES = pytest.mark.parametrize(
     ],
 )
 EVERY = pytest.mark.parametrize("case", law_cases())
-FIRST = pytest.mark.parametrize("case", cases(first_only=True))
+FIRST = pytest.mark.parametrize("case", kinds())
 INT32_MAX = np.iinfo(np.int32).max
 
 

@@ -14,10 +14,10 @@ from tests.support.trees import (
     signature,
     stacked,
 )
-from tests.table.cases import PAIRS, cases, grid, law_cases
+from tests.table.cases import PAIRS, few, grid, kinds, law_cases
 
 EVERY = pytest.mark.parametrize("case", law_cases())
-FIRST = pytest.mark.parametrize("case", cases(first_only=True))
+FIRST = pytest.mark.parametrize("case", kinds())
 STEPS = 4
 
 
@@ -86,7 +86,7 @@ def test_vmap_over_seeds_is_the_loop(case):
 
 
 @FIRST
-@pytest.mark.parametrize("how", ["the rate", "all"])
+@pytest.mark.parametrize("how", few(["the rate", "all"], 1))
 def test_vmap_over_the_hyperparameters_of_a_rule_is_the_loop(case, how):
     """The transform itself is the mapped argument: it is a pytree."""
     names = ("learning_rate", *case.hypers)

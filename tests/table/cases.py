@@ -87,6 +87,16 @@ BASIC = tuple(
 )
 # One of each scope: element, tensor, tree.
 OTHERS = tuple(_NAMED[name] for name in ("adam_atan2", "adafactor", "avagrad"))
+# Others whose parts, state or needs are of another kind: parameters that are averaged,
+# distances and masks in the state, extra arguments, matrices, sums over the tree.
+OF_OTHER_KINDS = tuple(
+    _NAMED[name]
+    for name in (
+        "adahessian", "adamc", "adamp", "adashift", "came", "dog", "fira", "lamb",
+        "lookahead", "mars", "muon", "param_ema", "prodigy", "rprop",
+        "schedule_free_sgd", "shampoo", "sm3", "soap", "sophia", "spam",
+    )
+)  # fmt: skip
 
 
 def grid(dtypes):
@@ -125,8 +135,28 @@ def sample():
 
 
 def sampled():
-    """The basic optimizers, and one of the others per scope."""
+    """The basic optimizers and one of the others per scope; fewer in the small grid."""
+    if SMALL:
+        return tuple(
+            _NAMED[n] for n in ("sgd", "adam", "radam", "adafactor", "avagrad")
+        )
     return (*BASIC, *OTHERS)
+
+
+def kinds():
+    """For what the engine does whatever the rule: one optimizer of each kind."""
+    return cases(
+        first_only=True,
+        optimizers=sampled() if SMALL else (*sampled(), *OF_OTHER_KINDS),
+    )
+
+
+def few(values, number):
+    """All of `values` in the full grid; in the small one `number` of them, spread."""
+    values = list(values)
+    if not SMALL or len(values) <= number:
+        return values
+    return [values[i * len(values) // number] for i in range(number)]
 
 
 def rows():
