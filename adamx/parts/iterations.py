@@ -78,8 +78,8 @@ class NewtonSchulz(Iteration):
         object.__setattr__(self, "coefficients", as_table(self.coefficients))
         if self.start not in STARTS:
             raise errors.AdamxError(
-                f"{type(self).__name__}: `start` must be one of {', '.join(STARTS)}, got "
-                f"{self.start!r}. 'frobenius' is usual."
+                f"{type(self).__name__}: `start` must be one of "
+                f"{', '.join(STARTS)}, got {self.start!r}. 'frobenius' is usual."
             )
 
     def __repr__(self) -> str:
