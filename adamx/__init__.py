@@ -42,6 +42,7 @@ from .storage.matrix_plan import matrix_plan as matrix_plan
 from .storage.plan import memory_plan as memory_plan
 from .storage.store import store as store
 from .wrappers.cautious import cautious as cautious, grams as grams
+from .wrappers.graft import graft as graft
 from .wrappers.stacked import stacked as stacked
 from .wrappers.step import step as step
 from .wrappers.tunable import (

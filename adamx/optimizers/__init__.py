@@ -138,6 +138,11 @@ from .diffgrad import (
     diffgrad as diffgrad,
     scale_by_diffgrad as scale_by_diffgrad,
 )
+from .dion import (
+    LowRankOrthogonal as LowRankOrthogonal,
+    dion as dion,
+    scale_by_dion as scale_by_dion,
+)
 from .dog import DogDirection as DogDirection, dog as dog
 from .dowg import DowgDirection as DowgDirection, dowg as dowg
 from .fira import (
@@ -151,6 +156,7 @@ from .galore import (
     scale_by_galore as scale_by_galore,
 )
 from .gpa import gpa as gpa
+from .hyperball import adamh as adamh, muonh as muonh
 from .lamb import lamb as lamb, scale_by_lamb as scale_by_lamb
 from .laprop import laprop as laprop, scale_by_laprop as scale_by_laprop
 from .lars import (
@@ -182,6 +188,7 @@ from .nadam import (
     scale_by_nadam as scale_by_nadam,
     scale_by_nadamw as scale_by_nadamw,
 )
+from .normuon import normuon as normuon, scale_by_normuon as scale_by_normuon
 from .novograd import (
     NormEma as NormEma,
     novograd as novograd,
@@ -214,6 +221,14 @@ from .schedule_free import (
     schedule_free_radam as schedule_free_radam,
     schedule_free_sgd as schedule_free_sgd,
 )
+from .scion import (
+    SignOverInputs as SignOverInputs,
+    SpectralRadius as SpectralRadius,
+    is_embedding as is_embedding,
+    is_matrix as is_matrix,
+    scale_by_scion as scale_by_scion,
+    scion as scion,
+)
 from .sgd import scale_by_sgd as scale_by_sgd, sgd as sgd
 from .shampoo import (
     AveragedShampooPreconditioner as AveragedShampooPreconditioner,
@@ -228,6 +243,7 @@ from .sm3 import (
     scale_by_sm3 as scale_by_sm3,
     sm3 as sm3,
 )
+from .snoo import snoo as snoo
 from .soap import (
     SameAsB2 as SameAsB2,
     SoapDirection as SoapDirection,

@@ -26,9 +26,8 @@ from ..numerics.arithmetic import safe_sqrt
 from ..numerics.norms import own, whole
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Precondition
-from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
-from ..parts.weight_decay import decoupled
+from ..parts.weight_decay import Decay, decoupled, with_rate
 
 
 def spatial_average(d: Array) -> Array:
@@ -127,7 +126,7 @@ def adahessian(
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule = 1e-4,
     *,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
     hessian_power: ScalarOrSchedule = 1.0,
     average: Callable[[Any], Any] | None = spatial_average,
@@ -148,7 +147,7 @@ def adahessian(
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean square of the estimates.
         eps: ε ≥ 0, added after the power.
-        weight_decay: λ ≥ 0; the number 0 adds no part.
+        weight_decay: λ ≥ 0 or a decay part; the number 0 adds no part.
         mask: the leaves that decay, as in `adamw`.
         hessian_power: k in [0, 1].
         average: the spatial averaging of one estimate, a function of an array; None for
@@ -179,4 +178,5 @@ def adahessian(
         magnitude=magnitude,
         axis_name=axis_name,
     )
-    return chain(direction, *decoupled(weight_decay, mask), LearningRate(learning_rate))
+    decay = decoupled(weight_decay, mask)
+    return chain(direction, *with_rate(learning_rate, *decay))

@@ -10,7 +10,7 @@ from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, square
-from ..parts.weight_decay import WeightDecay
+from ..parts.weight_decay import Decay, as_decay, with_rate
 
 
 def adam_denominator(b2: ScalarOrSchedule, eps: ScalarOrSchedule | Eps) -> Rule:
@@ -96,7 +96,7 @@ def adamw(
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    weight_decay: ScalarOrSchedule = 1e-4,
+    weight_decay: ScalarOrSchedule | Decay = 1e-4,
     mask: Any = None,
 ) -> Chain:
     """AdamW: Adam with decoupled weight decay, which does not enter the moments.
@@ -109,8 +109,9 @@ def adamw(
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of its square.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
-        weight_decay: λ ≥ 0; a step removes the share α λ of a parameter. The default
-            is Optax's; torch's is 0.01.
+        weight_decay: λ ≥ 0, a step removes the share α λ of a parameter; or a decay
+            part such as `CautiousWeightDecay(0.1)`, which is put before or after the
+            rate, as it needs. The default is Optax's; torch's is 0.01.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
 
@@ -128,6 +129,5 @@ def adamw(
     Algorithm 2, arXiv:1711.05101.
     """
     direction = scale_by_adamw(b1, b2, eps)
-    return chain(
-        direction, WeightDecay(weight_decay, mask), LearningRate(learning_rate)
-    )
+    decay = as_decay(weight_decay, mask)
+    return chain(direction, *with_rate(learning_rate, decay))

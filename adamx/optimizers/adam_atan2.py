@@ -11,9 +11,8 @@ from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import arctan2
 from ..parts.bias_correction import Debiased
-from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema
-from ..parts.weight_decay import decoupled
+from ..parts.weight_decay import Decay, decoupled, with_rate
 from .adam import adam_denominator
 
 
@@ -75,7 +74,7 @@ def adam_atan2(
     *,
     a: ScalarOrSchedule = 1.27,
     b: ScalarOrSchedule = 1.0,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
 ) -> Chain:
     """Adam-atan2: replace Adam's division by atan2, which is scale-invariant without ε.
@@ -89,7 +88,7 @@ def adam_atan2(
         b2: β₂ in [0, 1), the decay of the mean of its square.
         a: a > 0; 1.27 = 4/π makes the step 1 where m̂ = sqrt(v̂).
         b: b > 0, which multiplies the denominator.
-        weight_decay: λ ≥ 0; the number 0 adds no part.
+        weight_decay: λ ≥ 0 or a decay part; the number 0 adds no part.
         mask: the leaves that decay, as in `adamw`.
 
     State: `mu` (m, from 0), `nu` (v, from 0); 8 bytes per parameter, and the count.
@@ -106,4 +105,5 @@ def adam_atan2(
     optimizers", ICML 2024, arXiv:2407.05872.
     """
     direction = scale_by_adam_atan2(b1, b2, a=a, b=b)
-    return chain(direction, *decoupled(weight_decay, mask), LearningRate(learning_rate))
+    decay = decoupled(weight_decay, mask)
+    return chain(direction, *with_rate(learning_rate, *decay))

@@ -29,9 +29,8 @@ from ..numerics.arithmetic import lerp
 from ..numerics.norms import across, shards
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, RootPlusEps
-from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema
-from ..parts.weight_decay import WeightDecay
+from ..parts.weight_decay import Decay, as_decay, with_rate
 
 
 @checked_keywords
@@ -63,7 +62,7 @@ def adam_mini(
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
     blocks: Callable[[Any, Any], Any] | None = None,
     axis_name: Any = None,
@@ -79,7 +78,7 @@ def adam_mini(
         b1: β₁ in [0, 1), the decay of m.
         b2: β₂ in [0, 1), the decay of v.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
-        weight_decay: λ ≥ 0.
+        weight_decay: λ ≥ 0 or a decay part.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
         blocks: a function of a leaf's path and shape that returns the number of blocks
@@ -104,8 +103,8 @@ def adam_mini(
     2025, Algorithms 1 and 3, arXiv:2406.16793.
     """
     direction = scale_by_adam_mini(b1, b2, eps, blocks=blocks, axis_name=axis_name)
-    decay = WeightDecay(weight_decay, mask)
-    return chain(direction, decay, LearningRate(learning_rate))
+    decay = as_decay(weight_decay, mask)
+    return chain(direction, *with_rate(learning_rate, decay))
 
 
 Grid = tuple[int, ...]

@@ -22,7 +22,7 @@ from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema
-from ..parts.weight_decay import WeightDecay
+from ..parts.weight_decay import Decay, as_decay, with_rate
 
 
 class DecayedMax(Rule):
@@ -142,7 +142,7 @@ def adamaxw(
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    weight_decay: ScalarOrSchedule = 1e-4,
+    weight_decay: ScalarOrSchedule | Decay = 1e-4,
     mask: Any = None,
 ) -> Chain:
     """AdaMaxW: AdaMax with the decoupled weight decay of AdamW.
@@ -154,7 +154,8 @@ def adamaxw(
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the maximum of its size.
         eps: ε ≥ 0 in units of the gradient, inside the maximum, or an eps kind.
-        weight_decay: λ ≥ 0; a step removes the share α λ of a parameter.
+        weight_decay: λ ≥ 0 or a decay part; a step removes the share α λ of a
+            parameter.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
 
@@ -171,6 +172,5 @@ def adamaxw(
     2, arXiv:1711.05101.
     """
     direction = scale_by_adamaxw(b1, b2, eps)
-    return chain(
-        direction, WeightDecay(weight_decay, mask), LearningRate(learning_rate)
-    )
+    decay = as_decay(weight_decay, mask)
+    return chain(direction, *with_rate(learning_rate, decay))

@@ -12,8 +12,7 @@ from ..engine.masks import as_mask
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
 from ..parts.denominators import Eps
-from ..parts.learning_rate import LearningRate
-from ..parts.weight_decay import WeightDecay
+from ..parts.weight_decay import Decay, as_decay, with_rate
 from .adam import scale_by_adam
 
 
@@ -22,7 +21,7 @@ class CorrectedDecay(Rule):
 
     Args:
         learning_rate: γ ≥ 0.
-        weight_decay: λ ≥ 0.
+        weight_decay: λ ≥ 0 or a decay part.
         max_learning_rate: γ_max > 0, the largest γ of the schedule.
         mask: the leaves that decay, as in `WeightDecay`.
         normalized: those of these leaves whose decay is corrected; the others have
@@ -87,7 +86,7 @@ def adamc(
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    weight_decay: ScalarOrSchedule = 1e-2,
+    weight_decay: ScalarOrSchedule | Decay = 1e-2,
     mask: Any = None,
     max_learning_rate: ScalarOrSchedule | None = None,
     normalized: Any = None,
@@ -103,7 +102,7 @@ def adamc(
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of its square.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
-        weight_decay: λ ≥ 0.
+        weight_decay: λ ≥ 0 or a decay part.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
         max_learning_rate: γ_max > 0, the largest rate of the schedule. None for a
@@ -135,6 +134,5 @@ def adamc(
             "None. It is the largest rate of the schedule, by which the decay is "
             "scaled; pass for example the peak value."
         )
-    return chain(
-        direction, WeightDecay(weight_decay, mask), LearningRate(learning_rate)
-    )
+    decay = as_decay(weight_decay, mask)
+    return chain(direction, *with_rate(learning_rate, decay))

@@ -13,9 +13,8 @@ from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import safe_divide
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, EpsInsideRoot, RootPlusEps
-from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, InitFromFirst, square
-from ..parts.weight_decay import decoupled
+from ..parts.weight_decay import Decay, decoupled, with_rate
 
 
 class AdanDirection(Rule):
@@ -89,7 +88,7 @@ def adan(
     eps_root: ScalarOrSchedule = 1e-8,
     *,
     from_first: bool = False,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
 ) -> Chain:
     """Adan: Adam with Nesterov momentum from the difference of two gradients.
@@ -111,9 +110,8 @@ def adan(
             and Optax; 0 in the authors' code.
         from_first: set the averages to their first values (m = g, v = 0, n = g²), as
             the paper does, instead of correcting them, as the authors' code does.
-        weight_decay: λ ≥ 0; the number 0 adds no part. The paper's proximal decay is
-            `chain(scale_by_adan(), LearningRate(η), ProximalWeightDecay(λ,
-            learning_rate=η))`.
+        weight_decay: λ ≥ 0 or a decay part; the number 0 adds no part. The paper's
+            decay is `ProximalWeightDecay(λ, learning_rate=η)`.
         mask: the leaves that decay, as in `adamw`.
 
     State: `mu` (m), `difference` (v), `nu` (n), `gradient_before` (g'), all from 0; 16
@@ -130,4 +128,5 @@ def adan(
     optimizing deep models", 2022, Algorithm 1, arXiv:2208.06677.
     """
     direction = scale_by_adan(b1, b2, b3, eps, eps_root, from_first=from_first)
-    return chain(direction, *decoupled(weight_decay, mask), LearningRate(learning_rate))
+    decay = decoupled(weight_decay, mask)
+    return chain(direction, *with_rate(learning_rate, *decay))

@@ -19,9 +19,8 @@ from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, RootPlusEps
-from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, RunningMax, square
-from ..parts.weight_decay import decoupled
+from ..parts.weight_decay import Decay, decoupled, with_rate
 
 
 class PositiveNegativeMomentum(Rule):
@@ -92,7 +91,7 @@ def adapnm(
     b3: ScalarOrSchedule = 1.0,
     eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
 ) -> Chain:
     """AdaPNM: AMSGrad with positive-negative momentum, which amplifies gradient noise.
@@ -110,7 +109,7 @@ def adapnm(
         b3: β₃ ≥ 0, the paper's β₀: the weight of the older average, which is
             subtracted.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
-        weight_decay: λ ≥ 0, decoupled.
+        weight_decay: λ ≥ 0 or a decay part, decoupled.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
 
@@ -129,4 +128,4 @@ def adapnm(
     """
     direction = scale_by_adapnm(b1, b2, b3, eps)
     decay = decoupled(weight_decay, mask)
-    return chain(direction, *decay, LearningRate(learning_rate))
+    return chain(direction, *with_rate(learning_rate, *decay))

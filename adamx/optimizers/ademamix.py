@@ -23,9 +23,8 @@ from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import one_minus_power
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition
-from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema
-from ..parts.weight_decay import decoupled
+from ..parts.weight_decay import Decay, decoupled, with_rate
 from .adam import adam_denominator
 
 _SHARE = NON_NEGATIVE.but("It weighs one average against the other.")
@@ -168,7 +167,7 @@ def ademamix(
     alpha: ScalarOrSchedule = 5.0,
     eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
 ) -> Chain:
     """AdEMAMix: Adam that adds a second, much slower average of the gradient.
@@ -187,7 +186,7 @@ def ademamix(
         alpha: α ≥ 0, the weight of the slow mean; the paper warms it up:
             `schedule(alpha_warmup, alpha=5.0, warmup=steps)`.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
-        weight_decay: λ ≥ 0; the number 0 adds no part.
+        weight_decay: λ ≥ 0 or a decay part; the number 0 adds no part.
         mask: the leaves that decay, as in `adamw`.
 
     State: `mu` (m₁), `mu_slow` (m₂), `nu` (v), all from 0; 12 bytes per parameter, and
@@ -203,7 +202,8 @@ def ademamix(
     older", ICLR 2025, Algorithm 1, arXiv:2409.03137.
     """
     direction = scale_by_ademamix(b1, b2, b3, alpha, eps)
-    return chain(direction, *decoupled(weight_decay, mask), LearningRate(learning_rate))
+    decay = decoupled(weight_decay, mask)
+    return chain(direction, *with_rate(learning_rate, *decay))
 
 
 @checked_keywords
@@ -242,7 +242,7 @@ def simplified_ademamix(
     eps: ScalarOrSchedule | Eps = 1e-8,
     *,
     bias_correction1: bool = False,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
 ) -> Chain:
     """Simplified AdEMAMix: add the current gradient to a decayed sum of gradients.
@@ -260,7 +260,7 @@ def simplified_ademamix(
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
         bias_correction1: divide m + α g by the sum of the weights in m (an option of
             the authors' code).
-        weight_decay: λ ≥ 0; the number 0 adds no part.
+        weight_decay: λ ≥ 0 or a decay part; the number 0 adds no part.
         mask: the leaves that decay, as in `adamw`.
 
     State: `mu` (m, from 0), `nu` (v, from 0); 8 bytes per parameter, and the count.
@@ -277,4 +277,5 @@ def simplified_ademamix(
     direction = scale_by_simplified_ademamix(
         b1, b2, alpha, eps, bias_correction1=bias_correction1
     )
-    return chain(direction, *decoupled(weight_decay, mask), LearningRate(learning_rate))
+    decay = decoupled(weight_decay, mask)
+    return chain(direction, *with_rate(learning_rate, *decay))

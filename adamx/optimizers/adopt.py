@@ -15,7 +15,7 @@ from ..parts.clipping import Clip
 from ..parts.denominators import Eps, EpsAsFloor
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, InitFromFirst, square
-from ..parts.weight_decay import decoupled
+from ..parts.weight_decay import Decay, decoupled
 
 
 class NormalizeByPrevious(Rule):
@@ -103,7 +103,7 @@ def adopt(
     *,
     use_clipping: bool = True,
     clip_value_fn: ScalarOrSchedule = adopt_clip_value,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
 ) -> Chain:
     """ADOPT: divide each gradient by the root of the previous second moment.
@@ -121,7 +121,8 @@ def adopt(
         use_clipping: clip the normalised gradient; False for the paper's first version,
             without clipping.
         clip_value_fn: the bound, a schedule of the steps taken t (from 0).
-        weight_decay: λ ≥ 0, from the second step on; the number 0 adds no part.
+        weight_decay: λ ≥ 0 or a decay part, from the second step on; the number 0 adds
+            no part.
         mask: the leaves that decay, as in `adamw`.
 
     State: `nu` (v, which the first step sets to g²), `mu` (m, from 0); 8 bytes per

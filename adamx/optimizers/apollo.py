@@ -18,8 +18,7 @@ from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.matrices import product
 from ..parts.denominators import Eps, before_correction
-from ..parts.learning_rate import LearningRate
-from ..parts.weight_decay import WeightDecay
+from ..parts.weight_decay import Decay, as_decay, with_rate
 from .adam import scale_by_adam
 from .fira import _columns, _Limited
 from .galore import _Low, _nothing
@@ -81,7 +80,7 @@ def apollo(
     released: bool = False,
     by_tensor: bool = False,
     seed: int = 0,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
     axis_name: Any = None,
 ) -> Chain:
@@ -109,7 +108,7 @@ def apollo(
         by_tensor: one factor for the tensor, as APOLLO-Mini, with rank=1 and
             scale=sqrt(128): `apollo_mini`.
         seed: of the projections, which are functions of seed, path and draw.
-        weight_decay: λ ≥ 0.
+        weight_decay: λ ≥ 0 or a decay part.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
@@ -144,8 +143,8 @@ def apollo(
         seed=seed,
         axis_name=axis_name,
     )
-    decay = WeightDecay(weight_decay, mask)
-    return chain(direction, decay, LearningRate(learning_rate))
+    decay = as_decay(weight_decay, mask)
+    return chain(direction, *with_rate(learning_rate, decay))
 
 
 @checked_keywords
@@ -200,7 +199,7 @@ def apollo_mini(
     growth: float | None = 1.01,
     released: bool = False,
     seed: int = 0,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
     axis_name: Any = None,
 ) -> Chain:
@@ -221,7 +220,7 @@ def apollo_mini(
         growth: γ ≥ 1 of the limiter, or None for none.
         released: see `apollo`.
         seed: of the projections.
-        weight_decay: λ ≥ 0.
+        weight_decay: λ ≥ 0 or a decay part.
         mask: the leaves that decay, as in `apollo`.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
@@ -248,8 +247,8 @@ def apollo_mini(
         seed=seed,
         axis_name=axis_name,
     )
-    decay = WeightDecay(weight_decay, mask)
-    return chain(direction, decay, LearningRate(learning_rate))
+    decay = as_decay(weight_decay, mask)
+    return chain(direction, *with_rate(learning_rate, decay))
 
 
 def random_projection(

@@ -13,9 +13,8 @@ from ..numerics.arithmetic import safe_divide, safe_sqrt
 from ..parts.clipping import ClipByRms
 from ..parts.denominators import Precondition, RootPlusEps
 from ..parts.factored import FactoredSecondMoment
-from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, Identity
-from ..parts.weight_decay import WeightDecay
+from ..parts.weight_decay import Decay, as_decay, with_rate
 
 
 class CameConfidence(Rule):
@@ -88,7 +87,7 @@ def came(
     *,
     eps_instability: ScalarOrSchedule = 1e-16,
     clipping_threshold: ScalarOrSchedule = 1.0,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
     axis_name: Any = None,
 ) -> Chain:
@@ -108,7 +107,7 @@ def came(
         eps: ε₁ ≥ 0, in units of g².
         eps_instability: ε₂ ≥ 0, in units of u².
         clipping_threshold: d > 0, the greatest RMS of u.
-        weight_decay: λ ≥ 0.
+        weight_decay: λ ≥ 0 or a decay part.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
         axis_name: inside `shard_map`, the mesh axes over which the first axis is split.
@@ -136,5 +135,5 @@ def came(
         clipping_threshold=clipping_threshold,
         axis_name=axis_name,
     )
-    decay = WeightDecay(weight_decay, mask)
-    return chain(direction, decay, LearningRate(learning_rate))
+    decay = as_decay(weight_decay, mask)
+    return chain(direction, *with_rate(learning_rate, decay))

@@ -16,8 +16,7 @@ from ..numerics.matrices import product
 from ..numerics.norms import norm
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, before_correction
-from ..parts.learning_rate import LearningRate
-from ..parts.weight_decay import WeightDecay
+from ..parts.weight_decay import Decay, as_decay, with_rate
 from .adam import scale_by_adam
 from .galore import GaloreProjection, _nothing
 
@@ -162,7 +161,7 @@ def fira(
     eps_norm: ScalarOrSchedule = 1e-8,
     growth: float | None = 1.01,
     released: bool = False,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
     axis_name: Any = None,
 ) -> Chain:
@@ -188,7 +187,7 @@ def fira(
         released: the authors' code where it differs from their algorithm: the limiter
             acts on S before N's bias correction, which follows it; and s multiplies
             P N alone, S being made of G - s P R.
-        weight_decay: λ ≥ 0.
+        weight_decay: λ ≥ 0 or a decay part.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
@@ -222,5 +221,5 @@ def fira(
         released=released,
         axis_name=axis_name,
     )
-    decay = WeightDecay(weight_decay, mask)
-    return chain(direction, decay, LearningRate(learning_rate))
+    decay = as_decay(weight_decay, mask)
+    return chain(direction, *with_rate(learning_rate, decay))

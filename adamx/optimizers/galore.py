@@ -20,8 +20,7 @@ from ..engine.state import Context, Slot, Slots
 from ..numerics.matrices import product
 from ..numerics.norms import own, shards, whole
 from ..parts.denominators import Eps
-from ..parts.learning_rate import LearningRate
-from ..parts.weight_decay import WeightDecay
+from ..parts.weight_decay import Decay, as_decay, with_rate
 from .adam import scale_by_adam
 
 
@@ -59,7 +58,7 @@ def galore(
     b1: ScalarOrSchedule = 0.9,
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
     axis_name: Any = None,
 ) -> Chain:
@@ -78,7 +77,7 @@ def galore(
         b2: β₂ in [0, 1).
         eps: ε ≥ 0 in units of the gradient, or an eps kind; `EpsBeforeCorrection(1e-6)`
             is the authors' code.
-        weight_decay: λ ≥ 0.
+        weight_decay: λ ≥ 0 or a decay part.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
@@ -103,8 +102,8 @@ def galore(
     direction = scale_by_galore(
         rank, update_proj_gap, scale, b1=b1, b2=b2, eps=eps, axis_name=axis_name
     )
-    decay = WeightDecay(weight_decay, mask)
-    return chain(direction, decay, LearningRate(learning_rate))
+    decay = as_decay(weight_decay, mask)
+    return chain(direction, *with_rate(learning_rate, decay))
 
 
 class _Low(Rule):

@@ -13,7 +13,7 @@ from ..engine.keywords import checked_keywords
 from ..parts.denominators import Eps
 from ..parts.learning_rate import LearningRate
 from ..parts.trust_ratio import TrustRatio
-from ..parts.weight_decay import WeightDecay
+from ..parts.weight_decay import Decay, as_decay
 from .adam import scale_by_adam
 
 
@@ -45,7 +45,7 @@ def lamb(
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-6,
     *,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
     phi: Callable[[Any], Any] | None = None,
     axis_name: Any = None,
@@ -60,7 +60,7 @@ def lamb(
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of its square.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
-        weight_decay: λ ≥ 0.
+        weight_decay: λ ≥ 0 or a decay part.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
         phi: φ, a function of ‖θ‖ such as `lambda z: jnp.clip(z, 0.01, 10)`; None for
@@ -83,7 +83,7 @@ def lamb(
     """
     return chain(
         scale_by_adam(b1, b2, eps),
-        WeightDecay(weight_decay, mask),
+        as_decay(weight_decay, mask),
         TrustRatio(phi=phi, axis_name=axis_name),
         LearningRate(learning_rate),
     )

@@ -7,9 +7,8 @@ from ..engine.hyperparams import ScalarOrSchedule
 from ..engine.keywords import checked_keywords
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition
-from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, Identity
-from ..parts.weight_decay import decoupled
+from ..parts.weight_decay import Decay, decoupled, with_rate
 from .adam import adam_denominator
 
 
@@ -42,7 +41,7 @@ def laprop(
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-15,
     *,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
 ) -> Chain:
     """LaProp: Adam that divides by the second moment's root before it averages.
@@ -56,7 +55,7 @@ def laprop(
         b1: μ in [0, 1), the decay of the mean of the normalised gradient.
         b2: ν in [0, 1), the decay of the mean of the square.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
-        weight_decay: λ ≥ 0, times the rate; the number 0 adds no part.
+        weight_decay: λ ≥ 0 or a decay part, times the rate; the number 0 adds no part.
         mask: the leaves that decay, as in `adamw`.
 
     State: `nu` (v, from 0), `mu` (m, from 0); 8 bytes per parameter, and the count.
@@ -75,4 +74,4 @@ def laprop(
     2020, Algorithm 1, arXiv:2002.04839.
     """
     decay = decoupled(weight_decay, mask)
-    return chain(scale_by_laprop(b1, b2, eps), *decay, LearningRate(learning_rate))
+    return chain(scale_by_laprop(b1, b2, eps), *with_rate(learning_rate, *decay))

@@ -11,8 +11,7 @@ from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp
 from ..parts.directions import Sign
-from ..parts.learning_rate import LearningRate
-from ..parts.weight_decay import WeightDecay
+from ..parts.weight_decay import Decay, as_decay, with_rate
 
 
 class LionMomentum(Rule):
@@ -63,7 +62,7 @@ def lion(
     b1: ScalarOrSchedule = 0.9,
     b2: ScalarOrSchedule = 0.99,
     *,
-    weight_decay: ScalarOrSchedule = 1e-3,
+    weight_decay: ScalarOrSchedule | Decay = 1e-3,
     mask: Any = None,
 ) -> Chain:
     """Lion: step by the sign of a momentum, with the current gradient weighted more.
@@ -76,8 +75,8 @@ def lion(
             to a tenth of Adam's.
         b1: β₁ in [0, 1), the weight of the past in the step.
         b2: β₂ in [0, 1), the weight of the past in the average that is kept.
-        weight_decay: λ ≥ 0; a step removes the share α λ of a parameter. Three to ten
-            times AdamW's, as the rate is that much smaller.
+        weight_decay: λ ≥ 0 or a decay part; a step removes the share α λ of a
+            parameter. Three to ten times AdamW's, as the rate is that much smaller.
         mask: the leaves that decay, as in `adamw`.
 
     State: `mu` (m, from 0); 4 bytes per parameter, and the count.
@@ -91,5 +90,5 @@ def lion(
     Reference: Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS
     2023, Algorithm 2, arXiv:2302.06675.
     """
-    decay = WeightDecay(weight_decay, mask)
-    return chain(scale_by_lion(b1, b2), decay, LearningRate(learning_rate))
+    decay = as_decay(weight_decay, mask)
+    return chain(scale_by_lion(b1, b2), *with_rate(learning_rate, decay))

@@ -17,7 +17,7 @@ from ..parts.denominators import Eps, Precondition
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema
 from ..parts.nesterov import Nesterov
-from ..parts.weight_decay import WeightDecay
+from ..parts.weight_decay import Decay, as_decay, with_rate
 from .adam import adam_denominator
 
 
@@ -160,7 +160,7 @@ def nadamw(
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    weight_decay: ScalarOrSchedule = 1e-4,
+    weight_decay: ScalarOrSchedule | Decay = 1e-4,
     mask: Any = None,
     momentum_decay: ScalarOrSchedule | None = None,
 ) -> Chain:
@@ -173,7 +173,8 @@ def nadamw(
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of its square.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
-        weight_decay: λ ≥ 0; a step removes the share α λ of a parameter.
+        weight_decay: λ ≥ 0 or a decay part; a step removes the share α λ of a
+            parameter.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
         momentum_decay: None, or torch's ψ: see `nadam`.
@@ -194,6 +195,5 @@ def nadamw(
     arXiv:1711.05101; AlgoPerf: Dahl et al., 2023, arXiv:2306.07179.
     """
     direction = scale_by_nadamw(b1, b2, eps, momentum_decay=momentum_decay)
-    return chain(
-        direction, WeightDecay(weight_decay, mask), LearningRate(learning_rate)
-    )
+    decay = as_decay(weight_decay, mask)
+    return chain(direction, *with_rate(learning_rate, decay))

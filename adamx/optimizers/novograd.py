@@ -15,7 +15,7 @@ from ..numerics.norms import across
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, Identity, Momentum
-from ..parts.weight_decay import WeightDecay
+from ..parts.weight_decay import Decay, as_decay
 
 
 class NormEma(Rule):
@@ -90,7 +90,7 @@ def novograd(
     b2: ScalarOrSchedule = 0.25,
     eps: ScalarOrSchedule | Eps = 1e-6,
     *,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
     averaging: bool = False,
     axis_name: Any = None,
@@ -108,7 +108,7 @@ def novograd(
         b2: β₂ in [0, 1), the decay of v; Optax's default, the paper has 0.98 for most.
         eps: ε ≥ 0 in units of the gradient, or an eps kind; `EpsInsideRoot(ε)` is the
             authors' code.
-        weight_decay: λ ≥ 0; it enters m.
+        weight_decay: λ ≥ 0 or a decay part; it enters m.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
         averaging: make m an average: the term added to it is multiplied by 1 - β₁.
@@ -128,7 +128,7 @@ def novograd(
     """
     return chain(
         _normalised(b2, eps, axis_name),
-        WeightDecay(weight_decay, mask),
+        as_decay(weight_decay, mask),
         _moment(b1, averaging),
         LearningRate(learning_rate),
     )

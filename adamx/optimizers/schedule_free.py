@@ -29,7 +29,7 @@ from ..parts.denominators import Eps, Precondition
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Identity
 from ..parts.parameter_averages import ScheduleFree
-from ..parts.weight_decay import WeightDecay, decoupled
+from ..parts.weight_decay import WeightDecay, decoupled, with_rate
 from .adam import adam_denominator
 
 
@@ -118,7 +118,7 @@ def schedule_free_adamw(
     rate = warmed_up(learning_rate, warmup_steps)
     direction = Precondition(Identity(), by=adam_denominator(b2, eps))
     decay = decoupled(weight_decay, mask)
-    steps = chain(direction, *decay, LearningRate(rate))
+    steps = chain(direction, *with_rate(rate, *decay))
     return schedule_free(steps, rate, b1, weight_lr_power, r=r)
 
 
@@ -222,7 +222,7 @@ def schedule_free_sgd(
     """
     rate = warmed_up(learning_rate, warmup_steps)
     decay = decoupled(weight_decay, mask)
-    steps = chain(*decay, LearningRate(rate))
+    steps = chain(*with_rate(rate, *decay))
     return schedule_free(steps, rate, b1, weight_lr_power, r=r)
 
 

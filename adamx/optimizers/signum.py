@@ -6,9 +6,8 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import ScalarOrSchedule
 from ..engine.keywords import checked_keywords
 from ..parts.directions import Sign
-from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema
-from ..parts.weight_decay import decoupled
+from ..parts.weight_decay import Decay, decoupled, with_rate
 
 
 @checked_keywords
@@ -31,7 +30,7 @@ def signum(
     learning_rate: ScalarOrSchedule,
     beta: ScalarOrSchedule = 0.9,
     *,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
 ) -> Chain:
     """Signum: step by the sign of the averaged gradient.
@@ -42,7 +41,7 @@ def signum(
     Args:
         learning_rate: α ≥ 0, in units of the parameter: the size of every step.
         beta: β in [0, 1), the decay of m; at 0 it is signSGD (Algorithm 1).
-        weight_decay: λ ≥ 0; the number 0 adds no part.
+        weight_decay: λ ≥ 0 or a decay part; the number 0 adds no part.
         mask: the leaves that decay, as in `adamw`.
 
     State: `mu` (m, from 0); 4 bytes per parameter, and the count.
@@ -58,4 +57,4 @@ def signum(
     problems", ICML 2018, Algorithm 2, arXiv:1802.04434.
     """
     decay = decoupled(weight_decay, mask)
-    return chain(scale_by_signum(beta), *decay, LearningRate(learning_rate))
+    return chain(scale_by_signum(beta), *with_rate(learning_rate, *decay))

@@ -20,9 +20,8 @@ from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp, safe_divide
 from ..parts.clipping import Clip
-from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema
-from ..parts.weight_decay import WeightDecay
+from ..parts.weight_decay import Decay, as_decay, with_rate
 
 
 class DivideByHessian(Rule):
@@ -96,7 +95,7 @@ def sophia(
     b1: ScalarOrSchedule = 0.965,
     b2: ScalarOrSchedule = 0.99,
     eps: ScalarOrSchedule = 1e-8,
-    weight_decay: ScalarOrSchedule = 1e-4,
+    weight_decay: ScalarOrSchedule | Decay = 1e-4,
     mask: Any = None,
     gamma: ScalarOrSchedule = 0.01,
     clip_threshold: ScalarOrSchedule = 1.0,
@@ -116,7 +115,8 @@ def sophia(
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of the estimates.
         eps: ε ≥ 0, the least denominator; Optax's default, the paper has 1e-12.
-        weight_decay: λ ≥ 0; a step removes the share η λ of a parameter.
+        weight_decay: λ ≥ 0 or a decay part; a step removes the share η λ of a
+            parameter.
         mask: the leaves that decay, as in `adamw`.
         gamma: γ > 0, the factor of the Hessian, chosen so that 10 to 50 % of the
             elements are not clipped.
@@ -146,6 +146,5 @@ def sophia(
         clip_threshold=clip_threshold,
         update_interval=update_interval,
     )
-    return chain(
-        direction, WeightDecay(weight_decay, mask), LearningRate(learning_rate)
-    )
+    decay = as_decay(weight_decay, mask)
+    return chain(direction, *with_rate(learning_rate, decay))

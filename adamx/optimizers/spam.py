@@ -13,9 +13,8 @@ from ..engine.rule import Rule
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_sqrt
 from ..parts.denominators import Eps, before_correction
-from ..parts.learning_rate import LearningRate
 from ..parts.restarts import PeriodicReset
-from ..parts.weight_decay import decoupled
+from ..parts.weight_decay import Decay, decoupled, with_rate
 from .adam import scale_by_adam
 
 
@@ -62,7 +61,7 @@ def spam(
     b1: ScalarOrSchedule = 0.9,
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-6,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
     *,
     spike_threshold: ScalarOrSchedule = 5000.0,
@@ -88,7 +87,7 @@ def spam(
         b2: β₂ in [0, 1), the decay of v.
         eps: ε ≥ 0 in units of the gradient, added to the uncorrected root, or an eps
             kind.
-        weight_decay: λ ≥ 0; the number 0 adds no part.
+        weight_decay: λ ≥ 0 or a decay part; the number 0 adds no part.
         mask: the leaves that decay, as in `adamw`.
         spike_threshold: θ > 0, in units of v.
         interval: ΔT, the steps from one reset to the next.
@@ -122,7 +121,8 @@ def spam(
         clip_warmup=clip_warmup,
         recount=recount,
     )
-    return chain(direction, *decoupled(weight_decay, mask), LearningRate(learning_rate))
+    decay = decoupled(weight_decay, mask)
+    return chain(direction, *with_rate(learning_rate, *decay))
 
 
 class SpikeClip(Rule):

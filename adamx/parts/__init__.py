@@ -37,6 +37,7 @@ from .factored import (
     PowerDecaySchedule as PowerDecaySchedule,
 )
 from .gradient_noise import GradientNoise as GradientNoise
+from .grafting import Graft as Graft
 from .iterations import (
     ExactPolar as ExactPolar,
     GramNewtonSchulz as GramNewtonSchulz,
@@ -75,14 +76,21 @@ from .orthogonal import (
 )
 from .parameter_averages import (
     LookaheadWeights as LookaheadWeights,
+    OuterNesterov as OuterNesterov,
     ParamEma as ParamEma,
     PrimalAveraging as PrimalAveraging,
     ScheduleFree as ScheduleFree,
+)
+from .parameter_norm import (
+    Hyperball as Hyperball,
+    RadialBrake as RadialBrake,
+    UpdateFloor as UpdateFloor,
 )
 from .restarts import PeriodicReset as PeriodicReset
 from .trust_ratio import TrustRatio as TrustRatio
 from .weight_decay import (
     CautiousWeightDecay as CautiousWeightDecay,
+    Decay as Decay,
     IndependentWeightDecay as IndependentWeightDecay,
     ProximalWeightDecay as ProximalWeightDecay,
     WeightDecay as WeightDecay,

@@ -190,6 +190,14 @@ def hidden_matrix(path: str, leaf: Any) -> bool:
 HIDDEN: Any = as_mask("hidden_matrix", hidden_matrix)
 
 
+def hidden_two_axes(path: str, leaf: Any) -> bool:
+    """Select the hidden matrices of two axes, for rules that have no `axes=`."""
+    return len(leaf.shape) == 2 and hidden_matrix(path, leaf)
+
+
+TWO_AXES: Any = as_mask("hidden_two_axes", hidden_two_axes)
+
+
 # ---- the axes of a tree ------------------------------------------------------------
 
 

@@ -186,6 +186,49 @@ class LookaheadWeights(_Averaging):
         return update, slots | {self.name: moved}
 
 
+class OuterNesterov(_Averaging):
+    """Take an outer step with Nesterov's momentum on the displacement of k steps.
+
+        fast ← fast + u;    each k steps:  Δ = slow - fast,  B ← μ B + Δ,
+                            slow ← slow - η (Δ + μ B),  fast ← slow
+
+    Args:
+        sync_period: k ≥ 1.
+        outer_learning_rate: η ≥ 0.
+        outer_momentum: μ in [0, 1).
+        name: the slot that holds the slow weights; `<name>_momentum` holds B.
+
+    The moments of the parts before it are kept.
+
+    Reference: Kallusky et al., "SNOO: step-K Nesterov outer optimizer", 2025,
+    arXiv:2510.15830; Douillard et al., "DiLoCo", 2023, Algorithm 1, arXiv:2311.08105.
+    """
+
+    sync_period: int = option(28, least=1, kw_only=False, advice="About 30 is usual.")
+    outer_learning_rate: Hyper = hyper(0.68, allowed=NON_NEGATIVE)
+    outer_momentum: Hyper = hyper(0.37, allowed=FRACTION)
+    name: str = option("slow")
+
+    def slots(self) -> dict[str, Slot]:
+        return _point(self.name) | {f"{self.name}_momentum": Slot()}
+
+    def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+        return {self.name + _SHARE: jnp.ones_like(count)}
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
+    ) -> tuple[Float[Array, "..."], Slots]:
+        slow, before = slots[self.name], slots[f"{self.name}_momentum"]
+        delta = slow - (ctx.param + update)
+        outer = self.outer_momentum * before + delta
+        step = self.outer_learning_rate * (delta + self.outer_momentum * outer)
+        now = ctx.count % self.sync_period == 0
+        moved = jnp.where(now, slow - step, slow)
+        update = jnp.where(now, moved - ctx.param, update)
+        new = {self.name: moved, f"{self.name}_momentum": jnp.where(now, outer, before)}
+        return update, slots | new
+
+
 class ParamEma(_Averaging):
     """Keep a bias-corrected exponential moving average of the parameters.
 
@@ -259,8 +302,8 @@ def eval_params(state: Any, params: Any) -> Any:
 
     Args:
         state: the state of any transformation with averaging parts (`ScheduleFree`,
-            `PrimalAveraging`, `LookaheadWeights`, `ParamEma`, and Optax's
-            `schedule_free`), or without.
+            `PrimalAveraging`, `LookaheadWeights`, `OuterNesterov`, `ParamEma`, and
+            Optax's `schedule_free`), or without.
         params: the parameters that go with it.
 
     Raises:

@@ -11,10 +11,12 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .. import errors
 from ..engine.hyperparams import NON_NEGATIVE, Hyper, ScalarOrSchedule, hyper, is_zero
 from ..engine.masks import as_mask
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
+from .learning_rate import LearningRate
 
 _AFTER_RATE = (
     "It would let the parameters grow. Put it before the rate, or use "
@@ -23,8 +25,11 @@ _AFTER_RATE = (
 _DECAY = NON_NEGATIVE.but("It pulls the parameters towards zero; 0.01 is usual.")
 
 
-class _Decay(Rule):
-    """A weight λ and a mask: the base of all weight decays."""
+class Decay(Rule):
+    """A weight λ and a mask: the base of all weight decays.
+
+    An optimizer's `weight_decay=` takes any of them in place of a number.
+    """
 
     weight_decay: Hyper = hyper(allowed=_DECAY, data=True)
     mask: Any = None
@@ -38,7 +43,7 @@ class _Decay(Rule):
         return super().needs() | {"param"}
 
 
-class WeightDecay(_Decay):
+class WeightDecay(Decay):
     """Add weight decay to the update: `u ← u + λ θ`.
 
     First in a chain: L2 regularisation, as `weight_decay` of torch.optim.Adam. Just
@@ -66,7 +71,7 @@ class WeightDecay(_Decay):
         return update + self.weight_decay * ctx.param, slots
 
 
-class CautiousWeightDecay(_Decay):
+class CautiousWeightDecay(Decay):
     """Decay only parameters that the step shrinks too: `u ← u + λ 1(u θ ≥ 0) θ`.
 
     Put it just before `LearningRate`, in place of `WeightDecay`. Where u is 0, the
@@ -92,7 +97,7 @@ class CautiousWeightDecay(_Decay):
         return update + self.weight_decay * agreed, slots
 
 
-class IndependentWeightDecay(_Decay):
+class IndependentWeightDecay(Decay):
     """Decay independently of the rate: `u ← u - λ θ`, after `LearningRate`.
 
     The AdamW paper's own form, in which only the schedule multiplier η_t scales both:
@@ -116,7 +121,7 @@ class IndependentWeightDecay(_Decay):
         return update - self.weight_decay * ctx.param, slots
 
 
-class ProximalWeightDecay(_Decay):
+class ProximalWeightDecay(Decay):
     """Decay by division (a proximal step), after `LearningRate` (Adan).
 
         u ← (u - η λ θ) / (1 + η λ)
@@ -146,7 +151,7 @@ class ProximalWeightDecay(_Decay):
         return (update - pull * ctx.param) / (1 + pull), slots
 
 
-class WeightDecayAfterStep(_Decay):
+class WeightDecayAfterStep(Decay):
     """Decay the parameters after the step, after `LearningRate`.
 
         u ← u - η λ (θ + u)
@@ -185,10 +190,38 @@ class WeightDecayAfterStep(_Decay):
         return update - pull * (ctx.param + update), slots
 
 
+def as_decay(weight_decay: ScalarOrSchedule | Decay, mask: Any = None) -> Decay:
+    """Return the decay that `weight_decay=` of an optimizer means: λ, or a part."""
+    if not isinstance(weight_decay, Rule):
+        return WeightDecay(weight_decay, mask)
+    if not isinstance(weight_decay, Decay):
+        raise errors.type_error(
+            "chain",
+            "`weight_decay` must be a number, an array, a schedule or a weight decay",
+            repr(weight_decay),
+            "Pass for example adamx.parts.CautiousWeightDecay(0.1), or put the part "
+            "into adamx.chain beside the optimizer.",
+        )
+    if mask is not None:
+        raise errors.AdamxError(
+            f"chain: `mask` must be given to the part that decays, got both mask= and "
+            f"weight_decay={weight_decay!r}. "
+            f"Pass weight_decay={type(weight_decay).__name__}(..., mask=...)."
+        )
+    return weight_decay
+
+
 def decoupled(
-    weight_decay: ScalarOrSchedule | None, mask: Any = None
-) -> tuple[Rule, ...]:
+    weight_decay: ScalarOrSchedule | Decay | None, mask: Any = None
+) -> tuple[Decay, ...]:
     """Return the weight decay of an optimizer in a tuple, empty for 0 or None."""
     if weight_decay is None or is_zero(weight_decay):
         return ()
-    return (WeightDecay(weight_decay, mask),)
+    return (as_decay(weight_decay, mask),)
+
+
+def with_rate(learning_rate: ScalarOrSchedule, *decays: Decay) -> tuple[Rule, ...]:
+    """Return the end of an optimizer: the learning rate, each decay on its side."""
+    before = (decay for decay in decays if decay.takes == "direction")
+    after = (decay for decay in decays if decay.takes == "step")
+    return (*before, LearningRate(learning_rate), *after)

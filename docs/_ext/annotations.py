@@ -17,6 +17,7 @@ WORDS = {
     "Hyper": ("number", "array", "schedule"),
     "ScalarOrSchedule": ("number", "array", "schedule"),
     "Eps": ("eps kind",),
+    "Decay": ("weight decay",),
     "Callable": ("callable",),
     "Mapping": ("mapping",),
     "Part": ("rule",),

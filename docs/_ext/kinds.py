@@ -17,13 +17,13 @@ KINDS: dict[str, str] = {
     "The sign of an average": "lion signum",
     "Less memory": "adafactor came adam_mini sm3",
     "One rate for each layer": "lamb lars novograd",
-    "Matrices": "muon adamuon shampoo soap",
+    "Matrices": "muon muonh adamh normuon dion scion adamuon shampoo soap",
     "Low rank": "galore fira apollo apollo_mini",
     "Curvature": "adahessian sophia",
     "No learning rate to choose": "dadapt_adamw prodigy dog dowg",
     "Averages of the parameters": """
         schedule_free schedule_free_adamw schedule_free_radam schedule_free_sgd
-        gpa lookahead param_ema""",
+        gpa lookahead snoo param_ema""",
 }
 OTHERS = "Others"
 

@@ -12,7 +12,7 @@ from adamx import chain
 from adamx.parts import ClipByGlobalNorm
 from tests.support.counting import counted
 from tests.support.trees import assert_close, signature
-from tests.table.cases import BASIC, PAIRS, cases, sample
+from tests.table.cases import BASIC, PAIRS, cases, kinds, sample
 
 
 def needs_the_whole(case):
@@ -21,7 +21,9 @@ def needs_the_whole(case):
 
 
 EVERY = pytest.mark.parametrize("case", cases(first_only=True))
-WHOLE = pytest.mark.parametrize("case", cases(first_only=True, where=needs_the_whole))
+WHOLE = pytest.mark.parametrize(
+    "case", [param for param in kinds() if needs_the_whole(param.values[0])]
+)
 FIRST = pytest.mark.parametrize("case", sample())
 MODES = pytest.mark.parametrize(
     "mode", [AxisType.Auto, AxisType.Explicit], ids=["auto", "explicit"]

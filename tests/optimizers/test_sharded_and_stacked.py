@@ -22,6 +22,8 @@ from tests.table.exemptions import SHARD
 STEPS = 3
 RATE = 0.05
 ANY = {"muon_mask": r"kernel"}
+HELD = {"hyperball_mask": r"kernel"}
+BALLS = {"hidden_mask": r"kernel", "output_mask": lambda path, leaf: "wide" in path}
 LOW = {"rank": 2, "update_proj_gap": 2}
 BUILT = {
     "lamb": functools.partial(adamx.lamb, RATE, weight_decay=0.1),
@@ -35,6 +37,11 @@ BUILT = {
     "adam_mini": functools.partial(adamx.adam_mini, RATE),
     "muon": functools.partial(adamx.muon, RATE, **ANY),
     "adamuon": functools.partial(adamx.adamuon, RATE, **ANY),
+    "normuon": functools.partial(adamx.normuon, RATE, **ANY),
+    "scion": functools.partial(adamx.scion, RATE, **BALLS),
+    "dion": functools.partial(adamx.dion, RATE, rank_fraction=0.5, dion_mask=r"kernel"),
+    "adamh": functools.partial(adamx.adamh, RATE, **HELD),
+    "muonh": functools.partial(adamx.muonh, RATE, **HELD),
     "soap": functools.partial(adamx.soap, RATE, precondition_frequency=2),
     "shampoo": functools.partial(adamx.shampoo, RATE, 1e-2),
     "galore": functools.partial(adamx.galore, RATE, **LOW),
@@ -46,7 +53,18 @@ BUILT = {
 # matrices that are split along both axes. Give those leaves a layout of whole matrices.
 REFUSED = {
     AxisType.Auto: (),
-    AxisType.Explicit: ("sm3", "muon", "adamuon", "shampoo", "galore", "fira"),
+    AxisType.Explicit: (
+        "sm3",
+        "muon",
+        "adamuon",
+        "normuon",
+        "scion",
+        "dion",
+        "muonh",
+        "shampoo",
+        "galore",
+        "fira",
+    ),
 }
 # The first gradient of an (8, 6) matrix leaves SOAP two directions of eigenvalue 0, in
 # which any basis will do: what it takes is decided by rounding.
@@ -198,6 +216,11 @@ def numbers(name, shape, **keywords):
         ("novograd", 6000 + 1),
         ("muon", 6000),
         ("adamuon", 2 * 6000),
+        ("normuon", 6000 + 60),
+        ("scion", 6000),
+        ("dion", 6000 + 100 * 30),
+        ("adamh", 2 * 6000 + 1),
+        ("muonh", 6000 + 1),
         ("shampoo", 100**2 + 60**2),
         ("soap", 2 * 6000 + 2 * (100**2 + 60**2)),
         ("galore", 2 * 2 * 100 + 2 * 60),

@@ -129,17 +129,8 @@ def test_scale_by_gives_its_reference(optimizer):
 # Optimizers without an oracle of their own, each with the reason. None so far.
 NO_ORACLE: dict[str, str] = {}
 # Files of tests/papers that several optimizers share.
-SHARED = {
-    "clips",
-    "codecs",
-    "directions",
-    "exact",
-    "form",
-    "one_vector",
-    "polynomials",
-    "points",
-}
-SHARED |= {"small_numbers"}
+SHARED = {"clips", "codecs", "directions", "exact", "form", "grafting", "one_vector"}
+SHARED |= {"points", "polynomials", "small_numbers"}
 # Those whose mutants need more than one gradient tree or a point of their own.
 AVERAGES = "tests/optimizers/test_averages_and_rate_free.py"
 MUTANTS_ELSEWHERE = {

@@ -11,6 +11,7 @@ from adamx.storage import BlockMean, Blockwise, Cast, RowColumnMeans
 from benchmarks import roster
 from benchmarks.cost.memory import combine, sizes
 from benchmarks.cost.memory.forms import BY_NAME
+from tests.table.cases import few
 
 ADAM = adamx.adam(1e-3)
 
@@ -112,7 +113,7 @@ def test_a_careless_codec_is_found():
         adamx.testing.check_storage(Careless())
 
 
-@pytest.mark.parametrize("optimizer", roster.WITH_DIRECTION)
+@pytest.mark.parametrize("optimizer", few(roster.WITH_DIRECTION, 20))
 def test_every_optimizer_works_with_every_codec_or_says_why_not(optimizer):
     """Each slot is taken or refused with a sentence; what is taken is traced."""
     for codec in (Blockwise(min_size=0), RowColumnMeans()):

@@ -7,7 +7,7 @@ import pytest
 
 import adamx
 from tests.support.trees import grads, params
-from tests.table.cases import few, rows
+from tests.table.cases import rows, sampled
 
 # What is after their rate is no decay; Rprop has no rate of its own.
 REFUSED = {"lars", "schedule_free", "schedule_free_sgd", "schedule_free_adamw"}
@@ -22,8 +22,16 @@ def without_decay(optimizer):
     return optimizer.build(**keywords)
 
 
-@pytest.mark.parametrize("optimizer", rows(), ids=lambda row: row.name)
-@pytest.mark.parametrize("operator", few([adamx.cautious, adamx.grams], 1))
+@pytest.mark.parametrize(
+    ("optimizer", "operator"),
+    [
+        *(
+            pytest.param(row, adamx.cautious, id=f"cautious-{row.name}")
+            for row in rows()
+        ),
+        *(pytest.param(row, adamx.grams, id=f"grams-{row.name}") for row in sampled()),
+    ],
+)
 def test_it_goes_with_the_gradient(optimizer, operator):
     """Not against it, as where the sign had turned before they were compared."""
     tx = without_decay(optimizer)

@@ -1,0 +1,223 @@
+"""Dion: a low-rank part of the momentum, orthonormalised; Adam for other leaves.
+
+Inside `shard_map` matrices are gathered over `axis_name`. Stacked layers: give
+`adamx.stacked` the (layers, m, n) leaves, and `dion_mask` a predicate for them.
+"""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .. import errors
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import (
+    FRACTION,
+    NON_NEGATIVE,
+    Hyper,
+    ScalarOrSchedule,
+    hyper,
+    option,
+)
+from ..engine.keywords import checked_keywords
+from ..engine.rule import Rule
+from ..engine.state import Context, Slot, Slots
+from ..numerics.arithmetic import safe_divide
+from ..numerics.matrices import product
+from ..numerics.norms import own, shards, whole
+from ..numerics.random_bits import Uniform, key_of
+from ..parts.denominators import Eps
+from ..parts.masked import Masked
+from ..parts.matrix_axes import TWO_AXES
+from .muon import _finish, _rest
+from .scion import SpectralRadius
+
+
+@checked_keywords
+def scale_by_dion(
+    mu: ScalarOrSchedule = 0.95,
+    eps: ScalarOrSchedule = 1e-8,
+    *,
+    rank_fraction: float = 1.0,
+    out_axis: int = -1,
+    dion_mask: Any = TWO_AXES,
+    adam_b1: ScalarOrSchedule = 0.9,
+    adam_b2: ScalarOrSchedule = 0.95,
+    adam_eps: ScalarOrSchedule | Eps = 1e-8,
+    axis_name: Any = None,
+) -> Chain:
+    """Scale matrices as Dion does and other leaves as Adam: `dion` without rate, decay.
+
+    Args: as in `dion`.
+
+    State: `momentum`, `right_factor` for matrices; `mu`, `nu` for the others.
+
+    Reference: Ahn et al., "Dion: distributed orthonormalized updates", 2025, Algorithm
+    1, arXiv:2504.05295.
+    """
+    hidden = chain(
+        LowRankOrthogonal(
+            mu,
+            eps,
+            rank_fraction=rank_fraction,
+            out_axis=out_axis,
+            axis_name=axis_name,
+        ),
+        SpectralRadius(1.0, out_axis=out_axis, axis_name=axis_name),
+    )
+    rest = _rest(dion_mask, adam_b1, adam_b2, adam_eps)
+    return chain(Masked(hidden, dion_mask), rest)
+
+
+@checked_keywords
+def dion(
+    learning_rate: ScalarOrSchedule = 0.01,
+    mu: ScalarOrSchedule = 0.95,
+    eps: ScalarOrSchedule = 1e-8,
+    *,
+    weight_decay: ScalarOrSchedule = 0.01,
+    mask: Any = None,
+    rank_fraction: float = 1.0,
+    out_axis: int = -1,
+    dion_mask: Any = TWO_AXES,
+    adam_learning_rate: ScalarOrSchedule | None = None,
+    adam_b1: ScalarOrSchedule = 0.9,
+    adam_b2: ScalarOrSchedule = 0.95,
+    adam_eps: ScalarOrSchedule | Eps = 1e-8,
+    adam_weight_decay: ScalarOrSchedule = 0.0,
+    axis_name: Any = None,
+) -> Chain:
+    """Dion: orthonormalise a low-rank part of the momentum; Adam for other leaves.
+
+        B = M + G,    P = QR(B Q),    R = Bᵀ P          (B ≈ P Rᵀ, of rank r)
+        M ← B - (1 - μ) P Rᵀ,    Q ← R / (‖columns of R‖ + ε)
+        θ ← θ - α (sqrt(out / in) P Qᵀ + λ θ)           (θ as (out, in))
+
+    What the rank leaves out stays in M, undiminished (error feedback).
+
+    Args:
+        learning_rate: α ≥ 0; the step of rank r has r singular values of about α.
+        mu: μ in [0, 1), the decay of that part of the momentum which was applied.
+        eps: ε ≥ 0, added to the norms of the columns of R.
+        weight_decay: λ ≥ 0, for the matrices.
+        mask: the leaves that decay, as in `muon`.
+        rank_fraction: r over the smaller side of the matrix, rounded up, in (0, 1].
+        out_axis: the axis of the outputs: -1 for kernels stored as (in, out), 0 for
+            torch's (out, in).
+        dion_mask: the matrices, as `muon_mask` of `muon`.
+        adam_learning_rate: the rate of the others; None for the same.
+        adam_b1: β₁ of Adam.
+        adam_b2: β₂ of Adam.
+        adam_eps: ε of Adam, or an eps kind.
+        adam_weight_decay: λ ≥ 0 of the others.
+        axis_name: inside `shard_map`, the mesh axis over which the rows are split.
+
+    State: `momentum` (M), 4 bytes per parameter, and `right_factor` (Q), 4 r bytes per
+    input, for matrices; `mu`, `nu` for the other leaves, 8 bytes per parameter. All
+    from 0; the first step sets Q to fixed pseudo-random numbers.
+
+    Departs from the paper: ε and the decay are those of the authors' code, and where B
+    is 0 the step is 0 and Q stays, as there. The first Q is uniform in (-1/2, 1/2), the
+    same for all leaves of a shape, where the paper and the code draw normal numbers.
+    The distributed algorithm, which sends P and R only, is not here: under `jit` XLA
+    chooses what is sent. The authors now recommend Dion2, another method.
+
+    Raises:
+        ValueError: an argument out of its range, or a leaf of `dion_mask` that is no
+            matrix.
+
+    Reference: Ahn et al., "Dion: distributed orthonormalized updates", 2025, Algorithm
+    1, arXiv:2504.05295.
+    """
+    direction = scale_by_dion(
+        mu,
+        eps,
+        rank_fraction=rank_fraction,
+        out_axis=out_axis,
+        dion_mask=dion_mask,
+        adam_b1=adam_b1,
+        adam_b2=adam_b2,
+        adam_eps=adam_eps,
+        axis_name=axis_name,
+    )
+    return _finish(
+        direction,
+        dion_mask,
+        learning_rate,
+        weight_decay,
+        mask,
+        adam_learning_rate,
+        adam_weight_decay,
+    )
+
+
+class LowRankOrthogonal(Rule):
+    """Orthonormalise a low-rank part of a momentum, one power iteration a step (Dion).
+
+        B = M + G,    P = QR(B Q),    R = Bᵀ P,    Q ← R / (‖columns‖ + ε)
+        M ← B - (1 - μ) P Rᵀ,    u = P Qᵀ
+
+    Args:
+        mu: μ in [0, 1).
+        eps: ε ≥ 0.
+        rank_fraction: r over the smaller side, rounded up, in (0, 1].
+        out_axis: the axis of the outputs, the rows of B: -1 or 0.
+        axis_name: inside `shard_map`, the mesh axis over which the rows are split.
+
+    P is a constant in derivatives.
+
+    Reference: Ahn et al., "Dion: distributed orthonormalized updates", 2025, Algorithm
+    1, arXiv:2504.05295.
+    """
+
+    scope = "tensor"
+
+    mu: Hyper = hyper(0.95, allowed=FRACTION)
+    eps: Hyper = hyper(1e-8, allowed=NON_NEGATIVE)
+    rank_fraction: float = option(
+        1.0, above=0.0, most=1.0, advice="It is a share of the smaller side."
+    )
+    out_axis: int = option(-1, least=-2, most=1, advice="A matrix has two axes.")
+    axis_name: Any = option(None)
+
+    def slots(self) -> dict[str, Slot]:
+        return {
+            "momentum": Slot(),
+            "right_factor": Slot(
+                shape_of=self._start,
+                single_array_because="Its columns are iterated from step to step.",
+            ),
+        }
+
+    def _start(self, param: Array) -> Array:
+        """Return the first Q, (in, r)."""
+        if param.ndim != 2:
+            raise errors.AdamxError(
+                f"LowRankOrthogonal: every leaf it acts on must have two axes, got "
+                f"shape {jnp.shape(param)}. Give dion a mask that selects matrices "
+                f"only, or adamx.stacked the leaves (layers, m, n)."
+            )
+        shape = (param.shape[0] * shards(self.axis_name), param.shape[1])
+        rank = math.ceil(self.rank_fraction * min(shape))
+        drawn = Uniform(key_of(0))((shape[self.out_axis - 1], rank)) - 0.5
+        return drawn.astype(param.dtype)
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
+    ) -> tuple[Float[Array, "..."], Slots]:
+        turned = self.out_axis in (-1, 1)
+        both = (whole(x, self.axis_name) for x in (update, slots["momentum"]))
+        g, m = (x.T if turned else x for x in both)
+        b, first = m + g, self._start(update)
+        q = jnp.where(ctx.count == 1, first, slots["right_factor"])
+        some = jnp.any(b != 0)
+        p = jnp.linalg.qr(jax.lax.stop_gradient(product(b, q)))[0]
+        p = jnp.where(some, p, 0)
+        r = product(b.T, p)
+        columns = jnp.sqrt(jnp.sum(jax.lax.stop_gradient(r) ** 2, 0, keepdims=True))
+        q = jnp.where(some, safe_divide(r, columns + self.eps), q)
+        u, m = product(p, q.T), b - (1 - self.mu) * product(p, r.T)
+        u, m = (own(x.T if turned else x, self.axis_name) for x in (u, m))
+        return u, slots | {"momentum": m, "right_factor": q}

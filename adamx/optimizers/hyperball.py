@@ -1,0 +1,173 @@
+"""Hyperball: Adam or Muon with the norm of each hidden matrix held (AdamH, MuonH)."""
+
+from typing import Any
+
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import ScalarOrSchedule, is_zero
+from ..engine.keywords import checked_keywords
+from ..engine.masks import Not
+from ..engine.rule import Rule
+from ..numerics.matrices import QUINTIC
+from ..parts.denominators import Eps
+from ..parts.learning_rate import LearningRate
+from ..parts.masked import Masked
+from ..parts.matrix_axes import TWO_AXES
+from ..parts.parameter_norm import Hyperball
+from ..parts.trust_ratio import TrustRatio
+from ..parts.weight_decay import WeightDecay
+from .adam import scale_by_adam
+from .muon import scale_by_muon
+
+
+def _held(
+    direction: Rule | Chain,
+    hyperball_mask: Any,
+    learning_rate: ScalarOrSchedule,
+    adam_learning_rate: ScalarOrSchedule | None,
+    adam_weight_decay: ScalarOrSchedule,
+    mask: Any,
+    axis_name: Any,
+) -> Chain:
+    """Append the rates, and hold the norms of the leaves of `hyperball_mask`."""
+    others = Not(hyperball_mask)
+    parts: list = [direction, Masked(TrustRatio(axis_name=axis_name), hyperball_mask)]
+    if not is_zero(adam_weight_decay):
+        parts.append(Masked(WeightDecay(adam_weight_decay, mask), others))
+    if adam_learning_rate is None:
+        parts.append(LearningRate(learning_rate))
+    else:
+        parts.append(Masked(LearningRate(learning_rate), hyperball_mask))
+        parts.append(Masked(LearningRate(adam_learning_rate), others))
+    return chain(*parts, Masked(Hyperball(axis_name=axis_name), hyperball_mask))
+
+
+@checked_keywords
+def adamh(
+    learning_rate: ScalarOrSchedule = 0.02,
+    b1: ScalarOrSchedule = 0.9,
+    b2: ScalarOrSchedule = 0.999,
+    eps: ScalarOrSchedule | Eps = 1e-8,
+    *,
+    hyperball_mask: Any = TWO_AXES,
+    adam_learning_rate: ScalarOrSchedule | None = None,
+    adam_weight_decay: ScalarOrSchedule = 0.0,
+    mask: Any = None,
+    axis_name: Any = None,
+) -> Chain:
+    """AdamH: Adam with the norm of each hidden matrix held; Adam for other leaves.
+
+        u = m̂ / (sqrt(v̂) + ε)            (m̂ and v̂ as in `adam`)
+        θ ← R n(θ - α R n(u)),    R = ‖θ₀‖,  n(x) = x / ‖x‖
+
+    Args:
+        learning_rate: α ≥ 0, the size of a step relative to the matrix.
+        b1: β₁ in [0, 1), the decay of the mean of the gradient.
+        b2: β₂ in [0, 1), the decay of the mean of its square.
+        eps: ε ≥ 0 in units of the gradient, or an eps kind.
+        hyperball_mask: the leaves whose norm is held: a tree of bools (or a prefix of
+            one), a callable on the parameters, a predicate of path and leaf, or a path
+            regex; `hidden_matrix` as in `muon`.
+        adam_learning_rate: the rate of the others, in units of the parameter; None for
+            the same, which is large for Adam: pass Adam's own, such as 3e-4.
+        adam_weight_decay: λ ≥ 0 of the others.
+        mask: the leaves of the others that decay, as `hyperball_mask`.
+        axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
+
+    State: `mu` (m), `nu` (v), from 0, 8 bytes per parameter; `radius` (R), from the
+    parameters, 4 bytes per matrix whose norm is held.
+
+    Departs from the paper: nothing. The authors' code in Levanter takes ‖θ‖ before each
+    step for R, which is ‖θ₀‖ but for rounding. A matrix that begins at 0 has no sphere
+    and takes Adam's step as it is, where the formula would keep it at 0.
+
+    Raises:
+        ValueError: an argument out of its range, or parameters missing in `update`.
+        TypeError: an argument that is no number, array or schedule.
+
+    Reference: Wen et al., "From weight decay to hyperball optimization (part 1)", 2025,
+    whenwen.github.io/blog/2025/weight-decay-hyperball-part-1.
+    """
+    return _held(
+        scale_by_adam(b1, b2, eps),
+        hyperball_mask,
+        learning_rate,
+        adam_learning_rate,
+        adam_weight_decay,
+        mask,
+        axis_name,
+    )
+
+
+@checked_keywords
+def muonh(
+    learning_rate: ScalarOrSchedule = 0.02,
+    beta: ScalarOrSchedule = 0.95,
+    eps: ScalarOrSchedule = 1e-8,
+    *,
+    nesterov: bool = True,
+    coefficients: Any = QUINTIC,
+    ns_steps: int = 5,
+    hyperball_mask: Any = TWO_AXES,
+    adam_learning_rate: ScalarOrSchedule | None = None,
+    adam_b1: ScalarOrSchedule = 0.9,
+    adam_b2: ScalarOrSchedule = 0.999,
+    adam_eps: ScalarOrSchedule | Eps = 1e-8,
+    adam_weight_decay: ScalarOrSchedule = 0.0,
+    mask: Any = None,
+    axis_name: Any = None,
+) -> Chain:
+    """MuonH: Muon with the norm of each hidden matrix held; Adam for other leaves.
+
+        B ← β B + (1 - β) G,    O = NewtonSchulz(β B + (1 - β) G)
+        θ ← R n(θ - α R n(O)),    R = ‖θ₀‖,  n(x) = x / ‖x‖
+
+    Args:
+        learning_rate: α ≥ 0, the size of a step relative to the matrix.
+        beta: β in [0, 1), the decay of the momentum.
+        eps: ε ≥ 0, added to the norm of what is orthogonalised.
+        nesterov: use Nesterov momentum; without it B is orthogonalised.
+        coefficients: of the iteration, as in `muon`.
+        ns_steps: the number of iterations.
+        hyperball_mask: Muon's leaves, as `muon_mask` of `muon`.
+        adam_learning_rate: the rate of the others, in units of the parameter; None for
+            the same, which is large for Adam: pass Adam's own, such as 3e-4.
+        adam_b1: β₁ of Adam.
+        adam_b2: β₂ of Adam.
+        adam_eps: ε of Adam, or an eps kind.
+        adam_weight_decay: λ ≥ 0 of the others.
+        mask: the leaves of the others that decay, as `hyperball_mask`.
+        axis_name: inside `shard_map`, the mesh axis over which the rows are split.
+
+    State: `momentum` (B), from 0, 4 bytes per parameter, and `radius` (R), from the
+    parameters, 4 bytes per matrix, for Muon's leaves; `mu`, `nu` for the others.
+
+    Departs from the paper: as `adamh`. Muon's factor for the shape does not matter,
+    since the step is normalised.
+
+    Raises:
+        ValueError: an argument out of its range, or a Muon leaf that is no matrix.
+
+    Reference: Wen et al., "From weight decay to hyperball optimization (part 1)", 2025,
+    whenwen.github.io/blog/2025/weight-decay-hyperball-part-1.
+    """
+    direction = scale_by_muon(
+        coefficients,
+        ns_steps,
+        beta,
+        eps,
+        nesterov=nesterov,
+        muon_mask=hyperball_mask,
+        adam_b1=adam_b1,
+        adam_b2=adam_b2,
+        adam_eps=adam_eps,
+        axis_name=axis_name,
+    )
+    return _held(
+        direction,
+        hyperball_mask,
+        learning_rate,
+        adam_learning_rate,
+        adam_weight_decay,
+        mask,
+        axis_name,
+    )

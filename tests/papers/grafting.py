@@ -1,0 +1,59 @@
+"""Grafting: the length of one optimizer's step, the direction of another's."""
+
+import numpy as np
+
+from .form import at, divide, trajectory
+from .shampoo import along, power, unfold
+
+
+def grafted(magnitude, direction):
+    """|s_M| / |s_D| s_D, and 0 where s_D is 0: the norms are of a whole tensor."""
+    lengths = (np.sqrt(np.sum(np.square(s))) for s in (magnitude, direction))
+    return divide(next(lengths), next(lengths)) * direction
+
+
+@trajectory
+def rmsprop_on_adam(
+    theta, gradient, steps, *, learning_rate, b1=0.9, b2=0.999, eps=1e-8, decay=0.9
+):
+    """N. Agarwal, R. Anil, E. Hazan, T. Koren, C. Zhang, Disentangling Adaptive
+    Gradient Methods from Learning Rates, 2020, arXiv:2002.11803, Algorithm 1 (AdaGraft)
+    "layer-wise": w <- w - |s_M| / |s_D| s_D with the steps of two methods on one
+    gradient, each with its own state.
+
+    Here M is RMSProp, g / (sqrt(v) + ε), without correction, and D is Adam. The rate is
+    a factor of both, and so of s_M.
+    """
+    m = np.zeros_like(theta)
+    v = np.zeros_like(theta)
+    r = np.zeros_like(theta)
+    w1 = w2 = 0.0  # 1 - Π β_i
+    for k in range(steps):
+        beta1, beta2 = at(b1, k), at(b2, k)
+        g = gradient(k, theta)
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g**2
+        w1 = beta1 * w1 + (1 - beta1)
+        w2 = beta2 * w2 + (1 - beta2)
+        adam = divide(m / w1, np.sqrt(v / w2) + eps)
+        r = decay * r + (1 - decay) * g**2
+        rmsprop = divide(g, np.sqrt(r) + eps)
+        theta = theta - at(learning_rate, k) * grafted(rmsprop, adam)
+        yield theta
+
+
+@trajectory
+def sgd_on_shampoo(theta, gradient, steps, *, learning_rate, eps=1e-4):
+    """The same with M = SGD, the length of the gradient, and D = Shampoo
+    (arXiv:1802.09568): the grafting of R. Anil, V. Gupta, T. Koren, et al., Scalable
+    Second Order Optimization for Deep Learning, 2020, arXiv:2002.09018.
+    """
+    h = [eps * np.eye(n) for n in theta.shape]
+    for k in range(steps):
+        g = u = gradient(k, theta)
+        for axis in range(theta.ndim):
+            unfolded = unfold(g, axis)
+            h[axis] = h[axis] + unfolded @ unfolded.T
+            u = along(u, axis, power(h[axis], -1 / (2 * theta.ndim)))
+        theta = theta - at(learning_rate, k) * grafted(g, u)
+        yield theta
