@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
 from .. import errors
@@ -134,9 +135,9 @@ class Orthogonalize(_OnMatrices):
         filled = jnp.pad(
             stack, ((0, -len(stack) % _devices(self.spread)), (0, 0), (0, 0))
         )
-        filled = jax.lax.with_sharding_constraint(filled, self.spread)
+        filled = _placed(filled, self.spread)
         done = self.iteration.orthogonalize(filled, self.eps, self.precision)
-        return jax.lax.with_sharding_constraint(done, self.spread)[: len(stack)]
+        return _gathered(_placed(done, self.spread))[: len(stack)]
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -177,6 +178,25 @@ def _devices(sharding: Any) -> int:
     first = sharding.spec[0]
     names = first if isinstance(first, tuple) else (first,)
     return math.prod(sharding.mesh.shape[name] for name in names)
+
+
+def _placed(stack: Array, sharding: NamedSharding) -> Array:
+    """Lay out a stack on a mesh, whose axes are of either kind."""
+    if _is_explicit(sharding):
+        return jax.sharding.reshard(stack, sharding)
+    return jax.lax.with_sharding_constraint(stack, sharding)
+
+
+def _gathered(stack: Array) -> Array:
+    """Copy a stack to every device where its layout is part of its type."""
+    sharding = jax.typeof(stack).sharding
+    if not _is_explicit(sharding):
+        return stack
+    return jax.sharding.reshard(stack, NamedSharding(sharding.mesh, PartitionSpec()))
+
+
+def _is_explicit(sharding: Any) -> bool:
+    return AxisType.Explicit in sharding.mesh.axis_types
 
 
 class ScaleByShape(_OnMatrices):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 
 import adamx
 from adamx.numerics.matrices import HIGHEST
@@ -170,10 +170,11 @@ def test_a_rule_alone_masked_and_stored_does_the_same():
 
 
 @pytest.mark.skipif(jax.device_count() < 8, reason="needs 8 devices")
+@pytest.mark.parametrize("mode", [AxisType.Auto, AxisType.Explicit], ids=str)
 @pytest.mark.parametrize("count", [8, 12])
-def test_spread_stacks_are_iterated_without_communication(count):
+def test_spread_stacks_are_iterated_without_communication(count, mode):
     """12 matrices are filled up to 16. No collective stands in the loop's body."""
-    mesh = Mesh(np.array(jax.devices()[:8]), ("d",))
+    mesh = jax.make_mesh((8,), ("d",), axis_types=(mode,))
     params = {
         f"w{i}": x for i, x in enumerate(np.eye(16, dtype="f")[None] + stacked(count))
     }
