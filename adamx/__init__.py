@@ -38,6 +38,7 @@ from .storage.low_precision_params import (
     split_master as split_master,
     stochastic_rounding as stochastic_rounding,
 )
+from .storage.matrix_plan import matrix_plan as matrix_plan
 from .storage.plan import memory_plan as memory_plan
 from .storage.store import store as store
 from .wrappers.cautious import cautious as cautious, grams as grams

@@ -19,6 +19,10 @@ BENCHMARKS = {
         "cost.peers",
         "adamx, Optax and torch.optim on the CPU, each in its own process",
     ),
+    "matrices": (
+        "cost.matrices",
+        "Muon's products, kernels, memory and time beside Optax; errors by precision",
+    ),
     "memory": ("cost.memory", "bytes, codecs and speed of each storage"),
     "storage_staleness": (
         "training.storage_staleness",

@@ -42,6 +42,27 @@ class RuleSequence(Rule):
             update, slots = rule.apply(update, slots, ctx)
         return update, slots
 
+    def _links(self) -> Iterator[Rule]:
+        """Yield the rules between those that have stacks, as sequences."""
+        gathered: list[Rule] = []
+        for link in (link for rule in self.rules for link in rule._links()):
+            if link._has_stacks() and gathered:
+                yield _joined(gathered)
+                gathered = []
+            gathered.append(link)
+        yield _joined(gathered)
+
+    def _has_stacks(self) -> bool:
+        return self.rules[0]._has_stacks()
+
+    def matrices(
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
+    ) -> Float[Array, "k m n"] | None:
+        return self.rules[0].matrices(update, slots, ctx)
+
+    def together(self, stack: Float[Array, "k m n"]) -> Float[Array, "k m n"]:
+        return self.rules[0].together(stack)
+
     def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
@@ -53,6 +74,10 @@ class RuleSequence(Rule):
         self, totals: dict[str, Array], known: dict[str, Array]
     ) -> dict[str, Array]:
         return self.rules[0].from_sums(totals, known)
+
+
+def _joined(rules: list[Rule]) -> Rule:
+    return rules[0] if len(rules) == 1 else RuleSequence(tuple(rules))
 
 
 class External(Value):
@@ -99,10 +124,10 @@ class Chain(Transformation):
     @property
     def rule(self) -> Rule:
         """The chain as one rule, if only its first rule may have the scope "tree"."""
-        whole = self.passes
-        if len(whole) == 1 and isinstance(whole[0], RuleSequence):
-            rules = whole[0].rules
-            return rules[0] if len(rules) == 1 else whole[0]
+        rules = [part for part in self.parts if isinstance(part, Rule)]
+        wide = (rule._widest_scope() == "tree" for rule in rules[1:])
+        if rules and len(rules) == len(self.parts) and not any(wide):
+            return _joined(rules)
         raise errors.type_error(
             "chain",
             "only a chain of rules is a rule, and only its first may sum over the tree",
@@ -112,19 +137,22 @@ class Chain(Transformation):
 
     @functools.cached_property
     def passes(self) -> list[RuleSequence | External]:
-        """The parts, neighbouring rules joined; scope "tree" begins a new sequence."""
+        """The parts, neighbouring rules joined.
+
+        A rule of the scope "tree", and one with stacks, begins a new sequence.
+        """
         passes: list[RuleSequence | External] = []
         for part in self.parts:
             if isinstance(part, External):
                 passes.append(part)
-            elif (
-                passes
-                and isinstance(passes[-1], RuleSequence)
-                and part._widest_scope() != "tree"
-            ):
-                passes[-1] = RuleSequence((*passes[-1].rules, part))
-            else:
-                passes.append(RuleSequence((part,)))
+                continue
+            for link in part._links():
+                last = passes[-1] if passes else None
+                begins = link._widest_scope() == "tree" or link._has_stacks()
+                if isinstance(last, RuleSequence) and not begins:
+                    passes[-1] = RuleSequence((*last.rules, link))
+                else:
+                    passes.append(RuleSequence((link,)))
         return passes
 
     def _in_order(self) -> Iterator[tuple[Any, frozenset]]:

@@ -27,6 +27,13 @@ class Mask(Value):
     def resolve(self, tree: Any) -> list[bool]:
         raise NotImplementedError
 
+    def labels(self, tree: Any) -> list[Any]:
+        """Return for each leaf what `ctx.label` tells a rule; None, False for no leaf.
+
+        A label is static, such as the axes of a matrix. Plain masks have True.
+        """
+        return self.resolve(tree)
+
     def as_tree(self, tree: Any) -> Any:
         """Return the bools in the structure of `tree`, as Optax wants them."""
         return flatten(tree)[1].unflatten(self.resolve(tree))

@@ -16,6 +16,7 @@ from .hyperparams import at, declare_hyperparams
 from .masks import Mask
 from .state import Context, Slot, Slots, State
 from .transformation import Transformation
+from .value import restored
 
 SCOPES = ("element", "tensor", "tree")
 PLACES = ("direction", "step", "last")
@@ -128,6 +129,23 @@ class Rule(Transformation):
         """Return numbers of one leaf, to be summed over the tree (scope "tree")."""
         return {}
 
+    def matrices(
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
+    ) -> Float[Array, "k m n"] | None:
+        """Return the matrices of one leaf that `together` is to be given, or None.
+
+        A rule with this method must begin a sequence for it to be called: a chain sees
+        to that. Otherwise `apply` has no `ctx.together`, and works on its leaf alone.
+        """
+        return None
+
+    def together(self, stack: Float[Array, "k m n"]) -> Float[Array, "k m n"]:
+        """Compute matrices of one shape and dtype, of all leaves that have them.
+
+        The results of a leaf are `ctx.together` in its `apply`.
+        """
+        return stack
+
     def from_sums(
         self, totals: dict[str, Array], known: dict[str, Array]
     ) -> dict[str, Array]:
@@ -140,6 +158,14 @@ class Rule(Transformation):
 
     def _in_order(self) -> Iterator[tuple["Rule", frozenset]]:
         yield self, frozenset()
+
+    def _links(self) -> Iterator["Rule"]:
+        """Yield rules that do the same in sequence, split where one has stacks."""
+        yield self
+
+    def _has_stacks(self) -> bool:
+        """Return whether leaves are computed together, if it begins a sequence."""
+        return type(self).together is not Rule.together
 
     def _parts(self) -> Iterator["Rule"]:
         """Yield the rules of which this one is made."""
@@ -195,6 +221,19 @@ class Wrapper(Rule):
 
     What it takes is what that rule takes, unless it says otherwise.
     """
+
+    def _around(self, link: Rule) -> Rule:
+        """Return this wrapper around one link of its part."""
+        fields = {name: getattr(self, name) for name in self._fields}
+        return restored(type(self), fields | {"part": link})
+
+    def _each_link(self) -> Iterator[Rule]:
+        """Yield the wrapped links of the part: for wrappers that act on each alike."""
+        links = list(self.part._links())
+        if len(links) == 1:
+            yield self
+        else:
+            yield from map(self._around, links)
 
     takes = "either"
 

@@ -6,6 +6,8 @@ RENAMED = {
     "weight_decay_mask": "mask",
     "initial_accumulator_value": "initial_accumulator",
     "ns_coeffs": "coefficients",
+    "muon_weight_dimension_numbers": "axes",
+    "weight_dimension_numbers": "axes",
     "init_step": "init_distance",
     "base_optimizer": "tx",
     "fast_optimizer": "tx",
@@ -92,8 +94,6 @@ _OTHERWISE = {
     "axis_name": "It has no sum over devices; jax.jit with shardings needs none",
     "factored": "Pass a min_dim_size_to_factor that no axis reaches",
     "decay_offset": "Restart the count, or build the optimizer anew",
-    "preconditioning": "Only the Frobenius norm is divided by",
-    "muon_weight_dimension_numbers": "Pass muon_mask=, and out_axis= for (out, in)",
     "reset_state": "The moments are kept at a synchronisation",
     "learning_rate": "It has no rate of its own; chain it with "
     "adamx.parts.LearningRate(...)",

@@ -96,6 +96,8 @@ class Context:
         dtype: the dtype of the parameter itself; needs "param".
         path: the path of the leaf, such as `layers/0/kernel`; needs "path".
         key: 32 random bits, a function of step and path; needs "random".
+        together: what `together` of the rule returned for the matrices of this leaf;
+            `has("together")` is False where the rule works on its leaf alone.
     """
 
     count: Any
@@ -106,6 +108,7 @@ class Context:
     dtype: Any
     path: Any
     key: Any
+    together: Any
 
     def __init__(
         self,
@@ -152,6 +155,20 @@ class Context:
     def selects(self, mask: Any) -> bool:
         """Return whether `mask` selects this leaf; None selects every leaf."""
         return mask is None or mask in self.selected
+
+    def label(self, mask: Any) -> Any:
+        """Return the label that `mask` has for this leaf, None for none."""
+        for x in self.selected:
+            if isinstance(x, Labelled) and x.mask == mask:
+                return x.label
+        return None
+
+
+class Labelled(NamedTuple):
+    """A mask, and the label that it has for a leaf."""
+
+    mask: Any
+    label: Any
 
 
 class Extra(dict):

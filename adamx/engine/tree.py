@@ -16,11 +16,11 @@ from jax.core import Tracer
 from .. import errors
 from ..numerics.arithmetic import compute_dtype, within_range
 from ..numerics.random_bits import key_of, word_of
-from . import hyperparams, tree_checks
+from . import hyperparams, stacks, tree_checks
 from .leaves import column, slot_column
 from .paths import flatten, paths
 from .slots import begin, decoded, encoded, split
-from .state import Context, Slot, State
+from .state import Context, Labelled, Slot, State
 
 # ---- initialisation ----------------------------------------------------------
 
@@ -70,9 +70,11 @@ def _selected(rule: Any, tree: Any, n: int) -> list[frozenset]:
     chosen: list[set] = [set() for _ in range(n)]
     if n:
         for mask in rule._masks():
-            for masks, answer in zip(chosen, mask.resolve(tree), strict=True):
-                if answer:
+            for masks, label in zip(chosen, mask.labels(tree), strict=True):
+                if label is True:
                     masks.add(mask)
+                elif label:
+                    masks |= {mask, Labelled(mask, label)}
     return list(map(frozenset, chosen))
 
 
@@ -124,10 +126,20 @@ class _Inputs(NamedTuple):
     param: Any
     extra: dict[str, Any]
     word: Any  # of its path, where random numbers are drawn
+    together: Any = None  # what was computed of its matrices
 
 
-def _leaf_functions(rule: Any) -> tuple[Any, Any]:
-    """Compile `partial_sums` and `apply` of a rule, once for each form of leaf.
+class _LeafFunctions(NamedTuple):
+    """The methods of a rule, each a function of a form and of what a leaf has."""
+
+    partial_sums: Any
+    matrices: Any
+    together: Any
+    apply: Any
+
+
+def _leaf_functions(rule: Any) -> _LeafFunctions:
+    """Compile the methods of a rule for a leaf, once for each form of leaf.
 
     A form is static: the masks that select the leaf, its path if the rule needs it, and
     the dtype of the returned update.
@@ -155,6 +167,8 @@ def _leaf_functions(rule: Any) -> tuple[Any, Any]:
         if bounded:
             update = within_range(update)
             extra = {name: _bounded(value, update) for name, value in extra.items()}
+        if x.together is not None:
+            asked_for["together"] = x.together
         ctx = Context(count, known, extra, form.selected, **asked_for)
         return structure.unflatten(arrays).cast(dtype), update, ctx
 
@@ -164,6 +178,13 @@ def _leaf_functions(rule: Any) -> tuple[Any, Any]:
     def partial_sums(form: Any, kept: dict[str, Any], *given: Any) -> Any:
         here, u, ctx = enter(form, *given)
         return here.partial_sums(u, seen(form, kept, u), ctx)
+
+    def matrices(form: Any, kept: dict[str, Any], *given: Any) -> Any:
+        here, u, ctx = enter(form, *given)
+        return here.matrices(u, seen(form, kept, u), ctx)
+
+    def together(arrays: list, stack: Any) -> Any:
+        return structure.unflatten(arrays).cast(stack.dtype).together(stack)
 
     def apply(form: Any, kept: dict[str, Any], *given: Any) -> Any:
         here, u, ctx = enter(form, *given)
@@ -179,7 +200,8 @@ def _leaf_functions(rule: Any) -> tuple[Any, Any]:
         compiled = jax.jit(function, static_argnums=0)
         return lambda form, kept, *given: compiled(form, kept, arrays, *given)
 
-    return bound(partial_sums), bound(apply)
+    whole = functools.partial(jax.jit(together), arrays)
+    return _LeafFunctions(bound(partial_sums), bound(matrices), whole, bound(apply))
 
 
 def _bounded(extra: Any, update: Any) -> Any:
@@ -269,18 +291,29 @@ def run_rule(
 
     kept = {name: slots[name] for name, slot in declared.items() if slot.shared}
     shared = kept | _shared(rule, kept, step.count)
-    partial_sums, apply = _leaf_functions(rule)
+    methods = _leaf_functions(rule)
+
+    def kept_of(i: int) -> dict[str, Any]:
+        return {name: each[i] for name, each in columns.items()}
+
     if rule._widest_scope() == "tree":
         parts = []
         for i in live:
-            old = {name: each[i] for name, each in columns.items()}
-            parts.append(partial_sums(forms[i], old, shared, step.count, inputs[i]))
+            given = forms[i], kept_of(i), shared, step.count, inputs[i]
+            parts.append(methods.partial_sums(*given))
         names = {name for part in parts for name in part}
         sums = {k: sum(part[k] for part in parts if k in part) for k in sorted(names)}
         shared = shared | rule.cast(shared_dtype()).from_sums(sums, shared)
+    if rule._has_stacks():
+        held = {}
+        for i in live:
+            given = forms[i], kept_of(i), shared, step.count, inputs[i]
+            held[i] = methods.matrices(*given)
+        for i, done in stacks.run(methods.together, held).items():
+            inputs[i] = inputs[i]._replace(together=done)
     for i in live:
-        old = {name: each[i] for name, each in columns.items()}
-        leaves[i], new = apply(forms[i], old, shared, step.count, inputs[i])
+        given = forms[i], kept_of(i), shared, step.count, inputs[i]
+        leaves[i], new = methods.apply(*given)
         for name, kept_of_leaves in columns.items():
             kept_of_leaves[i] = new[name]
     new_slots = {name: shared[name].astype(old.dtype) for name, old in kept.items()}

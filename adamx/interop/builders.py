@@ -11,6 +11,7 @@ from ..engine.chain import Chain
 from ..engine.masks import as_mask
 from ..engine.rule import Rule, as_rule
 from ..engine.transformation import Transformation
+from ..parts.matrix_axes import as_axes
 from .counterpart import Call, Counterpart, is_same
 
 P = ParamSpec("P")
@@ -151,4 +152,10 @@ def _kept(name: str, value: Any) -> Any:
     """Return an argument in a form that can be compared."""
     if name.endswith("mask") and not isinstance(value, bool):
         return as_mask(name, value)
-    return tuple(value) if isinstance(value, list) else value
+    if name.endswith("dimension_numbers") and not callable(value):
+        return value if value is None else as_axes(name, value)
+    return _tuples(value) if isinstance(value, list) else value
+
+
+def _tuples(x: Any) -> Any:
+    return tuple(map(_tuples, x)) if isinstance(x, list | tuple) else x

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import optax
 
 from ..engine.rule import Rule
@@ -12,10 +11,13 @@ from .counterpart import Call, Counterpart, why_not_real
 
 
 class Groups(NamedTuple):
-    """What a builder returns for groups of leaves: links or a counterpart by label."""
+    """What a builder returns for groups of leaves: links or a counterpart by label.
+
+    `labels` is a function of a tree that returns the label of each leaf.
+    """
 
     by_label: tuple[tuple[str, Any], ...]
-    label: Callable[[Any], str]
+    labels: Callable[[Any], Any]
 
     def complete(self, call: Call) -> "Partition":
         """Return the transformation in the place of a call."""
@@ -25,7 +27,7 @@ class Groups(NamedTuple):
             return links if whole else Counterpart(call, links, True)
 
         groups = tuple((label, one(links)) for label, links in self.by_label)
-        return Partition(call, groups, self.label)
+        return Partition(call, groups, self.labels)
 
 
 class Around(NamedTuple):
@@ -74,15 +76,12 @@ class Partition(Compound):
     """Groups of leaves, each with its own counterpart."""
 
     groups: tuple[tuple[str, Counterpart], ...]
-    label: Callable[[Any], str]
+    labels: Callable[[Any], Any]
 
     def _run(
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
     ) -> tuple[Any, Any]:
-        def labels(tree: Any) -> Any:
-            return jax.tree.map(self.label, tree)
-
-        tx = optax.partition(dict(self.groups), labels)
+        tx = optax.partition(dict(self.groups), self.labels)
         return tx.update(updates, state, params, **extra)
 
 

@@ -29,6 +29,7 @@ from ..engine.state import Slot, State, absent
 from ..engine.transformation import Transformation
 from ..engine.value import Value, show
 from ..numerics.arithmetic import one_minus_power
+from ..parts.matrix_axes import AxesOf
 from ..wrappers.restore import after
 from . import optax_states as states
 
@@ -68,6 +69,8 @@ def is_same(value: Any, default: Any) -> bool:
 
 
 def _unmasked(value: Any) -> Any:
+    if isinstance(value, AxesOf):
+        return value.as_dimension_numbers
     return value.as_tree if isinstance(value, Mask) else value
 
 

@@ -1,42 +1,150 @@
-"""Functions of one matrix: Newton-Schulz iteration, powers of symmetric matrices."""
+"""Functions of matrices: products, Newton-Schulz iteration, symmetric powers.
+
+Every product has an explicit precision. Left to the backend, float32 products are
+rounded to 10 bits (TF32) on recent GPUs and to 8 bits (bfloat16) on TPUs.
+"""
 
 import functools
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .arithmetic import safe_divide
-from .norms import norm
+from .arithmetic import safe_divide, safe_sqrt
+
+HIGHEST = jax.lax.Precision.HIGHEST
+"""Full float32 (float64): the precision of every product, unless one is given."""
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
+"""Muon's coefficients of one iteration (Jordan et al., 2024)."""
+
+
+def product(a: Array, b: Array, precision: Any = HIGHEST) -> Array:
+    """Multiply matrices, or stacks of them."""
+    return jnp.matmul(a, b, precision=precision)
+
+
+def gram(x: Float[Array, "... m n"], precision: Any = HIGHEST) -> Array:
+    """Compute `X Xᵀ` of a matrix, or of each matrix of a stack."""
+    return jnp.einsum("...ik,...jk->...ij", x, x, precision=precision)
+
+
+def _norms(x: Float[Array, "k m n"]) -> Float[Array, "k 1 1"]:
+    """Compute ‖X‖_F of each matrix of a stack."""
+    return safe_sqrt(jnp.sum(x * x, (1, 2), keepdims=True))
+
+
+def by_frobenius(x: Array, eps: Any, precision: Any, factor: float) -> Array:
+    """Start at `X / (c ‖X‖_F + ε)`: all singular values are at most 1 / c."""
+    return safe_divide(x, factor * _norms(x) + eps)
+
+
+def by_spectral(x: Array, eps: Any, precision: Any, factor: float) -> Array:
+    """Start at `X / (c ‖X‖₂ + ε)`, with the norm from a singular value decomposition.
+
+    The norm is a constant in derivatives.
+    """
+    fixed = jax.lax.stop_gradient(x)
+    largest = jnp.linalg.svd(fixed, compute_uv=False)[:, :1, None]
+    return safe_divide(x, factor * largest + eps)
+
+
+def by_schatten(x: Array, eps: Any, precision: Any, factor: float) -> Array:
+    """Start at `X / (c max(‖X Xᵀ‖_F, ε)^½)`, the Schatten 4-norm."""
+    length = jnp.maximum(_norms(gram(x, precision)), eps)
+    return safe_divide(x, factor * safe_sqrt(length))
+
+
+def by_rows(x: Array, eps: Any, precision: Any, factor: float) -> Array:
+    """Start at `S X / c`, `s_i = max(Σ_j |X Xᵀ|_ij, ε)^-½`: almost orthogonal layer."""
+    sums = jnp.sum(jnp.abs(gram(x, precision)), -1, keepdims=True)
+    return safe_divide(x, factor * safe_sqrt(jnp.maximum(sums, eps)))
 
 
 def newton_schulz(
-    g: Float[Array, "m n"],
-    steps: int = 5,
-    coefficients: tuple[float, float, float] = QUINTIC,
-    eps: Any = 1e-7,
-) -> Float[Array, "m n"]:
-    """Orthogonalise a matrix: approximate `U Vᵀ` of `g = U S Vᵀ` by iteration.
+    x: Float[Array, "k m n"],
+    table: Sequence[Sequence[float]],
+    precision: Any = HIGHEST,
+) -> Float[Array, "k m n"]:
+    """Iterate `X ← a X + (b A + c A²) X`, `A = X Xᵀ`, on a stack of matrices.
 
-        X ← a X + (b A + c A²) X with A = X Xᵀ
-
-    It starts at `g / (‖g‖ + ε)`, on the transpose if g has more rows than columns.
-    With the default coefficients singular values end between 0.7 and 1.2.
-
-    Reference: Jordan et al., "Muon: an optimizer for hidden layers in neural networks",
-    2024, kellerjordan.github.io/posts/muon.
+    `table` has a row (a, b, c) for each step. It is a loop: the program and its memory
+    do not grow with the steps. A step takes 3 products, 2 where every c is 0. The
+    matrices should not have more rows than columns, for speed.
     """
-    a, b, c = coefficients
-    tall = g.shape[0] > g.shape[1]
-    x = safe_divide(g, norm(g) + eps)
-    x = x.T if tall else x
-    for _ in range(steps):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T if tall else x
+    cubic = all(row[2] == 0 for row in table)
+
+    def step(x: Array, row: Array) -> tuple[Array, None]:
+        a, b, c = row
+        square = gram(x, precision)
+        inner = b * square
+        if not cubic:
+            inner = inner + c * product(square, square, precision)
+        return a * x + product(inner, x, precision), None
+
+    return jax.lax.scan(step, x, jnp.asarray(table, x.dtype))[0]
+
+
+def gram_newton_schulz(
+    x: Float[Array, "k m n"],
+    table: Sequence[Sequence[float]],
+    restarts: Sequence[int],
+    precision: Any = HIGHEST,
+) -> Float[Array, "k m n"]:
+    """Run `newton_schulz` on the m × m matrix `R = X Xᵀ` only.
+
+        P = a I + b R + c R²,    Q ← P Q,    R ← P R P;    X ← Q X at the end
+
+    The steps commute with R in exact arithmetic, so the result is the same. A restart
+    before the steps `restarts` (counted from 0) applies Q to X, and begins again with
+    X Xᵀ: what is rounded in R is not in X.
+    """
+    table = [tuple(row) for row in table]
+    inside = [r for r in restarts if 0 < r < len(table)]
+    bounds = [0, *sorted(set(inside)), len(table)]
+    for first, last in itertools.pairwise(bounds):
+        x = product(
+            _factor(gram(x, precision), table[first:last], precision), x, precision
+        )
+    return x
+
+
+def _factor(r: Array, table: list, precision: Any) -> Array:
+    """Return Q, the product of the polynomials of some steps."""
+    identity = jnp.broadcast_to(jnp.eye(r.shape[-1], dtype=r.dtype), r.shape)
+
+    def polynomial(r: Array, row: Any) -> Array:
+        a, b, c = row
+        return a * identity + b * r + c * product(r, r, precision)
+
+    def step(kept: tuple[Array, Array], row: Array) -> tuple[tuple[Array, Array], None]:
+        q, r = kept
+        p = polynomial(r, row)
+        r = product(product(p, r, precision), p, precision)
+        return (product(p, q, precision), r), None
+
+    rows = jnp.asarray(table, r.dtype)
+    q = polynomial(r, rows[0])
+    if len(table) == 1:
+        return q
+    # the first step has no Q to multiply, the last one no R to pass on
+    r = product(product(q, r, precision), q, precision)
+    (q, r), _ = jax.lax.scan(step, (q, r), rows[1:-1])
+    return product(polynomial(r, rows[-1]), q, precision)
+
+
+def polar(x: Float[Array, "k m n"], eps: Any, precision: Any = HIGHEST) -> Array:
+    """Compute `U Vᵀ` of `X = U S Vᵀ` by a singular value decomposition; 0 stays 0.
+
+    Singular values of at most ε, or of the rounding error of the largest, count as 0.
+    """
+    u, s, vt = jnp.linalg.svd(x, full_matrices=False)
+    least = jnp.finfo(x.dtype).eps * max(x.shape[-2:]) * s[:, :1]
+    kept = (s > jnp.maximum(least, eps)).astype(x.dtype)
+    return product(u * kept[:, None, :], vt, precision)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -55,7 +163,7 @@ def _power(s: Array, exponent: float) -> tuple[Array, Array, Array]:
     values = jnp.maximum(values, floor)
     positive = values > 0
     powers = jnp.where(positive, jnp.where(positive, values, 1) ** exponent, 0)
-    return (vectors * powers[None, :]) @ vectors.T, values, vectors
+    return product(vectors * powers[None, :], vectors.T), values, vectors
 
 
 @symmetric_power.defjvp
@@ -73,4 +181,5 @@ def _symmetric_power_jvp(
     slope = exponent * middle ** (exponent - 1)
     divided = jnp.where(near, slope, above / jnp.where(near, 1, below))
     divided = jnp.where(positive[:, None] & positive[None, :], divided, 0)
-    return out, vectors @ (divided * (vectors.T @ ds @ vectors)) @ vectors.T
+    inner = product(product(vectors.T, ds), vectors)
+    return out, product(product(vectors, divided * inner), vectors.T)

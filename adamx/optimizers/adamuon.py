@@ -5,13 +5,15 @@ from typing import Any
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import ScalarOrSchedule
 from ..engine.keywords import checked_keywords
-from ..numerics.matrices import QUINTIC
+from ..numerics.matrices import HIGHEST, QUINTIC
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.directions import Sign
+from ..parts.iterations import as_iteration
 from ..parts.masked import Masked
+from ..parts.matrix_axes import HIDDEN, as_axes
 from ..parts.moments import Ema, Identity, square
-from ..parts.orthogonal import HIDDEN, NormalizeRms, Orthogonalize
-from .muon import _finish, _momentum, _rest
+from ..parts.orthogonal import NormalizeRms, Orthogonalize
+from .muon import _finish, _momentum, _rest, muon_leaves
 
 
 @checked_keywords
@@ -21,9 +23,13 @@ def scale_by_adamuon(
     *,
     nesterov: bool = True,
     sign: bool = True,
-    coefficients: tuple[float, float, float] = QUINTIC,
+    coefficients: Any = QUINTIC,
     ns_steps: int = 5,
     eps_rms: ScalarOrSchedule = 1e-8,
+    iteration: Any = None,
+    precision: Any = HIGHEST,
+    axes: Any = None,
+    spread: Any = None,
     muon_mask: Any = HIDDEN,
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.95,
@@ -40,13 +46,22 @@ def scale_by_adamuon(
     arXiv:2507.11005.
     """
     second = Ema(beta, square, "orthogonal_nu", public="beta")
+    given, axes = axes, as_axes("adamuon", axes)
     hidden = chain(
         _momentum(beta, nesterov),
         *((Sign(),) if sign else ()),
-        Orthogonalize(ns_steps, coefficients, public="eps_newton", axis_name=axis_name),
+        Orthogonalize(
+            as_iteration("adamuon", coefficients, ns_steps, iteration),
+            precision=precision,
+            axes=axes,
+            spread=spread,
+            public="eps_newton",
+            axis_name=axis_name,
+        ),
         Precondition(Identity(), by=RootPlusEps(second, eps)),
-        NormalizeRms(0.2, eps_rms, axis_name=axis_name),
+        NormalizeRms(0.2, eps_rms, axes=axes, axis_name=axis_name),
     )
+    muon_mask = muon_leaves(muon_mask, given, axes)
     rest = _rest(muon_mask, adam_b1, adam_b2, adam_eps)
     return chain(Masked(hidden, muon_mask), rest)
 
@@ -61,9 +76,13 @@ def adamuon(
     mask: Any = None,
     nesterov: bool = True,
     sign: bool = True,
-    coefficients: tuple[float, float, float] = QUINTIC,
+    coefficients: Any = QUINTIC,
     ns_steps: int = 5,
     eps_rms: ScalarOrSchedule = 1e-8,
+    iteration: Any = None,
+    precision: Any = HIGHEST,
+    axes: Any = None,
+    spread: Any = None,
     muon_mask: Any = HIDDEN,
     adam_learning_rate: ScalarOrSchedule | None = None,
     adam_b1: ScalarOrSchedule = 0.9,
@@ -93,6 +112,11 @@ def adamuon(
         coefficients: of the iteration, as in `muon`.
         ns_steps: the number of iterations.
         eps_rms: added to ‖Ô‖, as the authors' code does; 0 is the paper's.
+        iteration: in place of `coefficients` and `ns_steps`, as in `muon`.
+        precision: that of every product, as in `muon`.
+        axes: which axes are rows, columns and batch, as in `muon`; each matrix of a
+            batch has an RMS of 0.2.
+        spread: the sharding of stacks, as in `muon`.
         muon_mask: the matrices, as in `muon`.
         adam_learning_rate: the rate of the others; None for the same.
         adam_b1: β₁ of Adam.
@@ -123,6 +147,10 @@ def adamuon(
         coefficients=coefficients,
         ns_steps=ns_steps,
         eps_rms=eps_rms,
+        iteration=iteration,
+        precision=precision,
+        axes=axes,
+        spread=spread,
         muon_mask=muon_mask,
         adam_b1=adam_b1,
         adam_b2=adam_b2,
@@ -131,7 +159,7 @@ def adamuon(
     )
     return _finish(
         direction,
-        muon_mask,
+        muon_leaves(muon_mask, axes, as_axes("adamuon", axes)),
         learning_rate,
         weight_decay,
         mask,

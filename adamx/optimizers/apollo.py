@@ -16,6 +16,7 @@ from ..engine.hyperparams import NON_NEGATIVE, Hyper, ScalarOrSchedule, hyper, o
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
+from ..numerics.matrices import product
 from ..parts.denominators import Eps, before_correction
 from ..parts.weight_decay import Decay, as_decay, with_rate
 from .adam import scale_by_adam
@@ -305,7 +306,7 @@ class ApolloScaling(_Low, _Limited):
         draw = (ctx.count - 1) // self.update_proj_gap
         shape = (size[0], self.rank)
         p = random_projection(self.seed, ctx.path or "", draw, shape, g.dtype)
-        r = p.T @ g
+        r = product(p.T, g)
         n, slots = self.part.apply(r, slots, ctx)
         c = self._correction(ctx)
         s = g * _columns(n / c, r, self.eps_norm, self.by_tensor)

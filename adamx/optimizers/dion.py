@@ -25,11 +25,12 @@ from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import safe_divide
+from ..numerics.matrices import product
 from ..numerics.norms import own, shards, whole
 from ..numerics.random_bits import Uniform, key_of
 from ..parts.denominators import Eps
 from ..parts.masked import Masked
-from ..parts.orthogonal import HIDDEN
+from ..parts.matrix_axes import TWO_AXES
 from .muon import _finish, _rest
 from .scion import SpectralRadius
 
@@ -41,7 +42,7 @@ def scale_by_dion(
     *,
     rank_fraction: float = 1.0,
     out_axis: int = -1,
-    dion_mask: Any = HIDDEN,
+    dion_mask: Any = TWO_AXES,
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.95,
     adam_eps: ScalarOrSchedule | Eps = 1e-8,
@@ -80,7 +81,7 @@ def dion(
     mask: Any = None,
     rank_fraction: float = 1.0,
     out_axis: int = -1,
-    dion_mask: Any = HIDDEN,
+    dion_mask: Any = TWO_AXES,
     adam_learning_rate: ScalarOrSchedule | None = None,
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.95,
@@ -212,11 +213,11 @@ class LowRankOrthogonal(Rule):
         b, first = m + g, self._start(update)
         q = jnp.where(ctx.count == 1, first, slots["right_factor"])
         some = jnp.any(b != 0)
-        p = jnp.linalg.qr(jax.lax.stop_gradient(b @ q))[0]
+        p = jnp.linalg.qr(jax.lax.stop_gradient(product(b, q)))[0]
         p = jnp.where(some, p, 0)
-        r = b.T @ p
+        r = product(b.T, p)
         columns = jnp.sqrt(jnp.sum(jax.lax.stop_gradient(r) ** 2, 0, keepdims=True))
         q = jnp.where(some, safe_divide(r, columns + self.eps), q)
-        u, m = p @ q.T, b - (1 - self.mu) * (p @ r.T)
+        u, m = product(p, q.T), b - (1 - self.mu) * product(p, r.T)
         u, m = (own(x.T if turned else x, self.axis_name) for x in (u, m))
         return u, slots | {"momentum": m, "right_factor": q}

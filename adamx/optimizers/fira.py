@@ -12,6 +12,7 @@ from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import safe_sqrt
+from ..numerics.matrices import product
 from ..numerics.norms import norm
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, before_correction
@@ -102,13 +103,13 @@ class FiraResidual(GaloreProjection, _Limited):
             return self.part.apply(update, slots, ctx)
         g = self._wide(update)
         p = self._projection(g, slots, ctx)
-        r = p.T @ g
+        r = product(p.T, g)
         n, slots = self.part.apply(r, slots, ctx)
         c = self._correction(ctx)
         inside = self.scale if self.released else 1
-        s = (g - inside * (p @ r)) * _columns(n / c, r, self.eps_norm, False)
+        s = (g - inside * product(p, r)) * _columns(n / c, r, self.eps_norm, False)
         s, length = self._limit(s, slots["length"], ctx)
-        u = self.scale * (p @ n) + (c if self.released else self.scale) * s
+        u = self.scale * product(p, n) + (c if self.released else self.scale) * s
         return self._back(u, update), slots | {"projection": p, "length": length}
 
 

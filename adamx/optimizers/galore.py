@@ -17,6 +17,7 @@ from ..engine.hyperparams import NON_NEGATIVE, Hyper, ScalarOrSchedule, hyper, o
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
+from ..numerics.matrices import product
 from ..numerics.norms import own, shards, whole
 from ..parts.denominators import Eps
 from ..parts.weight_decay import Decay, as_decay, with_rate
@@ -195,6 +196,6 @@ class GaloreProjection(_Low):
             return self.part.apply(update, slots, ctx)
         g = self._wide(update)
         p = self._projection(g, slots, ctx)
-        n, slots = self.part.apply(p.T @ g, slots, ctx)
-        u = self.scale * (p @ n)
+        n, slots = self.part.apply(product(p.T, g), slots, ctx)
+        u = self.scale * product(p, n)
         return self._back(u, update), slots | {"projection": p}

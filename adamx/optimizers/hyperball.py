@@ -11,7 +11,7 @@ from ..numerics.matrices import QUINTIC
 from ..parts.denominators import Eps
 from ..parts.learning_rate import LearningRate
 from ..parts.masked import Masked
-from ..parts.orthogonal import HIDDEN
+from ..parts.matrix_axes import TWO_AXES
 from ..parts.parameter_norm import Hyperball
 from ..parts.trust_ratio import TrustRatio
 from ..parts.weight_decay import WeightDecay
@@ -48,7 +48,7 @@ def adamh(
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    hyperball_mask: Any = HIDDEN,
+    hyperball_mask: Any = TWO_AXES,
     adam_learning_rate: ScalarOrSchedule | None = None,
     adam_weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
@@ -105,9 +105,9 @@ def muonh(
     eps: ScalarOrSchedule = 1e-8,
     *,
     nesterov: bool = True,
-    coefficients: tuple[float, float, float] = QUINTIC,
+    coefficients: Any = QUINTIC,
     ns_steps: int = 5,
-    hyperball_mask: Any = HIDDEN,
+    hyperball_mask: Any = TWO_AXES,
     adam_learning_rate: ScalarOrSchedule | None = None,
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.999,

@@ -6,7 +6,6 @@ leaves is split; the gradients are gathered. Stacked layers: `adamx.stacked`.
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -16,12 +15,12 @@ from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp
+from ..numerics.matrices import product
 from ..numerics.norms import shards
 from ..parts.denominators import Eps
 from ..parts.learning_rate import LearningRate
 from .soap import SameAsB2, SoapDirection
 
-HIGHEST = jax.lax.Precision.HIGHEST
 SIDES = ("left", "right")
 
 
@@ -207,4 +206,4 @@ class KlSoapDirection(SoapDirection):
 
 def _onto(x: Array, basis: Array) -> Array:
     """Compute X Q; X where the side has no basis."""
-    return jnp.matmul(x, basis, precision=HIGHEST) if basis.size else x
+    return product(x, basis) if basis.size else x

@@ -11,14 +11,16 @@ from ..engine.hyperparams import ScalarOrSchedule, is_zero
 from ..engine.keywords import checked_keywords
 from ..engine.masks import Not
 from ..engine.rule import Rule
-from ..numerics.matrices import QUINTIC
+from ..numerics.matrices import HIGHEST, QUINTIC
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, RootPlusEps
+from ..parts.iterations import as_iteration
 from ..parts.learning_rate import LearningRate
 from ..parts.masked import Masked
+from ..parts.matrix_axes import HIDDEN, as_axes
 from ..parts.moments import Ema, square
 from ..parts.nesterov import LookAhead
-from ..parts.orthogonal import HIDDEN, Orthogonalize, ScaleByShape
+from ..parts.orthogonal import Orthogonalize, ScaleByShape
 from ..parts.weight_decay import WeightDecay
 
 
@@ -46,6 +48,11 @@ def _rest(
     return Masked(adam, Not(muon_mask))
 
 
+def muon_leaves(muon_mask: Any, given: Any, axes: Any) -> Any:
+    """Return the mask of Muon's leaves: with `axes=` given, those that have some."""
+    return axes if muon_mask is HIDDEN and given is not None else muon_mask
+
+
 def _finish(
     direction: Rule | Chain,
     muon_mask: Any,
@@ -70,7 +77,7 @@ def _finish(
 
 @checked_keywords
 def scale_by_muon(
-    coefficients: tuple[float, float, float] = QUINTIC,
+    coefficients: Any = QUINTIC,
     ns_steps: int = 5,
     beta: ScalarOrSchedule = 0.95,
     eps: ScalarOrSchedule = 1e-8,
@@ -78,6 +85,12 @@ def scale_by_muon(
     nesterov: bool = True,
     consistent_rms: ScalarOrSchedule | None = None,
     out_axis: int = -1,
+    iteration: Any = None,
+    precision: Any = HIGHEST,
+    axes: Any = None,
+    adaptive: bool = False,
+    preconditioning: str = "frobenius",
+    spread: Any = None,
     muon_mask: Any = HIDDEN,
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.999,
@@ -93,11 +106,21 @@ def scale_by_muon(
     Reference: Jordan et al., "Muon: an optimizer for hidden layers in neural networks",
     2024, kellerjordan.github.io/posts/muon.
     """
+    given, axes = axes, as_axes("muon", axes, out_axis)
     hidden = chain(
         _momentum(beta, nesterov),
-        Orthogonalize(ns_steps, coefficients, eps, axis_name=axis_name),
-        ScaleByShape(consistent_rms, out_axis=out_axis, axis_name=axis_name),
+        Orthogonalize(
+            as_iteration("muon", coefficients, ns_steps, iteration, preconditioning),
+            eps,
+            precision=precision,
+            axes=axes,
+            adaptive=adaptive,
+            spread=spread,
+            axis_name=axis_name,
+        ),
+        ScaleByShape(consistent_rms, out_axis=out_axis, axes=axes, axis_name=axis_name),
     )
+    muon_mask = muon_leaves(muon_mask, given, axes)
     adam_eps = eps if adam_eps is None else adam_eps
     rest = _rest(muon_mask, adam_b1, adam_b2, adam_eps)
     return chain(Masked(hidden, muon_mask), rest)
@@ -106,7 +129,7 @@ def scale_by_muon(
 @checked_keywords
 def muon(
     learning_rate: ScalarOrSchedule = 0.02,
-    coefficients: tuple[float, float, float] = QUINTIC,
+    coefficients: Any = QUINTIC,
     ns_steps: int = 5,
     beta: ScalarOrSchedule = 0.95,
     eps: ScalarOrSchedule = 1e-8,
@@ -116,6 +139,12 @@ def muon(
     nesterov: bool = True,
     consistent_rms: ScalarOrSchedule | None = None,
     out_axis: int = -1,
+    iteration: Any = None,
+    precision: Any = HIGHEST,
+    axes: Any = None,
+    adaptive: bool = False,
+    preconditioning: str = "frobenius",
+    spread: Any = None,
     muon_mask: Any = HIDDEN,
     adam_learning_rate: ScalarOrSchedule | None = None,
     adam_b1: ScalarOrSchedule = 0.9,
@@ -132,8 +161,9 @@ def muon(
 
     Args:
         learning_rate: α ≥ 0, the spectral norm of a step.
-        coefficients: (a, b, c) of the iteration X ← a X + (b A + c A²) X, A = X Xᵀ.
-        ns_steps: the number of iterations.
+        coefficients: (a, b, c) of the iteration X ← a X + (b A + c A²) X, A = X Xᵀ; or
+            rows of them, one for each step, at most `ns_steps`, as for Optax.
+        ns_steps: the number of iterations, where `coefficients` is one row.
         beta: β in [0, 1), the decay of the momentum.
         eps: ε ≥ 0, added to ‖M‖; Optax's default, the author's code has 1e-7.
         weight_decay: λ ≥ 0, for Muon's leaves.
@@ -142,9 +172,23 @@ def muon(
         nesterov: use Nesterov momentum; without it M = B.
         consistent_rms: 0.2 scales by 0.2 sqrt(max(out, in)) instead (Liu et al.).
         out_axis: the axis of the outputs: -1 for (in, out), 0 for torch's (out, in).
-        muon_mask: Muon's leaves, as `mask`; `hidden_matrix` selects two axes, and no
-            `embed`, `embd` or `head` in the path, nor a segment wte, wpe, logits,
-            output.
+        iteration: in place of `coefficients` and `ns_steps`: `polar_express(5)`,
+            `cans(8)`, `deepseek_v4()`, `gram_newton_schulz(...)` and others of
+            `adamx.parts`.
+        precision: that of every product: a `jax.lax.Precision` or its name.
+        axes: which axes are rows, columns and batch: `MatrixAxes` or Optax's
+            `MuonDimensionNumbers`, for all leaves, by path pattern in a dict, as a tree
+            like the parameters, or by a function; None for Adam. By default by name:
+            two axes, attention of Flax with heads, convolutions as out × the rest,
+            experts (`axes_by_name`); `adamx.matrix_plan` prints them.
+        adaptive: scale O by its inner product with M (Bernstein & Newhouse).
+        preconditioning: what M is divided by first: "frobenius", "spectral", "aol" or
+            "schatten", as in `NewtonSchulz(start=...)`.
+        spread: a `NamedSharding` over whose first axis the matrices of one shape are
+            spread; each device then iterates its own.
+        muon_mask: Muon's leaves, as `mask`; `hidden_matrix` selects those that have
+            axes, and no `embed`, `embd` or `head` in the path, nor a segment wte, wpe,
+            logits, output. With `axes=`, the leaves that it gives axes.
         adam_learning_rate: the rate of the others; None for the same, as in Optax. A
             rate of Muon's is far too large for Adam: pass Adam's own, such as 3e-4.
         adam_b1: β₁ of Adam.
@@ -157,14 +201,18 @@ def muon(
     for the others, 8 bytes per parameter; a slot takes one byte on leaves that do not
     use it.
 
-    Departs from the paper: the iteration runs in float32. From `optax.contrib.muon`,
-    which corrects the two terms of Nesterov's sum by different weights and so changes
-    the first directions: here there is no correction, as in the authors' code. Adam's
+    Matrices of one shape and dtype are iterated together, as one stack.
+
+    Departs from the paper: the iteration runs in float32, at full precision. From
+    `optax.contrib.muon`, which corrects the two terms of Nesterov's sum by different
+    weights and so changes the first directions: here there is no correction, as in the
+    authors' code. From it too: more leaves than those with two axes are known. Adam's
     hyperparameters are Optax's: the authors' code gives Adam a rate of its own,
     `adam_learning_rate=3e-4` beside 0.02, `adam_b2=0.95` and `adam_eps=1e-10`.
 
     Raises:
-        ValueError: an argument out of its range, or a Muon leaf that is no matrix.
+        ValueError: an argument out of its range, a Muon leaf that is no matrix, axes
+            that do not exist, a table of more rows than `ns_steps`.
 
     Reference: Jordan et al., "Muon: an optimizer for hidden layers in neural networks",
     2024, kellerjordan.github.io/posts/muon; Liu et al., "Muon is scalable for LLM
@@ -178,6 +226,12 @@ def muon(
         nesterov=nesterov,
         consistent_rms=consistent_rms,
         out_axis=out_axis,
+        iteration=iteration,
+        precision=precision,
+        axes=axes,
+        adaptive=adaptive,
+        preconditioning=preconditioning,
+        spread=spread,
         muon_mask=muon_mask,
         adam_b1=adam_b1,
         adam_b2=adam_b2,
@@ -186,7 +240,7 @@ def muon(
     )
     return _finish(
         direction,
-        muon_mask,
+        muon_leaves(muon_mask, axes, as_axes("muon", axes, out_axis)),
         learning_rate,
         weight_decay,
         mask,

@@ -8,9 +8,11 @@ from ..engine.keywords import checked_keywords
 from ..numerics.matrices import QUINTIC
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.grafting import Graft
+from ..parts.iterations import as_iteration
 from ..parts.masked import Masked
+from ..parts.matrix_axes import TWO_AXES
 from ..parts.moments import Identity
-from ..parts.orthogonal import HIDDEN, NormalizeRms, Orthogonalize, ScaleByShape
+from ..parts.orthogonal import NormalizeRms, Orthogonalize, ScaleByShape
 from .adam_mini import BlockEma, by_column, by_row
 from .muon import _finish, _momentum, _rest
 
@@ -24,9 +26,9 @@ def scale_by_normuon(
     nesterov: bool = True,
     consistent_rms: ScalarOrSchedule | None = None,
     out_axis: int = -1,
-    coefficients: tuple[float, float, float] = QUINTIC,
+    coefficients: Any = QUINTIC,
     ns_steps: int = 5,
-    muon_mask: Any = HIDDEN,
+    muon_mask: Any = TWO_AXES,
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.95,
     adam_eps: ScalarOrSchedule | Eps = 1e-10,
@@ -52,7 +54,11 @@ def scale_by_normuon(
         ends = (divided, NormalizeRms(consistent_rms, axis_name=axis_name))
     hidden = chain(
         _momentum(beta, nesterov),
-        Orthogonalize(ns_steps, coefficients, public="eps_newton", axis_name=axis_name),
+        Orthogonalize(
+            as_iteration("normuon", coefficients, ns_steps),
+            public="eps_newton",
+            axis_name=axis_name,
+        ),
         *ends,
     )
     rest = _rest(muon_mask, adam_b1, adam_b2, adam_eps)
@@ -71,9 +77,9 @@ def normuon(
     nesterov: bool = True,
     consistent_rms: ScalarOrSchedule | None = None,
     out_axis: int = -1,
-    coefficients: tuple[float, float, float] = QUINTIC,
+    coefficients: Any = QUINTIC,
     ns_steps: int = 5,
-    muon_mask: Any = HIDDEN,
+    muon_mask: Any = TWO_AXES,
     adam_learning_rate: ScalarOrSchedule | None = None,
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.95,

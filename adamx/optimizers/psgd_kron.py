@@ -23,6 +23,7 @@ from ..engine.hyperparams import (
 )
 from ..engine.keywords import checked_keywords
 from ..engine.state import Context, Slot, Slots
+from ..numerics.matrices import gram, product
 from ..numerics.norms import norm, shards, whole
 from ..numerics.random_bits import normal
 from ..parts.bias_correction import Debiased
@@ -31,7 +32,6 @@ from ..parts.moments import Ema
 from ..parts.weight_decay import Decay, as_decay, with_rate
 from .shampoo import _TwoSided
 
-HIGHEST = jax.lax.Precision.HIGHEST
 DAMPING = 2.0**-11.5
 """The root of the rounding error of float32, as in the authors' code."""
 MODES = (None, "one_diag", "all_diag")
@@ -307,7 +307,7 @@ def _each(by: Callable[[Array, Array], Array], factors: list, x: Array) -> Array
 
 def _times(q: Array, x: Array) -> Array:
     """Multiply by a factor."""
-    return q[:, None] * x if q.ndim == 1 else jnp.matmul(q, x, precision=HIGHEST)
+    return q[:, None] * x if q.ndim == 1 else product(q, x)
 
 
 def _transposed(q: Array, x: Array) -> Array:
@@ -327,7 +327,7 @@ def _relative(q: Array, a: Array, b: Array) -> Array:
     if q.ndim == 1:
         s, t = jnp.sum(a * a, 1), jnp.sum(b * b, 1)
         return (s - t) / jnp.max(s + t) * q
-    s, t = (jnp.matmul(x, x.T, precision=HIGHEST) for x in (a, b))
+    s, t = gram(a), gram(b)
     return _times(jnp.triu(s - t) / _norm_bound(s + t), q)
 
 

@@ -19,9 +19,11 @@ from ..engine.rule import Rule
 from ..engine.state import Context, Slots
 from ..numerics.matrices import QUINTIC
 from ..numerics.norms import shards
+from ..parts.iterations import as_iteration
 from ..parts.masked import Masked
+from ..parts.matrix_axes import TWO_AXES
 from ..parts.moments import Ema
-from ..parts.orthogonal import HIDDEN, NormalizeRms, Orthogonalize
+from ..parts.orthogonal import NormalizeRms, Orthogonalize
 from ..parts.weight_decay import Decay, decoupled, with_rate
 
 _EMBEDDING = re.compile(r"embe?d|(^|/)(wte|wpe)(/|$)", re.I)
@@ -48,9 +50,9 @@ def scale_by_scion(
     radius: ScalarOrSchedule = 50.0,
     output_radius: ScalarOrSchedule = 3000.0,
     out_axis: int = -1,
-    coefficients: tuple[float, float, float] = QUINTIC,
+    coefficients: Any = QUINTIC,
     ns_steps: int = 5,
-    hidden_mask: Any = HIDDEN,
+    hidden_mask: Any = TWO_AXES,
     output_mask: Any = MATRICES,
     axis_name: Any = None,
 ) -> Chain:
@@ -64,7 +66,11 @@ def scale_by_scion(
     LMOs", ICML 2025, Algorithms 1 and 2, arXiv:2502.07529.
     """
     spectral = chain(
-        Orthogonalize(ns_steps, coefficients, public="eps_newton", axis_name=axis_name),
+        Orthogonalize(
+            as_iteration("scion", coefficients, ns_steps),
+            public="eps_newton",
+            axis_name=axis_name,
+        ),
         SpectralRadius(radius, out_axis=out_axis, axis_name=axis_name),
     )
     embedding = SignOverInputs(output_radius, in_axis=-1, axis_name=axis_name)
@@ -91,9 +97,9 @@ def scion(
     radius: ScalarOrSchedule = 50.0,
     output_radius: ScalarOrSchedule = 3000.0,
     out_axis: int = -1,
-    coefficients: tuple[float, float, float] = QUINTIC,
+    coefficients: Any = QUINTIC,
     ns_steps: int = 5,
-    hidden_mask: Any = HIDDEN,
+    hidden_mask: Any = TWO_AXES,
     output_mask: Any = MATRICES,
     axis_name: Any = None,
 ) -> Chain:

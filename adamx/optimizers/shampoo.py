@@ -20,7 +20,7 @@ from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import gathered_weight, lerp
-from ..numerics.matrices import symmetric_power
+from ..numerics.matrices import gram, product, symmetric_power
 from ..numerics.norms import own, shards, whole
 from ..parts.bias_correction import weight_from_count
 from ..parts.learning_rate import LearningRate
@@ -108,9 +108,9 @@ class ShampooPreconditioner(_TwoSided):
         for name, n, x in (("left", sides[0], g), ("right", sides[1], g.T)):
             h = slots[name]
             if n:
-                h, read = self._gathered(h, x @ x.T, ctx)
+                h, read = self._gathered(h, gram(x), ctx)
                 root = symmetric_power(read, power)
-                u = root @ u if name == "left" else u @ root
+                u = product(root, u) if name == "left" else product(u, root)
             new[name] = h
         if order == 2:
             return self._own(u, update), slots | new

@@ -27,6 +27,7 @@ from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..engine.value import Value
 from ..numerics.arithmetic import lerp, one_minus_power, safe_divide
+from ..numerics.matrices import gram, product
 from ..parts.bias_correction import weight_from_count
 from ..parts.denominators import Eps, EpsOutsideRoot
 from ..parts.learning_rate import LearningRate
@@ -220,8 +221,8 @@ class SoapDirection(_TwoSided):
 
         def rotate(x: Any, back: bool = False) -> Any:
             left, right = (q.T if back and matrix else q for q in bases)
-            x = left.T @ x if matrix and sides[0] else x
-            return x @ right if matrix and sides[1] else x
+            x = product(left.T, x) if matrix and sides[0] else x
+            return product(x, right) if matrix and sides[1] else x
 
         g, m, v = update, slots["mu"], slots["nu"]
         if matrix:
@@ -240,7 +241,7 @@ class SoapDirection(_TwoSided):
             beta = self.b2 if same else self.shampoo_beta
             roots = self._roots(g, bases, slots, ctx)
             statistics = [
-                lerp(slots[name], x @ x.T, beta) if n else slots[name]
+                lerp(slots[name], gram(x), beta) if n else slots[name]
                 for name, n, x in zip(("left", "right"), sides, roots, strict=True)
             ]
             bases, v = self._refreshed(ctx.count, statistics, bases, v, sides)
@@ -277,9 +278,9 @@ class SoapDirection(_TwoSided):
             for side in live:
                 h, q = fixed[side], bases[side]
                 if self.sort:
-                    order = jnp.argsort(-jnp.sum(q * (h @ q), 0))
+                    order = jnp.argsort(-jnp.sum(q * product(h, q), 0))
                     q, v = q[:, order], jnp.take(v, order, side)
-                new[side] = jnp.linalg.qr(h @ q)[0]
+                new[side] = jnp.linalg.qr(product(h, q))[0]
             return new, v
 
         due = (count - 1) % self.precondition_frequency == 0

@@ -38,8 +38,24 @@ from .factored import (
 )
 from .gradient_noise import GradientNoise as GradientNoise
 from .grafting import Graft as Graft
+from .iterations import (
+    ExactPolar as ExactPolar,
+    GramNewtonSchulz as GramNewtonSchulz,
+    NewtonSchulz as NewtonSchulz,
+    cans as cans,
+    classic_quintic as classic_quintic,
+    deepseek_v4 as deepseek_v4,
+    gram_newton_schulz as gram_newton_schulz,
+    muon_quintic as muon_quintic,
+    polar_express as polar_express,
+)
 from .learning_rate import LearningRate as LearningRate, Negate as Negate
 from .masked import Masked as Masked
+from .matrix_axes import (
+    MatrixAxes as MatrixAxes,
+    axes_by_name as axes_by_name,
+    hidden_matrix as hidden_matrix,
+)
 from .moments import (
     Centered as Centered,
     Ema as Ema,
@@ -57,7 +73,6 @@ from .orthogonal import (
     NormalizeRms as NormalizeRms,
     Orthogonalize as Orthogonalize,
     ScaleByShape as ScaleByShape,
-    hidden_matrix as hidden_matrix,
 )
 from .parameter_averages import (
     LookaheadWeights as LookaheadWeights,

@@ -1,75 +1,205 @@
 """Orthogonalisation of matrices by Newton-Schulz, and its scale factors (Muon)."""
 
-import re
+import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
 from .. import errors
 from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, option
-from ..engine.masks import as_mask
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_divide
-from ..numerics.matrices import QUINTIC, newton_schulz
-from ..numerics.norms import norm, own, shards, whole
-
-_ENDS = re.compile(r"embe?d|head|(^|/)(wte|wpe|logits|output)(/|$)", re.I)
-
-
-def hidden_matrix(path: str, leaf: Any) -> bool:
-    """Select leaves with two axes that are neither embeddings nor heads.
-
-    Excluded are paths that contain `embed`, `embd` or `head`, or a segment wte, wpe,
-    logits, output.
-    """
-    return leaf.ndim == 2 and _ENDS.search(path) is None
+from ..numerics.matrices import HIGHEST
+from ..numerics.norms import across, norm, own, shards, whole
+from .iterations import Iteration, muon_quintic
+from .matrix_axes import AxesByName, Layout, MatrixAxes, as_axes
 
 
-# not a callable, which optax.inject_hyperparams would take for a schedule
-HIDDEN = as_mask("hidden_matrix", hidden_matrix)
-
-
-class Orthogonalize(Rule):
-    """Orthogonalise matrices: `u ← NewtonSchulz(u)`, about U Vᵀ of u = U S Vᵀ.
-
-    All arithmetic is in float32.
-
-    Args:
-        ns_steps: the number of iterations.
-        coefficients: (a, b, c) of the quintic.
-        eps: ε ≥ 0, added to ‖u‖.
-        axis_name: inside `shard_map`, the mesh axis over which the rows are split: they
-            are gathered, and every device computes the whole matrix.
-        public: the public name of `eps`, if it is not "eps".
-
-    Reference: Jordan et al., "Muon: an optimizer for hidden layers in neural networks",
-    2024, kellerjordan.github.io/posts/muon.
-    """
+class _OnMatrices(Rule):
+    """A rule on matrices, whose axes `axes` says."""
 
     scope = "tensor"
 
-    ns_steps: int = option(5, least=1, kw_only=False, advice="5 is usual.")
-    coefficients: tuple[float, float, float] = option(
-        QUINTIC, size=3, kw_only=False, advice="They are (a, b, c) of the quintic."
-    )
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given = self.axes  # pyright: ignore[reportAttributeAccessIssue]
+        object.__setattr__(self, "axes", as_axes(type(self).__name__, given))
+
+    def _layout(self, x: Any, ctx: Context) -> Layout:
+        axes = ctx.label(self.axes)  # pyright: ignore[reportAttributeAccessIssue]
+        return layout_of(self, x, axes)
+
+
+def layout_of(rule: Rule, x: Any, axes: MatrixAxes | None) -> Layout:
+    """Return the axes of a leaf, or of a slice of it inside `stacked`, or raise."""
+    where = type(rule).__name__
+    if axes is None:
+        if x.ndim != 2:
+            raise errors.AdamxError(
+                f"{where}: every leaf it acts on must have two axes, got shape "
+                f"{jnp.shape(x)}. Say with axes= which axes are rows and columns, give "
+                f"muon a mask that selects matrices only, or adamx.stacked the leaves "
+                f"(layers, m, n) that are stacks of them."
+            )
+        axes = MatrixAxes()
+    return axes.of(x.shape, where)
+
+
+def _whole_like(x: Any, axis_name: Any) -> Any:
+    """Return the shape and dtype of a leaf, given its shard."""
+    shape = x.shape
+    if shape:
+        shape = (shape[0] * shards(axis_name), *shape[1:])
+    return jax.ShapeDtypeStruct(shape, x.dtype)
+
+
+class Orthogonalize(_OnMatrices):
+    """Orthogonalise matrices: `u ← NewtonSchulz(u)`, about U Vᵀ of u = U S Vᵀ.
+
+    In a chain the matrices of all leaves that have one shape and dtype, up to a
+    transposition, are iterated together, as one stack. All arithmetic is in float32,
+    and every product at `precision`.
+
+    Args:
+        iteration: how: `muon_quintic(5)`, `polar_express(5)`, `cans(8)`,
+            `deepseek_v4()`, `classic_quintic(10)`, `gram_newton_schulz(...)`,
+            `ExactPolar()`, or a table of your own as `NewtonSchulz(rows)`.
+        eps: ε ≥ 0, added to ‖u‖.
+        precision: a `jax.lax.Precision`, or its name: "highest" is full float32, "high"
+            about 3 passes of bfloat16 (TF32 on GPUs), "default" the backend's fastest.
+        axes: which axes are rows, columns and batch: `MatrixAxes` or Optax's
+            `MuonDimensionNumbers`, for all leaves, by path pattern in a dict, as a tree
+            like the parameters, or by a function of path and leaf, or of the
+            parameters. None: by name, `axes_by_name`.
+        adaptive: scale the result by its inner product with u, the nuclear norm of u
+            for an exact polar factor; over the whole leaf.
+        spread: the sharding of the stacks, a `NamedSharding` whose first axis is that
+            of the matrices. Each device then iterates its own, without communication;
+            a stack that does not divide is filled up with zeros.
+        axis_name: inside `shard_map`, the mesh axis over which the first axis of the
+            leaf is split: the shards are gathered, and every device computes the whole.
+        public: the public name of `eps`, if it is not "eps".
+
+    Raises:
+        ValueError: a leaf without two axes, axes that do not exist, an unknown
+            precision.
+
+    Reference: Jordan et al., "Muon: an optimizer for hidden layers in neural networks",
+    2024, kellerjordan.github.io/posts/muon; `adaptive`: Bernstein & Newhouse, "Old
+    optimizer, new norm: an anthology", 2024, arXiv:2409.20325.
+    """
+
+    iteration: Iteration = option(muon_quintic(5), kw_only=False)
     eps: Hyper = hyper(
         1e-7, allowed=NON_NEGATIVE, public=lambda self: self.public or "eps"
     )
+    precision: Any = option(HIGHEST)
+    axes: Any = option(AxesByName())
+    adaptive: bool = option(False)
+    spread: Any = option(None)
     axis_name: Any = option(None)
     public: str | None = option(None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.iteration, Iteration):
+            raise errors.type_error(
+                "Orthogonalize",
+                "`iteration` must be an iteration",
+                errors.shown(self.iteration),
+                "Pass for example muon_quintic(5), or NewtonSchulz(rows).",
+            )
+        object.__setattr__(self, "precision", as_precision(self.precision))
+        if self.spread is not None and not _spreads(self.spread):
+            raise errors.type_error(
+                "Orthogonalize",
+                "`spread` must be a NamedSharding whose first axis is on the mesh",
+                errors.shown(self.spread),
+                'Pass NamedSharding(mesh, PartitionSpec("data")).',
+            )
+
+    def matrices(
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
+    ) -> Float[Array, "k m n"]:
+        full = whole(update, self.axis_name)
+        stack = self._layout(full, ctx).stack(full)
+        return stack.mT if stack.shape[1] > stack.shape[2] else stack
+
+    def together(self, stack: Float[Array, "k m n"]) -> Float[Array, "k m n"]:
+        if self.spread is None:
+            return self.iteration.orthogonalize(stack, self.eps, self.precision)
+        filled = jnp.pad(
+            stack, ((0, -len(stack) % _devices(self.spread)), (0, 0), (0, 0))
+        )
+        filled = _placed(filled, self.spread)
+        done = self.iteration.orthogonalize(filled, self.eps, self.precision)
+        return _gathered(_placed(done, self.spread))[: len(stack)]
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        _check_matrix("Orthogonalize", update)
-        u = whole(update, self.axis_name)
-        o = newton_schulz(u, self.ns_steps, self.coefficients, self.eps)
-        return own(o, self.axis_name), slots
+        stack = (
+            ctx.together
+            if ctx.has("together")
+            else self.together(self.matrices(update, slots, ctx))
+        )
+        layout = self._layout(_whole_like(update, self.axis_name), ctx)
+        stack = stack.mT if layout.sizes[1] > layout.sizes[2] else stack
+        o = own(layout.unstack(stack), self.axis_name)
+        if self.adaptive:
+            o = across(jnp.sum(update * o), self.axis_name) * o
+        return o, slots
 
 
-class ScaleByShape(Rule):
+def as_precision(given: Any) -> jax.lax.Precision:
+    """Return a precision of products, or raise an error."""
+    try:
+        if given is not None:
+            return jax.lax.Precision(given)
+    except ValueError:
+        pass
+    raise errors.AdamxError(
+        f"Orthogonalize: `precision` must be a jax.lax.Precision or its name, got "
+        f"{errors.shown(given)}. Pass 'highest', 'high' or 'default'."
+    )
+
+
+def _spreads(sharding: Any) -> bool:
+    spec = getattr(sharding, "spec", None)
+    return isinstance(sharding, jax.sharding.NamedSharding) and bool(spec and spec[0])
+
+
+def _devices(sharding: Any) -> int:
+    """Return over how many devices the first axis is spread."""
+    first = sharding.spec[0]
+    names = first if isinstance(first, tuple) else (first,)
+    return math.prod(sharding.mesh.shape[name] for name in names)
+
+
+def _placed(stack: Array, sharding: NamedSharding) -> Array:
+    """Lay out a stack on a mesh, whose axes are of either kind."""
+    if _is_explicit(sharding):
+        return jax.sharding.reshard(stack, sharding)
+    return jax.lax.with_sharding_constraint(stack, sharding)
+
+
+def _gathered(stack: Array) -> Array:
+    """Copy a stack to every device where its layout is part of its type."""
+    sharding = jax.typeof(stack).sharding
+    if not _is_explicit(sharding):
+        return stack
+    return jax.sharding.reshard(stack, NamedSharding(sharding.mesh, PartitionSpec()))
+
+
+def _is_explicit(sharding: Any) -> bool:
+    return AxisType.Explicit in sharding.mesh.axis_types
+
+
+class ScaleByShape(_OnMatrices):
     """Scale matrices by their shape.
 
         u ← sqrt(max(1, out / in)) u
@@ -79,28 +209,28 @@ class ScaleByShape(Rule):
     Args:
         consistent_rms: None for the first form; 0.2 gives updates about the RMS of
             AdamW's.
-        out_axis: the axis of the outputs: -1 for kernels stored as (in, out), 0 for
-            torch's (out, in).
-        axis_name: inside `shard_map`, the mesh axis over which the rows are split.
+        out_axis: the side of the outputs: -1 for kernels stored as (in, out), whose
+            columns they are, 0 for torch's (out, in).
+        axes: which axes are rows and columns, as in `Orthogonalize`.
+        axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
 
     Reference: Jordan et al., 2024, kellerjordan.github.io/posts/muon; Liu et al., "Muon
     is scalable for LLM training", 2025, eq. 4, arXiv:2502.16982.
     """
 
-    scope = "tensor"
     takes = "either"
 
     consistent_rms: Hyper | None = hyper(
         None, allowed=NON_NEGATIVE.but("0.2 is usual."), or_part=type(None)
     )
     out_axis: int = option(-1, least=-2, most=1, advice="A matrix has two axes.")
+    axes: Any = option(AxesByName())
     axis_name: Any = option(None)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        _check_matrix("ScaleByShape", update)
-        shape = (update.shape[0] * shards(self.axis_name), update.shape[1])
+        shape = self._layout(_whole_like(update, self.axis_name), ctx).sizes[1:]
         out, into = shape[self.out_axis], shape[self.out_axis - 1]
         if self.consistent_rms is None:
             return max(1.0, out / into) ** 0.5 * update, slots
@@ -108,11 +238,13 @@ class ScaleByShape(Rule):
 
 
 class NormalizeRms(Rule):
-    """Scale each tensor to the same RMS: `u ← r u / RMS(u)`; 0 stays 0.
+    """Scale each tensor, or matrix, to the same RMS: `u ← r u / RMS(u)`; 0 stays 0.
 
     Args:
         rms: r ≥ 0; 0.2 is AdamW's in practice.
         eps: ε ≥ 0, added to ‖u‖.
+        axes: a mask with axes, as those of `Orthogonalize`: each matrix of a leaf has
+            this RMS; None for the whole tensor.
         axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
 
     Reference: Si, Zhang & Shen, "AdaMuon: adaptive Muon optimizer", 2025, Algorithm 1,
@@ -123,20 +255,26 @@ class NormalizeRms(Rule):
 
     rms: Hyper = hyper(0.2, allowed=NON_NEGATIVE)
     eps: Hyper = hyper(0.0, allowed=NON_NEGATIVE, public="eps_rms")
+    axes: Any = option(None)
     axis_name: Any = option(None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.axes is not None:
+            object.__setattr__(self, "axes", as_axes("NormalizeRms", self.axes))
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        size = update.size * shards(self.axis_name)
-        length = norm(update, self.axis_name) + self.eps
-        return safe_divide(self.rms * size**0.5 * update, length), slots
+        axes = None if self.axes is None else ctx.label(self.axes)
+        if axes is not None:
+            layout = axes.of(update.shape, "NormalizeRms")
+            if layout.batch and self.axis_name is None:
+                each = jax.vmap(lambda x: self._scaled(x, None))
+                return layout.unstack(each(layout.stack(update))), slots
+        return self._scaled(update, self.axis_name), slots
 
-
-def _check_matrix(where: str, update: Any) -> None:
-    if update.ndim != 2:
-        raise errors.AdamxError(
-            f"{where}: every leaf it acts on must have two axes, got shape "
-            f"{jnp.shape(update)}. Give muon a mask that selects matrices only, or "
-            f"adamx.stacked the leaves (layers, m, n) that are stacks of them."
-        )
+    def _scaled(self, update: Array, axis_name: Any) -> Array:
+        size = update.size * shards(axis_name)
+        length = norm(update, axis_name) + self.eps
+        return safe_divide(self.rms * size**0.5 * update, length)

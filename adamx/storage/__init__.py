@@ -10,6 +10,7 @@ from .low_precision_params import (
     SplitMaster as SplitMaster,
     StochasticRounding as StochasticRounding,
 )
+from .matrix_plan import MatrixPlan as MatrixPlan, MatrixRow as MatrixRow
 from .means import BlockMean as BlockMean, RowColumnMeans as RowColumnMeans
 from .plan import MemoryPlan as MemoryPlan, MemoryRow as MemoryRow
 from .quantization_maps import (

@@ -75,7 +75,7 @@ class MemoryPlan:
             f"{self.bytes:,} bytes for {self.parameters:,} parameters: "
             f"{self.bytes_per_parameter:.4g} a parameter, {self.shared:,} shared."
         )
-        text = [*_columns(lines, right=5), total, *self.notes]
+        text = [*columns(lines, right=5), total, *self.notes]
         if any(
             x.decays != "no" or x.clipped != "no" or x.left_out_by for x in self.leaves
         ):
@@ -83,11 +83,11 @@ class MemoryPlan:
             treated += [
                 (x.leaf, x.decays, x.clipped, x.left_out_by) for x in self.leaves
             ]
-            text += ["", *_columns(treated)]
+            text += ["", *columns(treated)]
         return "\n".join(text)
 
 
-def _columns(lines: list[tuple[str, ...]], right: int | None = None) -> list[str]:
+def columns(lines: list[tuple[str, ...]], right: int | None = None) -> list[str]:
     """Align the cells of each column; those of the column `right` at the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [

@@ -1,6 +1,7 @@
 """`adamx.store`: an optimizer whose slots are kept by codecs."""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 from jaxtyping import Array, Float
@@ -31,6 +32,14 @@ class Stored(Wrapper):
 
     def __repr__(self) -> str:
         return _expression(self.part, dict(self.codecs), self.seed)
+
+    def _links(self) -> Iterator[Rule]:
+        links = list(self.part._links())
+        if len(links) == 1:
+            yield self
+            return
+        for link in links:
+            yield _stored(link, dict(self.codecs), self.seed)
 
     def slots(self) -> dict[str, Slot]:
         kept = self.part.slots()

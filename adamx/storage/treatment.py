@@ -46,7 +46,7 @@ def treatments(tx: Any, params: Any) -> tuple[tuple[LeafRow, ...], tuple[str, ..
     """Return a row for each leaf, and what else there is to say of all of them."""
     named = leaves_by_path(params)
     unknown: list[str] = []
-    found = list(_walk(tx, (), unknown))
+    found = list(walk(tx, (), unknown))
     decays = [(rule, masks) for rule, masks in found if _decay(rule) is not None]
     clips = [(rule, masks) for rule, masks in found if isinstance(rule, CLIPS)]
     masked = [rule for rule, _ in found if isinstance(rule, Masked)]
@@ -119,22 +119,22 @@ def _decay(rule: Any) -> Any:
     return None if decay is None or is_zero(decay) else decay
 
 
-def _walk(tx: Any, masks: tuple, unknown: list[str]) -> Iterator[tuple[Any, tuple]]:
+def walk(tx: Any, masks: tuple, unknown: list[str]) -> Iterator[tuple[Any, tuple]]:
     """Yield the rules of which `tx` is made, each with the masks around it."""
     if isinstance(tx, Tunable):
-        yield from _walk(tx.inner, masks, unknown)
+        yield from walk(tx.inner, masks, unknown)
     elif isinstance(tx, Chain):
         for part in tx.parts:
-            yield from _walk(part, masks, unknown)
+            yield from walk(part, masks, unknown)
     elif isinstance(tx, External) and isinstance(tx.tx, Transformation):
-        yield from _walk(tx.tx, masks, unknown)
+        yield from walk(tx.tx, masks, unknown)
     elif isinstance(tx, External):
         unknown.append(tx.name)
     elif isinstance(tx, Rule):
         yield tx, masks
         inside = (*masks, tx.mask) if isinstance(tx, Masked) else masks
         for part in tx._parts():
-            yield from _walk(part, inside, unknown)
+            yield from walk(part, inside, unknown)
     elif isinstance(tx, Transformation):
         fields = [getattr(tx, name) for name in tx._fields]
         inner = [x for f in fields for x in (f if type(f) is tuple else (f,))]
@@ -142,6 +142,6 @@ def _walk(tx: Any, masks: tuple, unknown: list[str]) -> Iterator[tuple[Any, tupl
         if not found:
             unknown.append(type(tx).__name__)
         for x in found:
-            yield from _walk(x, masks, unknown)
+            yield from walk(x, masks, unknown)
     else:
         unknown.append(type(tx).__name__)

@@ -6,6 +6,7 @@ never mixed; elementwise rules need no change.
 """
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -15,8 +16,9 @@ from .. import errors
 from ..engine.chain import Chain, External, chain
 from ..engine.masks import as_mask
 from ..engine.rule import Rule, Wrapper, as_rule
-from ..engine.state import Context, Slot, Slots
+from ..engine.state import Context, Labelled, Slot, Slots
 from ..parts.masked import Masked
+from ..parts.matrix_axes import MatrixAxes
 
 
 class Stacked(Wrapper):
@@ -40,6 +42,23 @@ class Stacked(Wrapper):
                 "Stacked: `mask` must say which leaves are stacks, got None. Pass for "
                 "example mask=r'layers/'."
             )
+
+    def _links(self) -> Iterator[Rule]:
+        yield from self._each_link()
+
+    def _has_stacks(self) -> bool:
+        return self.part._has_stacks()
+
+    def matrices(
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
+    ) -> Float[Array, "k m n"] | None:
+        if not ctx.selects(self.mask):
+            return self.part.matrices(update, slots, ctx)
+        each = self._mapped(self.part.matrices, update, slots, ctx)
+        return None if each is None else each.reshape(-1, *each.shape[-2:])
+
+    def together(self, stack: Float[Array, "k m n"]) -> Float[Array, "k m n"]:
+        return self.part.together(stack)
 
     def slots(self) -> dict[str, Slot]:
         def stacked(slot: Slot) -> Slot:
@@ -74,13 +93,26 @@ class Stacked(Wrapper):
         kept = self.part.slots().items()
         own = {name: slots[name] for name, slot in kept if not slot.shared}
 
+        selected = frozenset(_of_slice(x, update.ndim) for x in ctx.selected)
+
         def one(update: Any, own: Slots, param: dict, extra: Any) -> Any:
-            return function(update, own, ctx.replace(**param, extra=extra))
+            seen = ctx.replace(**param, extra=extra, selected=selected)
+            return function(update, own, seen)
 
         param = {"param": ctx.param} if ctx.has("param") else {}
+        if ctx.has("together"):  # of every slice, one after another
+            done = ctx.together
+            param["together"] = done.reshape(len(update), -1, *done.shape[1:])
         extra = {name: _extra_axis(x, update) for name, x in ctx.extra.items()}
         mapped = jax.vmap(one, in_axes=(0, 0, 0, extra))
         return mapped(update, own, param, dict(ctx.extra))
+
+
+def _of_slice(chosen: Any, n: int) -> Any:
+    """Return a mask that selects the leaf, with the axes of a slice if it has axes."""
+    if isinstance(chosen, Labelled) and isinstance(chosen.label, MatrixAxes):
+        return Labelled(chosen.mask, chosen.label.of_slice(n))
+    return chosen
 
 
 def _extra_axis(x: Any, update: Any) -> int | None:

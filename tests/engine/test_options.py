@@ -155,7 +155,9 @@ def build_with(name):
 # Keywords that stay Any, since the value may be of several kinds, with what is checked
 # elsewhere: masks in engine/test_masks.py, `tx` in engine/test_mistakes.py, betas.
 ANYTHING = {"mask", "muon_mask", "mars_mask", "trust_ratio_mask", "normalized"}
-ANYTHING |= {"tx", "betas", "beta3"}
+ANYTHING |= {"tx", "betas", "beta3", "dion_mask", "hidden_mask", "output_mask"}
+# and in parts/test_orthogonal.py, parts/test_matrix_axes.py:
+ANYTHING |= {"axes", "coefficients", "iteration", "precision", "spread"}
 
 
 @pytest.mark.parametrize(("name", "parameter"), ARGUMENTS)

@@ -185,14 +185,6 @@ OWN = {
         lambda of: of.contrib.adopt(RATE, nesterov=True),
         "no Nesterov form",
     ),
-    "adaptive muon": (
-        lambda of: of.contrib.muon(RATE, adaptive=True),
-        "adaptive=False only",
-    ),
-    "muon in presets": (
-        lambda of: of.contrib.muon(RATE, ns_coeffs="dion"),
-        "three `ns_coeffs` only",
-    ),
     "dog from a distance": (
         lambda of: of.contrib.dog(init_step=("distance", 1e-3)),
         "the heuristic only",

@@ -130,7 +130,7 @@ def test_scale_by_gives_its_reference(optimizer):
 NO_ORACLE: dict[str, str] = {}
 # Files of tests/papers that several optimizers share.
 SHARED = {"clips", "codecs", "directions", "exact", "form", "grafting", "one_vector"}
-SHARED |= {"points", "small_numbers"}
+SHARED |= {"points", "polynomials", "small_numbers"}
 # Those whose mutants need more than one gradient tree or a point of their own.
 AVERAGES = "tests/optimizers/test_averages_and_rate_free.py"
 MUTANTS_ELSEWHERE = {

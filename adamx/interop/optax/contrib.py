@@ -5,14 +5,19 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 from optax import contrib as optax_contrib
 
 from ... import errors, optimizers
 from ...engine.chain import chain
+from ...engine.value import Value
+from ...numerics.matrices import QUINTIC
 from ...parts import parameter_averages
 from ...parts.bias_correction import Debiased
 from ...parts.denominators import EpsInsideRoot
+from ...parts.iterations import Iteration, as_iteration
+from ...parts.matrix_axes import MatrixAxes, as_axes
 from ...parts.moments import Ema, Identity
 from ...parts.nesterov import Nesterov
 from ...parts.orthogonal import Orthogonalize, ScaleByShape
@@ -132,24 +137,33 @@ def _decay(weight_decay: Any, mask: Any) -> Any:
 # ---- Muon ----------------------------------------------------------------------
 
 
-def _check_plain(where: str, given: dict[str, Any]) -> None:
-    """Raise `Unbuilt` for options of Muon that adamx does not have."""
-    usual = {"adaptive": False, "preconditioning": "frobenius"}
-    for name, value in {**usual, given["dims"]: None}.items():
-        if given[name] != value:
-            raise Unbuilt(f"{where}: adamx has {name}={value!r} only.")
-    coefficients = given["ns_coeffs"]
-    flat = isinstance(coefficients, tuple | list) and len(coefficients) == 3
-    if not (flat and all(isinstance(x, float | int) for x in coefficients)):
-        raise Unbuilt(f"{where}: adamx has one set of three `ns_coeffs` only.")
+# Optax's presets of `ns_coeffs`; "dion" is of Emerging Optimizers and of Dion's code
+PRESETS = {
+    "standard": QUINTIC,
+    "dion": (
+        (4.0848, -6.8946, 2.9270),
+        (3.9505, -6.3029, 2.6377),
+        (3.7418, -5.5913, 2.3037),
+        (2.8769, -3.1427, 1.2046),
+        (2.8366, -3.0525, 1.2012),
+    ),
+}
 
 
-def _not_matrices(updates: Any) -> str:
-    wrong = [g.shape for g in jax.tree.leaves(updates) if g.ndim != 2]
-    return f"scale_by_muon: adamx has matrices only, got {wrong[0]}." if wrong else ""
+def _iteration(
+    where: str, ns_coeffs: Any, ns_steps: Any, preconditioning: str
+) -> Iteration:
+    """Return the iteration of Optax's arguments; raise where Optax refuses them."""
+    if isinstance(ns_coeffs, str):
+        if ns_coeffs not in PRESETS:
+            raise Unbuilt(f"{where}: Optax has no preset {ns_coeffs!r}.")
+        ns_coeffs = PRESETS[ns_coeffs]
+    if not isinstance(ns_coeffs, tuple | list):
+        ns_coeffs = np.asarray(ns_coeffs).tolist()
+    return as_iteration(where, ns_coeffs, ns_steps, start=preconditioning)
 
 
-@counterpart(optax_contrib.scale_by_muon, unfit=_not_matrices)
+@counterpart(optax_contrib.scale_by_muon)
 def scale_by_muon(
     ns_coeffs: Any,
     ns_steps: Any,
@@ -162,12 +176,17 @@ def scale_by_muon(
     weight_dimension_numbers: Any,
 ) -> Any:
     """`optax.contrib.scale_by_muon` by the parts of `adamx.scale_by_muon`."""
-    given = dict(locals(), dims="weight_dimension_numbers")
-    _check_plain("scale_by_muon", given)
     average = Debiased(Ema(beta, name="momentum", public="beta"))
     average = Nesterov(average) if nesterov else average
-    a, b, c = map(float, ns_coeffs)
-    orthogonal = Orthogonalize(ns_steps, (a, b, c), eps)
+    two = MatrixAxes(0, 1, batch=())
+    dims = weight_dimension_numbers
+    axes = as_axes("scale_by_muon", two if dims is None else dims)
+    orthogonal = Orthogonalize(
+        _iteration("scale_by_muon", ns_coeffs, ns_steps, preconditioning),
+        eps,
+        axes=axes,
+        adaptive=adaptive,
+    )
     return chain(average, orthogonal)
 
 
@@ -183,7 +202,7 @@ def muon(
     mu_dtype: Any,
     nesterov: bool,
     adaptive: bool,
-    preconditioning: str,
+    preconditioning: Any,
     adam_b1: Any,
     adam_b2: Any,
     adam_eps_root: Any,
@@ -196,14 +215,22 @@ def muon(
 
     The leaves with two axes are in the first group, and AdamW has the others.
     """
-    given = dict(locals(), dims="muon_weight_dimension_numbers")
-    _check_plain("muon", given)
     direction = scale_by_muon(
-        ns_coeffs, ns_steps, beta, eps, mu_dtype, nesterov=nesterov
+        ns_coeffs,
+        ns_steps,
+        beta,
+        eps,
+        mu_dtype,
+        nesterov=nesterov,
+        adaptive=adaptive,
+        preconditioning=preconditioning,
+        weight_dimension_numbers=muon_weight_dimension_numbers,
     )
+    dims = muon_weight_dimension_numbers
+    axes = as_axes("muon", dims)
     matrices = (
         rule_of(direction),
-        ScaleByShape(consistent_rms, out_axis=1),
+        ScaleByShape(consistent_rms, out_axis=1, axes=axes),
         parts.decay(weight_decay, weight_decay_mask),
         parts.rate(learning_rate),
     )
@@ -218,12 +245,21 @@ def muon(
         nesterov=nesterov,
     )
     rule_of(others)  # or the reason why there is none
-    return Groups((("muon", matrices), ("adam", others)), matrix_or_not)
+    by_label = (("muon", matrices), ("adam", others))
+    return Groups(by_label, MuonLabels(None if dims is None else axes))
 
 
-def matrix_or_not(leaf: Any) -> str:
-    """Return the group of a leaf in Optax's Muon."""
-    return "muon" if leaf.ndim == 2 else "adam"
+class MuonLabels(Value):
+    """The groups of Optax's Muon: a function of the tree."""
+
+    axes: Any = None
+
+    def __call__(self, tree: Any) -> Any:
+        """Return the groups: "muon" for two axes, or where axes are said."""
+        if self.axes is None:
+            return jax.tree.map(lambda x: "muon" if x.ndim == 2 else "adam", tree)
+        found = self.axes.as_tree(tree)
+        return jax.tree.map(lambda chosen: "muon" if chosen else "adam", found)
 
 
 # ---- schedule-free, and other wrappers -----------------------------------------

@@ -1,0 +1,145 @@
+"""The matrix plan: how each leaf is seen by an optimizer of matrices, and why."""
+
+import dataclasses
+from typing import Any
+
+import jax
+
+from .. import errors
+from ..engine.masks import Mask
+from ..engine.paths import leaves_by_path
+from ..parts.masked import Masked
+from ..parts.orthogonal import Orthogonalize, layout_of
+from ..wrappers.stacked import Stacked
+from .plan import columns
+from .treatment import walk
+
+
+@dataclasses.dataclass(frozen=True)
+class MatrixRow:
+    """Describe how one leaf is seen: a row of a `MatrixPlan`.
+
+    Attributes:
+        leaf: its path.
+        shape: the shape of the parameter.
+        matrices: the number of matrices, their rows and their columns; None where it is
+            not seen as matrices.
+        rule: what computes its direction.
+        why: the reason.
+    """
+
+    leaf: str
+    shape: tuple[int, ...]
+    matrices: tuple[int, int, int] | None
+    rule: str
+    why: str
+
+    @property
+    def seen(self) -> str:
+        """The matrices as text: "3 × (8 × 16)"."""
+        if self.matrices is None:
+            return "elements"
+        k, m, n = self.matrices
+        return f"{m} × {n}" if k == 1 else f"{k} × ({m} × {n})"
+
+
+@dataclasses.dataclass(frozen=True)
+class MatrixPlan:
+    """List how every leaf is seen; prints as a table.
+
+    Attributes:
+        rows: one for each leaf.
+    """
+
+    rows: tuple[MatrixRow, ...]
+
+    @property
+    def stacks(self) -> dict[tuple[int, int], int]:
+        """The number of matrices that are iterated together, by their short side."""
+        found: dict[tuple[int, int], int] = {}
+        for row in self.rows:
+            if row.matrices is not None:
+                k, m, n = row.matrices
+                size = min(m, n), max(m, n)
+                found[size] = found.get(size, 0) + k
+        return found
+
+    def __str__(self) -> str:
+        head = ("leaf", "shape", "seen as", "rule", "why")
+        lines = [(r.leaf, str(r.shape), r.seen, r.rule, r.why) for r in self.rows]
+        stacks = ", ".join(f"{k} of {m} × {n}" for (m, n), k in self.stacks.items())
+        return "\n".join([*columns([head, *lines]), f"Stacks: {stacks or 'none'}."])
+
+
+def matrix_plan(tx: Any, params: Any) -> MatrixPlan:
+    """List for each leaf of `params` how `tx` sees it: rows, columns, batch, and why.
+
+        print(matrix_plan(muon(0.02), params))
+
+    Rows and columns are those of the leaf; the last line counts what is iterated
+    together. A leaf of two or more axes that is not orthogonalised is listed with the
+    reason: its name, its number of axes, or a mask. Nothing is allocated: `params` may
+    be arrays or `jax.ShapeDtypeStruct`s.
+
+    Args:
+        tx: a transformation that orthogonalises, such as `muon` or `adamuon`.
+        params: the parameters.
+
+    Raises:
+        TypeError: `tx` orthogonalises nothing.
+        ValueError: a leaf that it must orthogonalise has no axes, or not those.
+    """
+    found = list(walk(tx, (), []))
+    matrix = [(rule, masks) for rule, masks in found if isinstance(rule, Orthogonalize)]
+    if not matrix:
+        raise errors.type_error(
+            "matrix_plan",
+            "`tx` must orthogonalise matrices",
+            errors.shown(tx),
+            "Pass for example adamx.muon(0.02), or a chain with Orthogonalize.",
+        )
+    rule, masks = matrix[0]
+    chosen, explained = _selected(masks, params), rule.axes.explained(params)
+    stacks = _stacks(found, params)
+    keeps = [(r, _selected(m, params)) for r, m in found if _is_adam(r)]
+    rows = []
+    for i, (path, leaf) in enumerate(leaves_by_path(params)):
+        if leaf is None:
+            continue
+        axes, why = explained[i]
+        shape = tuple(leaf.shape)
+        if chosen[i]:
+            layers, each = (shape[0], shape[1:]) if stacks[i] else (1, shape)
+            like = jax.ShapeDtypeStruct(each, leaf.dtype)
+            if stacks[i] and axes is not None:
+                axes = axes.of_slice(len(shape))
+            k, m, n = layout_of(rule, like, axes).sizes
+            why = f"{why}; stacked" if stacks[i] else why
+            rows.append(MatrixRow(path, shape, (k * layers, m, n), "Muon", why))
+            continue
+        if axes is not None:
+            why = "a mask leaves it out"
+        adam = any(answers[i] for _, answers in keeps)
+        rows.append(MatrixRow(path, shape, None, "Adam" if adam else "others", why))
+    return MatrixPlan(tuple(rows))
+
+
+def _selected(masks: tuple[Mask, ...], tree: Any) -> list[bool]:
+    """Return for each leaf whether all masks select it."""
+    every = [True] * len(leaves_by_path(tree))
+    return [all(x) for x in zip(every, *(m.resolve(tree) for m in masks), strict=True)]
+
+
+def _is_adam(rule: Any) -> bool:
+    return isinstance(rule, Masked) and {"mu", "nu"} <= rule.part.slots().keys()
+
+
+def _stacks(found: list[tuple[Any, tuple]], params: Any) -> list[bool]:
+    """Return for each leaf whether `stacked` maps the orthogonalisation over it."""
+    each = [False] * len(leaves_by_path(params))
+    for rule, _ in found:
+        inside = isinstance(rule, Stacked) and walk(rule.part, (), [])
+        if inside and any(isinstance(r, Orthogonalize) for r, _ in inside):
+            answers = rule.mask.resolve(params)
+            each = [a or b for a, b in zip(each, answers, strict=True)]
+    return each
