@@ -241,6 +241,8 @@ MATRIX = {
     "aol": adamx.muon(0.02, preconditioning="aol"),
     "schatten": adamx.muon(0.02, preconditioning="schatten", adaptive=True),
     "soap": adamx.soap(0.02, sort=True),
+    "kl_soap": adamx.kl_soap(0.02),
+    "psgd_kron": adamx.psgd_kron(0.02),
     "shampoo": adamx.shampoo(0.02),
     "galore": adamx.galore(0.02, rank=2),
     "fira": adamx.fira(0.02, rank=2),
