@@ -156,6 +156,7 @@ def build_with(name):
 # elsewhere: masks in engine/test_masks.py, `tx` in engine/test_mistakes.py, betas.
 ANYTHING = {"mask", "muon_mask", "mars_mask", "trust_ratio_mask", "normalized"}
 ANYTHING |= {"tx", "betas", "beta3", "dion_mask", "hidden_mask", "output_mask"}
+ANYTHING |= {"hyperball_mask"}
 # and in parts/test_orthogonal.py, parts/test_matrix_axes.py:
 ANYTHING |= {"axes", "coefficients", "iteration", "precision", "spread"}
 
