@@ -238,7 +238,7 @@ def test_a_measured_row_becomes_a_row_of_the_document():
 # ---- the same mathematics ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", few(optax_counterparts.COUNTERPARTS, 10))
+@pytest.mark.parametrize("name", optax_counterparts.COUNTERPARTS)
 def test_both_sides_of_every_member_compute_the_same(name):
     found = parity.sameness(optax_counterparts.COUNTERPARTS[name])
     assert found["float64"] <= parity.SAME

@@ -153,9 +153,9 @@ MISTAKES = {
         "another optimizer: adamx.nadam, adamx.nadamw, or call",
     ),
     "a keyword of optax.contrib": (
-        lambda: adamx.muon(1e-3, adaptive=True),
-        "muon: `adaptive` must be False, got True.",
-        "Call adamx.interop.optax.contrib.muon(adaptive=...).",
+        lambda: adamx.adopt(1e-3, nesterov=True),
+        "adopt: `nesterov` must be False, got True.",
+        "Call adamx.interop.optax.contrib.adopt(nesterov=...).",
     ),
     "the rate of optax.scale_by_rprop": (
         lambda: adamx.scale_by_rprop(1e-3),

@@ -41,6 +41,7 @@ FILES = (
     "rprop",
     "schedule_free",
     "signum",
+    "snoo",
     "sophia",
     "spam",
 )
