@@ -52,9 +52,11 @@ from .iterations import (
 from .learning_rate import LearningRate as LearningRate, Negate as Negate
 from .masked import Masked as Masked
 from .matrix_axes import (
+    AxesByName as AxesByName,
     MatrixAxes as MatrixAxes,
     axes_by_name as axes_by_name,
     hidden_matrix as hidden_matrix,
+    hidden_two_axes as hidden_two_axes,
 )
 from .moments import (
     Centered as Centered,
