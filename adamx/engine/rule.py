@@ -222,6 +222,10 @@ class Wrapper(Rule):
     What it takes is what that rule takes, unless it says otherwise.
     """
 
+    takes = "either"
+
+    part: Part = part()
+
     def _around(self, link: Rule) -> Rule:
         """Return this wrapper around one link of its part."""
         fields = {name: getattr(self, name) for name in self._fields}
@@ -234,10 +238,6 @@ class Wrapper(Rule):
             yield self
         else:
             yield from map(self._around, links)
-
-    takes = "either"
-
-    part: Part = part()
 
     def _in_order(self) -> Iterator[tuple[Rule, frozenset]]:
         if self.takes == "either":

@@ -10,7 +10,7 @@ import optax
 from jax.core import Tracer
 from jaxtyping import Array
 
-from . import hyperparams, tree_checks
+from . import hyperparams, tree, tree_checks
 from .calls import check_call
 from .value import Value, restored
 
@@ -135,7 +135,7 @@ class _Pair:
             params = tree_checks.with_gradients(updates, params)
             now, here = arrays, program
             if tx._is_eager(state):
-                wide = jax.dtypes.canonicalize_dtype(float)
+                wide = tree.shared_dtype()
                 known = numbers(wide)
                 if scheduled:
                     known = jax.tree.flatten(hyperparams.as_data(tx._at(state), wide))

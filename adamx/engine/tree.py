@@ -58,7 +58,7 @@ def init(rule: Any, params: Any) -> State:
 
 
 def shared_dtype() -> Any:
-    """Return the dtype of shared scalars: float64 under x64, else float32."""
+    """Return JAX's own width of numbers: float64 under x64, else float32."""
     return jax.dtypes.canonicalize_dtype(jnp.float64)
 
 
