@@ -98,14 +98,17 @@ def matrix_plan(tx: Any, params: Any) -> MatrixPlan:
             errors.shown(tx),
             "Pass for example adamx.muon(0.02), or a chain with Orthogonalize.",
         )
-    rule, masks = matrix[0]
-    chosen, explained = _selected(masks, params), rule.axes.explained(params)
+    seen = [
+        (rule, _selected(masks, params), rule.axes.explained(params))
+        for rule, masks in matrix
+    ]
     stacks = _stacks(found, params)
     keeps = [(r, _selected(m, params)) for r, m in found if _is_adam(r)]
     rows = []
     for i, (path, leaf) in enumerate(leaves_by_path(params)):
         if leaf is None:
             continue
+        rule, chosen, explained = next((x for x in seen if x[1][i]), seen[0])
         axes, why = explained[i]
         shape = tuple(leaf.shape)
         if chosen[i]:

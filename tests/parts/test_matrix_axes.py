@@ -7,7 +7,7 @@ import pytest
 from optax.contrib import MuonDimensionNumbers
 
 import adamx
-from adamx.parts import MatrixAxes, axes_by_name, hidden_matrix
+from adamx.parts import MatrixAxes, Orthogonalize, axes_by_name, hidden_matrix
 
 # path: (shape, (matrices, rows, columns) of the layer, None for Adam's leaves); from
 # the documentation of the layers
@@ -143,3 +143,13 @@ REFUSED = {
 def test_bad_axes_are_refused(sentence):
     with pytest.raises(ValueError, match=sentence):
         REFUSED[sentence]()
+
+
+def test_the_plan_shows_each_leaf_as_the_rule_that_selects_it_does():
+    """Two rules with axes of their own, each for one of the leaves."""
+    p = {"a": jnp.zeros((2, 3, 4)), "b": jnp.zeros((2, 3, 4))}
+    first = Orthogonalize(axes=MatrixAxes(0, (1, 2)))
+    second = Orthogonalize(axes=MatrixAxes(1, 2, 0))
+    tx = adamx.chain(adamx.Masked(first, "a"), adamx.Masked(second, "b"))
+    sizes = {row.leaf: row.matrices for row in adamx.matrix_plan(tx, p).rows}
+    assert sizes == {"a": (1, 2, 12), "b": (2, 3, 4)}
