@@ -106,7 +106,8 @@ def dion(
         rank_fraction: r over the smaller side of the matrix, rounded up, in (0, 1].
         out_axis: the axis of the outputs: -1 for kernels stored as (in, out), 0 for
             torch's (out, in).
-        dion_mask: the matrices, as `muon_mask` of `muon`.
+        dion_mask: the matrices, as `muon_mask` of `muon`; by default those of two
+            axes (`hidden_two_axes`).
         adam_learning_rate: the rate of the others; None for the same.
         adam_b1: β₁ of Adam.
         adam_b2: β₂ of Adam.

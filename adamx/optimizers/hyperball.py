@@ -9,14 +9,13 @@ from ..engine.masks import Not
 from ..engine.rule import Rule
 from ..numerics.matrices import QUINTIC
 from ..parts.denominators import Eps
-from ..parts.learning_rate import LearningRate
 from ..parts.masked import Masked
 from ..parts.matrix_axes import TWO_AXES
 from ..parts.parameter_norm import Hyperball
 from ..parts.trust_ratio import TrustRatio
 from ..parts.weight_decay import WeightDecay
 from .adam import scale_by_adam
-from .muon import scale_by_muon
+from .muon import _rates, scale_by_muon
 
 
 def _held(
@@ -29,15 +28,10 @@ def _held(
     axis_name: Any,
 ) -> Chain:
     """Append the rates, and hold the norms of the leaves of `hyperball_mask`."""
-    others = Not(hyperball_mask)
     parts: list = [direction, Masked(TrustRatio(axis_name=axis_name), hyperball_mask)]
     if not is_zero(adam_weight_decay):
-        parts.append(Masked(WeightDecay(adam_weight_decay, mask), others))
-    if adam_learning_rate is None:
-        parts.append(LearningRate(learning_rate))
-    else:
-        parts.append(Masked(LearningRate(learning_rate), hyperball_mask))
-        parts.append(Masked(LearningRate(adam_learning_rate), others))
+        parts.append(Masked(WeightDecay(adam_weight_decay, mask), Not(hyperball_mask)))
+    parts += _rates(learning_rate, adam_learning_rate, hyperball_mask)
     return chain(*parts, Masked(Hyperball(axis_name=axis_name), hyperball_mask))
 
 
@@ -66,7 +60,7 @@ def adamh(
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
         hyperball_mask: the leaves whose norm is held: a tree of bools (or a prefix of
             one), a callable on the parameters, a predicate of path and leaf, or a path
-            regex; `hidden_matrix` as in `muon`.
+            regex; `hidden_two_axes` selects two axes, and no embedding or head.
         adam_learning_rate: the rate of the others, in units of the parameter; None for
             the same, which is large for Adam: pass Adam's own, such as 3e-4.
         adam_weight_decay: λ ≥ 0 of the others.
@@ -128,7 +122,8 @@ def muonh(
         nesterov: use Nesterov momentum; without it B is orthogonalised.
         coefficients: of the iteration, as in `muon`.
         ns_steps: the number of iterations.
-        hyperball_mask: Muon's leaves, as `muon_mask` of `muon`.
+        hyperball_mask: Muon's leaves, as `muon_mask` of `muon`; by default those of two
+            axes (`hidden_two_axes`).
         adam_learning_rate: the rate of the others, in units of the parameter; None for
             the same, which is large for Adam: pass Adam's own, such as 3e-4.
         adam_b1: β₁ of Adam.

@@ -53,6 +53,20 @@ def muon_leaves(muon_mask: Any, given: Any, axes: Any) -> Any:
     return axes if muon_mask is HIDDEN and given is not None else muon_mask
 
 
+def _rates(
+    learning_rate: ScalarOrSchedule,
+    adam_learning_rate: ScalarOrSchedule | None,
+    muon_mask: Any,
+) -> list[Rule]:
+    """Return one rate for all leaves, or one for Muon's and one for Adam's."""
+    if adam_learning_rate is None:
+        return [LearningRate(learning_rate)]
+    return [
+        Masked(LearningRate(learning_rate), muon_mask),
+        Masked(LearningRate(adam_learning_rate), Not(muon_mask)),
+    ]
+
+
 def _finish(
     direction: Rule | Chain,
     muon_mask: Any,
@@ -66,13 +80,7 @@ def _finish(
     parts: list = [direction, Masked(WeightDecay(weight_decay, mask), muon_mask)]
     if not is_zero(adam_weight_decay):
         parts.append(Masked(WeightDecay(adam_weight_decay, mask), Not(muon_mask)))
-    if adam_learning_rate is None:
-        return chain(*parts, LearningRate(learning_rate))
-    return chain(
-        *parts,
-        Masked(LearningRate(learning_rate), muon_mask),
-        Masked(LearningRate(adam_learning_rate), Not(muon_mask)),
-    )
+    return chain(*parts, *_rates(learning_rate, adam_learning_rate, muon_mask))
 
 
 @checked_keywords

@@ -110,7 +110,8 @@ def normuon(
             torch's (out, in).
         coefficients: of the iteration, as in `muon`.
         ns_steps: the number of iterations.
-        muon_mask: the matrices, as in `muon`.
+        muon_mask: the matrices, as in `muon`; by default those of two axes
+            (`hidden_two_axes`).
         adam_learning_rate: the rate of the others; None for the same, which is large
             for Adam: the authors' code has 3e-4.
         adam_b1: β₁ of Adam.

@@ -124,7 +124,8 @@ def scion(
             `embd` or a segment wte, wpe, are its last axis: it is (tokens, features).
         coefficients: of the iteration, as in `muon`.
         ns_steps: the number of iterations.
-        hidden_mask: the matrices with the spectral norm, as `muon_mask` of `muon`.
+        hidden_mask: the matrices with the spectral norm, as `muon_mask` of `muon`; by
+            default those of two axes (`hidden_two_axes`).
         output_mask: of the others, the leaves with the sign, likewise; by default
             those of two axes.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
