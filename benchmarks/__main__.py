@@ -11,6 +11,10 @@ from collections.abc import Sequence
 BENCHMARKS = {
     "step": ("cost.step", "trace, compile, step and eager time beside Optax"),
     "device": ("cost.device", "the same on an accelerator, and its parity to the CPU"),
+    "accelerator": (
+        "cost.accelerator",
+        "AdamW in each storage and Muon on an accelerator, beside Optax and torch",
+    ),
     "family": (
         "cost.all_optimizers",
         "trace, compile and step time of every optimizer, beside optax.adam",
@@ -24,6 +28,10 @@ BENCHMARKS = {
         "Muon's products, kernels, memory and time beside Optax; errors by precision",
     ),
     "memory": ("cost.memory", "bytes, codecs and speed of each storage"),
+    "matrix_training": (
+        "training.matrix_training",
+        "matrix optimizers on a language model, each at its best rate and decay",
+    ),
     "storage_staleness": (
         "training.storage_staleness",
         "whether a second moment in each storage follows gradients that shrink",
