@@ -32,6 +32,10 @@ BENCHMARKS = {
         "training.matrix_training",
         "matrix optimizers on a language model, each at its best rate and decay",
     ),
+    "parity": (
+        "cost.accelerator.parity",
+        "every optimizer on an accelerator and on the CPU",
+    ),
     "storage_staleness": (
         "training.storage_staleness",
         "whether a second moment in each storage follows gradients that shrink",
