@@ -53,7 +53,7 @@ class Scale(NamedTuple):
 SCALES = {
     "quick": Scale(transformer.Size(1, 16, 2, 16), 4, 40, 2, 3),
     "small": Scale(transformer.Size(2, 64, 4, 64), 16, 400, 5, 1),
-    "large": Scale(transformer.Size(4, 256, 4, 128), 32, 800, 10, 6),
+    "large": Scale(transformer.Size(4, 256, 4, 128), 16, 600, 10, 8),
 }
 
 
@@ -190,7 +190,7 @@ def timed(problem: Problem, names: Sequence[str], scale: Scale) -> dict[str, Any
         entrant = ENTRANTS[name]
         point = entrant.points()[5]
         made[name] = scheduled(entrant, scale.steps)(point["rate"], point["decay"])
-    found = share.seconds(problem, made, 4, 10)  # SOAP's interval is 10 steps
+    found = share.seconds(problem, made, 4, 10, jobs=scale.jobs)  # SOAP's interval: 10
     return {name: share.quartiles(wall) for name, wall in found.items()}
 
 

@@ -54,23 +54,25 @@ def squares(count: int, n: int) -> dict[str, Any]:
     return {f"w{i:02}": like for i in range(count)}
 
 
-def trees(quick: bool) -> dict[str, dict[str, Any]]:
+def trees(quick: bool, only: str | None = None) -> dict[str, dict[str, Any]]:
     """The parameters' shapes, by the optimizer that runs on them and by name."""
     if quick:
         small = {"1 leaf": flat(1, 4096), "8 leaves": flat(8, 100)}
-        return {"adamw": small, "muon": {"2 × 8²": squares(2, 8)}}
-    return {
-        "adamw": {
-            "1 × 134,217,728": flat(1, 1 << 27),
-            "GPT-2 small": gpt2(),
-            "1,000 × 1,000": flat(1000, 1000),
-        },
-        "muon": {
-            "12 × 512²": squares(12, 512),
-            "1 × 4096²": squares(1, 4096),
-            "GPT-2 small": gpt2(),
-        },
-    }
+        found = {"adamw": small, "muon": {"2 × 8²": squares(2, 8)}}
+    else:
+        found = {
+            "adamw": {
+                "1 × 134,217,728": flat(1, 1 << 27),
+                "GPT-2 small": gpt2(),
+                "1,000 × 1,000": flat(1000, 1000),
+            },
+            "muon": {
+                "12 × 512²": squares(12, 512),
+                "1 × 4096²": squares(1, 4096),
+                "GPT-2 small": gpt2(),
+            },
+        }
+    return {only: found[only]} if only else found
 
 
 def sides(optimizer: str, shaped: Any) -> dict[str, Callable[[], Any]]:
@@ -160,12 +162,14 @@ def measured(name: str, tx: Any, shaped: Any, count: int) -> dict[str, Any]:
     }
 
 
-def run(quick: bool, deadline: float, progress: Callable[[str], None]) -> Iterator:
+def run(
+    of_all: dict[str, Any], quick: bool, deadline: float, progress: Callable
+) -> Iterator:
     """Yield a row for every optimizer, tree and side that starts in time."""
     count = 2 if quick else SAMPLES
     cells = [
         (optimizer, tree, shaped, name, make)
-        for optimizer, of in trees(quick).items()
+        for optimizer, of in of_all.items()
         for tree, shaped in of.items()
         for name, make in sides(optimizer, shaped).items()
     ]
@@ -179,7 +183,7 @@ def run(quick: bool, deadline: float, progress: Callable[[str], None]) -> Iterat
         yield row | measured(name, make(), shaped, count)
 
 
-def torch_rows(quick: bool, progress: Callable[[str], None]) -> Iterator:
+def torch_rows(of_all: dict[str, Any], quick: bool, progress: Callable) -> Iterator:
     """Yield torch's rows, from its own process; one that says why there are none."""
 
     def described(optimizer: str, shaped: Any) -> list[tuple[list[int], bool]]:
@@ -193,7 +197,7 @@ def torch_rows(quick: bool, progress: Callable[[str], None]) -> Iterator:
 
     shapes = {
         optimizer: {tree: described(optimizer, shaped) for tree, shaped in of.items()}
-        for optimizer, of in trees(quick).items()
+        for optimizer, of in of_all.items()
     }
     progress("torch")
     command = [sys.executable, "-m", "benchmarks.cost.accelerator.torch_side"]
@@ -234,6 +238,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--quick", action="store_true", help="tiny trees, on any device"
     )
+    parser.add_argument("--only", choices=("adamw", "muon"), help="this optimizer only")
     parser.add_argument(
         "--minutes", type=float, default=8, help="no row starts later (default: 8)"
     )
@@ -247,6 +252,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     path = given.json or (None if given.quick else options.RESULTS / "accelerator.json")
     deadline = time.monotonic() + 60 * given.minutes
+    of_all = trees(given.quick, given.only)
     bandwidth = copy_bandwidth(1 << 16 if given.quick else COPY)
     kept = {
         "environment": report.environment(device) | {"torch": report.version("torch")},
@@ -256,8 +262,8 @@ def main(argv: Sequence[str]) -> int:
     print(f"{device.device_kind}: a copy moves {bandwidth / 1e9:.0f} GB/s", flush=True)
     print("  ".join(HEAD), flush=True)
     rows = itertools.chain(
-        torch_rows(given.quick, options.progress),
-        run(given.quick, deadline, options.progress),
+        torch_rows(of_all, given.quick, options.progress),
+        run(of_all, given.quick, deadline, options.progress),
     )
     for row in rows:
         kept["rows"].append(row)
