@@ -8,8 +8,8 @@ FOLDER has the repositories of REPOSITORIES at these commits, each under its own
 without its owner's. Writes one `packages/<run>.npz` for each entry of `runs`, or for
 those that are named, with the inputs of `record_packages.py`.
 
-- All are the papers' authors' code, but for `torch.optim.Muon`, of which only the file
-  `torch/optim/_muon.py` of the newer version is taken.
+- All are the papers' authors' code, but for `torch.optim.Muon`, the newer version's
+  file `torch/optim/_muon.py`.
 - Where a code casts to bfloat16 or float32, the cast is a copy in float64, so that what
   is compared is the formula. `torch.compile` does nothing.
 - AdaMuon for Megatron needs a GPU and process groups, MuonH a process group; one
@@ -25,7 +25,7 @@ those that are named, with the inputs of `record_packages.py`.
 
 import ast
 import contextlib
-import importlib
+import importlib.util
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -91,14 +91,11 @@ class OneProcess:
         gathered.copy_(own)
 
 
-def not_compiled(function=None, **_):
-    return function if callable(function) else lambda inner: inner
-
-
 @contextlib.contextmanager
 def uncompiled():
     """While it lasts, `torch.compile` returns the function."""
-    kept, torch.compile = torch.compile, not_compiled
+    kept = torch.compile
+    torch.compile = lambda function=None, **_: function or (lambda inner: inner)
     try:
         yield
     finally:
@@ -126,10 +123,10 @@ def script(root: Path, name: str):
         if isinstance(node, ast.FunctionDef | ast.ClassDef)
     ]
     last = [node.name for node in nodes].index(name)
-    kinds = {"torch": torch, "dist": OneProcess, "nn": torch.nn, "Tensor": torch.Tensor}
-    spaces = kinds | {"Path": Path, "F": torch.nn.functional}
+    tree = ast.Module(nodes[: last + 1], type_ignores=[])
+    kinds = {"torch": torch, "nn": torch.nn, "Tensor": torch.Tensor, "Path": Path}
+    spaces = kinds | {"dist": OneProcess}
     with uncompiled():
-        tree = ast.Module(nodes[: last + 1], type_ignores=[])
         exec(compile(tree, name, "exec"), spaces)
     return spaces[name]
 
@@ -250,6 +247,7 @@ def snoo(root: Path, begin: int):
     def build(named, lr, betas, eps, outer_lr, momentum, k):
         parameters = list(named.values())
         inner = torch.optim.Adam(parameters, lr=lr, betas=betas, eps=eps)
+        group = inner.param_groups[0]
         model = SimpleNamespace(parameters=lambda: parameters)
         around = outer(model, outer_lr, momentum, k)
         around.current_step = begin
@@ -259,8 +257,7 @@ def snoo(root: Path, begin: int):
             around.step()
 
         own = {"outer_lr": outer_lr, "momentum": momentum, "k": k, "begin": begin}
-        groups = [inner.param_groups[0] | own]
-        return SimpleNamespace(step=step, param_groups=groups, state=inner.state)
+        return SimpleNamespace(step=step, param_groups=[group | own], state=inner.state)
 
     return build
 
