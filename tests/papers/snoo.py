@@ -19,7 +19,7 @@ def snoo_adam(
     sync_period=28,
     outer_learning_rate=0.68,
     outer_momentum=0.37,
-    begin=1,
+    released=False,
 ):
     """D. Kallusky, V. Rao, V. Nandavanam, H.-J. M. Shi, SNOO: Step-K Nesterov Outer
     Optimizer, 2025, arXiv:2510.15830: after every k steps of the inner optimizer from
@@ -28,9 +28,9 @@ def snoo_adam(
     Δ = slow - fast;  B <- μ B + Δ;  slow <- slow - η (Δ + μ B);  fast <- slow:
 
     DiLoCo's outer step (arXiv:2311.08105) on one worker, with the Nesterov momentum of
-    torch.optim.SGD. The inner state is kept. The authors' code counts from 0 and not
-    from 1 (`begin`): it makes its first outer step after the first inner one. The inner
-    optimizer here is Adam, arXiv:1412.6980.
+    torch.optim.SGD. The inner state is kept. The authors' code (`released=True`) makes
+    its first outer step after the first inner one. The inner optimizer here is Adam,
+    arXiv:1412.6980.
 
     Returns (fast, slow): the fast weights after each step, synchronised where it was
     the last of `sync_period`, and the slow weights.
@@ -49,7 +49,7 @@ def snoo_adam(
         w2 = beta2 * w2 + (1 - beta2)
         u = divide(m / w1, np.sqrt(v / w2) + at(eps, k))
         fast = fast - at(learning_rate, k) * u
-        if (k + begin) % sync_period == 0:
+        if (k + (not released)) % sync_period == 0:
             mu = at(outer_momentum, k)
             delta = slow - fast
             outer = mu * outer + delta

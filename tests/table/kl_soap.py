@@ -20,7 +20,7 @@ ROWS = (
             Variant(
                 "released",
                 RELEASED,
-                oracle_keywords={"released": True},
+                oracle_keywords={"bias_correction": False},
             ),
         ),
         hypers=("b1", "b2", "eps", "weight_decay"),
@@ -44,7 +44,7 @@ MUTANTS = {
         lambda: adamx.kl_soap(RATE, init_factor=0.2, weight_decay=0.0),
     ),
     "kl_soap: the averages corrected": (
-        (papers.kl_soap, {"released": True}),
+        (papers.kl_soap, {"bias_correction": False}),
         lambda: adamx.kl_soap(RATE, weight_decay=0.0),
     ),
     "kl_soap: bases refreshed one step too often": (

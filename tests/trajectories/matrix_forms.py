@@ -101,7 +101,8 @@ def kl_soap(group, leaf, run):
         "weight_decay": group["weight_decay"],
         "precondition_frequency": group["precondition_frequency"],
         "init_factor": run["about"]["options"].get("init_factor", 0.1),
-        "released": True,
+        "bias_correction": False,
+        "decay_after": True,
     }
 
 
@@ -147,7 +148,7 @@ def speedrun(group, leaf, run):
             "sync_period": group["k"],
             "outer_learning_rate": group["outer_lr"],
             "outer_momentum": group["momentum"],
-            "begin": group["begin"],
+            "released": group["begin"] == 0,
         }
     if "mu" in group:
         return papers.muonh, {
