@@ -122,6 +122,9 @@ def dion(
     Departs from the paper: ε and the decay are those of the authors' code, and where B
     is 0 the step is 0 and Q stays, as there. The first Q is uniform in (-1/2, 1/2), the
     same for all leaves of a shape, where the paper and the code draw normal numbers.
+    Where out < in that code runs on Bᵀ (P is then of the inputs), of which the paper
+    says nothing: `chain(LowRankOrthogonal(mu, out_axis=0), SpectralRadius(1.0,
+    out_axis=-1), ...)` for kernels (in, out).
     The distributed algorithm, which sends P and R only, is not here: under `jit` XLA
     chooses what is sent. The authors now recommend Dion2, another method.
 

@@ -137,7 +137,8 @@ def muonh(
     parameters, 4 bytes per matrix, for Muon's leaves; `mu`, `nu` for the others.
 
     Departs from the paper: as `adamh`. Muon's factor for the shape does not matter,
-    since the step is normalised.
+    since the step is normalised. The authors' code for the NanoGPT speedrun is
+    `coefficients=(2, -1.5, 0.5), ns_steps=12, eps=1e-7`, about U Vᵀ itself.
 
     Raises:
         ValueError: an argument out of its range, or a Muon leaf that is no matrix.

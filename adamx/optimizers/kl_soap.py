@@ -22,6 +22,8 @@ from ..parts.learning_rate import LearningRate
 from .soap import SameAsB2, SoapDirection
 
 SIDES = ("left", "right")
+WEIGHTS = ("mu_weight", "nu_weight")
+"""What `SoapDirection` divides M and V by."""
 
 
 @checked_keywords
@@ -35,6 +37,7 @@ def scale_by_kl_soap(
     init_factor: float = 0.1,
     max_clamp_value: float = 4000,
     max_dim: int = 10_000,
+    bias_correction: bool = True,
     axis_name: Any = None,
 ) -> Rule:
     """Scale gradients as KL-SOAP does: `kl_soap` without decay, learning rate and sign.
@@ -56,6 +59,7 @@ def scale_by_kl_soap(
         init_factor=init_factor,
         max_clamp_value=max_clamp_value,
         max_dim=max_dim,
+        bias_correction=bias_correction,
         axis_name=axis_name,
     )
 
@@ -74,6 +78,7 @@ def kl_soap(
     init_factor: float = 0.1,
     max_clamp_value: float = 4000,
     max_dim: int = 10_000,
+    bias_correction: bool = True,
     axis_name: Any = None,
 ) -> Chain:
     """KL-SOAP: run Adam in the eigenbasis of factors fitted by KL divergence.
@@ -104,6 +109,7 @@ def kl_soap(
         init_factor: the first Λ_L and Λ_R.
         max_clamp_value: c ≥ 1; Λ^(-1/2) of a side of n is at most max(10, min(n, c)).
         max_dim: a side longer than this has no basis, but has a diagonal Λ.
+        bias_correction: of M and V, as in Adam; False is the authors' code.
         axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
 
     State: that of `soap`: `mu` (M), `nu` (V), 8 bytes per parameter; `left` (L),
@@ -113,10 +119,12 @@ def kl_soap(
     step is 0.
 
     Departs from the paper: the first step, the first Λ, its bound and the defaults are
-    those of the authors' code. That code has no bias correction, decays after the step,
-    and computes in bfloat16 but for the decompositions; here M̂, V̂ and λ are as in
-    `soap`. A tensor of more than two axes is the matrix of its last axis against the
-    others (the code: a factor for each of three axes).
+    those of the authors' code. That code has no bias correction, which makes its first
+    steps shorter, decays after the step, and computes in bfloat16 but for the
+    decompositions; here M̂, V̂ and λ are as in `soap`, and `bias_correction=False,
+    weight_decay=0.0` is that code without decay. A tensor of more than two axes is the
+    matrix of its last axis against the others (the code: a factor for each of three
+    axes).
 
     Raises:
         ValueError: an argument out of its range.
@@ -136,6 +144,7 @@ def kl_soap(
         init_factor=init_factor,
         max_clamp_value=max_clamp_value,
         max_dim=max_dim,
+        bias_correction=bias_correction,
         axis_name=axis_name,
     )
     return chain(direction, LearningRate(learning_rate))
@@ -147,6 +156,7 @@ class KlSoapDirection(SoapDirection):
     Args: as in `SoapDirection`, and
         init_factor: the first eigenvalues Λ, at least 1e-9.
         max_clamp_value: c ≥ 1; Λ^(-1/2) of a side of n is at most max(10, min(n, c)).
+        bias_correction: of M and V.
 
     Reference: Lin et al., "Understanding and improving Shampoo and SOAP via
     Kullback-Leibler minimization", ICLR 2026, arXiv:2509.03378.
@@ -154,6 +164,12 @@ class KlSoapDirection(SoapDirection):
 
     init_factor: float = option(0.1, least=1e-9, advice="It is divided by.")
     max_clamp_value: float = option(4000, least=1, advice="It is at least 10 anyway.")
+    bias_correction: bool = option(True)
+
+    def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
+        if self.bias_correction:
+            return super().shared(kept, count)
+        return dict.fromkeys(WEIGHTS, jnp.ones_like(count))
 
     def slots(self) -> dict[str, Slot]:
         because = "Its inverse is taken."
@@ -163,7 +179,10 @@ class KlSoapDirection(SoapDirection):
             )
             for side, name in enumerate(SIDES)
         }
-        return super().slots() | values
+        slots = super().slots() | values
+        if not self.bias_correction:
+            slots = {name: slot for name, slot in slots.items() if name not in WEIGHTS}
+        return slots
 
     def _values(self, side: int) -> Any:
         """Return the shape of the eigenvalues of one side."""

@@ -9,6 +9,7 @@ from .soap import CONSTANT, SKIPS
 
 HEAVY = {"weight_decay": 0.1, "precondition_frequency": 3, "b2": 0.9}
 CODE = {"init_factor": 2.0, "max_clamp_value": 3.0, "shampoo_beta": 0.8}
+RELEASED = {"bias_correction": False, "weight_decay": 0.0}
 
 ROWS = (
     Optimizer(
@@ -16,6 +17,11 @@ ROWS = (
         (
             Variant("", oracle_keywords={"weight_decay": 0.01}),
             Variant("heavy", {**HEAVY, **CODE}),
+            Variant(
+                "released",
+                RELEASED,
+                oracle_keywords={"bias_correction": False},
+            ),
         ),
         hypers=("b1", "b2", "eps", "weight_decay"),
         slots=(
@@ -36,6 +42,10 @@ MUTANTS = {
     "kl_soap: from other eigenvalues": (
         (papers.kl_soap, {}),
         lambda: adamx.kl_soap(RATE, init_factor=0.2, weight_decay=0.0),
+    ),
+    "kl_soap: the averages corrected": (
+        (papers.kl_soap, {"bias_correction": False}),
+        lambda: adamx.kl_soap(RATE, weight_decay=0.0),
     ),
     "kl_soap: bases refreshed one step too often": (
         (papers.kl_soap, {}),
