@@ -29,8 +29,8 @@ from ..numerics.random_bits import normal
 from ..parts.bias_correction import Debiased
 from ..parts.clipping import ClipByRms
 from ..parts.moments import Ema
+from ..parts.two_sided import _AsMatrix
 from ..parts.weight_decay import Decay, as_decay, with_rate
-from .shampoo import _TwoSided
 
 DAMPING = 2.0**-11.5
 """The root of the rounding error of float32, as in the authors' code."""
@@ -169,7 +169,7 @@ def psgd_kron(
     return chain(direction, *with_rate(learning_rate, decay))
 
 
-class KronWhitening(_TwoSided):
+class KronWhitening(_AsMatrix):
     """Whiten a tensor by a Kronecker product of factors that are fitted to it (PSGD).
 
         A = Q_L H Q_Rᵀ,    Q_Lᵀ B Q_R = V,    V of N(0, 1)
@@ -202,7 +202,6 @@ class KronWhitening(_TwoSided):
     max_dim: int = option(8192, least=0)
     min_ndim_triangular: int = option(2, least=0)
     memory_save_mode: str | None = option(None)
-    axis_name: Any = option(None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -280,8 +279,7 @@ class KronWhitening(_TwoSided):
 
         factors = jax.lax.cond(ctx.shared["due"] > 0, fit, keep, factors)
         u = _each(_transposed, factors, _each(_times, factors, g))
-        u = self._own(u, update) if update.ndim else u.reshape(())
-        return u, slots | dict(zip(names, factors, strict=True))
+        return self._own(u, update), slots | dict(zip(names, factors, strict=True))
 
     def _fitted(self, factors: list, g: Array, v: Array) -> list:
         """Return the factors after one step of the fit; as they are where g is 0."""
