@@ -49,10 +49,10 @@ def scale_by_kl_soap(
     Kullback-Leibler minimization", ICLR 2026, arXiv:2509.03378.
     """
     return KlSoapDirection(
-        b1,
-        b2,
-        SameAsB2() if shampoo_beta is None else shampoo_beta,
-        eps,
+        b1=b1,
+        b2=b2,
+        shampoo_beta=SameAsB2() if shampoo_beta is None else shampoo_beta,
+        eps=eps,
         precondition_frequency=precondition_frequency,
         init_factor=init_factor,
         max_clamp_value=max_clamp_value,
@@ -102,13 +102,19 @@ def kl_soap(
         b2: β₂ in [0, 1).
         shampoo_beta: β in [0, 1); None for β₂.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
-        weight_decay: λ ≥ 0.
+        weight_decay: λ ≥ 0 or a decay part, as in `soap`.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
         precondition_frequency: f.
         init_factor: the first Λ_L and Λ_R.
         max_clamp_value: c ≥ 1; Λ^(-1/2) of a side of n is at most max(10, min(n, c)).
         max_dim: a side longer than this has no basis, but has a diagonal Λ.
+        block_size: b, cut a matrix into blocks of b × b, each with its own factors, as
+            in `soap`; m and n are then those of the block. A large side takes minutes
+            to compile for accelerators, see there.
+        precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
+            which the operands are rounded. Eigenvectors and QR are computed in float32
+            (float64 for float64 leaves) whatever it is.
         axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
 
     State: that of `soap`: `mu` (M), `nu` (V), 8 bytes per parameter; `left` (L),
@@ -132,10 +138,10 @@ def kl_soap(
     """
     direction = functools.partial(
         KlSoapDirection,
-        b1,
-        b2,
-        SameAsB2() if shampoo_beta is None else shampoo_beta,
-        eps,
+        b1=b1,
+        b2=b2,
+        shampoo_beta=SameAsB2() if shampoo_beta is None else shampoo_beta,
+        eps=eps,
         precondition_frequency=precondition_frequency,
         init_factor=init_factor,
         max_clamp_value=max_clamp_value,

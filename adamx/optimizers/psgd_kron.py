@@ -74,9 +74,9 @@ def scale_by_psgd_kron(
     return chain(
         Debiased(Ema(b1)),
         KronWhitening(
-            preconditioner_lr,
-            damping,
-            preconditioner_update_probability,
+            rate=preconditioner_lr,
+            damping=damping,
+            probability=preconditioner_update_probability,
             init_scale=preconditioner_init_scale,
             max_dim=max_size_triangular,
             min_ndim_triangular=min_ndim_triangular,

@@ -211,8 +211,8 @@ def scale_by_shampoo(
     if bias_correction:
         kind = CorrectedShampooPreconditioner
     return kind(
-        eps,
-        exponent,
+        eps=eps,
+        exponent=exponent,
         **own,
         precondition_frequency=precondition_frequency,
         start_preconditioning_step=start_preconditioning_step,

@@ -64,10 +64,10 @@ def scale_by_soap(
     2025, Algorithms 3 and 4, arXiv:2409.11321.
     """
     return SoapDirection(
-        b1,
-        b2,
-        SameAsB2() if shampoo_beta is None else shampoo_beta,
-        eps,
+        b1=b1,
+        b2=b2,
+        shampoo_beta=SameAsB2() if shampoo_beta is None else shampoo_beta,
+        eps=eps,
         precondition_frequency=precondition_frequency,
         bias_correction=bias_correction,
         sort=sort,
@@ -163,10 +163,10 @@ def soap(
     """
     direction = functools.partial(
         SoapDirection,
-        b1,
-        b2,
-        SameAsB2() if shampoo_beta is None else shampoo_beta,
-        eps,
+        b1=b1,
+        b2=b2,
+        shampoo_beta=SameAsB2() if shampoo_beta is None else shampoo_beta,
+        eps=eps,
         precondition_frequency=precondition_frequency,
         bias_correction=bias_correction,
         sort=sort,
@@ -187,11 +187,11 @@ def _with_decay(
     mask: Any,
 ) -> Chain:
     """Give the direction its λ, or the rate a part that decays beside it."""
-    if not isinstance(weight_decay, Rule):
-        one = direction(weight_decay=weight_decay, mask=mask)
-        return chain(one, LearningRate(learning_rate))
     decay = as_decay(weight_decay, mask)
-    return chain(direction(), *with_rate(learning_rate, decay))
+    if isinstance(weight_decay, Decay):
+        return chain(direction(), *with_rate(learning_rate, decay))
+    one = direction(weight_decay=weight_decay, mask=mask)
+    return chain(one, LearningRate(learning_rate))
 
 
 class SameAsB2(Value):

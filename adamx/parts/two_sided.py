@@ -35,7 +35,7 @@ class Blocks(NamedTuple):
         return tuple(-(-n // b) for n, b in zip(self.matrix, self.block, strict=True))  # pyright: ignore[reportReturnType]
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         return math.prod(self.grid)
 
     def stack(self, x: Float[Array, "rows columns"]) -> Float[Array, "k m n"]:
@@ -160,7 +160,9 @@ class _TwoSided(_AsMatrix):
         def like(p: Any) -> Any:
             cut = self._blocks(p.shape)
             shape = of_block(cut.block)
-            return jnp.zeros(shape if cut.count == 1 else (cut.count, *shape), p.dtype)
+            return jnp.zeros(
+                shape if cut.number == 1 else (cut.number, *shape), p.dtype
+            )
 
         return like
 
@@ -191,7 +193,7 @@ class _TwoSided(_AsMatrix):
         says how much of each side is no filling. The step returns both dicts anew.
         """
         cut = self._blocks(shape)
-        if cut.count == 1:
+        if cut.number == 1:
             return step(matrices, kept, cut.block)
         stacks = {name: cut.stack(x) for name, x in matrices.items()}
         lengths = cut.lengths(next(iter(stacks.values())).dtype)

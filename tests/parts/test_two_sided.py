@@ -76,9 +76,9 @@ def test_blocks_are_cut_row_by_row_and_put_together(shape, block):
     x = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
     cut = Blocks(shape, block)
     stack = cut.stack(jnp.asarray(x))
-    assert stack.shape == (cut.count, *block)
+    assert stack.shape == (cut.number, *block)
     rows, columns = cut.lengths(jnp.float32)
-    of_block = np.broadcast_to(rows, cut.count), np.broadcast_to(columns, cut.count)
+    of_block = np.broadcast_to(rows, cut.number), np.broadcast_to(columns, cut.number)
     starts = [
         (i, j)
         for i in range(0, shape[0], block[0])
