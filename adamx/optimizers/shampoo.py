@@ -263,9 +263,9 @@ def shampoo(
             on, each with its own L and R (Anil et al., Shi et al.); a rest is filled up
             with zeros, which changes no number. A vector is cut too, a side without a
             statistic is not. None for whole matrices.
-        one_sided: the only side of a matrix that has a statistic, `L^(-1/2) G` or
-            `G R^(-1/2)` (Xie et al.): "left", "right" or "smaller", the shorter one
-            (An et al.).
+        one_sided: the only side of a matrix that has a statistic: "left", `L^(-1/2) G`
+            (Xie et al.), "right", `G R^(-1/2)` (An et al.), or "smaller", the shorter
+            one, as in one-sided SOAP; None for both.
         precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
             which the operands are rounded, such as `jnp.bfloat16`. Eigenvalues are
             computed in float32 (float64 for float64 leaves) whatever it is.
@@ -293,8 +293,8 @@ def shampoo(
     optimization", ICML 2018, Algorithm 1, arXiv:1802.09568; averages: Anil et al.,
     2020, arXiv:2002.09018; their correction: Shi et al., 2023, arXiv:2309.06497; one
     side: Xie et al., "Structured preconditioners in adaptive optimization", ICML 2025,
-    arXiv:2503.10537; the shorter one: An et al., "ASGO: adaptive structured gradient
-    optimization", 2025, arXiv:2502.20762.
+    arXiv:2503.10537; An et al., "ASGO: adaptive structured gradient optimization",
+    NeurIPS 2025, arXiv:2503.20762.
     """
     direction = scale_by_shampoo(
         eps,

@@ -131,7 +131,7 @@ def soap(
             zeros, which changes no number. A side without a basis is not cut. None for
             whole matrices.
         one_sided: the only side of a matrix that has a basis: "left", "right" or
-            "smaller" (the paper's one-sided form, section 7.2); None for both.
+            "smaller" (the paper's one-sided form, section 7.1); None for both.
         precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
             which the operands are rounded, such as `jnp.bfloat16`. Eigenvectors and QR
             are computed in float32 (float64 for float64 leaves) whatever it is.

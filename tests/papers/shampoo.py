@@ -46,8 +46,8 @@ def in_blocks(oracle, theta, gradient, steps, block_size, **keywords):
     """Each block of a tensor as a tensor of its own, with the gradient of the whole.
 
     That of R. Anil, V. Gupta, T. Koren, et al., Scalable Second Order Optimization for
-    Deep Learning, 2020, arXiv:2002.09018, section 3.4, and of H.-J. M. Shi, T.-H. Lee,
-    S. Iwasaki, et al., 2023, arXiv:2309.06497, section 3.2.
+    Deep Learning, 2020, arXiv:2002.09018, and of H.-J. M. Shi, T.-H. Lee, S. Iwasaki,
+    et al., 2023, arXiv:2309.06497, whose code cuts from the first element on.
     """
     cuts, now = blocks(theta.shape, block_size), {}
     runs = [
@@ -99,7 +99,7 @@ def shampoo(
     `one_sided` has a preconditioner for one axis of a matrix only, and its power -1/2:
     S. Xie, T. Wang, S. Reddi, S. Kumar, Z. Li, Structured Preconditioners in Adaptive
     Optimization, ICML 2025, arXiv:2503.10537 (the left one); K. An, Y. Liu, R. Pan, et
-    al., ASGO, 2025, arXiv:2502.20762 (the smaller one).
+    al., ASGO, NeurIPS 2025, arXiv:2503.20762 (either).
     """
     axes = sides(theta.shape, one_sided)
     start = 0.0 if bias_correction else eps
