@@ -75,7 +75,7 @@ def soap(
 
     Of the code's options are here too `correct_bias` (`bias_correction`),
     `precondition_1d` and `normalize_grads`, which divides Q_L N' Q_Rᵀ, without the
-    correction, by its RMS. `one_sided` sets Q_L or Q_R to I (section 7.1 of the paper, for the smaller side).
+    correction, by its RMS. `one_sided` sets Q_L or Q_R to I (section 7.1).
     `sort` is that of the released code, or not, whatever the rest. `decays_at_once`:
     the first step decays too.
 
