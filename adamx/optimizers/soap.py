@@ -137,9 +137,9 @@ def soap(
             are computed in float32 (float64 for float64 leaves) whatever it is.
         axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
 
-    Accelerators may take minutes to compile the eigendecomposition of a large side, such
-    as 2048: `block_size=` makes it smaller (for TPUs JAX has a short program of up to
-    256), `max_dim=1024` leaves it out.
+    Accelerators may take minutes to compile the eigendecomposition of a large side,
+    such as 2048: `block_size=` makes it smaller (up to 256 JAX has a short program for
+    TPUs), `max_dim=1024` leaves it out.
 
     State: `mu` (M), `nu` (V), 8 bytes per parameter; `left` (L), `right` (R),
     `left_basis`, `right_basis`, 8 (m² + n²) bytes for an (m, n) matrix, 16 b² for each
