@@ -5,9 +5,8 @@ and as executed, the temporary bytes and the seconds of compilation; and the tim
 step as a ratio, the sides taking turns. Optax orthogonalises the same leaves. The trees
 are (a) 12 matrices of 512², (b) GPT-2 small, (c) one matrix of 4096².
 
-Part `errors`: how far singular values end from 1, and Shampoo's root from its float64
-value, with products of float32, of TF32 and of bfloat16: operands are rounded to 23,
-10 and 7 bits of mantissa, and the sums are float32.
+Part `errors`: how far singular values end from 1, and Shampoo's roots and SOAP's bases
+from what they should be, with products of float32, TF32 and bfloat16: matrix_errors.py.
 """
 
 import argparse
@@ -16,7 +15,6 @@ import re
 import time
 from collections.abc import Sequence
 from typing import Any
-from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -24,26 +22,14 @@ import numpy as np
 from optax import contrib
 
 import adamx
-from adamx.numerics import matrices
-from adamx.parts import iterations
 from adamx.parts.matrix_axes import AxesByName
-from benchmarks.cost.harness import measure, options, report
+from benchmarks.cost import matrix_errors
+from benchmarks.cost.harness import measure, report
 from benchmarks.cost.harness.ratio import ratio
 from benchmarks.cost.memory.sizes import gpt2
 
 PARTS = ("cost", "errors")
 BARS = {"products": 20, "kernels": 1 / 8, "step": 0.5, "temporaries": 1.0}
-BITS = {"float32": 23, "TF32": 10, "bfloat16": 7}
-CONDITIONS = (1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6)
-ITERATIONS = (
-    iterations.muon_quintic(5),
-    iterations.classic_quintic(10),
-    iterations.polar_express(5),
-    iterations.polar_express(8),
-    iterations.cans(8),
-    iterations.deepseek_v4(),
-    iterations.gram_newton_schulz(iterations.polar_express(5)),
-)
 
 
 def square(n: int, count: int) -> dict[str, jax.ShapeDtypeStruct]:
@@ -165,68 +151,6 @@ class Stepper:
         return {"step": time.perf_counter() - began}
 
 
-# ---- errors --------------------------------------------------------------------------
-
-
-def rounded(bits: int) -> Any:
-    """Round the operands of every product of matrices to so many bits."""
-
-    def kept(x: Any) -> Any:
-        return jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=bits)
-
-    def product(a: Any, b: Any, precision: Any = None) -> Any:
-        return jnp.matmul(kept(a), kept(b), precision=matrices.HIGHEST)
-
-    def gram(x: Any, precision: Any = None) -> Any:
-        return product(x, x.mT)
-
-    return mock.patch.multiple(matrices, product=product, gram=gram)
-
-
-def matrix(condition: float, m: int = 32, n: int = 48) -> np.ndarray:
-    """A matrix of random singular vectors, its singular values from 1 geometrically."""
-    random = np.random.default_rng(0)
-    u = np.linalg.qr(random.standard_normal((m, m)))[0]
-    v = np.linalg.qr(random.standard_normal((n, m)))[0]
-    return (u * np.geomspace(1, 1 / condition, m)) @ v.T
-
-
-def farthest(iteration: Any, x: np.ndarray) -> float:
-    """The largest |s - 1| of the singular values that are at least 0.01 ‖X‖_F."""
-    stack = jnp.asarray(x[None], jnp.float32)
-    o = np.asarray(iteration.orthogonalize(stack, 0.0, None)[0], np.float64)
-    u, s, _ = np.linalg.svd(x, full_matrices=False)
-    ends = np.linalg.norm(u.T @ o, axis=1)
-    return float(np.abs(ends - 1)[s >= 0.01 * np.linalg.norm(x)].max())
-
-
-def root(x: np.ndarray) -> float:
-    """The error of (X Xᵀ + 10⁻⁴ I)^(-1/4), Shampoo's root, relative to its norm."""
-    y = jnp.asarray(x, jnp.float32)
-    h = matrices.gram(y) + 1e-4 * jnp.eye(len(x), dtype=jnp.float32)
-    got = np.asarray(matrices.symmetric_power.__wrapped__(h, -0.25), np.float64)
-    values, vectors = np.linalg.eigh(x @ x.T + 1e-4 * np.eye(len(x)))
-    exact = (vectors * values**-0.25) @ vectors.T
-    return float(np.linalg.norm(got - exact) / np.linalg.norm(exact))
-
-
-def errors() -> list[dict[str, Any]]:
-    """A row for each computation and arithmetic: the error at each condition."""
-    rows = []
-    for name, bits in BITS.items():
-        with rounded(bits):
-            for one in (*ITERATIONS, "Shampoo's root"):
-                measured = [
-                    root(matrix(c))
-                    if isinstance(one, str)
-                    else farthest(one, matrix(c))
-                    for c in CONDITIONS
-                ]
-                rows.append({"of": str(one), "products": name, "errors": measured})
-        jax.clear_caches()
-    return rows
-
-
 # ---- the command ---------------------------------------------------------------------
 
 
@@ -255,10 +179,10 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--trees", default="a,b,c", help="some of a,b,c")
     parser.add_argument("--untimed", action="store_true", help="compile only")
     given = parser.parse_args(argv)
-    path = options.RESULTS / "matrices.json"
+    path = matrix_errors.RESULTS
     kept = json.loads(path.read_text()) if path.exists() else {}
-    kept["environment"] = report.environment(jax.devices("cpu")[0])
     if "cost" in (given.part or PARTS):
+        kept["environment"] = report.environment(jax.devices("cpu")[0])
         done = {}
         for key in given.trees.split(","):
             done[key] = row = cost(key, not given.untimed)
@@ -267,13 +191,10 @@ def main(argv: Sequence[str]) -> int:
         if "a" in done:
             print("\n".join(verdicts(done["a"])))
     if "errors" in (given.part or PARTS):
-        kept["errors"] = errors()
-        head = ("of", "products", *(f"{c:.0e}" for c in CONDITIONS))
-        rows = [
-            (r["of"], r["products"], *(f"{e:.1e}" for e in r["errors"]))
-            for r in kept["errors"]
-        ]
-        print(report.aligned([head, *rows]))
+        kept["errors"] = matrix_errors.errors()
+        print(
+            report.aligned([matrix_errors.HEAD, *matrix_errors.lines(kept["errors"])])
+        )
     path.write_text(json.dumps(kept, indent=1) + "\n")
     print(f"Written to {path}.")
     return 0

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .form import at, divide, trajectory
+from .shampoo import in_blocks
 from .soap import eigenbasis, rotate, rotate_back
 
 
@@ -78,3 +79,9 @@ def kl_soap(
                 if k % precondition_frequency == 0:
                     q[i] = np.linalg.qr(s[i] @ q[i])[0]
         yield theta
+
+
+@trajectory
+def kl_soap_in_blocks(theta, gradient, steps, *, block_size, **keywords):
+    """KL-SOAP with the blocks of Shampoo."""
+    yield from in_blocks(kl_soap, theta, gradient, steps, block_size, **keywords)

@@ -5,9 +5,8 @@ from tests import papers
 from tests.table.row import RATE, Optimizer, Variant
 
 from .exemptions import SHARD, SMALLER
-from .soap import CONSTANT, SKIPS
+from .soap import CONSTANT, HEAVY, SKIPS
 
-HEAVY = {"weight_decay": 0.1, "precondition_frequency": 3, "b2": 0.9}
 CODE = {"init_factor": 2.0, "max_clamp_value": 3.0, "shampoo_beta": 0.8}
 RELEASED = {"bias_correction": False, "weight_decay": 0.0}
 
@@ -22,6 +21,7 @@ ROWS = (
                 RELEASED,
                 oracle_keywords={"bias_correction": False},
             ),
+            Variant("blocks", {**HEAVY, "block_size": 2}, oracle="kl_soap_in_blocks"),
         ),
         hypers=("b1", "b2", "eps", "weight_decay"),
         slots=(
@@ -38,6 +38,10 @@ MUTANTS = {
     "kl_soap: neither side whitened, as in SOAP": (
         (papers.kl_soap, {}),
         lambda: adamx.soap(RATE, 0.9, 0.98, weight_decay=0.0),
+    ),
+    "kl_soap: blocks whitened by the sides of the whole": (
+        (papers.kl_soap_in_blocks, {**HEAVY, "block_size": 2}),
+        lambda: adamx.kl_soap(RATE, **HEAVY),
     ),
     "kl_soap: from other eigenvalues": (
         (papers.kl_soap, {}),

@@ -176,7 +176,9 @@ class Program:
             for operand in i.operands:
                 users.setdefault(operand, []).append(i)
         for i in inside:
-            number = re.match(r"\s*\(?(\d+)\)?", i.rest) if i.kind == "parameter" else None
+            number = (
+                re.match(r"\s*\(?(\d+)\)?", i.rest) if i.kind == "parameter" else None
+            )
             if i.kind != "parameter":
                 continue
             index = _parameter_number(one, i, inside, number)
