@@ -23,6 +23,10 @@ BENCHMARKS = {
         "cost.peers",
         "adamx, Optax and torch.optim on the CPU, each in its own process",
     ),
+    "compiled": (
+        "cost.compiled",
+        "kernels, bytes and temporaries of compiled steps: CPU, H100, TPU v5e",
+    ),
     "matrices": (
         "cost.matrices",
         "Muon's products, kernels, memory and time beside Optax; errors by precision",

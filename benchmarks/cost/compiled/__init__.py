@@ -2,12 +2,9 @@
 
 from collections.abc import Sequence
 
+from benchmarks.cost.compiled import command, targets
+
 
 def main(argv: Sequence[str]) -> int:
-    from benchmarks.cost.compiled import targets
-
-    targets.prepare()  # before JAX is imported
-
-    from benchmarks.cost.compiled import command
-
+    targets.prepare()
     return command.main(argv)

@@ -12,16 +12,17 @@ import math
 import re
 from collections.abc import Iterator
 
-FREE = frozenset(
-    "parameter constant tuple get-tuple-element bitcast partition-id replica-id "
-    "after-all optimization-barrier add-dependency iota".split()
-)
-COLLECTIVES = frozenset(
-    "all-reduce all-gather reduce-scatter all-to-all collective-permute "
-    "all-reduce-start all-gather-start collective-permute-start "
-    "ragged-all-to-all collective-broadcast".split()
-)
-SLICES = frozenset({"slice", "dynamic-slice", "gather"})
+FREE = {
+    *("parameter", "constant", "iota", "tuple", "get-tuple-element", "bitcast"),
+    *("partition-id", "replica-id", "after-all", "optimization-barrier"),
+    "add-dependency",
+}
+COLLECTIVES = {
+    *("all-reduce", "all-gather", "reduce-scatter", "all-to-all"),
+    *("all-reduce-start", "all-gather-start", "collective-permute-start"),
+    *("collective-permute", "ragged-all-to-all", "collective-broadcast"),
+}
+SLICES = {"slice", "dynamic-slice", "gather"}
 _ELEMENT = re.compile(r"(pred|bf16|[a-z]+\d+\w*)\[([\d,]*)\](\{[^}]*\})?")
 _CALLED = re.compile(r"(?:calls|to_apply|body|branch_computations)=\{?(%?[\w.\-]+)")
 
@@ -45,6 +46,7 @@ class Instruction:
     kind: str
     operands: list[str]
     rest: str
+    number: str = ""  # of a parameter
 
     @property
     def called(self) -> list[str]:
@@ -88,7 +90,8 @@ def _parsed(line: str) -> Instruction | None:
     text = text[kind.end() :]
     end = _balanced(text)
     operands = re.findall(r"%([\w.\-]+)", text[:end])
-    return Instruction(head[1], shape, kind[0], operands, text[end:])
+    number = text[1 : end - 1] if kind[0] == "parameter" else ""
+    return Instruction(head[1], shape, kind[0], operands, text[end:], number)
 
 
 class Program:
@@ -176,12 +179,9 @@ class Program:
             for operand in i.operands:
                 users.setdefault(operand, []).append(i)
         for i in inside:
-            number = (
-                re.match(r"\s*\(?(\d+)\)?", i.rest) if i.kind == "parameter" else None
-            )
             if i.kind != "parameter":
                 continue
-            index = _parameter_number(one, i, inside, number)
+            index = int(i.number)
             used = list(_beyond_bitcasts(i.name, users))
             if not used or index not in read:
                 continue
@@ -192,17 +192,6 @@ class Program:
                 written -= read[index] - update
                 read[index] = 0
         return read, max(written, 0)
-
-
-def _parameter_number(
-    one: Instruction, parameter: Instruction, inside: list[Instruction], number: object
-) -> int:
-    """Which operand of the fusion a parameter of its computation is."""
-    named = re.match(r"param_(\d+)", parameter.name)
-    if named:
-        return int(named[1])
-    parameters = [i for i in inside if i.kind == "parameter"]
-    return parameters.index(parameter)
 
 
 def _beyond_bitcasts(

@@ -10,6 +10,9 @@ import sysconfig
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
+from jax.experimental import topologies
+
 _H100 = """
 gpu_device_info {
   threads_per_block_limit: 1024
@@ -57,9 +60,9 @@ TARGETS = {
 
 
 def prepare() -> None:
-    """Set what JAX reads when it is imported: no accelerator is looked for."""
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-    os.environ["JAX_PLATFORMS"] = "cpu"
+    """Look for no accelerator, and let XLA find its tools. Call it before any array."""
+    jax.config.update("jax_platforms", "cpu")
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     os.environ["TPU_SKIP_MDS_QUERY"] = "1"
     nvcc = Path(sysconfig.get_paths()["purelib"]) / "nvidia" / "cuda_nvcc"
     if nvcc.exists():
@@ -85,9 +88,6 @@ def missing(target: Target) -> str:
 
 def placed(target: Target, tree: Any) -> Any:
     """The shapes of a tree, on the first device of the target."""
-    import jax
-    from jax.experimental import topologies
-
     if target.name == "cpu":
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), tree)
     if target.name == "h100":
