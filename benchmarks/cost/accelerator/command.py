@@ -183,7 +183,7 @@ def run(
         yield row | measured(name, make(), shaped, count)
 
 
-def torch_rows(of_all: dict[str, Any], quick: bool, progress: Callable) -> Iterator:
+def torch_rows(of_all: dict[str, Any], count: int, progress: Callable) -> Iterator:
     """Yield torch's rows, from its own process; one that says why there are none."""
 
     def described(optimizer: str, shaped: Any) -> list[tuple[list[int], bool]]:
@@ -201,7 +201,7 @@ def torch_rows(of_all: dict[str, Any], quick: bool, progress: Callable) -> Itera
     }
     progress("torch")
     command = [sys.executable, "-m", "benchmarks.cost.accelerator.torch_side"]
-    given = json.dumps({"trees": shapes, "samples": 2 if quick else SAMPLES})
+    given = json.dumps({"trees": shapes, "samples": count})
     done = subprocess.run(
         command, input=given, text=True, stdout=subprocess.PIPE, check=False
     )
@@ -262,7 +262,7 @@ def main(argv: Sequence[str]) -> int:
     print(f"{device.device_kind}: a copy moves {bandwidth / 1e9:.0f} GB/s", flush=True)
     print("  ".join(HEAD), flush=True)
     rows = itertools.chain(
-        torch_rows(of_all, given.quick, options.progress),
+        torch_rows(of_all, 2 if given.quick else SAMPLES, options.progress),
         run(of_all, given.quick, deadline, options.progress),
     )
     for row in rows:

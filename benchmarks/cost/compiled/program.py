@@ -46,7 +46,7 @@ class Instruction:
     kind: str
     operands: list[str]
     rest: str
-    number: str = ""  # of a parameter
+    number: str = ""  # of a parameter; of a constant its value
 
     @property
     def called(self) -> list[str]:
@@ -90,7 +90,7 @@ def _parsed(line: str) -> Instruction | None:
     text = text[kind.end() :]
     end = _balanced(text)
     operands = re.findall(r"%([\w.\-]+)", text[:end])
-    number = text[1 : end - 1] if kind[0] == "parameter" else ""
+    number = text[1 : end - 1] if kind[0] in ("parameter", "constant") else ""
     return Instruction(head[1], shape, kind[0], operands, text[end:], number)
 
 
@@ -118,10 +118,8 @@ class Program:
         shapes = {i.name: i.shape for i in self.blocks.get(block, [])}
         for one in self.blocks.get(block, []):
             if one.kind == "while":
-                known = re.search(r'known_trip_count":\{"n":"(\d+)', one.rest)
                 body = re.search(r"body=%?([\w.\-]+)", one.rest)
-                turns = int(known[1]) if known else 1
-                self._walk(body[1] if body else "", times * turns, found)
+                self._walk(body[1] if body else "", times * self._turns(one), found)
             elif one.kind == "call":
                 for called in one.called:
                     self._walk(called, times, found)
@@ -135,6 +133,17 @@ class Program:
                 found.products_run += products * times
                 found.collectives += one.kind in COLLECTIVES
                 found.bytes += self.moved(one, shapes) * times
+
+    def _turns(self, loop: Instruction) -> int:
+        """How often a loop runs: as XLA says, or its counter's end; 1 if unknown."""
+        known = re.search(r'known_trip_count":\{"n":"(\d+)', loop.rest)
+        if known:
+            return int(known[1])
+        condition = re.search(r"condition=%?([\w.\-]+)", loop.rest)
+        inside = self.blocks.get(condition[1] if condition else "", [])
+        ends = [i.number for i in inside if i.kind == "constant"]
+        counted = any("direction=LT" in i.rest for i in inside)
+        return int(ends[0]) if counted and len(ends) == 1 and ends[0].isdigit() else 1
 
     def _longest(self, branches: list[str]) -> str:
         def kernels(branch: str) -> float:
