@@ -20,10 +20,17 @@ import jax.numpy as jnp
 import adamx
 from adamx.engine.keywords import instead_of
 from benchmarks import roster
-from benchmarks.cost import all_optimizers as family, matrix_errors, step
+from benchmarks.cost import (
+    all_optimizers as family,
+    matrix_errors,
+    matrix_targets,
+    step,
+)
+from benchmarks.cost.accelerator import command as accelerator, parity
+from benchmarks.cost.compiled import command as compiled
 from benchmarks.cost.memory import report as memory
 from benchmarks.cost.peers import picture
-from benchmarks.training import failure_modes
+from benchmarks.training import failure_modes, matrix_training
 from benchmarks.training.paper import report as paper
 from benchmarks.training.step_share import command as share
 from docs import authors, deviations
@@ -176,6 +183,13 @@ TABLES: dict[str, Callable[[], str]] = {
     "matrix_errors": lambda: table(
         " | ".join(matrix_errors.HEAD), iter(matrix_errors.table())
     ),
+    "matrix_targets": lambda: table(
+        " | ".join(matrix_targets.HEAD), matrix_targets.table()
+    ),
+    "matrix_training": matrix_training.markdown,
+    "accelerator": accelerator.markdown,
+    "parity": parity.markdown,
+    "compiled": compiled.markdown,
     "peers": picture.markdown,
     "share": lambda: table(share.HEAD, share.table()),
     "paper_claims": lambda: table("claim | source | here | command", paper.claims()),

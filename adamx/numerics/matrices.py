@@ -30,7 +30,13 @@ ROUNDED_TO = ("bfloat16", "float16", "float32")
 
 
 def as_precision(where: str, given: Any) -> Any:
-    """Return a `jax.lax.Precision` or a dtype of operands, or raise an error."""
+    """Return a `jax.lax.Precision` or a dtype of operands, or raise an error.
+
+    "bfloat16" is the dtype. JAX has the name for its default precision too, which is
+    TF32 on recent GPUs.
+    """
+    if isinstance(given, str) and given == "bfloat16":
+        given = jnp.bfloat16
     if isinstance(given, str | jax.lax.Precision):
         try:
             return jax.lax.Precision(given)

@@ -20,6 +20,7 @@ import adamx
 from adamx.parts.matrix_axes import AxesByName
 from benchmarks.cost.compiled.row import compiled
 from benchmarks.cost.compiled.targets import TARGETS, missing, prepare
+from benchmarks.cost.harness import options
 from benchmarks.cost.memory.sizes import gpt2
 
 LIMIT = 180
@@ -105,6 +106,12 @@ def line(row: dict[str, Any]) -> list[str]:
     return [f"{row[k]:g}" if k not in COLUMNS[:2] else row[k] for k in COLUMNS] + [
         f"{row['compile']:g}"
     ]
+
+
+def table() -> Iterator[tuple[str, ...]]:
+    """The recorded rows."""
+    kept = json.loads((options.RESULTS / "matrices.json").read_text())
+    yield from (tuple(line(row)) for row in kept.get("targets", ()))
 
 
 if __name__ == "__main__":

@@ -85,7 +85,9 @@ def tenth(rate: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def shampoo(rate: Any, decay: Any) -> Any:
     """The average of Shampoo's direction at Adam's length, and decoupled decay."""
     direction = adamx.chain(
-        adamx.scale_by_shampoo(1e-8, b2=0.95, bias_correction=True, max_dim=512),
+        adamx.scale_by_shampoo(
+            1e-8, b2=0.95, bias_correction=True, precondition_frequency=10
+        ),
         Ema(0.9),
     )
     grafted = adamx.graft(magnitude=adamx.scale_by_adam(), direction=direction)
@@ -108,11 +110,11 @@ def plain(make: Callable[..., Any]) -> Callable[[Any, Any], Any]:
 
 def soap(rate: Any, decay: Any) -> Any:
     eps = EpsBeforeCorrection(1e-8)
-    return adamx.soap(rate, eps=eps, weight_decay=decay, max_dim=512)
+    return adamx.soap(rate, eps=eps, weight_decay=decay)
 
 
 def kl_soap(rate: Any, decay: Any) -> Any:
-    return adamx.kl_soap(rate, weight_decay=decay, max_dim=512)
+    return adamx.kl_soap(rate, weight_decay=decay)
 
 
 ENTRANTS = {
@@ -279,24 +281,42 @@ def summary(rows: Sequence[dict[str, Any]], seconds: dict[str, Any]) -> dict[str
     return {"target": number(target, 5), "table": table, "pairs": pairwise(last)}
 
 
-def shown(found: dict[str, Any]) -> str:
+def cells(found: dict[str, Any]) -> list[list[str]]:
     head = ["optimizer", "rate", "decay", "loss", f"steps to {found['target']}"]
     head += ["step / AdamW's", "at equal time"]
-    lines = [
-        [
-            line["optimizer"],
-            f"{line['rate']:g}" + (" (end)" if line["at the end of the grid"] else ""),
-            f"{line['decay']:.2g}",
-            f"{line['loss']} ± {line['half']}",
-            f"{line['steps']:.0f}"
-            if line["steps"]
-            else f"{line['seeds that reach it']} seeds",
-            str(line.get("step time", "–")),
-            str(line.get("at equal time", "–")),
-        ]
-        for line in found["table"]
+    return [head, *map(_cells, found["table"])]
+
+
+def _cells(line: dict[str, Any]) -> list[str]:
+    never = f"{line['seeds that reach it']} seeds"
+    return [
+        line["optimizer"],
+        f"{line['rate']:g}" + (" (end)" if line["at the end of the grid"] else ""),
+        f"{line['decay']:.2g}",
+        f"{line['loss']} ± {line['half']}",
+        f"{line['steps']:.0f}" if line["steps"] else never,
+        str(line.get("step time", "–")),
+        str(line.get("at equal time", "–")),
     ]
-    return report.aligned([head, *lines])
+
+
+def markdown(scale: str = "small") -> str:
+    """The recorded table, and which pairs are told apart."""
+    path = options.RESULTS / f"matrix_training_{scale}.json"
+    kept = json.loads(path.read_text())
+    head, *lines = cells(kept)
+    rows = [head, ["---"] * len(head), *lines]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    same = [" and ".join(p["pair"]) for p in kept["pairs"] if p["p"] > 0.05]
+    told = len(kept["pairs"]) - len(same)
+    return (
+        f"{table}\n\n{told} of {len(kept['pairs'])} pairs are told apart (p ≤ 0.05 "
+        f"after Holm's correction). Not: {', '.join(same) or 'none'}."
+    )
+
+
+def shown(found: dict[str, Any]) -> str:
+    return report.aligned(cells(found))
 
 
 # ---- the command ---------------------------------------------------------------------

@@ -265,7 +265,7 @@ def test_every_product_has_the_precision_that_is_declared(name):
     """Full float32 unless another one is given; a dtype is that of the operands."""
     params = {"w": jnp.ones((4, 6))}
     wanted = {None: (HIGHEST, "float32"), "high": (HIGH, "float32")}
-    wanted[jnp.bfloat16] = (HIGHEST, "bfloat16")
+    wanted[jnp.bfloat16] = wanted["bfloat16"] = (HIGHEST, "bfloat16")
     for given, (precision, dtype) in wanted.items():
         keywords = {} if given is None else {"precision": given}
         tx = MATRIX[name](0.02, **keywords)

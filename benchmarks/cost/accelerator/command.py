@@ -231,6 +231,18 @@ def line(row: dict[str, Any], bandwidth: float) -> list[str]:
 HEAD = ["optimizer", "tree", "side", "ms", "range", "GB/s", "share", "compile, s"]
 
 
+def markdown() -> str:
+    """The recorded rows, with the device that they are of."""
+    kept = json.loads((options.RESULTS / "accelerator.json").read_text())
+    of = kept["environment"]
+    bandwidth = kept["copy, bytes a second"]
+    versions = ", ".join(f"{name} {of[name]}" for name in ("jax", "optax", "torch"))
+    lines = [line(row, bandwidth) for row in kept["rows"]]
+    cells = [f"| {' | '.join(cells)} |" for cells in (HEAD, ["---"] * 8, *lines)]
+    copy = f"a copy moves {bandwidth / 1e9:,.0f} GB/s"
+    return "\n".join([f"{of['device']}; {versions}; {copy}.", "", *cells])
+
+
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         "python -m benchmarks accelerator", description=__doc__

@@ -40,6 +40,32 @@ def gap(make: Callable[[], Any], device: jax.Device) -> dict[str, float]:
     }
 
 
+HEAD = ["optimizer", "accelerator and CPU", "float32 and float64"]
+
+
+def line(row: dict[str, Any]) -> list[str]:
+    if "not run" in row:
+        return [row["optimizer"], row["not run"], ""]
+    return [row["optimizer"], f"{row['accelerator']:.1e}", f"{row['rounding']:.1e}"]
+
+
+def markdown(above: float = 1e-6) -> str:
+    """How many optimizers are within rounding, and the rows of the others."""
+    rows = json.loads((options.RESULTS / "parity.json").read_text())["rows"]
+    run = [row for row in rows if "not run" not in row]
+    far = [row for row in run if row["accelerator"] > above]
+    lines = [
+        HEAD,
+        ["---"] * 3,
+        *map(line, sorted(far, key=lambda r: -r["accelerator"])),
+    ]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return (
+        f"{len(run) - len(far)} of {len(run)} optimizers differ by at most {above:g}. "
+        f"The others:\n\n{table}"
+    )
+
+
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser("python -m benchmarks parity", description=__doc__)
     parser.add_argument("--optimizers", help="separated by commas (default: all)")
@@ -63,12 +89,6 @@ def main(argv: Sequence[str]) -> int:
         if given.json:
             kept = {"environment": report.environment(device), "rows": rows}
             given.json.write_text(json.dumps(kept, indent=1) + "\n")
-    cells = [
-        [r["optimizer"], r["not run"], ""]
-        if "not run" in r
-        else [r["optimizer"], f"{r['accelerator']:.1e}", f"{r['rounding']:.1e}"]
-        for r in rows
-    ]
     print(f"{device.device_kind} against CPU, float32, {STEPS} steps")
-    print(report.aligned([["optimizer", "difference", "of float64"], *cells]))
+    print(report.aligned([HEAD, *map(line, rows)]))
     return 0

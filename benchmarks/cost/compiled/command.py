@@ -102,6 +102,14 @@ def line(row: dict[str, Any]) -> list[str]:
     )]  # fmt: skip
 
 
+def markdown() -> str:
+    """The recorded rows, and the versions of the compilers."""
+    kept = json.loads(RECORD.read_text())
+    versions = ", ".join(f"{name} {of}" for name, of in kept["versions"].items())
+    cells = [HEAD, ["---"] * len(HEAD), *map(line, kept["rows"])]
+    return "\n".join([f"{versions}.", "", *(f"| {' | '.join(c)} |" for c in cells)])
+
+
 def key(row: dict[str, Any]) -> tuple[str, ...]:
     return tuple(row[k] for k in ("target", "tree", "case"))
 
