@@ -25,7 +25,11 @@ def test_the_step_that_reaches_a_loss_is_read_between_marks():
 def test_pairs_are_tested_by_seed_with_holms_correction():
     """Differences of one size in every seed are told apart, those around 0 are not."""
     seeds = np.arange(5.0)
-    last = {"a": seeds, "b": seeds + 1 + 0.01 * seeds, "c": seeds + [1, -1, 1, -1, 0]}
+    last = {
+        "a": seeds,
+        "b": seeds + 1 + 0.01 * seeds,
+        "c": seeds + np.array([1, -1, 1, -1, 0]),
+    }
     pairs = {tuple(p["pair"]): p for p in mt.pairwise(last)}
     assert pairs["a", "b"]["difference"] == pytest.approx(-1.02)
     assert pairs["a", "b"]["p"] < 1e-6
