@@ -52,7 +52,7 @@ class Scale(NamedTuple):
 
 SCALES = {
     "quick": Scale(transformer.Size(1, 16, 2, 16), 4, 40, 2, 3),
-    "small": Scale(transformer.Size(2, 64, 4, 64), 16, 400, 5, 1),
+    "small": Scale(transformer.Size(2, 64, 4, 64), 8, 300, 5, 1),
     "large": Scale(transformer.Size(4, 256, 4, 128), 16, 600, 10, 8),
 }
 
