@@ -64,6 +64,7 @@ def prepare() -> None:
     jax.config.update("jax_platforms", "cpu")
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     os.environ["TPU_SKIP_MDS_QUERY"] = "1"
+    os.environ["ALLOW_MULTIPLE_LIBTPU_LOAD"] = "1"  # several processes may compile
     nvcc = Path(sysconfig.get_paths()["purelib"]) / "nvidia" / "cuda_nvcc"
     if nvcc.exists():
         os.environ["PATH"] = f"{nvcc / 'bin'}:{os.environ['PATH']}"
