@@ -267,6 +267,12 @@ from .sophia import (
     sophia as sophia,
 )
 from .spam import SpikeClip as SpikeClip, scale_by_spam as scale_by_spam, spam as spam
+from .splus import (
+    ScaleBySides as ScaleBySides,
+    SignInEigenbasis as SignInEigenbasis,
+    scale_by_splus as scale_by_splus,
+    splus as splus,
+)
 from .stable_adamw import (
     UpdateClipping as UpdateClipping,
     scale_by_stable_adamw as scale_by_stable_adamw,

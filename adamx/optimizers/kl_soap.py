@@ -181,7 +181,7 @@ class KlSoapDirection(SoapDirection):
         left, right = (jnp.where(first, 1, slots[f"{n}_values"]) for n in SIDES)
 
         def root(x: Array, q: Array, values: Array) -> Array:
-            whitened = _onto(x, q) / jnp.sqrt(values)[None]
+            whitened = onto(x, q) / jnp.sqrt(values)[None]
             return jnp.where(first, x, whitened) / x.shape[1] ** 0.5
 
         return root(g, bases[1], right), root(g.T, bases[0], left)
@@ -197,13 +197,13 @@ class KlSoapDirection(SoapDirection):
         same = isinstance(self.shampoo_beta, SameAsB2)
         beta = self.b2 if same else self.shampoo_beta
         for name, x, q in zip(SIDES, roots, bases, strict=True):
-            now = jnp.sum(_onto(x.T, q) ** 2, 0)
+            now = jnp.sum(onto(x.T, q) ** 2, 0)
             most = max(10, min(now.size, self.max_clamp_value))
             values = jnp.maximum(lerp(slots[f"{name}_values"], now, beta), most**-2.0)
             new[f"{name}_values"] = jnp.where(ctx.count == 1, self.init_factor, values)
         return u, new
 
 
-def _onto(x: Array, basis: Array) -> Array:
+def onto(x: Array, basis: Array) -> Array:
     """Compute X Q; X where the side has no basis."""
     return product(x, basis) if basis.size else x

@@ -19,7 +19,7 @@ KINDS: dict[str, str] = {
     "One rate for each layer": "lamb lars novograd",
     "Matrices": """
         muon muonh adamh normuon dion scion adamuon shampoo soap kl_soap
-        psgd_kron""",
+        splus psgd_kron""",
     "Low rank": "galore fira apollo apollo_mini",
     "Curvature": "adahessian sophia",
     "No learning rate to choose": "dadapt_adamw prodigy dog dowg",

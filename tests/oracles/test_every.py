@@ -34,6 +34,7 @@ PER_TENSOR = (
     "shampoo",
     "sm3",
     "soap",
+    "splus",
     "stable_adamw",
 )
 ORACLES = {
