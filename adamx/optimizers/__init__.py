@@ -186,6 +186,7 @@ from .msvag import (
     scale_by_msvag as scale_by_msvag,
 )
 from .muon import muon as muon, scale_by_muon as scale_by_muon
+from .muown import MuownStep as MuownStep, muown as muown
 from .nadam import (
     WarmupNesterov as WarmupNesterov,
     nadam as nadam,

@@ -29,6 +29,20 @@ def _momentum(beta: ScalarOrSchedule, nesterov: bool) -> Rule:
     return LookAhead(average) if nesterov else average
 
 
+def _adam(
+    b1: ScalarOrSchedule,
+    b2: ScalarOrSchedule,
+    eps: ScalarOrSchedule | Eps,
+    mu: str = "mu",
+    nu: str = "nu",
+) -> Rule:
+    """Return Adam's direction beside Muon; `mu` and `nu` are the names of its slots."""
+    root = RootPlusEps(
+        Debiased(Ema(b2, square, nu, public="adam_b2")), eps, public="adam_eps"
+    )
+    return Precondition(Debiased(Ema(b1, name=mu, public="adam_b1")), by=root)
+
+
 def _rest(
     muon_mask: Any,
     b1: ScalarOrSchedule,
@@ -37,15 +51,8 @@ def _rest(
     mu: str = "mu",
     nu: str = "nu",
 ) -> Rule:
-    """Return Adam's direction for the leaves that Muon does not update.
-
-    `mu` and `nu` are the names of its slots.
-    """
-    root = RootPlusEps(
-        Debiased(Ema(b2, square, nu, public="adam_b2")), eps, public="adam_eps"
-    )
-    adam = Precondition(Debiased(Ema(b1, name=mu, public="adam_b1")), by=root)
-    return Masked(adam, Not(muon_mask))
+    """Return Adam's direction for the leaves that Muon does not update."""
+    return Masked(_adam(b1, b2, eps, mu, nu), Not(muon_mask))
 
 
 def muon_leaves(muon_mask: Any, given: Any, axes: Any) -> Any:

@@ -27,6 +27,7 @@ PER_TENSOR = (
     "lamb",
     "lars",
     "muon",
+    "muown",
     "normuon",
     "novograd",
     "psgd_kron",
