@@ -1,4 +1,8 @@
-"""The row of muown: matrices by Muown, the other leaves by Adam."""
+"""The row of muown: matrices by Muown, the other leaves by Adam.
+
+`amplifies`: what is returned is a difference of parameters, and their rounding counts
+by as much as they are longer than a step. Measured: 35.9 units, of 8.
+"""
 
 import adamx
 from adamx import Masked, chain
@@ -36,7 +40,7 @@ ROWS = (
         ),
         scope="tensor",
         exempt=SHARD | SMALLER | RATE_INSIDE | NO_VALUES,
-        amplifies=3.0,  # and a difference of parameters: measured 16.1 units, of 8
+        amplifies=5.0,
     ),
 )
 
