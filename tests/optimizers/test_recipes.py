@@ -1,5 +1,9 @@
-"""The recipes of docs/recipes.md: each line is what the cell on its right says."""
+"""The recipes: each line of docs/recipes.md is what the cell on its right says.
 
+Those of other pages, which take several lines, are what their oracles say.
+"""
+
+import ast
 import re
 from pathlib import Path
 
@@ -11,8 +15,10 @@ import pytest
 
 import adamx
 from tests import papers, trajectories
+from tests.support.agreement import assert_follows, wanted
 
-RECIPES = (Path(__file__).resolve().parents[2] / "docs" / "recipes.md").read_text()
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+RECIPES = (DOCS / "recipes.md").read_text()
 ROWS = re.findall(r"^\| .+? \| `(adamx\..+?)` \| `?(.+?)`? \|$", RECIPES, re.MULTILINE)
 STEPS = 60
 TOLERANCE = 1e-12
@@ -62,6 +68,36 @@ def test_a_recipe_is_the_form_it_names(code, form):
     rate = float(re.search(r"1e-3|0\.\d+", code)[0])
     theta, gradients, thetas = described(form, rate)
     ours = parameters(tx, theta, gradients)
-    for got, wanted in zip(*map(jax.tree.leaves, (ours, thetas)), strict=True):
-        close = np.abs(got - wanted) <= TOLERANCE * np.max(np.abs(wanted))
-        assert close.all(), np.max(np.abs(got - wanted))
+    for got, want in zip(*map(jax.tree.leaves, (ours, thetas)), strict=True):
+        close = np.abs(got - want) <= TOLERANCE * np.max(np.abs(want))
+        assert close.all(), np.max(np.abs(got - want))
+
+
+def built(page, name):
+    """What a code cell of a page calls by this name."""
+    cells = re.findall(
+        r"```{code-cell}\n(.*?)```", (DOCS / page).read_text(), re.DOTALL
+    )
+    for cell in cells:
+        lines = ast.parse(cell).body
+        for i, line in enumerate(lines):
+            if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == name:
+                known = {"adamx": adamx}
+                exec(compile(ast.Module(lines[: i + 1], []), page, "exec"), known)
+                return known[name]
+    raise AssertionError(f"docs/{page} has no cell with {name} = ...")
+
+
+def soap_then_muon_or_soap(theta, gradient, steps):
+    if theta.ndim == 2:
+        return papers.soap_then_muon(theta, gradient, steps, out_axis=1)
+    return papers.soap(theta, gradient, steps, b2=0.9, released=False)
+
+
+@pytest.mark.oracle
+@pytest.mark.usefixtures("x64")
+def test_soap_before_muon_is_the_polar_factor_of_what_soap_makes():
+    expected = wanted(soap_then_muon_or_soap)
+    assert_follows(lambda: built("matrices.md", "soap_muon"), expected)
+    with pytest.raises(AssertionError):
+        assert_follows(lambda: adamx.muon(0.02), expected)
