@@ -67,7 +67,7 @@ def muown(
 
         hᵢ = Gᵢ · vᵢ / ‖vᵢ‖,    Hᵢ = gᵢ / ‖vᵢ‖ (Gᵢ - hᵢ vᵢ / ‖vᵢ‖)
         M ← β M + (1 - β) H,    V ← V - α s NewtonSchulz((1 - β) H + β M)
-        g ← g - α (Adam(h) + λ g)
+        g ← g - α (m̂ / (sqrt(v̂) + ε) + λ g)         (m̂ and v̂ of h, as in `adam`)
         θᵢ ← gᵢ vᵢ / ‖vᵢ‖,    s = 0.2 sqrt(max(out, in))
 
     Under Muon the lengths of the neurons grow, and the spectral norm of the matrix with
@@ -138,11 +138,11 @@ def muown(
 class MuownStep(Rule):
     """Step in the direction and in the length of each neuron of a matrix (Muown).
 
-        θᵢ = gᵢ vᵢ / ‖vᵢ‖,    V ← V - α orthogonal(momentum(H)),
-        g ← g - α (adam(h) + λ g)
+        θᵢ = gᵢ vᵢ / ‖vᵢ‖,    V ← V - α O,    g ← g - α (a + λ g)
 
-    h and H are the gradients of g and V. It contains the learning rate, since θ is no
-    sum of the two steps.
+    With h and H the gradients of g and V, O is what `orthogonal` makes of the momentum
+    of H, and a what `adam` makes of h. The rule contains the learning rate, since the
+    step of θ is not the sum of the two.
 
     Args:
         learning_rate: α ≥ 0.
