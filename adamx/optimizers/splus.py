@@ -81,7 +81,8 @@ def splus(
     Shampoo divides by the roots of eigenvalues that are as old as the basis; the sign
     is of this step, so a step stays bounded however old the basis is. Leaves without
     two axes take sign(M), with s = c. `adamx.eval_params(state, params)` is the
-    average.
+    average. In a direction in which there never was a gradient the entry of M is a
+    rounding error, and so is its sign: a matrix of low rank steps there too.
 
     Args:
         learning_rate: α ≥ 0; a step of a matrix has the Frobenius norm
