@@ -11,6 +11,10 @@ from collections.abc import Sequence
 BENCHMARKS = {
     "step": ("cost.step", "trace, compile, step and eager time beside Optax"),
     "device": ("cost.device", "the same on an accelerator, and its parity to the CPU"),
+    "accelerator": (
+        "cost.accelerator",
+        "AdamW in each storage and Muon on an accelerator, beside Optax and torch",
+    ),
     "family": (
         "cost.all_optimizers",
         "trace, compile and step time of every optimizer, beside optax.adam",
@@ -19,11 +23,23 @@ BENCHMARKS = {
         "cost.peers",
         "adamx, Optax and torch.optim on the CPU, each in its own process",
     ),
+    "compiled": (
+        "cost.compiled",
+        "kernels, bytes and temporaries of compiled steps: CPU, H100, TPU v5e",
+    ),
     "matrices": (
         "cost.matrices",
         "Muon's products, kernels, memory and time beside Optax; errors by precision",
     ),
     "memory": ("cost.memory", "bytes, codecs and speed of each storage"),
+    "matrix_training": (
+        "training.matrix_training",
+        "matrix optimizers on a language model, each at its best rate and decay",
+    ),
+    "parity": (
+        "cost.accelerator.parity",
+        "every optimizer on an accelerator and on the CPU",
+    ),
     "storage_staleness": (
         "training.storage_staleness",
         "whether a second moment in each storage follows gradients that shrink",

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import adamx
 from adamx.engine.keywords import instead_of
 from benchmarks import roster
-from benchmarks.cost import all_optimizers as family, step
+from benchmarks.cost import all_optimizers as family, matrix_errors, step
 from benchmarks.cost.memory import report as memory
 from benchmarks.cost.peers import picture
 from benchmarks.training import failure_modes
@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 FILES = (
     *(DOCS / f"{name}.md" for name in ("paper", "speed", "storage", "failure_modes")),
+    DOCS / "matrices.md",
     DOCS / "differences_from_optax.md",
     DOCS / "differences_from_authors.md",
     DOCS / "optimizers" / "table.md",
@@ -172,6 +173,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "step": lambda: table(step.HEAD, step.table()),
     "family": lambda: table(family.HEAD, family.table()),
     "failure_modes": passes,
+    "matrix_errors": lambda: table(
+        " | ".join(matrix_errors.HEAD), iter(matrix_errors.table())
+    ),
     "peers": picture.markdown,
     "share": lambda: table(share.HEAD, share.table()),
     "paper_claims": lambda: table("claim | source | here | command", paper.claims()),

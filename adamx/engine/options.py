@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .. import errors
+from ..numerics.matrices import as_precision
 from .value import Value, is_array
 
 Bound = int | float | None
@@ -109,6 +110,8 @@ def checked(where: str, name: str, annotation: Any, bounds: Range, given: Any) -
     if name == "axis_name":
         check_axis_name(where, given)
         return given
+    if name == "precision":
+        return as_precision(where, given)
     kind = next((k for k in allowed if k is not type(None)), Any)
     origin = typing.get_origin(kind) or kind
     if kind is bool:

@@ -1,7 +1,9 @@
 """Functions of matrices: products, Newton-Schulz iteration, symmetric powers.
 
 Every product has an explicit precision. Left to the backend, float32 products are
-rounded to 10 bits (TF32) on recent GPUs and to 8 bits (bfloat16) on TPUs.
+rounded to 10 bits (TF32) on recent GPUs and to 8 bits (bfloat16) on TPUs. `eigh`, `qr`,
+`svd` and triangular solves take no precision: they compute in the dtype of the
+arithmetic, at least float32.
 """
 
 import functools
@@ -13,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .. import errors
 from .arithmetic import safe_divide, safe_sqrt
 
 HIGHEST = jax.lax.Precision.HIGHEST
@@ -22,14 +25,54 @@ QUINTIC = (3.4445, -4.7750, 2.0315)
 """Muon's coefficients of one iteration (Jordan et al., 2024)."""
 
 
+ROUNDED_TO = ("bfloat16", "float16", "float32")
+"""The dtypes to which the operands of products may be rounded."""
+
+
+def as_precision(where: str, given: Any) -> Any:
+    """Return a `jax.lax.Precision` or a dtype of operands, or raise an error."""
+    if isinstance(given, str | jax.lax.Precision):
+        try:
+            return jax.lax.Precision(given)
+        except ValueError:
+            pass
+    elif given is not None:
+        try:
+            dtype = jnp.dtype(given)
+        except TypeError:
+            dtype = None
+        if dtype is not None and dtype.name in ROUNDED_TO:
+            return dtype.type
+    raise errors.AdamxError(
+        f"{where}: `precision` must be a jax.lax.Precision, its name or a dtype of "
+        f"operands, got {errors.shown(given)}. Pass 'highest', 'high', 'default' or "
+        f"jnp.bfloat16."
+    )
+
+
+def _operands(precision: Any, *given: Array) -> tuple[tuple[Array, ...], dict]:
+    """Return the operands of a product as they are rounded, and its keywords."""
+    if not isinstance(precision, type):
+        return given, {"precision": precision}
+    wide = jnp.result_type(*given)
+    kept = tuple(x.astype(precision) for x in given)
+    return kept, {"precision": HIGHEST, "preferred_element_type": wide}
+
+
 def product(a: Array, b: Array, precision: Any = HIGHEST) -> Array:
-    """Multiply matrices, or stacks of them."""
-    return jnp.matmul(a, b, precision=precision)
+    """Multiply matrices, or stacks of them.
+
+    With a dtype for `precision` the operands are rounded to it, and the sums are in the
+    dtype that they had.
+    """
+    (a, b), how = _operands(precision, a, b)
+    return jnp.matmul(a, b, **how)
 
 
 def gram(x: Float[Array, "... m n"], precision: Any = HIGHEST) -> Array:
     """Compute `X Xᵀ` of a matrix, or of each matrix of a stack."""
-    return jnp.einsum("...ik,...jk->...ij", x, x, precision=precision)
+    (x,), how = _operands(precision, x)
+    return jnp.einsum("...ik,...jk->...ij", x, x, **how)
 
 
 def _norms(x: Float[Array, "k m n"]) -> Float[Array, "k 1 1"]:
@@ -147,31 +190,34 @@ def polar(x: Float[Array, "k m n"], eps: Any, precision: Any = HIGHEST) -> Array
     return product(u * kept[:, None, :], vt, precision)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
-def symmetric_power(s: Float[Array, "n n"], exponent: float) -> Float[Array, "n n"]:
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
+def symmetric_power(
+    s: Float[Array, "n n"], exponent: float, precision: Any = HIGHEST
+) -> Float[Array, "n n"]:
     """Compute `S**p` of a positive semidefinite matrix by its eigenvalues; 0 stays 0.
 
     Eigenvalues below the rounding error of the largest are replaced by that error. The
     derivative is finite where eigenvalues coincide (Daleckii-Krein).
     """
-    return _power(s, exponent)[0]
+    return _power(s, exponent, precision)[0]
 
 
-def _power(s: Array, exponent: float) -> tuple[Array, Array, Array]:
+def _power(s: Array, exponent: float, precision: Any) -> tuple[Array, Array, Array]:
     values, vectors = jnp.linalg.eigh(s)
     floor = jnp.finfo(s.dtype).eps * values[-1]
     values = jnp.maximum(values, floor)
     positive = values > 0
     powers = jnp.where(positive, jnp.where(positive, values, 1) ** exponent, 0)
-    return product(vectors * powers[None, :], vectors.T), values, vectors
+    root = product(vectors * powers[None, :], vectors.T, precision)
+    return root, values, vectors
 
 
 @symmetric_power.defjvp
 def _symmetric_power_jvp(
-    exponent: float, primals: tuple, tangents: tuple
+    exponent: float, precision: Any, primals: tuple, tangents: tuple
 ) -> tuple[Array, Array]:
     (s,), (ds,) = primals, tangents
-    out, values, vectors = _power(s, exponent)
+    out, values, vectors = _power(s, exponent, precision)
     positive = values > 0
     x = jnp.where(positive, values, 1)
     powers = jnp.where(positive, x**exponent, 0)
@@ -181,5 +227,6 @@ def _symmetric_power_jvp(
     slope = exponent * middle ** (exponent - 1)
     divided = jnp.where(near, slope, above / jnp.where(near, 1, below))
     divided = jnp.where(positive[:, None] & positive[None, :], divided, 0)
-    inner = product(product(vectors.T, ds), vectors)
-    return out, product(product(vectors, divided * inner), vectors.T)
+    inner = product(product(vectors.T, ds, precision), vectors, precision)
+    outer = product(vectors, divided * inner, precision)
+    return out, product(outer, vectors.T, precision)

@@ -132,7 +132,8 @@ def adamuon(
     Departs from the paper: M is an average, which has the same sign; Nesterov's term
     inside the sign, ε in ‖Ô‖ + ε, and the defaults, which are those of the authors'
     code (Adam's β₂ of 0.95 is that of their Megatron code). That code iterates in
-    bfloat16; here the iteration is in float32.
+    bfloat16; here the iteration is in float32. Their class for Megatron is the same
+    method; outside of its distributed mode it does not store V.
 
     Raises:
         ValueError: an argument out of its range, or a Muon leaf that is no matrix.

@@ -16,7 +16,7 @@ from ..engine.hyperparams import NON_NEGATIVE, Hyper, ScalarOrSchedule, hyper, o
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
-from ..numerics.matrices import product
+from ..numerics.matrices import HIGHEST
 from ..parts.denominators import Eps, before_correction
 from ..parts.weight_decay import Decay, as_decay, with_rate
 from .adam import scale_by_adam
@@ -40,6 +40,7 @@ def scale_by_apollo(
     released: bool = False,
     by_tensor: bool = False,
     seed: int = 0,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Rule:
     """Scale gradients as APOLLO does: `apollo` without decay, learning rate and sign.
@@ -61,6 +62,7 @@ def scale_by_apollo(
         released=released,
         by_tensor=by_tensor,
         seed=seed,
+        precision=precision,
         axis_name=axis_name,
     )
 
@@ -82,6 +84,7 @@ def apollo(
     seed: int = 0,
     weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Chain:
     """APOLLO: scale each column of the gradient by Adam's factor in a random subspace.
@@ -111,6 +114,8 @@ def apollo(
         weight_decay: λ ≥ 0 or a decay part.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
+        precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
+            which the operands are rounded, as in `muon`.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
     State: `mu` (M), `nu` (V), from 0, r n numbers each of an (m, n) matrix, m ≤ n, and
@@ -141,6 +146,7 @@ def apollo(
         released=released,
         by_tensor=by_tensor,
         seed=seed,
+        precision=precision,
         axis_name=axis_name,
     )
     decay = as_decay(weight_decay, mask)
@@ -159,6 +165,7 @@ def scale_by_apollo_mini(
     growth: float | None = 1.01,
     released: bool = False,
     seed: int = 0,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Rule:
     """Scale gradients as APOLLO-Mini does: `apollo_mini` without decay, rate and sign.
@@ -182,6 +189,7 @@ def scale_by_apollo_mini(
         released=released,
         by_tensor=True,
         seed=seed,
+        precision=precision,
         axis_name=axis_name,
     )
 
@@ -201,6 +209,7 @@ def apollo_mini(
     seed: int = 0,
     weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Chain:
     """APOLLO-Mini: scale each gradient by one factor, from `apollo` of rank 1.
@@ -222,6 +231,8 @@ def apollo_mini(
         seed: of the projections.
         weight_decay: λ ≥ 0 or a decay part.
         mask: the leaves that decay, as in `apollo`.
+        precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
+            which the operands are rounded, as in `muon`.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
     State: `mu`, `nu`, from 0, n numbers each of an (m, n) matrix, m ≤ n; `length`, one.
@@ -245,6 +256,7 @@ def apollo_mini(
         growth=growth,
         released=released,
         seed=seed,
+        precision=precision,
         axis_name=axis_name,
     )
     decay = as_decay(weight_decay, mask)
@@ -277,6 +289,7 @@ class ApolloScaling(_Low, _Limited):
         by_tensor: one factor for the tensor (APOLLO-Mini).
         released: the form of the authors' code, see `apollo`.
         seed: of the projections.
+        precision: that of the product.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
     Reference: Zhu et al., "APOLLO: SGD-like memory, AdamW-level performance", MLSys
@@ -306,7 +319,7 @@ class ApolloScaling(_Low, _Limited):
         draw = (ctx.count - 1) // self.update_proj_gap
         shape = (size[0], self.rank)
         p = random_projection(self.seed, ctx.path or "", draw, shape, g.dtype)
-        r = product(p.T, g)
+        r = self._product(p.T, g)
         n, slots = self.part.apply(r, slots, ctx)
         c = self._correction(ctx)
         s = g * _columns(n / c, r, self.eps_norm, self.by_tensor)

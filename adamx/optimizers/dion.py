@@ -4,6 +4,7 @@ Inside `shard_map` matrices are gathered over `axis_name`. Stacked layers: give
 `adamx.stacked` the (layers, m, n) leaves, and `dion_mask` a predicate for them.
 """
 
+import functools
 import math
 from typing import Any
 
@@ -25,7 +26,7 @@ from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import safe_divide
-from ..numerics.matrices import product
+from ..numerics.matrices import HIGHEST, product
 from ..numerics.norms import own, shards, whole
 from ..numerics.random_bits import Uniform, key_of
 from ..parts.denominators import Eps
@@ -47,6 +48,7 @@ def scale_by_dion(
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.95,
     adam_eps: ScalarOrSchedule | Eps = 1e-8,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Chain:
     """Scale matrices as Dion does and other leaves as Adam: `dion` without rate, decay.
@@ -64,6 +66,7 @@ def scale_by_dion(
             eps,
             rank_fraction=rank_fraction,
             out_axis=out_axis,
+            precision=precision,
             axis_name=axis_name,
         ),
         SpectralRadius(1.0, out_axis=out_axis, axis_name=axis_name),
@@ -88,6 +91,7 @@ def dion(
     adam_b2: ScalarOrSchedule = 0.95,
     adam_eps: ScalarOrSchedule | Eps = 1e-8,
     adam_weight_decay: ScalarOrSchedule | Decay = 0.0,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Chain:
     """Dion: orthonormalise a low-rank part of the momentum; Adam for other leaves.
@@ -114,6 +118,9 @@ def dion(
         adam_b2: β₂ of Adam.
         adam_eps: ε of Adam, or an eps kind.
         adam_weight_decay: λ ≥ 0 of the others, or a decay part.
+        precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
+            which the operands are rounded, as in `muon`.
+            QR is computed in float32 (float64 for float64 leaves).
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
     State: `momentum` (M), 4 bytes per parameter, and `right_factor` (Q), 4 r bytes per
@@ -123,6 +130,9 @@ def dion(
     Departs from the paper: ε and the decay are those of the authors' code, and where B
     is 0 the step is 0 and Q stays, as there. The first Q is uniform in (-1/2, 1/2), the
     same for all leaves of a shape, where the paper and the code draw normal numbers.
+    Where out < in that code runs on Bᵀ (P is then of the inputs), of which the paper
+    says nothing: `chain(LowRankOrthogonal(mu, out_axis=0), SpectralRadius(1.0,
+    out_axis=-1), ...)` for kernels (in, out).
     The distributed algorithm, which sends P and R only, is not here: under `jit` XLA
     chooses what is sent. The authors now recommend Dion2, another method.
 
@@ -142,6 +152,7 @@ def dion(
         adam_b1=adam_b1,
         adam_b2=adam_b2,
         adam_eps=adam_eps,
+        precision=precision,
         axis_name=axis_name,
     )
     return _finish(
@@ -166,6 +177,7 @@ class LowRankOrthogonal(Rule):
         eps: ε ≥ 0.
         rank_fraction: r over the smaller side, rounded up, in (0, 1].
         out_axis: the axis of the outputs, the rows of B: -1 or 0.
+        precision: that of every product.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
     P is a constant in derivatives.
@@ -182,6 +194,7 @@ class LowRankOrthogonal(Rule):
         1.0, above=0.0, most=1.0, advice="It is a share of the smaller side."
     )
     out_axis: int = option(-1, least=-2, most=1, advice="A matrix has two axes.")
+    precision: Any = option(HIGHEST)
     axis_name: Any = option(None)
 
     def slots(self) -> dict[str, Slot]:
@@ -215,11 +228,12 @@ class LowRankOrthogonal(Rule):
         b, first = m + g, self._start(update)
         q = jnp.where(ctx.count == 1, first, slots["right_factor"])
         some = jnp.any(b != 0)
-        p = jnp.linalg.qr(jax.lax.stop_gradient(product(b, q)))[0]
+        times = functools.partial(product, precision=self.precision)
+        p = jnp.linalg.qr(jax.lax.stop_gradient(times(b, q)))[0]
         p = jnp.where(some, p, 0)
-        r = product(b.T, p)
+        r = times(b.T, p)
         columns = jnp.sqrt(jnp.sum(jax.lax.stop_gradient(r) ** 2, 0, keepdims=True))
         q = jnp.where(some, safe_divide(r, columns + self.eps), q)
-        u, m = product(p, q.T), b - (1 - self.mu) * product(p, r.T)
+        u, m = times(p, q.T), b - (1 - self.mu) * times(p, r.T)
         u, m = (own(x.T if turned else x, self.axis_name) for x in (u, m))
         return u, slots | {"momentum": m, "right_factor": q}

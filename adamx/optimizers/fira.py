@@ -12,7 +12,7 @@ from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import safe_sqrt
-from ..numerics.matrices import product
+from ..numerics.matrices import HIGHEST
 from ..numerics.norms import norm
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, before_correction
@@ -103,13 +103,14 @@ class FiraResidual(GaloreProjection, _Limited):
             return self.part.apply(update, slots, ctx)
         g = self._wide(update)
         p = self._projection(g, slots, ctx)
-        r = product(p.T, g)
+        r = self._product(p.T, g)
         n, slots = self.part.apply(r, slots, ctx)
         c = self._correction(ctx)
         inside = self.scale if self.released else 1
-        s = (g - inside * product(p, r)) * _columns(n / c, r, self.eps_norm, False)
+        rest = g - inside * self._product(p, r)
+        s = rest * _columns(n / c, r, self.eps_norm, False)
         s, length = self._limit(s, slots["length"], ctx)
-        u = self.scale * product(p, n) + (c if self.released else self.scale) * s
+        u = self.scale * self._product(p, n) + (c if self.released else self.scale) * s
         return self._back(u, update), slots | {"projection": p, "length": length}
 
 
@@ -125,6 +126,7 @@ def scale_by_fira(
     eps_norm: ScalarOrSchedule = 1e-8,
     growth: float | None = 1.01,
     released: bool = False,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Rule:
     """Scale gradients as Fira does: `fira` without decay, learning rate and sign.
@@ -144,6 +146,7 @@ def scale_by_fira(
         eps_norm=eps_norm,
         growth=growth,
         released=released,
+        precision=precision,
         axis_name=axis_name,
     )
 
@@ -163,6 +166,7 @@ def fira(
     released: bool = False,
     weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Chain:
     """Fira: GaLore that also steps along the rest of the gradient, scaled column-wise.
@@ -190,6 +194,8 @@ def fira(
         weight_decay: λ ≥ 0 or a decay part.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
+        precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
+            which the operands are rounded, as in `muon`.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
     State: that of `galore`, and `length` (‖S‖, which the first step sets), one number
@@ -219,6 +225,7 @@ def fira(
         eps_norm=eps_norm,
         growth=growth,
         released=released,
+        precision=precision,
         axis_name=axis_name,
     )
     decay = as_decay(weight_decay, mask)

@@ -17,7 +17,7 @@ from ..engine.hyperparams import NON_NEGATIVE, Hyper, ScalarOrSchedule, hyper, o
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
-from ..numerics.matrices import product
+from ..numerics.matrices import HIGHEST, product
 from ..numerics.norms import own, shards, whole
 from ..parts.denominators import Eps
 from ..parts.weight_decay import Decay, as_decay, with_rate
@@ -33,6 +33,7 @@ def scale_by_galore(
     b1: ScalarOrSchedule = 0.9,
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Rule:
     """Scale gradients as GaLore does: `galore` without decay, learning rate and sign.
@@ -45,7 +46,14 @@ def scale_by_galore(
     projection", ICML 2024, Algorithm 2, arXiv:2403.03507.
     """
     adam = scale_by_adam(b1, b2, eps)
-    return GaloreProjection(adam, rank, update_proj_gap, scale, axis_name=axis_name)
+    return GaloreProjection(
+        adam,
+        rank,
+        update_proj_gap,
+        scale,
+        precision=precision,
+        axis_name=axis_name,
+    )
 
 
 @checked_keywords
@@ -60,6 +68,7 @@ def galore(
     eps: ScalarOrSchedule | Eps = 1e-8,
     weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Chain:
     """GaLore: run Adam on the gradient projected on its leading singular vectors.
@@ -80,6 +89,9 @@ def galore(
         weight_decay: λ ≥ 0 or a decay part.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
+        precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
+            which the operands are rounded, as in `muon`.
+            The decomposition is in float32 (float64 for float64 leaves).
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
     State: `mu` (M), `nu` (V), from 0, r n numbers each of an (m, n) matrix, m ≤ n;
@@ -100,7 +112,14 @@ def galore(
     projection", ICML 2024, Algorithm 2, arXiv:2403.03507.
     """
     direction = scale_by_galore(
-        rank, update_proj_gap, scale, b1=b1, b2=b2, eps=eps, axis_name=axis_name
+        rank,
+        update_proj_gap,
+        scale,
+        b1=b1,
+        b2=b2,
+        eps=eps,
+        precision=precision,
+        axis_name=axis_name,
     )
     decay = as_decay(weight_decay, mask)
     return chain(direction, *with_rate(learning_rate, decay))
@@ -115,6 +134,7 @@ class _Low(Rule):
     rank: int = option(128, least=1, kw_only=False)
     update_proj_gap: int = option(200, least=1, kw_only=False)
     scale: Hyper = hyper(1.0, allowed=NON_NEGATIVE)
+    precision: Any = option(HIGHEST)
     axis_name: Any = option(None)
 
     def _size(self, shape: tuple[int, ...]) -> tuple[int, int] | None:
@@ -149,6 +169,9 @@ class _Low(Rule):
         rows = like.shape[0] * shards(self.axis_name)
         return own(x.T if rows > like.shape[1] else x, self.axis_name)
 
+    def _product(self, a: Any, b: Any) -> Any:
+        return product(a, b, self.precision)
+
     def _due(self, ctx: Context) -> Any:
         return (ctx.count - 1) % self.update_proj_gap == 0
 
@@ -169,6 +192,7 @@ class GaloreProjection(_Low):
     Args:
         part: a rule, such as Adam's direction.
         rank: r; update_proj_gap: T; scale: α ≥ 0.
+        precision: that of every product.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
     Reference: Zhao et al., "GaLore: memory-efficient LLM training by gradient low-rank
@@ -196,6 +220,6 @@ class GaloreProjection(_Low):
             return self.part.apply(update, slots, ctx)
         g = self._wide(update)
         p = self._projection(g, slots, ctx)
-        n, slots = self.part.apply(product(p.T, g), slots, ctx)
-        u = self.scale * product(p, n)
+        n, slots = self.part.apply(self._product(p.T, g), slots, ctx)
+        u = self.scale * self._product(p, n)
         return self._back(u, update), slots | {"projection": p}

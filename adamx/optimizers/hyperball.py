@@ -7,7 +7,7 @@ from ..engine.hyperparams import ScalarOrSchedule, is_zero
 from ..engine.keywords import checked_keywords
 from ..engine.masks import Not
 from ..engine.rule import Rule
-from ..numerics.matrices import QUINTIC
+from ..numerics.matrices import HIGHEST, QUINTIC
 from ..parts.denominators import Eps
 from ..parts.masked import Masked
 from ..parts.matrix_axes import TWO_AXES
@@ -108,6 +108,7 @@ def muonh(
     adam_eps: ScalarOrSchedule | Eps = 1e-8,
     adam_weight_decay: ScalarOrSchedule = 0.0,
     mask: Any = None,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Chain:
     """MuonH: Muon with the norm of each hidden matrix held; Adam for other leaves.
@@ -131,13 +132,16 @@ def muonh(
         adam_eps: ε of Adam, or an eps kind.
         adam_weight_decay: λ ≥ 0 of the others.
         mask: the leaves of the others that decay, as `hyperball_mask`.
+        precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
+            which the operands are rounded, as in `muon`.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
     State: `momentum` (B), from 0, 4 bytes per parameter, and `radius` (R), from the
     parameters, 4 bytes per matrix, for Muon's leaves; `mu`, `nu` for the others.
 
     Departs from the paper: as `adamh`. Muon's factor for the shape does not matter,
-    since the step is normalised.
+    since the step is normalised. The authors' code for the NanoGPT speedrun is
+    `coefficients=(2, -1.5, 0.5), ns_steps=12, eps=1e-7`, about U Vᵀ itself.
 
     Raises:
         ValueError: an argument out of its range, or a Muon leaf that is no matrix.
@@ -155,6 +159,7 @@ def muonh(
         adam_b1=adam_b1,
         adam_b2=adam_b2,
         adam_eps=adam_eps,
+        precision=precision,
         axis_name=axis_name,
     )
     return _held(

@@ -4,24 +4,23 @@ Inside `shard_map` pass `axis_name`, the mesh axis over which the first axis of 
 leaves is split; the gradients are gathered. Stacked layers: `adamx.stacked`.
 """
 
+import functools
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
-from ..engine.chain import Chain, chain
+from ..engine.chain import Chain
 from ..engine.hyperparams import ScalarOrSchedule, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
-from ..engine.state import Context, Slot, Slots
+from ..engine.state import Context, Slot
 from ..numerics.arithmetic import lerp
-from ..numerics.matrices import product
-from ..numerics.norms import shards
+from ..numerics.matrices import HIGHEST, product
 from ..parts.denominators import Eps
-from ..parts.learning_rate import LearningRate
-from .soap import SameAsB2, SoapDirection
-
-SIDES = ("left", "right")
+from ..parts.two_sided import SIDES
+from ..parts.weight_decay import Decay
+from .soap import SameAsB2, SoapDirection, _with_decay
 
 
 @checked_keywords
@@ -35,6 +34,9 @@ def scale_by_kl_soap(
     init_factor: float = 0.1,
     max_clamp_value: float = 4000,
     max_dim: int = 10_000,
+    bias_correction: bool = True,
+    block_size: int | None = None,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Rule:
     """Scale gradients as KL-SOAP does: `kl_soap` without decay, learning rate and sign.
@@ -48,14 +50,17 @@ def scale_by_kl_soap(
     Kullback-Leibler minimization", ICLR 2026, arXiv:2509.03378.
     """
     return KlSoapDirection(
-        b1,
-        b2,
-        SameAsB2() if shampoo_beta is None else shampoo_beta,
-        eps,
+        b1=b1,
+        b2=b2,
+        shampoo_beta=SameAsB2() if shampoo_beta is None else shampoo_beta,
+        eps=eps,
         precondition_frequency=precondition_frequency,
         init_factor=init_factor,
         max_clamp_value=max_clamp_value,
         max_dim=max_dim,
+        bias_correction=bias_correction,
+        block_size=block_size,
+        precision=precision,
         axis_name=axis_name,
     )
 
@@ -68,12 +73,15 @@ def kl_soap(
     shampoo_beta: ScalarOrSchedule | None = None,
     eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    weight_decay: ScalarOrSchedule = 0.01,
+    weight_decay: ScalarOrSchedule | Decay = 0.01,
     mask: Any = None,
     precondition_frequency: int = 10,
     init_factor: float = 0.1,
     max_clamp_value: float = 4000,
     max_dim: int = 10_000,
+    bias_correction: bool = True,
+    block_size: int | None = None,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Chain:
     """KL-SOAP: run Adam in the eigenbasis of factors fitted by KL divergence.
@@ -97,13 +105,20 @@ def kl_soap(
         b2: β₂ in [0, 1).
         shampoo_beta: β in [0, 1); None for β₂.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
-        weight_decay: λ ≥ 0.
+        weight_decay: λ ≥ 0 or a decay part, as in `soap`.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
         precondition_frequency: f.
         init_factor: the first Λ_L and Λ_R.
         max_clamp_value: c ≥ 1; Λ^(-1/2) of a side of n is at most max(10, min(n, c)).
         max_dim: a side longer than this has no basis, but has a diagonal Λ.
+        bias_correction: of M and V, as in Adam; False is the authors' code.
+        block_size: b, cut a matrix into blocks of b × b, each with its own factors, as
+            in `soap`; m and n are then those of the block. A large side takes minutes
+            to compile for accelerators, see there.
+        precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
+            which the operands are rounded. Eigenvectors and QR are computed in float32
+            (float64 for float64 leaves) whatever it is.
         axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
 
     State: that of `soap`: `mu` (M), `nu` (V), 8 bytes per parameter; `left` (L),
@@ -113,10 +128,12 @@ def kl_soap(
     step is 0.
 
     Departs from the paper: the first step, the first Λ, its bound and the defaults are
-    those of the authors' code. That code has no bias correction, decays after the step,
-    and computes in bfloat16 but for the decompositions; here M̂, V̂ and λ are as in
-    `soap`. A tensor of more than two axes is the matrix of its last axis against the
-    others (the code: a factor for each of three axes).
+    those of the authors' code. That code has no bias correction, which makes its first
+    steps shorter, decays after the step, and computes in bfloat16 but for the
+    decompositions; here M̂, V̂ and λ are as in `soap`, and `bias_correction=False,
+    weight_decay=0.0` is that code without decay. A tensor of more than two axes is the
+    matrix of its last axis against the others (the code: a factor for each of three
+    axes).
 
     Raises:
         ValueError: an argument out of its range.
@@ -125,20 +142,22 @@ def kl_soap(
     Reference: Lin et al., "Understanding and improving Shampoo and SOAP via
     Kullback-Leibler minimization", ICLR 2026, arXiv:2509.03378.
     """
-    direction = KlSoapDirection(
-        b1,
-        b2,
-        SameAsB2() if shampoo_beta is None else shampoo_beta,
-        eps,
-        weight_decay,
-        mask,
+    direction = functools.partial(
+        KlSoapDirection,
+        b1=b1,
+        b2=b2,
+        shampoo_beta=SameAsB2() if shampoo_beta is None else shampoo_beta,
+        eps=eps,
         precondition_frequency=precondition_frequency,
         init_factor=init_factor,
         max_clamp_value=max_clamp_value,
         max_dim=max_dim,
+        bias_correction=bias_correction,
+        block_size=block_size,
+        precision=precision,
         axis_name=axis_name,
     )
-    return chain(direction, LearningRate(learning_rate))
+    return _with_decay(direction, learning_rate, weight_decay, mask)
 
 
 class KlSoapDirection(SoapDirection):
@@ -169,41 +188,47 @@ class KlSoapDirection(SoapDirection):
         """Return the shape of the eigenvalues of one side."""
 
         def like(p: Any) -> Any:
-            if p.ndim < 2:
+            if not any(self._has_sides(p.shape)):
                 return jnp.zeros((0,), p.dtype)
-            rows = p.size // p.shape[-1] * shards(self.axis_name)
-            return jnp.zeros(((rows, p.shape[-1])[side],), p.dtype)
+            return self._each_block(lambda block: (block[side],))(p)
 
         return like
 
-    def _roots(self, g: Any, bases: list, slots: Slots, ctx: Context) -> tuple:
+    def _roots(
+        self, g: Any, bases: list, kept: dict, lengths: tuple, ctx: Context
+    ) -> tuple:
         first = ctx.count == 1
-        left, right = (jnp.where(first, 1, slots[f"{n}_values"]) for n in SIDES)
+        left, right = (jnp.where(first, 1, kept[f"{n}_values"]) for n in SIDES)
 
-        def root(x: Array, q: Array, values: Array) -> Array:
-            whitened = onto(x, q) / jnp.sqrt(values)[None]
-            return jnp.where(first, x, whitened) / x.shape[1] ** 0.5
+        def root(x: Array, q: Array, values: Array, n: Any) -> Array:
+            whitened = self._onto(x, q) / jnp.sqrt(values)[None]
+            return jnp.where(first, x, whitened) / n**0.5
 
-        return root(g, bases[1], right), root(g.T, bases[0], left)
+        rows, columns = lengths
+        return root(g, bases[1], right, columns), root(g.T, bases[0], left, rows)
 
-    def apply(
-        self, update: Float[Array, "..."], slots: Slots, ctx: Context
-    ) -> tuple[Float[Array, "..."], Slots]:
-        u, new = super().apply(update, slots, ctx)
-        if update.ndim < 2:
-            return u, new
-        bases = [slots[f"{name}_basis"] for name in SIDES]
-        roots = self._roots(self._matrix(update), bases, slots, ctx)
-        same = isinstance(self.shampoo_beta, SameAsB2)
-        beta = self.b2 if same else self.shampoo_beta
-        for name, x, q in zip(SIDES, roots, bases, strict=True):
-            now = jnp.sum(onto(x.T, q) ** 2, 0)
-            most = max(10, min(now.size, self.max_clamp_value))
-            values = jnp.maximum(lerp(slots[f"{name}_values"], now, beta), most**-2.0)
+    def _step(
+        self, x: dict, kept: dict, lengths: tuple, ctx: Context
+    ) -> tuple[dict, dict]:
+        done, new = super()._step(x, kept, lengths, ctx)
+        if not lengths:
+            return done, new
+        bases = [kept[f"{name}_basis"] for name in SIDES]
+        roots = self._roots(x["update"], bases, kept, lengths, ctx)
+        beta = self._shampoo_beta()
+        for name, root, q, n in zip(SIDES, roots, bases, lengths, strict=True):
+            now = jnp.sum(self._onto(root.T, q) ** 2, 0)
+            values = lerp(kept[f"{name}_values"], now, beta)
+            values = jnp.maximum(values, self._least(n))
             new[f"{name}_values"] = jnp.where(ctx.count == 1, self.init_factor, values)
-        return u, new
+        return done, new
 
+    def _least(self, n: Any) -> Any:
+        """Return the bound of the eigenvalues of a side of n, a number or an array."""
+        if isinstance(n, int):
+            return max(10, min(n, self.max_clamp_value)) ** -2.0
+        return jnp.clip(n, 10, max(10, self.max_clamp_value)) ** -2.0
 
-def onto(x: Array, basis: Array) -> Array:
-    """Compute X Q; X where the side has no basis."""
-    return product(x, basis) if basis.size else x
+    def _onto(self, x: Array, basis: Array) -> Array:
+        """Compute X Q; X where the side has no basis."""
+        return product(x, basis, self.precision) if basis.ndim == 2 else x

@@ -195,7 +195,8 @@ def muon(
         iteration: in place of `coefficients` and `ns_steps`: `polar_express(5)`,
             `cans(8)`, `deepseek_v4()`, `gram_newton_schulz(...)` and others of
             `adamx.parts`.
-        precision: that of every product: a `jax.lax.Precision` or its name.
+        precision: that of every product: a `jax.lax.Precision` or its name, or a dtype
+            to which the operands are rounded, such as `jnp.bfloat16`.
         axes: which axes are rows, columns and batch: `MatrixAxes` or Optax's
             `MuonDimensionNumbers`, for all leaves, by path pattern in a dict, as a tree
             like the parameters, or by a function; None for Adam. By default by name:

@@ -26,7 +26,7 @@ from ..engine.masks import Not, as_mask
 from ..engine.rule import Part, Rule, merge_slots, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import safe_sqrt
-from ..numerics.matrices import QUINTIC
+from ..numerics.matrices import HIGHEST, QUINTIC
 from ..numerics.norms import across
 from ..parts.denominators import Eps
 from ..parts.iterations import as_iteration
@@ -59,6 +59,7 @@ def muown(
     adam_b2: ScalarOrSchedule = 0.95,
     adam_eps: ScalarOrSchedule | Eps = 1e-8,
     adam_weight_decay: ScalarOrSchedule = 0.0,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Chain:
     """Muown: train the direction of each neuron by Muon, and its length by Adam.
@@ -92,6 +93,8 @@ def muown(
         adam_b2: β₂ of Adam, for both.
         adam_eps: ε of Adam, for both, or an eps kind.
         adam_weight_decay: λ ≥ 0 of the others.
+        precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
+            which the operands are rounded, as in `muon`.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
     State: `momentum` (M), from 0, 4 bytes per parameter; `magnitude` (g) and
@@ -119,7 +122,10 @@ def muown(
         momentum=_momentum(beta, nesterov),
         orthogonal=chain(
             Orthogonalize(
-                as_iteration("muown", coefficients, ns_steps), eps, axis_name=axis_name
+                as_iteration("muown", coefficients, ns_steps),
+                eps,
+                precision=precision,
+                axis_name=axis_name,
             ),
             ScaleByShape(consistent_rms, out_axis=out_axis, axis_name=axis_name),
         ),

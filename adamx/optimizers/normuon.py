@@ -5,7 +5,7 @@ from typing import Any
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import ScalarOrSchedule
 from ..engine.keywords import checked_keywords
-from ..numerics.matrices import QUINTIC
+from ..numerics.matrices import HIGHEST, QUINTIC
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.grafting import Graft
 from ..parts.iterations import as_iteration
@@ -33,6 +33,7 @@ def scale_by_normuon(
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.95,
     adam_eps: ScalarOrSchedule | Eps = 1e-10,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Chain:
     """Scale matrices as NorMuon does and other leaves as Adam: without rate and decay.
@@ -58,6 +59,7 @@ def scale_by_normuon(
         Orthogonalize(
             as_iteration("normuon", coefficients, ns_steps),
             public="eps_newton",
+            precision=precision,
             axis_name=axis_name,
         ),
         *ends,
@@ -86,6 +88,7 @@ def normuon(
     adam_b2: ScalarOrSchedule = 0.95,
     adam_eps: ScalarOrSchedule | Eps = 1e-10,
     adam_weight_decay: ScalarOrSchedule | Decay = 0.0,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Chain:
     """NorMuon: Muon that divides each neuron by the root of its second moment.
@@ -119,6 +122,8 @@ def normuon(
         adam_b2: β₂ of Adam.
         adam_eps: ε of Adam, or an eps kind.
         adam_weight_decay: λ ≥ 0 of the others, or a decay part.
+        precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
+            which the operands are rounded, as in `muon`.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
     State: `momentum` (M), 4 bytes per parameter, and `neuron_nu` (v), 4 bytes per
@@ -148,6 +153,7 @@ def normuon(
         adam_b1=adam_b1,
         adam_b2=adam_b2,
         adam_eps=adam_eps,
+        precision=precision,
         axis_name=axis_name,
     )
     return _finish(

@@ -23,14 +23,14 @@ from ..engine.hyperparams import (
 )
 from ..engine.keywords import checked_keywords
 from ..engine.state import Context, Slot, Slots
-from ..numerics.matrices import gram, product
+from ..numerics.matrices import HIGHEST, gram, product
 from ..numerics.norms import norm, shards, whole
 from ..numerics.random_bits import normal
 from ..parts.bias_correction import Debiased
 from ..parts.clipping import ClipByRms
 from ..parts.moments import Ema
+from ..parts.two_sided import _AsMatrix
 from ..parts.weight_decay import Decay, as_decay, with_rate
-from .shampoo import _TwoSided
 
 DAMPING = 2.0**-11.5
 """The root of the rounding error of float32, as in the authors' code."""
@@ -59,6 +59,7 @@ def scale_by_psgd_kron(
     min_ndim_triangular: int = 2,
     memory_save_mode: str | None = None,
     clipping_threshold: ScalarOrSchedule = 1.1,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Chain:
     """Whiten momentum as PSGD Kron does: `psgd_kron` without rate, decay and sign.
@@ -73,13 +74,14 @@ def scale_by_psgd_kron(
     return chain(
         Debiased(Ema(b1)),
         KronWhitening(
-            preconditioner_lr,
-            damping,
-            preconditioner_update_probability,
+            rate=preconditioner_lr,
+            damping=damping,
+            probability=preconditioner_update_probability,
             init_scale=preconditioner_init_scale,
             max_dim=max_size_triangular,
             min_ndim_triangular=min_ndim_triangular,
             memory_save_mode=memory_save_mode,
+            precision=precision,
             axis_name=axis_name,
         ),
         ClipByRms(clipping_threshold, axis_name=axis_name),
@@ -101,6 +103,7 @@ def psgd_kron(
     min_ndim_triangular: int = 2,
     memory_save_mode: str | None = None,
     clipping_threshold: ScalarOrSchedule = 1.1,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Chain:
     """PSGD Kron: whiten the momentum by triangular factors that are fitted to it.
@@ -130,6 +133,9 @@ def psgd_kron(
         memory_save_mode: None; "one_diag" for a diagonal factor of the longer side (of
             two equal ones, the last); "all_diag" for diagonal factors only.
         clipping_threshold: d > 0, the largest RMS of a whitened tensor.
+        precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
+            which the operands are rounded, as in `muon`.
+            Triangular systems are solved in float32 (float64 for float64 leaves).
         axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
 
     State: `mu` (M), 4 bytes per parameter, from 0; `left_factor` (Q_L), `right_factor`
@@ -163,13 +169,14 @@ def psgd_kron(
         min_ndim_triangular=min_ndim_triangular,
         memory_save_mode=memory_save_mode,
         clipping_threshold=clipping_threshold,
+        precision=precision,
         axis_name=axis_name,
     )
     decay = as_decay(weight_decay, mask)
     return chain(direction, *with_rate(learning_rate, decay))
 
 
-class KronWhitening(_TwoSided):
+class KronWhitening(_AsMatrix):
     """Whiten a tensor by a Kronecker product of factors that are fitted to it (PSGD).
 
         A = Q_L H Q_Rᵀ,    Q_Lᵀ B Q_R = V,    V of N(0, 1)
@@ -187,6 +194,7 @@ class KronWhitening(_TwoSided):
         max_dim: a longer side has a diagonal factor.
         min_ndim_triangular: a leaf of fewer axes has diagonal factors.
         memory_save_mode: None, "one_diag" or "all_diag".
+        precision: that of every product.
         axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
 
     Reference: Li, "Preconditioner on matrix Lie group for SGD", ICLR 2019,
@@ -202,7 +210,7 @@ class KronWhitening(_TwoSided):
     max_dim: int = option(8192, least=0)
     min_ndim_triangular: int = option(2, least=0)
     memory_save_mode: str | None = option(None)
-    axis_name: Any = option(None)
+    precision: Any = option(HIGHEST)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -279,17 +287,19 @@ class KronWhitening(_TwoSided):
             return self._fitted(factors, g, v)
 
         factors = jax.lax.cond(ctx.shared["due"] > 0, fit, keep, factors)
-        u = _each(_transposed, factors, _each(_times, factors, g))
-        u = self._own(u, update) if update.ndim else u.reshape(())
-        return u, slots | dict(zip(names, factors, strict=True))
+        how = self.precision
+        u = _each(_transposed, factors, _each(_times, factors, g, how), how)
+        return self._own(u, update), slots | dict(zip(names, factors, strict=True))
 
     def _fitted(self, factors: list, g: Array, v: Array) -> list:
         """Return the factors after one step of the fit; as they are where g is 0."""
         h = g + self.damping * jnp.mean(jnp.abs(g)) * v
-        a, b = _each(_times, factors, h), _each(_inverse_transposed, factors, v)
+        how = self.precision
+        a = _each(_times, factors, h, how)
+        b = _each(_inverse_transposed, factors, v, how)
         pairs = ((a, b), (a.T, b.T))
         new = [
-            q - self.rate * _relative(q, *pair)
+            q - self.rate * _relative(q, *pair, how)
             for q, pair in zip(factors, pairs[: len(factors)], strict=True)
         ]
         if len(new) == 2:
@@ -299,41 +309,43 @@ class KronWhitening(_TwoSided):
         return [jnp.where(some, q, old) for q, old in zip(new, factors, strict=True)]
 
 
-def _each(by: Callable[[Array, Array], Array], factors: list, x: Array) -> Array:
+def _each(by: Callable, factors: list, x: Array, precision: Any) -> Array:
     """Apply `by(Q, X)` from the left, and for the right factor to the transpose."""
-    x = by(factors[0], x)
-    return x if len(factors) == 1 else by(factors[1], x.T).T
+    x = by(factors[0], x, precision)
+    return x if len(factors) == 1 else by(factors[1], x.T, precision).T
 
 
-def _times(q: Array, x: Array) -> Array:
+def _times(q: Array, x: Array, precision: Any) -> Array:
     """Multiply by a factor."""
-    return q[:, None] * x if q.ndim == 1 else product(q, x)
+    return q[:, None] * x if q.ndim == 1 else product(q, x, precision)
 
 
-def _transposed(q: Array, x: Array) -> Array:
+def _transposed(q: Array, x: Array, precision: Any) -> Array:
     """Multiply by the transpose of a factor."""
-    return _times(q if q.ndim == 1 else q.T, x)
+    return _times(q if q.ndim == 1 else q.T, x, precision)
 
 
-def _inverse_transposed(q: Array, x: Array) -> Array:
-    """Multiply by the transposed inverse of a factor."""
+def _inverse_transposed(q: Array, x: Array, precision: Any) -> Array:
+    """Multiply by the transposed inverse of a factor; solves have no precision."""
     if q.ndim == 1:
         return x / q[:, None]
     return jax.scipy.linalg.solve_triangular(q, x, trans=1, lower=False)
 
 
-def _relative(q: Array, a: Array, b: Array) -> Array:
+def _relative(q: Array, a: Array, b: Array, precision: Any) -> Array:
     """Return `triu(A Aᵀ - B Bᵀ) / ‖A Aᵀ + B Bᵀ‖₂ Q`, which the fit subtracts."""
     if q.ndim == 1:
         s, t = jnp.sum(a * a, 1), jnp.sum(b * b, 1)
         return (s - t) / jnp.max(s + t) * q
-    s, t = gram(a), gram(b)
-    return _times(jnp.triu(s - t) / _norm_bound(s + t), q)
+    s, t = gram(a, precision), gram(b, precision)
+    bound = _norm_bound(s + t, precision)
+    return _times(jnp.triu(s - t) / bound, q, precision)
 
 
-def _norm_bound(s: Float[Array, "n n"]) -> Float[Array, ""]:
+def _norm_bound(s: Float[Array, "n n"], precision: Any) -> Float[Array, ""]:
     """Bound the spectral norm of a positive semidefinite matrix that is not 0 below."""
     largest = jnp.max(jnp.abs(s))
     s = s / largest
-    once = _times(s, s[jnp.argmax(jnp.sum(s * s, 1))][:, None])
-    return largest * norm(_times(s, once)) / norm(once)
+    longest = s[jnp.argmax(jnp.sum(s * s, 1))][:, None]
+    once = _times(s, longest, precision)
+    return largest * norm(_times(s, once, precision)) / norm(once)

@@ -17,7 +17,7 @@ from ..engine.keywords import checked_keywords
 from ..engine.masks import Not, as_mask
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
-from ..numerics.matrices import QUINTIC
+from ..numerics.matrices import HIGHEST, QUINTIC
 from ..numerics.norms import shards
 from ..parts.iterations import as_iteration
 from ..parts.masked import Masked
@@ -54,6 +54,7 @@ def scale_by_scion(
     ns_steps: int = 5,
     hidden_mask: Any = TWO_AXES,
     output_mask: Any = MATRICES,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Chain:
     """Scale gradients as Scion does: `scion` without decay, rate and sign.
@@ -69,6 +70,7 @@ def scale_by_scion(
         Orthogonalize(
             as_iteration("scion", coefficients, ns_steps),
             public="eps_newton",
+            precision=precision,
             axis_name=axis_name,
         ),
         SpectralRadius(radius, out_axis=out_axis, axis_name=axis_name),
@@ -101,6 +103,7 @@ def scion(
     ns_steps: int = 5,
     hidden_mask: Any = TWO_AXES,
     output_mask: Any = MATRICES,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Chain:
     """Scion: step to the corner of a ball, of another norm for each type of layer.
@@ -128,6 +131,8 @@ def scion(
             default those of two axes (`hidden_two_axes`).
         output_mask: of the others, the leaves with the sign, likewise; by default
             those of two axes.
+        precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
+            which the operands are rounded, as in `muon`.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
     State: `momentum` (d), from 0; 4 bytes per parameter.
@@ -156,6 +161,7 @@ def scion(
         ns_steps=ns_steps,
         hidden_mask=hidden_mask,
         output_mask=output_mask,
+        precision=precision,
         axis_name=axis_name,
     )
     decay = decoupled(weight_decay, mask)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -20,44 +21,10 @@ from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import gathered_weight, lerp
-from ..numerics.matrices import gram, product, symmetric_power
-from ..numerics.norms import own, shards, whole
+from ..numerics.matrices import HIGHEST, gram, product, symmetric_power
 from ..parts.bias_correction import weight_from_count
 from ..parts.learning_rate import LearningRate
-
-
-class _TwoSided(Rule):
-    """Keep a left and a right statistic of each matrix, for Shampoo and SOAP."""
-
-    scope = "tensor"
-
-    def _sides(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        """Return the lengths of the two sides that have a statistic, 0 for none."""
-        sizes = [0, 0]
-        if len(shape) >= 2:
-            rows = shape[0] * shards(self.axis_name)  # pyright: ignore[reportAttributeAccessIssue]
-            for n in shape[1:-1]:
-                rows *= n
-            sizes = [rows, shape[-1]]
-        limit = self.max_dim  # pyright: ignore[reportAttributeAccessIssue]
-        return tuple(n if n <= limit else 0 for n in sizes)  # pyright: ignore[reportReturnType]
-
-    def _square(self, side: int) -> Any:
-        """Return the shape of the statistic of one side."""
-
-        def like(p: Any) -> Any:
-            n = self._sides(p.shape)[side]
-            return jnp.zeros((n, n) if n else (0,), p.dtype)
-
-        return like
-
-    def _matrix(self, x: Any) -> Any:
-        x = whole(x, self.axis_name)  # pyright: ignore[reportAttributeAccessIssue]
-        return x.reshape(-1, x.shape[-1])
-
-    def _own(self, x: Any, like: Any) -> Any:
-        rows = like.shape[0] * shards(self.axis_name)  # pyright: ignore[reportAttributeAccessIssue]
-        return own(x.reshape(rows, *like.shape[1:]), self.axis_name)  # pyright: ignore[reportAttributeAccessIssue]
+from ..parts.two_sided import SIDES, _TwoSided
 
 
 class ShampooPreconditioner(_TwoSided):
@@ -65,12 +32,18 @@ class ShampooPreconditioner(_TwoSided):
 
         L = ε I + Σ G Gᵀ,    R = ε I + Σ Gᵀ G
 
-    A vector has one statistic, ε I + Σ g gᵀ, and the power -1/2; a scalar likewise.
+    A vector has one statistic, ε I + Σ g gᵀ, and the power -1/2; a scalar likewise, and
+    a matrix with `one_sided`.
 
     Args:
         eps: ε ≥ 0, in units of the gradient squared.
         exponent: in place of -1/4 (and -1/2).
+        precondition_frequency: the roots are computed in every f-th step.
+        start_preconditioning_step: the first step with roots; u = G before.
         max_dim: a longer side is not preconditioned.
+        block_size: the side of the blocks, each with its own statistics; None for none.
+        one_sided: the only side with a statistic: "left", "right" or "smaller".
+        precision: that of every product.
         axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
 
     Reference: Gupta, Koren & Singer, "Shampoo: preconditioned stochastic tensor
@@ -79,46 +52,67 @@ class ShampooPreconditioner(_TwoSided):
 
     eps: Hyper = hyper(1e-4, allowed=NON_NEGATIVE)
     exponent: float | None = option(None, most=0, kw_only=False)
-    max_dim: int = option(10_000, least=1)
-    axis_name: Any = option(None)
+    precondition_frequency: int = option(1, least=1)
+    start_preconditioning_step: int = option(1, least=1)
 
-    def _sides(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        if len(shape) >= 2:
-            return super()._sides(shape)
-        n = shape[0] * shards(self.axis_name) if shape else 1
-        return (n if n <= self.max_dim else 0, 0)
+    def _has_sides(self, shape: tuple[int, ...]) -> tuple[bool, bool]:
+        return super()._has_sides(shape) if len(shape) >= 2 else (True, False)
+
+    def _keeps_roots(self) -> bool:
+        return self.precondition_frequency > 1 or self.start_preconditioning_step > 1
 
     def slots(self) -> dict[str, Slot]:
-        return {
-            "left": Slot(shape_of=self._square(0)),
-            "right": Slot(shape_of=self._square(1)),
-        }
+        kept = {name: Slot(shape_of=self._square(i)) for i, name in enumerate(SIDES)}
+        if self._keeps_roots():
+            kept |= {f"{name}_root": slot for name, slot in kept.items()}
+        return kept
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        order = 2 if update.ndim >= 2 else 1
-        sides = self._sides(update.shape)
-        if order == 2:
-            u = g = self._matrix(update)
-        else:
-            u = g = whole(jnp.atleast_1d(update), self._split(update))[:, None]
+        order = 2 if update.ndim >= 2 and self.one_sided is None else 1
         power = -1 / (2 * order) if self.exponent is None else self.exponent
-        new = {}
-        for name, n, x in (("left", sides[0], g), ("right", sides[1], g.T)):
-            h = slots[name]
-            if n:
-                h, read = self._gathered(h, gram(x), ctx)
-                root = symmetric_power(read, power)
-                u = product(root, u) if name == "left" else product(u, root)
-            new[name] = h
-        if order == 2:
-            return self._own(u, update), slots | new
-        u = own(u[:, 0], self._split(update)).reshape(update.shape)
-        return u, slots | new
 
-    def _split(self, x: Any) -> Any:
-        return self.axis_name if x.ndim else None
+        def step(given: dict, kept: dict, lengths: Any) -> tuple[dict, dict]:
+            u, new = self._preconditioned(given["update"], kept, power, ctx)
+            return {"update": u}, new
+
+        given = {"update": self._matrix(update)}
+        own = self._of_sides(slots)
+        done, new = self._by_blocks(step, update.shape, given, own)
+        return self._own(done["update"], update), slots | new
+
+    def _preconditioned(
+        self, g: Array, kept: dict, power: float, ctx: Context
+    ) -> tuple[Array, dict]:
+        """Return the update of one matrix, and its slots."""
+        u, new = g, dict(kept)
+        for name, x in zip(SIDES, (g, g.T), strict=True):
+            if kept[name].ndim < 2:
+                continue
+            h, read = self._gathered(kept[name], gram(x, self.precision), ctx)
+            new[name] = h
+            if self._keeps_roots():
+                root = self._root(kept[f"{name}_root"], read, power, ctx)
+                new[f"{name}_root"] = root
+            else:
+                root = symmetric_power(read, power, self.precision)
+            sides = (root, u) if name == "left" else (u, root)
+            u = product(*sides, self.precision)
+        return u, new
+
+    def _root(self, before: Array, h: Array, power: float, ctx: Context) -> Array:
+        """Return the root, computed anew if it is due in this step."""
+        step, start = ctx.count, self.start_preconditioning_step
+        due = (step > start) & (step % self.precondition_frequency == 0)
+        before = jnp.where(step == 1, jnp.eye(len(h), dtype=h.dtype), before)
+        return jax.lax.cond(
+            due | (step == start),
+            lambda h, before: symmetric_power(h, power, self.precision),
+            lambda h, before: before,
+            h,
+            before,
+        )
 
     def _gathered(self, h: Any, square: Any, ctx: Context) -> tuple[Any, Any]:
         """Return the new statistic, and the matrix of which a root is taken."""
@@ -188,31 +182,46 @@ def scale_by_shampoo(
     b2: ScalarOrSchedule | None = None,
     bias_correction: bool = False,
     exponent: float | None = None,
+    precondition_frequency: int = 1,
+    start_preconditioning_step: int = 1,
     max_dim: int = 10_000,
+    block_size: int | None = None,
+    one_sided: str | None = None,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Rule:
     """Scale gradients as Shampoo does: `shampoo` without learning rate and sign.
 
     Args: as in `shampoo`.
 
-    State: `left`, `right`; 4 (m² + n²) bytes for an (m, n) matrix.
+    State: `left`, `right`, 4 (m² + n²) bytes for an (m, n) matrix; as many for
+    `left_root`, `right_root` where the roots are not computed in every step.
 
     Reference: Gupta, Koren & Singer, "Shampoo: preconditioned stochastic tensor
     optimization", ICML 2018, Algorithm 1, arXiv:1802.09568.
     """
-    if b2 is None:
-        if bias_correction:
-            raise errors.AdamxError(
-                "shampoo: `bias_correction` must come with `b2`, got b2=None. A sum "
-                "has no bias: pass for example b2=0.999, or leave it out."
-            )
-        return ShampooPreconditioner(
-            eps, exponent, max_dim=max_dim, axis_name=axis_name
+    if b2 is None and bias_correction:
+        raise errors.AdamxError(
+            "shampoo: `bias_correction` must come with `b2`, got b2=None. A sum has no "
+            "bias: pass for example b2=0.999, or leave it out."
         )
-    kind = AveragedShampooPreconditioner
+    kind, own = ShampooPreconditioner, {}
+    if b2 is not None:
+        kind, own = AveragedShampooPreconditioner, {"b2": b2}
     if bias_correction:
         kind = CorrectedShampooPreconditioner
-    return kind(eps, exponent, b2=b2, max_dim=max_dim, axis_name=axis_name)
+    return kind(
+        eps=eps,
+        exponent=exponent,
+        **own,
+        precondition_frequency=precondition_frequency,
+        start_preconditioning_step=start_preconditioning_step,
+        max_dim=max_dim,
+        block_size=block_size,
+        one_sided=one_sided,
+        precision=precision,
+        axis_name=axis_name,
+    )
 
 
 @checked_keywords
@@ -223,7 +232,12 @@ def shampoo(
     b2: ScalarOrSchedule | None = None,
     bias_correction: bool = False,
     exponent: float | None = None,
+    precondition_frequency: int = 1,
+    start_preconditioning_step: int = 1,
     max_dim: int = 10_000,
+    block_size: int | None = None,
+    one_sided: str | None = None,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Chain:
     """Shampoo: precondition each side of a matrix by a root of its statistic.
@@ -240,17 +254,36 @@ def shampoo(
             and are too small at first: at β₂ = .999 a matrix's first step is about 30
             times as long as with the correction.
         exponent: in place of -1/4 for matrices and -1/2 for vectors.
-        max_dim: a side longer than this has no statistic.
+        precondition_frequency: f, the roots are computed in every f-th step and kept
+            between (Shi et al.); the statistics gather every gradient.
+        start_preconditioning_step: the first step with roots, in which they are
+            computed; before it the update is the gradient. Shi et al. start at f.
+        max_dim: a side of a leaf longer than this has no statistic.
+        block_size: b, cut a matrix into blocks of b × b, from its first row and column
+            on, each with its own L and R (Anil et al., Shi et al.); a rest is filled up
+            with zeros, which changes no number. A vector is cut too, a side without a
+            statistic is not. None for whole matrices.
+        one_sided: the only side of a matrix that has a statistic: "left", `L^(-1/2) G`
+            (Xie et al.), "right", `G R^(-1/2)` (An et al.), or "smaller", the shorter
+            one, as in one-sided SOAP; None for both.
+        precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
+            which the operands are rounded, such as `jnp.bfloat16`. Eigenvalues are
+            computed in float32 (float64 for float64 leaves) whatever it is.
         axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
 
     State: `left` (L), `right` (R), from ε I, which the first step adds (corrected: from
     0, and the shared `statistics_weight` where b2 is an array or a schedule):
-    4 (m² + n²) bytes for an (m, n) matrix, 4 n² for a vector.
+    4 (m² + n²) bytes for an (m, n) matrix, 4 n² for a vector; 8 b² for each block, with
+    an axis of blocks. As many bytes for `left_root`, `right_root`, from I, unless the
+    roots are computed in every step.
 
     Departs from the paper: a tensor of more than two axes is the matrix of its last
     axis against the others (Algorithm 2 has a statistic for each axis); a scalar is a
-    vector; the powers are computed from eigenvalues at every step. No momentum, decay
-    or grafting: `chain(scale_by_shampoo(), Ema(0.9), WeightDecay(λ), LearningRate(α))`.
+    vector; the powers are computed from eigenvalues. No momentum, decay or grafting:
+    `chain(scale_by_shampoo(), Ema(0.9), WeightDecay(λ), LearningRate(α))`, and with the
+    length of Adam's step, as Shi et al.:
+    `chain(graft(magnitude=scale_by_adam(0.0), direction=scale_by_shampoo(...),
+    start=f), ...)`, see `graft`.
 
     Raises:
         ValueError: an argument out of its range.
@@ -258,14 +291,22 @@ def shampoo(
 
     Reference: Gupta, Koren & Singer, "Shampoo: preconditioned stochastic tensor
     optimization", ICML 2018, Algorithm 1, arXiv:1802.09568; averages: Anil et al.,
-    2020, arXiv:2002.09018; their correction: Shi et al., 2023, arXiv:2309.06497.
+    2020, arXiv:2002.09018; their correction: Shi et al., 2023, arXiv:2309.06497; one
+    side: Xie et al., "Structured preconditioners in adaptive optimization", ICML 2025,
+    arXiv:2503.10537; An et al., "ASGO: adaptive structured gradient optimization",
+    NeurIPS 2025, arXiv:2503.20762.
     """
     direction = scale_by_shampoo(
         eps,
         b2=b2,
         bias_correction=bias_correction,
         exponent=exponent,
+        precondition_frequency=precondition_frequency,
+        start_preconditioning_step=start_preconditioning_step,
         max_dim=max_dim,
+        block_size=block_size,
+        one_sided=one_sided,
+        precision=precision,
         axis_name=axis_name,
     )
     return chain(direction, LearningRate(learning_rate))

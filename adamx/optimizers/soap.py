@@ -4,6 +4,8 @@ Inside `shard_map` pass `axis_name`, the mesh axis over which the first axis of 
 leaves is split; the gradients are gathered. Stacked layers: `adamx.stacked`.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -27,11 +29,12 @@ from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..engine.value import Value
 from ..numerics.arithmetic import lerp, one_minus_power, safe_divide
-from ..numerics.matrices import gram, product
+from ..numerics.matrices import HIGHEST, gram, product
 from ..parts.bias_correction import weight_from_count
 from ..parts.denominators import Eps, EpsOutsideRoot
 from ..parts.learning_rate import LearningRate
-from .shampoo import _TwoSided
+from ..parts.two_sided import SIDES, _TwoSided, filling, unmixed, with_filling
+from ..parts.weight_decay import Decay, as_decay, with_rate
 
 
 @checked_keywords
@@ -42,8 +45,13 @@ def scale_by_soap(
     eps: ScalarOrSchedule | Eps = 1e-8,
     *,
     precondition_frequency: int = 10,
+    bias_correction: bool = True,
     sort: bool = False,
+    precondition_1d: bool = False,
     max_dim: int = 10_000,
+    block_size: int | None = None,
+    one_sided: str | None = None,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Rule:
     """Scale gradients as SOAP does: `soap` without decay, learning rate and sign.
@@ -56,13 +64,18 @@ def scale_by_soap(
     2025, Algorithms 3 and 4, arXiv:2409.11321.
     """
     return SoapDirection(
-        b1,
-        b2,
-        SameAsB2() if shampoo_beta is None else shampoo_beta,
-        eps,
+        b1=b1,
+        b2=b2,
+        shampoo_beta=SameAsB2() if shampoo_beta is None else shampoo_beta,
+        eps=eps,
         precondition_frequency=precondition_frequency,
+        bias_correction=bias_correction,
         sort=sort,
+        precondition_1d=precondition_1d,
         max_dim=max_dim,
+        block_size=block_size,
+        one_sided=one_sided,
+        precision=precision,
         axis_name=axis_name,
     )
 
@@ -75,11 +88,16 @@ def soap(
     shampoo_beta: ScalarOrSchedule | None = None,
     eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    weight_decay: ScalarOrSchedule = 0.01,
+    weight_decay: ScalarOrSchedule | Decay = 0.01,
     mask: Any = None,
     precondition_frequency: int = 10,
+    bias_correction: bool = True,
     sort: bool = False,
+    precondition_1d: bool = False,
     max_dim: int = 10_000,
+    block_size: int | None = None,
+    one_sided: str | None = None,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Chain:
     """SOAP: run Adam in the eigenbasis of Shampoo's preconditioners.
@@ -97,26 +115,45 @@ def soap(
         shampoo_beta: β in [0, 1); None for β₂.
         eps: ε ≥ 0 in units of the gradient, or an eps kind; `EpsBeforeCorrection(1e-8)`
             is the authors' code.
-        weight_decay: λ ≥ 0; 0.01 is the default of the authors' code.
+        weight_decay: λ ≥ 0, from the second gradient on, or a decay part, which decays
+            in the first step too; 0.01 is the default of the authors' code.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
         precondition_frequency: f.
+        bias_correction: divide M and V by 1 - β₁ᵗ and 1 - β₂ᵗ (the code's
+            `correct_bias`).
         sort: sort the columns of Q, and V, by diag(Qᵀ L Q) before QR, as the authors'
             code does.
-        max_dim: a side longer than this has no basis.
+        precondition_1d: vectors have a basis too, of g gᵀ, as in the authors' code.
+        max_dim: a side of a leaf longer than this has no basis.
+        block_size: b, cut a matrix into blocks of b × b, from its first row and column
+            on, each with its own bases, as `shampoo` does; a rest is filled up with
+            zeros, which changes no number. A side without a basis is not cut. None for
+            whole matrices.
+        one_sided: the only side of a matrix that has a basis: "left", "right" or
+            "smaller" (the paper's one-sided form, section 7.1); None for both.
+        precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
+            which the operands are rounded, such as `jnp.bfloat16`. Eigenvectors and QR
+            are computed in float32 (float64 for float64 leaves) whatever it is.
         axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
 
+    Accelerators may take minutes to compile the eigendecomposition of a large side,
+    such as 2048: `block_size=` makes it smaller (up to 256 JAX has a short program for
+    TPUs), `max_dim=1024` leaves it out.
+
     State: `mu` (M), `nu` (V), 8 bytes per parameter; `left` (L), `right` (R),
-    `left_basis`, `right_basis`, 8 (m² + n²) bytes for an (m, n) matrix. All from 0; the
-    first gradient sets L, R and, by a full eigendecomposition, the bases; the first
-    step is 0.
+    `left_basis`, `right_basis`, 8 (m² + n²) bytes for an (m, n) matrix, 16 b² for each
+    block, with an axis of blocks. All from 0; the first gradient sets L, R and, by a
+    full eigendecomposition, the bases; the first step is 0.
 
     Departs from the paper: the first step and the default decay are those of the
     authors' code; ε and `sort` are the paper's. Their code is `chain(scale_by_soap(
     eps=EpsBeforeCorrection(1e-8), sort=True), LearningRate(α), WeightDecayAfterStep(λ,
-    learning_rate=α))`, but it does not decay in the first step. A tensor of more than
-    two axes is the matrix of its last axis against the others (the code: a statistic
-    for each axis).
+    learning_rate=α))`, but it does not decay in the first step; its `normalize_grads`
+    is `NormalizeRms(1.0)` after `scale_by_soap(bias_correction=False)`, and a rate of
+    α sqrt(1 - β₂ᵗ) / (1 - β₁ᵗ) for its `correct_bias`. A tensor of more than two axes
+    is the matrix of its last axis against the others (the code: a statistic for each
+    axis, or fewer by `merge_dims`).
 
     Raises:
         ValueError: an argument out of its range.
@@ -125,19 +162,37 @@ def soap(
     Reference: Vyas et al., "SOAP: improving and stabilizing Shampoo using Adam", ICLR
     2025, Algorithms 3 and 4, arXiv:2409.11321.
     """
-    direction = SoapDirection(
-        b1,
-        b2,
-        SameAsB2() if shampoo_beta is None else shampoo_beta,
-        eps,
-        weight_decay,
-        mask,
+    direction = functools.partial(
+        SoapDirection,
+        b1=b1,
+        b2=b2,
+        shampoo_beta=SameAsB2() if shampoo_beta is None else shampoo_beta,
+        eps=eps,
         precondition_frequency=precondition_frequency,
+        bias_correction=bias_correction,
         sort=sort,
+        precondition_1d=precondition_1d,
         max_dim=max_dim,
+        block_size=block_size,
+        one_sided=one_sided,
+        precision=precision,
         axis_name=axis_name,
     )
-    return chain(direction, LearningRate(learning_rate))
+    return _with_decay(direction, learning_rate, weight_decay, mask)
+
+
+def _with_decay(
+    direction: Callable[..., Rule],
+    learning_rate: ScalarOrSchedule,
+    weight_decay: ScalarOrSchedule | Decay,
+    mask: Any,
+) -> Chain:
+    """Give the direction its λ, or the rate a part that decays beside it."""
+    decay = as_decay(weight_decay, mask)
+    if isinstance(weight_decay, Decay):
+        return chain(direction(), *with_rate(learning_rate, decay))
+    one = direction(weight_decay=weight_decay, mask=mask)
+    return chain(one, LearningRate(learning_rate))
 
 
 class SameAsB2(Value):
@@ -147,8 +202,7 @@ class SameAsB2(Value):
 class SoapDirection(_TwoSided):
     """Run Adam in the eigenbasis of Shampoo's statistics (SOAP).
 
-    Leaves of fewer than two axes have no basis: Adam updates them, from the second
-    gradient on.
+    Leaves without a basis are updated by Adam, from the second gradient on.
 
     Args:
         b1: β₁ in [0, 1); b2: β₂ in [0, 1).
@@ -157,8 +211,13 @@ class SoapDirection(_TwoSided):
         weight_decay: λ ≥ 0, λ θ is added from the second gradient on; mask: the leaves
             that decay.
         precondition_frequency: the number of steps between updates of the bases.
+        bias_correction: correct the bias of M and V.
         sort: sort the columns by diag(Qᵀ L Q) before each update (authors' code).
+        precondition_1d: give vectors a basis.
         max_dim: a longer side is not rotated.
+        block_size: the side of the blocks, each with its own bases; None for none.
+        one_sided: the only side that is rotated: "left", "right" or "smaller".
+        precision: that of every product.
         axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
 
     The bases are constants in derivatives.
@@ -174,9 +233,9 @@ class SoapDirection(_TwoSided):
     weight_decay: Hyper = hyper(0.0, allowed=NON_NEGATIVE)
     mask: Any = None
     precondition_frequency: int = option(10, least=1)
+    bias_correction: bool = option(True)
     sort: bool = option(False)
-    max_dim: int = option(10_000, least=1)
-    axis_name: Any = option(None)
+    precondition_1d: bool = option(False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -186,16 +245,20 @@ class SoapDirection(_TwoSided):
         decays = not is_zero(self.weight_decay)
         return super().needs() | ({"param"} if decays else set())
 
+    def _has_sides(self, shape: tuple[int, ...]) -> tuple[bool, bool]:
+        vector = self.precondition_1d and len(shape) == 1
+        return (True, False) if vector else super()._has_sides(shape)
+
     def slots(self) -> dict[str, Slot]:
         slots = {"mu": Slot(), "nu": Slot(signed=False)}
-        for side, name in enumerate(("left", "right")):
+        for side, name in enumerate(SIDES):
             slots[name] = Slot(shape_of=self._square(side))
             slots[f"{name}_basis"] = Slot(
                 shape_of=self._square(side),
                 single_array_because="Its columns must stay orthogonal.",
             )
         for name, decay in (("mu", self.b1), ("nu", self.b2)):
-            if not is_constant(decay):
+            if self.bias_correction and not is_constant(decay):
                 slots[f"{name}_weight"] = Slot(
                     shared=True, signed=False, from_count=_weight_of(decay)
                 )
@@ -203,6 +266,8 @@ class SoapDirection(_TwoSided):
 
     def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         weights = {}
+        if not self.bias_correction:
+            return weights
         for name, decay in (("mu_weight", self.b1), ("nu_weight", self.b2)):
             if name in kept:
                 more = lerp(kept[name], jnp.ones_like(count), decay)
@@ -214,54 +279,77 @@ class SoapDirection(_TwoSided):
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
+        given = {"update": update, "mu": slots["mu"], "nu": slots["nu"]}
+        own = self._of_sides(slots)
+
+        def step(x: dict, kept: dict, lengths: Any) -> tuple[dict, dict]:
+            return self._step(x, kept, lengths, ctx)
+
+        if not any(self._has_sides(update.shape)):
+            done, new = step(given, own, ())
+        else:
+            matrices = {name: self._matrix(x) for name, x in given.items()}
+            done, new = self._by_blocks(step, update.shape, matrices, own)
+            done = {name: self._own(x, update) for name, x in done.items()}
+        u = done.pop("update")
+        if "param" in self.needs() and ctx.selects(self.mask):
+            u = u + jnp.where(ctx.count == 1, 0, self.weight_decay) * ctx.param
+        return u, slots | done | new
+
+    def _step(
+        self, x: dict, kept: dict, lengths: tuple, ctx: Context
+    ) -> tuple[dict, dict]:
+        """Run a step on one matrix and the slots of its sides, without the decay."""
         first = ctx.count == 1
-        matrix = update.ndim >= 2
-        sides = self._sides(update.shape)
-        bases = [slots["left_basis"], slots["right_basis"]]
+        g, m, v = (x[name] for name in ("update", "mu", "nu"))
+        bases = [kept[f"{name}_basis"] for name in SIDES]
+        live = [side for side in (0, 1) if bases[side].ndim == 2]
 
-        def rotate(x: Any, back: bool = False) -> Any:
-            left, right = (q.T if back and matrix else q for q in bases)
-            x = product(left.T, x) if matrix and sides[0] else x
-            return product(x, right) if matrix and sides[1] else x
-
-        g, m, v = update, slots["mu"], slots["nu"]
-        if matrix:
-            g, m, v = (self._matrix(x) for x in (g, m, v))
+        rotate = functools.partial(self._rotated, bases=bases)
         m = jnp.where(first, m, lerp(m, g, self.b1))
         v = jnp.where(first, v, lerp(v, rotate(g) ** 2, self.b2))
-        w1, w2 = (
-            jnp.where(first, 1, ctx.shared[n]) for n in ("mu_weight", "nu_weight")
-        )
+        w1, w2 = self._weights(ctx)
         eps = self.eps if isinstance(self.eps, Eps) else EpsOutsideRoot(self.eps)
         u = rotate(safe_divide(rotate(m) / w1, eps.denominator(v / w2, w2)), back=True)
-        u = jnp.where(first, 0, u)
-        new = {"mu": m, "nu": v}
-        if matrix:
-            same = isinstance(self.shampoo_beta, SameAsB2)
-            beta = self.b2 if same else self.shampoo_beta
-            roots = self._roots(g, bases, slots, ctx)
-            statistics = [
-                lerp(slots[name], gram(x), beta) if n else slots[name]
-                for name, n, x in zip(("left", "right"), sides, roots, strict=True)
-            ]
-            bases, v = self._refreshed(ctx.count, statistics, bases, v, sides)
-            new = {"mu": self._own(m, update), "nu": self._own(v, update)}
-            new |= {"left": statistics[0], "right": statistics[1]}
-            u = self._own(u, update)
-        if "param" in self.needs() and ctx.selects(self.mask):
-            u = u + jnp.where(first, 0, self.weight_decay) * ctx.param
-        new |= {"left_basis": bases[0], "right_basis": bases[1]}
-        return u, slots | new
+        u, new = jnp.where(first, 0, u), {}
+        if lengths:
+            beta = self._shampoo_beta()
+            roots = self._roots(g, bases, kept, lengths, ctx)
+            statistics = [kept[name] for name in SIDES]
+            for side in live:
+                square = gram(roots[side], self.precision)
+                statistics[side] = lerp(statistics[side], square, beta)
+            empty = [filling(n, k) for n, k in zip(lengths, g.shape, strict=True)]
+            bases, v = self._refreshed(ctx.count, statistics, bases, v, live, empty)
+            for side, name in enumerate(SIDES):
+                new[name], new[f"{name}_basis"] = statistics[side], bases[side]
+        return {"update": u, "mu": m, "nu": v}, new
 
-    def _roots(self, g: Any, bases: list, slots: Slots, ctx: Context) -> tuple:
+    def _weights(self, ctx: Context) -> Any:
+        """Return what M and V are divided by, 1 in the first step."""
+        if not self.bias_correction:
+            return 1, 1
+        names = ("mu_weight", "nu_weight")
+        return (jnp.where(ctx.count == 1, 1, ctx.shared[n]) for n in names)
+
+    def _shampoo_beta(self) -> Any:
+        same = isinstance(self.shampoo_beta, SameAsB2)
+        return self.b2 if same else self.shampoo_beta
+
+    def _roots(
+        self, g: Any, bases: list, kept: dict, lengths: tuple, ctx: Context
+    ) -> tuple:
         """Return what is averaged on each side: X of X Xᵀ."""
         return g, g.T
 
     def _refreshed(
-        self, count: Any, statistics: list, bases: list, v: Any, sides: Any
+        self, count: Any, statistics: list, bases: list, v: Any, live: list, empty: list
     ) -> tuple[list, Any]:
-        """Return the bases for the next step, and v in the order of their columns."""
-        live = [side for side in (0, 1) if sides[side]]
+        """Return the bases for the next step, and v in the order of their columns.
+
+        `empty` says for each side where a block is filled up, or None: the columns of
+        the filling stay the last ones, and are not mixed with others.
+        """
         fixed = [jax.lax.stop_gradient(h) for h in statistics]
 
         def keep(bases: list, v: Any) -> tuple[list, Any]:
@@ -270,7 +358,9 @@ class SoapDirection(_TwoSided):
         def begin(bases: list, v: Any) -> tuple[list, Any]:
             new = list(bases)
             for side in live:
-                new[side] = jnp.linalg.eigh(fixed[side])[1][:, ::-1]
+                h = with_filling(fixed[side], empty[side], -1)
+                q = jnp.linalg.eigh(h)[1][:, ::-1]
+                new[side] = unmixed(q, empty[side])
             return new, v
 
         def iterate(bases: list, v: Any) -> tuple[list, Any]:
@@ -278,9 +368,14 @@ class SoapDirection(_TwoSided):
             for side in live:
                 h, q = fixed[side], bases[side]
                 if self.sort:
-                    order = jnp.argsort(-jnp.sum(q * product(h, q), 0))
+                    sizes = jnp.sum(q * product(h, q, self.precision), 0)
+                    if empty[side] is not None:
+                        sizes = jnp.where(empty[side], -jnp.inf, sizes)
+                    order = jnp.argsort(-sizes)
                     q, v = q[:, order], jnp.take(v, order, side)
-                new[side] = jnp.linalg.qr(product(h, q))[0]
+                h = with_filling(h, empty[side], 1)
+                q = jnp.linalg.qr(product(h, q, self.precision))[0]
+                new[side] = unmixed(q, empty[side])
             return new, v
 
         due = (count - 1) % self.precondition_frequency == 0

@@ -4,6 +4,7 @@ Inside `shard_map` pass `axis_name`, the mesh axis over which the first axis of 
 leaves is split; the gradients are gathered. Stacked layers: `adamx.stacked`.
 """
 
+import functools
 from typing import Any
 
 import jax
@@ -22,11 +23,17 @@ from ..engine.hyperparams import (
 from ..engine.keywords import checked_keywords
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp
-from ..numerics.matrices import gram
+from ..numerics.matrices import HIGHEST, gram
 from ..parts.parameter_averages import ParamEma
+from ..parts.two_sided import (
+    SIDES,
+    _AsMatrix,
+    _TwoSided,
+    filling,
+    unmixed,
+    with_filling,
+)
 from ..parts.weight_decay import Decay, decoupled, with_rate
-from .kl_soap import SIDES, onto
-from .shampoo import _TwoSided
 
 
 @checked_keywords
@@ -37,6 +44,7 @@ def scale_by_splus(
     nonstandard_constant: ScalarOrSchedule = 0.001,
     inverse_every: int = 100,
     max_dim: int = 10_000,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Chain:
     """Scale gradients as SPlus does: `splus` without decay, rate, sign and average.
@@ -50,9 +58,18 @@ def scale_by_splus(
     """
     return chain(
         SignInEigenbasis(
-            b1, b2, inverse_every=inverse_every, max_dim=max_dim, axis_name=axis_name
+            b1=b1,
+            b2=b2,
+            inverse_every=inverse_every,
+            max_dim=max_dim,
+            precision=precision,
+            axis_name=axis_name,
         ),
-        ScaleBySides(nonstandard_constant, max_dim=max_dim, axis_name=axis_name),
+        ScaleBySides(
+            nonstandard_constant=nonstandard_constant,
+            max_dim=max_dim,
+            axis_name=axis_name,
+        ),
     )
 
 
@@ -68,6 +85,7 @@ def splus(
     nonstandard_constant: ScalarOrSchedule = 0.001,
     inverse_every: int = 100,
     max_dim: int = 10_000,
+    precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Chain:
     """SPlus: take the sign in an eigenbasis that is seldom computed; average θ.
@@ -98,6 +116,9 @@ def splus(
             longer than `max_dim`, such as embeddings.
         inverse_every: f.
         max_dim: a side longer than this has no basis.
+        precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
+            which the operands are rounded, as in `muon`. Eigenvectors are computed in
+            float32 (float64 for float64 leaves).
         axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
 
     State: `mu` (M, from 0), `average` (θ̄, from θ), 8 bytes per parameter; `left` (L),
@@ -124,6 +145,7 @@ def splus(
         nonstandard_constant=nonstandard_constant,
         inverse_every=inverse_every,
         max_dim=max_dim,
+        precision=precision,
         axis_name=axis_name,
     ).parts
     decays = decoupled(weight_decay, mask)
@@ -133,14 +155,7 @@ def splus(
     return chain(direction, *before, scale, *rate, ParamEma(ema_decay))
 
 
-class _Matrices(_TwoSided):
-    """Leaves of two axes, and no others, are matrices (SPlus)."""
-
-    def _sides(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        return super()._sides(shape if len(shape) == 2 else ())
-
-
-class SignInEigenbasis(_Matrices):
+class SignInEigenbasis(_TwoSided):
     """Take the sign of the momentum in the eigenbasis of Shampoo's statistics (SPlus).
 
     Leaves without two axes take the sign of the momentum.
@@ -150,6 +165,9 @@ class SignInEigenbasis(_Matrices):
         inverse_every: the number of steps between eigendecompositions; the first is at
             step 1, for step 2.
         max_dim: a longer side is not rotated.
+        block_size: the side of the blocks, each with its own bases; None for none.
+        one_sided: the only side that is rotated: "left", "right" or "smaller".
+        precision: that of every product.
         axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
 
     The bases are constants in derivatives.
@@ -161,8 +179,9 @@ class SignInEigenbasis(_Matrices):
     b1: Hyper = hyper(0.9, allowed=FRACTION)
     b2: Hyper = hyper(0.999, allowed=FRACTION)
     inverse_every: int = option(100, least=1)
-    max_dim: int = option(10_000, least=1)
-    axis_name: Any = option(None)
+
+    def _has_sides(self, shape: tuple[int, ...]) -> tuple[bool, bool]:
+        return super()._has_sides(shape if len(shape) == 2 else ())
 
     def slots(self) -> dict[str, Slot]:
         because = "Its columns must stay orthogonal."
@@ -176,41 +195,50 @@ class SignInEigenbasis(_Matrices):
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        m = lerp(slots["mu"], update, self.b1)
-        if update.ndim != 2:
+        if not any(self._has_sides(update.shape)):
+            m = lerp(slots["mu"], update, self.b1)
             return jnp.sign(m), slots | {"mu": m}
-        new, bases = {"mu": m}, [slots[f"{name}_basis"] for name in SIDES]
-        now = [jnp.where(ctx.count == 1, _identity(q), q) for q in bases]
-        u = _rotated(self._matrix(m), *now)
-        u = _rotated(jnp.sign(u), *(q.T for q in now))
-        g = self._matrix(update)
-        for name, q, x in zip(SIDES, bases, (g, g.T), strict=True):
-            if q.size:
-                new[name] = lerp(slots[name], gram(x), self.b2)
-                new[f"{name}_basis"] = self._refreshed(ctx.count, new[name], q)
-        return self._own(u, update), slots | new
+        given = {"update": update, "mu": slots["mu"]}
+        matrices = {name: self._matrix(x) for name, x in given.items()}
+        step, own = functools.partial(self._step, ctx), self._of_sides(slots)
+        done, new = self._by_blocks(step, update.shape, matrices, own)
+        done = {name: self._own(x, update) for name, x in done.items()}
+        return done.pop("update"), slots | done | new
 
-    def _refreshed(self, count: Any, statistic: Array, basis: Array) -> Array:
-        """Return the basis of the next step."""
+    def _step(
+        self, ctx: Context, x: dict, kept: dict, lengths: tuple
+    ) -> tuple[dict, dict]:
+        """Run a step on one matrix and the slots of its sides."""
+        g, new = x["update"], {}
+        m = lerp(x["mu"], g, self.b1)
+        bases = [kept[f"{name}_basis"] for name in SIDES]
+        now = [jnp.where(ctx.count == 1, _identity(q), q) for q in bases]
+        u = self._rotated(jnp.sign(self._rotated(m, now)), now, back=True)
+        for name, q, root, n in zip(SIDES, bases, (g, g.T), lengths, strict=True):
+            h = kept[name]
+            if q.ndim == 2:
+                h = lerp(h, gram(root, self.precision), self.b2)
+                q = self._refreshed(ctx.count, h, q, filling(n, len(h)))
+            new[name], new[f"{name}_basis"] = h, q
+        return {"update": u, "mu": m}, new
+
+    def _refreshed(self, count: Any, statistic: Array, basis: Array, empty: Any) -> Any:
+        """Return the basis of the next step; `empty` is where a block is filled up."""
+
+        def begin(h: Array, q: Array) -> Array:
+            largest_first = jnp.linalg.eigh(with_filling(h, empty, -1))[1][:, ::-1]
+            return unmixed(largest_first, empty)
+
         due = (count == 1) | (count % self.inverse_every == 0)
         fixed, held = map(jax.lax.stop_gradient, (statistic, basis))
-        return jax.lax.cond(due, lambda s, q: jnp.linalg.eigh(s)[1], _kept, fixed, held)
-
-
-def _kept(statistic: Array, basis: Array) -> Array:
-    return basis
+        return jax.lax.cond(due, begin, lambda h, q: q, fixed, held)
 
 
 def _identity(basis: Array) -> Array:
-    return jnp.eye(len(basis), dtype=basis.dtype) if basis.size else basis
+    return jnp.eye(len(basis), dtype=basis.dtype) if basis.ndim == 2 else basis
 
 
-def _rotated(x: Array, left: Array, right: Array) -> Array:
-    """Compute Lᵀ X R; a side without a basis is left as it is."""
-    return onto(onto(x.T, left).T, right)
-
-
-class ScaleBySides(_Matrices):
+class ScaleBySides(_AsMatrix):
     """Scale matrices by 2 over the sum of their sides, other leaves by a constant.
 
         u ← 2 / (m + n) u,    or  u ← c u
@@ -231,12 +259,11 @@ class ScaleBySides(_Matrices):
 
     nonstandard_constant: Hyper = hyper(0.001, allowed=NON_NEGATIVE)
     max_dim: int = option(10_000, least=1)
-    axis_name: Any = option(None)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        sides = self._sides(update.shape)
-        if all(sides):
+        sides = self._matrix_shape(update.shape)
+        if update.ndim == 2 and max(sides) <= self.max_dim:
             return 2 / sum(sides) * update, slots
         return self.nonstandard_constant * update, slots

@@ -20,12 +20,13 @@ class Graft(Rule):
         u ← ‖m‖ d / ‖d‖
 
     m is the update of `magnitude` and d that of `direction`, for the same gradient.
-    Where d is 0, so is u.
+    Where d is 0, so is u. Before step `start` u is m.
 
     Args:
         magnitude: the rule whose length is taken, such as `scale_by_adam()`.
         direction: the rule whose direction is taken, such as `scale_by_shampoo()`.
             Both with a learning rate, or both without.
+        start: the first step with the direction of `direction`.
         axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
 
     The slots of `magnitude` have `magnitude_` before their names, so that two rules
@@ -33,13 +34,15 @@ class Graft(Rule):
 
     Reference: Agarwal et al., "Disentangling adaptive gradient methods from learning
     rates", 2020, Algorithm 1, arXiv:2002.11803; Anil et al., "Scalable second order
-    optimization for deep learning", 2020, arXiv:2002.09018.
+    optimization for deep learning", 2020, arXiv:2002.09018; `start`: Shi et al., 2023,
+    arXiv:2309.06497.
     """
 
     scope = "tensor"
 
     magnitude: Part = part(kw_only=True)
     direction: Part = part(kw_only=True)
+    start: int = option(1, least=1)
     axis_name: Any = option(None)
 
     def __post_init__(self) -> None:
@@ -78,7 +81,10 @@ class Graft(Rule):
             some, norm(m, self.axis_name) / jnp.where(some, length, 1), 0
         )
         new = own | {_PREFIX + name: value for name, value in theirs.items()}
-        return factor * d, slots | new
+        u = factor * d
+        if self.start > 1:
+            u = jnp.where(ctx.count < self.start, m, u)
+        return u, slots | new
 
 
 _NAMES = ("magnitude", "direction")

@@ -69,8 +69,9 @@ class Orthogonalize(_OnMatrices):
             `deepseek_v4()`, `classic_quintic(10)`, `gram_newton_schulz(...)`,
             `ExactPolar()`, or a table of your own as `NewtonSchulz(rows)`.
         eps: ε ≥ 0, added to ‖u‖.
-        precision: a `jax.lax.Precision`, or its name: "highest" is full float32, "high"
-            about 3 passes of bfloat16 (TF32 on GPUs), "default" the backend's fastest.
+        precision: that of products: a `jax.lax.Precision` or its name: "highest" is
+            full float32, "high" about 3 passes of bfloat16 (TF32 on GPUs), "default"
+            the backend's fastest; or a dtype to which the operands are rounded.
         axes: which axes are rows, columns and batch: `MatrixAxes` or Optax's
             `MuonDimensionNumbers`, for all leaves, by path pattern in a dict, as a tree
             like the parameters, or by a function of path and leaf, or of the
@@ -113,7 +114,6 @@ class Orthogonalize(_OnMatrices):
                 errors.shown(self.iteration),
                 "Pass for example muon_quintic(5), or NewtonSchulz(rows).",
             )
-        object.__setattr__(self, "precision", as_precision(self.precision))
         if self.spread is not None and not _spreads(self.spread):
             raise errors.type_error(
                 "Orthogonalize",
@@ -153,19 +153,6 @@ class Orthogonalize(_OnMatrices):
         if self.adaptive:
             o = across(jnp.sum(update * o), self.axis_name) * o
         return o, slots
-
-
-def as_precision(given: Any) -> jax.lax.Precision:
-    """Return a precision of products, or raise an error."""
-    try:
-        if given is not None:
-            return jax.lax.Precision(given)
-    except ValueError:
-        pass
-    raise errors.AdamxError(
-        f"Orthogonalize: `precision` must be a jax.lax.Precision or its name, got "
-        f"{errors.shown(given)}. Pass 'highest', 'high' or 'default'."
-    )
 
 
 def _spreads(sharding: Any) -> bool:

@@ -5,118 +5,43 @@ and as executed, the temporary bytes and the seconds of compilation; and the tim
 step as a ratio, the sides taking turns. Optax orthogonalises the same leaves. The trees
 are (a) 12 matrices of 512², (b) GPT-2 small, (c) one matrix of 4096².
 
-Part `errors`: how far singular values end from 1, and Shampoo's root from its float64
-value, with products of float32, of TF32 and of bfloat16: operands are rounded to 23,
-10 and 7 bits of mantissa, and the sums are float32.
+Part `targets`: the program of a step for the CPU, an H100 and a TPU v5e, compiled
+without them, and what SOAP's options do to the seconds that one matrix of 2048² takes.
+
+Part `torch`: the time of a step of torch.optim.Muon, in a process of its own, where
+torch is installed; it iterates in bfloat16.
+
+Part `errors`: how far singular values end from 1, and Shampoo's roots and SOAP's bases
+from what they should be, with products of float32, TF32 and bfloat16: matrix_errors.py.
 """
 
 import argparse
 import json
-import re
 import time
 from collections.abc import Sequence
 from typing import Any
-from unittest import mock
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from optax import contrib
 
-import adamx
-from adamx.numerics import matrices
-from adamx.parts import iterations
-from adamx.parts.matrix_axes import AxesByName
+from benchmarks.cost import matrix_errors, matrix_targets
+from benchmarks.cost.accelerator.command import torch_rows
+from benchmarks.cost.compiled.program import Program
 from benchmarks.cost.harness import measure, options, report
 from benchmarks.cost.harness.ratio import ratio
 from benchmarks.cost.memory.sizes import gpt2
 
-PARTS = ("cost", "errors")
+PARTS = ("cost", "targets", "torch", "errors")
 BARS = {"products": 20, "kernels": 1 / 8, "step": 0.5, "temporaries": 1.0}
-BITS = {"float32": 23, "TF32": 10, "bfloat16": 7}
-CONDITIONS = (1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6)
-ITERATIONS = (
-    iterations.muon_quintic(5),
-    iterations.classic_quintic(10),
-    iterations.polar_express(5),
-    iterations.polar_express(8),
-    iterations.cans(8),
-    iterations.deepseek_v4(),
-    iterations.gram_newton_schulz(iterations.polar_express(5)),
-)
-
-
-def square(n: int, count: int) -> dict[str, jax.ShapeDtypeStruct]:
-    return {f"w{i}": jax.ShapeDtypeStruct((n, n), jnp.float32) for i in range(count)}
 
 
 TREES = {
-    "a": ("12 × 512²", lambda: square(512, 12), 6),
+    "a": ("12 × 512²", matrix_targets.TREES["12 × 512²"], 6),
     "b": ("GPT-2 small", gpt2, 1),
-    "c": ("1 × 4096²", lambda: square(4096, 1), 1),
+    "c": ("1 × 4096²", matrix_targets.TREES["1 × 4096²"], 1),
 }
 """Each tree: its name, how it is made, and how often its step is timed."""
-
-
-# ---- the compiled program ------------------------------------------------------------
-
-_CALL = re.compile(r"(?:body|condition|to_apply|calls)=%?([\w.\-]+)")
-_FREE = "parameter|constant|tuple|get-tuple-element|bitcast|while|call|partition-id"
-
-
-def counted(program: str) -> dict[str, float]:
-    """Count products and kernels: as they stand in the program, and as executed."""
-    blocks: dict[str, list[str]] = {}
-    name = entry = ""
-    for line in program.splitlines():
-        head = re.match(r"^(ENTRY )?%?([\w.\-]+) \(.*\{$", line)
-        if head:
-            name = head[2]
-            blocks[name] = []
-            entry = name if head[1] else entry
-        elif name and " = " in line:
-            blocks[name].append(line)
-
-    def inside(block: str) -> int:
-        """The products of a fusion and of what it calls."""
-        lines = blocks.get(block, [])
-        own = sum(" dot(" in line for line in lines)
-        return own + sum(inside(c) for line in lines for c in _CALL.findall(line))
-
-    found = {"products": 0, "kernels": 0, "products run": 0, "kernels run": 0}
-
-    def walk(block: str, times: int) -> None:
-        for line in blocks.get(block, []):
-            kind = re.search(r"[\])}] ([\w\-]+)\(", line)
-            kind = kind[1] if kind else ""
-            called = _CALL.findall(line)
-            if kind == "while":
-                known = re.search(r'known_trip_count":\{"n":"(\d+)', line)
-                turns = int(known[1]) if known else 1
-                body = re.search(r"body=%?([\w.\-]+)", line)
-                walk(body[1] if body else "", times * turns)
-            elif kind == "call":
-                for one in called:
-                    walk(one, times)
-            elif not re.fullmatch(_FREE, kind):
-                products = int(kind == "dot") + sum(map(inside, called))
-                products += int("matmul" in line and kind == "custom-call")
-                found["products"] += products
-                found["kernels"] += 1
-                found["products run"] += products * times
-                found["kernels run"] += times
-
-    walk(entry, 1)
-    return found
-
-
-def sides(shaped: Any) -> dict[str, Any]:
-    """The two optimizers: the same leaves are matrices to both."""
-    dims = AxesByName().as_dimension_numbers(shaped)
-    return {
-        "adamx": lambda: adamx.muon(0.02),
-        "optax": lambda: contrib.muon(0.02, muon_weight_dimension_numbers=dims),
-    }
 
 
 def cost(key: str, timed: bool) -> dict[str, Any]:
@@ -125,13 +50,18 @@ def cost(key: str, timed: bool) -> dict[str, Any]:
     shaped = make()
     row: dict[str, Any] = {"tree": name}
     samples = {}
-    for side, tx in sides(shaped).items():
+    for side, tx in matrix_targets.muon(shaped).items():
         traced = measure.traced(tx, shaped)()
         began = time.perf_counter()
         compiled = traced.lower().compile()
         seconds = time.perf_counter() - began
         memory = compiled.memory_analysis()
-        row[side] = counted(compiled.as_text()) | {
+        counts = Program(compiled.as_text()).counts()
+        row[side] = {
+            "products": counts.products,
+            "kernels": counts.kernels,
+            "products run": counts.products_run,
+            "kernels run": counts.kernels_run,
             "temporaries": memory.temp_size_in_bytes,
             "compile": seconds,
         }
@@ -165,66 +95,21 @@ class Stepper:
         return {"step": time.perf_counter() - began}
 
 
-# ---- errors --------------------------------------------------------------------------
-
-
-def rounded(bits: int) -> Any:
-    """Round the operands of every product of matrices to so many bits."""
-
-    def kept(x: Any) -> Any:
-        return jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=bits)
-
-    def product(a: Any, b: Any, precision: Any = None) -> Any:
-        return jnp.matmul(kept(a), kept(b), precision=matrices.HIGHEST)
-
-    def gram(x: Any, precision: Any = None) -> Any:
-        return product(x, x.mT)
-
-    return mock.patch.multiple(matrices, product=product, gram=gram)
-
-
-def matrix(condition: float, m: int = 32, n: int = 48) -> np.ndarray:
-    """A matrix of random singular vectors, its singular values from 1 geometrically."""
-    random = np.random.default_rng(0)
-    u = np.linalg.qr(random.standard_normal((m, m)))[0]
-    v = np.linalg.qr(random.standard_normal((n, m)))[0]
-    return (u * np.geomspace(1, 1 / condition, m)) @ v.T
-
-
-def farthest(iteration: Any, x: np.ndarray) -> float:
-    """The largest |s - 1| of the singular values that are at least 0.01 ‖X‖_F."""
-    stack = jnp.asarray(x[None], jnp.float32)
-    o = np.asarray(iteration.orthogonalize(stack, 0.0, None)[0], np.float64)
-    u, s, _ = np.linalg.svd(x, full_matrices=False)
-    ends = np.linalg.norm(u.T @ o, axis=1)
-    return float(np.abs(ends - 1)[s >= 0.01 * np.linalg.norm(x)].max())
-
-
-def root(x: np.ndarray) -> float:
-    """The error of (X Xᵀ + 10⁻⁴ I)^(-1/4), Shampoo's root, relative to its norm."""
-    y = jnp.asarray(x, jnp.float32)
-    h = matrices.gram(y) + 1e-4 * jnp.eye(len(x), dtype=jnp.float32)
-    got = np.asarray(matrices.symmetric_power.__wrapped__(h, -0.25), np.float64)
-    values, vectors = np.linalg.eigh(x @ x.T + 1e-4 * np.eye(len(x)))
-    exact = (vectors * values**-0.25) @ vectors.T
-    return float(np.linalg.norm(got - exact) / np.linalg.norm(exact))
-
-
-def errors() -> list[dict[str, Any]]:
-    """A row for each computation and arithmetic: the error at each condition."""
-    rows = []
-    for name, bits in BITS.items():
-        with rounded(bits):
-            for one in (*ITERATIONS, "Shampoo's root"):
-                measured = [
-                    root(matrix(c))
-                    if isinstance(one, str)
-                    else farthest(one, matrix(c))
-                    for c in CONDITIONS
-                ]
-                rows.append({"of": str(one), "products": name, "errors": measured})
-        jax.clear_caches()
-    return rows
+def torch_steps(keys: Sequence[str]) -> list[dict[str, Any]]:
+    """Median seconds of a step of torch and of both JAX sides, on each tree."""
+    found = []
+    for key in keys:
+        name, make, repeats = TREES[key]
+        shaped = make()
+        theirs = list(torch_rows({"muon": {name: shaped}}, repeats, options.progress))
+        row = {"tree": name}
+        row |= {k: v for k, v in theirs[0].items() if k in ("seconds", "not run")}
+        for side, tx in matrix_targets.muon(shaped).items():
+            step = Stepper(measure.compiled(tx, shaped), tx(), shaped)
+            step()
+            row[side] = sorted(step()["step"] for _ in range(repeats))
+        found.append(row)
+    return found
 
 
 # ---- the command ---------------------------------------------------------------------
@@ -253,12 +138,15 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--part", choices=PARTS, action="append")
     parser.add_argument("--trees", default="a,b,c", help="some of a,b,c")
+    parser.add_argument(
+        "--targets", default="cpu,h100,tpu-v5e", help="some of cpu,h100,tpu-v5e"
+    )
     parser.add_argument("--untimed", action="store_true", help="compile only")
     given = parser.parse_args(argv)
-    path = options.RESULTS / "matrices.json"
+    path = matrix_errors.RESULTS
     kept = json.loads(path.read_text()) if path.exists() else {}
-    kept["environment"] = report.environment(jax.devices("cpu")[0])
     if "cost" in (given.part or PARTS):
+        kept["environment"] = report.environment(jax.devices("cpu")[0])
         done = {}
         for key in given.trees.split(","):
             done[key] = row = cost(key, not given.untimed)
@@ -266,14 +154,19 @@ def main(argv: Sequence[str]) -> int:
         kept["cost"] = kept.get("cost", {}) | done
         if "a" in done:
             print("\n".join(verdicts(done["a"])))
+    if "targets" in (given.part or PARTS):
+        found = matrix_targets.rows(given.targets.split(","), options.progress)
+        kept["targets"] = list(found)
+        lines = [matrix_targets.line(row) for row in kept["targets"]]
+        print(report.aligned([matrix_targets.HEAD, *lines]))
+    if "torch" in (given.part or PARTS):
+        kept["torch"] = torch_steps(given.trees.split(","))
+        print(json.dumps(kept["torch"], ensure_ascii=False))
     if "errors" in (given.part or PARTS):
-        kept["errors"] = errors()
-        head = ("of", "products", *(f"{c:.0e}" for c in CONDITIONS))
-        rows = [
-            (r["of"], r["products"], *(f"{e:.1e}" for e in r["errors"]))
-            for r in kept["errors"]
-        ]
-        print(report.aligned([head, *rows]))
+        kept["errors"] = matrix_errors.errors()
+        print(
+            report.aligned([matrix_errors.HEAD, *matrix_errors.lines(kept["errors"])])
+        )
     path.write_text(json.dumps(kept, indent=1) + "\n")
     print(f"Written to {path}.")
     return 0

@@ -8,6 +8,7 @@ import pytest
 from jax.sharding import AxisType, PartitionSpec as P
 
 import adamx
+from adamx.optimizers import SignInEigenbasis
 from adamx.parts import CautiousWeightDecay, IndependentWeightDecay
 from tests import papers
 
@@ -125,3 +126,24 @@ def test_parameters_are_needed_for_the_average():
     tx, p = adamx.splus(weight_decay=0.0), {"w": jnp.ones((2, 2))}
     with pytest.raises(ValueError, match="ParamEma needs the parameters, got"):
         tx.update(p, tx.init(p))
+
+
+def test_blocks_of_the_rule_step_as_separate_matrices(x64):
+    """A 5 × 3 matrix in blocks of 4 is one of 4 × 3 and one of 1 × 3, filled up."""
+
+    def run(tx, x):
+        p = {"w": jnp.asarray(x[0])}
+
+        def step(state, g):
+            u, state = tx.update({"w": g}, state, p)
+            return state, u["w"]
+
+        return jax.jit(lambda g: jax.lax.scan(step, tx.init(p), g)[1])(jnp.asarray(x))
+
+    words, g = {"b2": 0.9, "inverse_every": 2}, NOISE["w"]
+    whole = run(SignInEigenbasis(**words, block_size=4), g)
+    for rows in (slice(0, 4), slice(4, 5)):
+        alone = run(SignInEigenbasis(**words), g[:, rows])
+        # after the fourth gradient every statistic has full rank
+        np.testing.assert_allclose(whole[4:, rows], alone[4:], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(jnp.sum(whole[1:] ** 2, (1, 2)), 15.0, rtol=1e-9)

@@ -1,8 +1,9 @@
 """The per-tensor oracles against the authors' packages and repositories.
 
-`trajectories/record_packages.py` and `record_repositories.py` say what was recorded. An
-oracle is called with the keywords that make it the released code; where those are not
-the paper's, the list here is the list of disagreements:
+`trajectories/record_packages.py`, `record_repositories.py` and `record_matrices.py` say
+what was recorded. An oracle is called with the keywords that make it the released code;
+where those are not the paper's, the list here, with that of
+`trajectories/matrix_forms.py`, is the list of disagreements:
 
 - AdamP's code corrects the bias and adds ε to |w|; the algorithm does neither.
 - GaLore's and APOLLO's codes have ε̂ (before the correction), GaLore's, APOLLO's and
@@ -10,10 +11,9 @@ the paper's, the list here is the list of disagreements:
   sqrt(α) for α, and adds 1e-8 to the lengths it divides by, the paper nothing.
 - Fira's code takes α P R, not P R, from the gradient, and does not multiply what is
   left by α (`fira_quarter`); its limiter sees the residual without bias correction.
-- SOAP's and LaProp's codes decay after the step, LaProp's without the rate.
+- LaProp's code decays after the step, without the rate.
 - MARS's code updates matrices only by MARS, the other leaves by AdamW.
 - RAdam's code takes no step while ρ_t < 5 (unless `degenerated_to_sgd`).
-- AdaMuon's code has Nesterov's term inside the sign, and ε in |Ô| + ε.
 - AdaHessian's code averages |D|.
 - torch's Adafactor: see `papers.adafactor_torch`.
 """
@@ -28,6 +28,7 @@ import pytest
 from tests import papers, trajectories
 from tests.papers.adafactor import EPSILON
 from tests.papers.adam_mini import by_rows
+from tests.trajectories import matrix_forms
 
 PACKAGES = Path(__file__).parents[1] / "trajectories" / "packages"
 RTOL = 1e-12
@@ -101,17 +102,6 @@ def stable_adamw(group, leaf, run):
         "b2": group["beta2"],
         "eps": group["eps"],
         "weight_decay": group["weight_decay"],
-    }
-
-
-def muon(group, leaf, run):
-    rms = 0.2 if group["adjust_lr_fn"] == "match_rms_adamw" else None
-    return papers.muon, {
-        "beta": group["momentum"],
-        "nesterov": group["nesterov"],
-        "weight_decay": group["weight_decay"],
-        "consistent_rms": rms,
-        "eps": 0.0,  # max(|X|, ε), and no |X| here is as small
     }
 
 
@@ -199,28 +189,6 @@ def mars(group, leaf, run):
     }
 
 
-def soap(group, leaf, run):
-    b1, b2 = group["betas"]
-    return papers.soap, {
-        "b1": b1,
-        "b2": b2,
-        "eps": group["eps"],
-        "weight_decay": group["weight_decay"],
-        "precondition_frequency": group["precondition_frequency"],
-        "released": True,
-    }
-
-
-def adamuon(group, leaf, run):
-    return papers.adamuon, {
-        "beta": group["momentum"],
-        "eps": group["eps"],
-        "eps_rms": group["eps"],
-        "weight_decay": group["weight_decay"],
-        "nesterov": group["nesterov"],
-    }
-
-
 def adahessian(group, leaf, run):
     b1, b2 = group["betas"]
     curvatures = 0.3 * np.cos(stored("inputs")[f"{leaf}.gradients"])
@@ -235,31 +203,19 @@ def adahessian(group, leaf, run):
     }
 
 
-def shampoo(group, leaf, run):
-    return papers.shampoo, {
-        "eps": group["epsilon"],
-        "b2": group["betas"][1],
-        "bias_correction": True,
-    }
-
-
 ORACLES = {
     "adamp": adamp,
     "came-pytorch": came,
     "adam-mini": adam_mini,
     "torch-optimi": stable_adamw,
-    "torch": muon,
     "galore-torch": galore,
     "apollo-torch": apollo,
     "fira": fira,
     "LaProp-Optimizer": laprop,
     "RAdam": radam,
     "MARS": mars,
-    "SOAP": soap,
-    "AdaMuon": adamuon,
     "adahessian": adahessian,
-    "optimizers": shampoo,
-}
+} | matrix_forms.ORACLES
 RUNS = sorted(p.stem for p in PACKAGES.glob("*.npz") if p.stem != "inputs")
 
 

@@ -170,6 +170,46 @@ def test_shampoo_of_a_diagonal_gradient_is_adagrad():
     np.testing.assert_allclose(np.einsum("kii->ki", path), same, rtol=1e-9)
 
 
+def test_one_sided_shampoo_of_a_diagonal_gradient_is_adagrad_too():
+    """The power of one preconditioner is -1/2, that of two -1/4 each."""
+    for side in ("left", "right", "smaller"):
+        words = {"learning_rate": 0.1, "eps": 1e-30, "one_sided": side}
+        path = papers.shampoo(np.diag(start(3)), noisy_diagonal, 10, **words)
+        same = adagrad(
+            start(3), vector_of(noisy_diagonal), 10, learning_rate=0.1, eps=0.0
+        )
+        np.testing.assert_allclose(np.einsum("kii->ki", path), same, rtol=1e-9)
+
+
+def test_one_block_is_the_whole_and_blocks_of_one_element_are_adam():
+    theta = start(4, 3)
+    g = [noisy(k, theta) for k in range(12)]
+    words = {"learning_rate": 0.1, "eps": 1e-8}
+    for name in ("shampoo", "soap", "kl_soap"):
+        whole = getattr(papers, name)(theta, lambda k, _: g[k], 12, **words)
+        cut = getattr(papers, f"{name}_in_blocks")
+        one = cut(theta, lambda k, _: g[k], 12, block_size=4, **words)
+        np.testing.assert_array_equal(one, whole)
+    each = papers.soap_in_blocks(theta, lambda k, _: g[k], 12, block_size=1, **words)
+    words |= {"b1": 0.95, "b2": 0.95}
+    later = adam_eps_hat(theta, lambda k, _: g[k + 1], 11, **words)
+    np.testing.assert_allclose(each[1:], later, rtol=1e-12)
+
+
+def test_roots_that_never_come_leave_the_gradient_or_adam():
+    words = {"learning_rate": 0.1}
+    plain = papers.shampoo(
+        start(4, 3), noisy, 10, start_preconditioning_step=11, **words
+    )
+    same = start(4, 3)
+    for k, point in enumerate(plain):
+        same = same - 0.1 * noisy(k, same)
+        np.testing.assert_allclose(point, same, rtol=1e-12)
+    grafted = papers.adam_on_shampoo(start(4, 3), noisy, 10, start=11, **words)
+    adams = adam(start(4, 3), noisy, 10, b1=0.0, b2=0.95, **words)
+    np.testing.assert_allclose(grafted, adams, rtol=1e-12)
+
+
 def noisy_diagonal(k, theta):
     return np.diag(np.diag(theta) + np.random.default_rng(k).standard_normal(3))
 

@@ -22,6 +22,7 @@ def dion(
     eps=0.0,
     weight_decay=0.0,
     out_axis=0,
+    transposed=False,
 ):
     """K. Ahn, B. Xu, N. Abreu, Y. Fan, G. Magakyan, P. Sharma, Z. Zhan, J. Langford,
     Dion: Distributed Orthonormalized Updates, 2025, arXiv:2504.05295, Algorithm 1:
@@ -35,8 +36,11 @@ def dion(
 
     The authors' code adds ε to the norms of the columns, decays X <- (1 - η λ) X first,
     and for B = 0 takes P = 0 and leaves the columns of Q as they are: so does this one,
-    as Orthogonalize(0) is not defined.
+    as Orthogonalize(0) is not defined. For m < n it runs on Xᵀ (`transposed=True`, with
+    `start` of (m, r)), still times sqrt(m / n); the algorithm says nothing of that.
     """
+    scale = np.sqrt(theta.shape[out_axis] / theta.shape[1 - out_axis])
+    out_axis = 1 - out_axis if transposed else out_axis
     x = theta if out_axis == 0 else theta.T
     q = np.array(start, np.float64)
     momentum = np.zeros_like(x)
@@ -50,7 +54,7 @@ def dion(
             r = b.T @ p
             momentum = b - (1 - at(mu, k)) * p @ r.T
             q = divide(r, np.linalg.norm(r, axis=0) + at(eps, k))
-            step = np.sqrt(x.shape[0] / x.shape[1]) * p @ q.T
+            step = scale * p @ q.T
         else:
             momentum, step = b, np.zeros_like(x)
         x = (1 - eta * at(weight_decay, k)) * x - eta * step

@@ -57,3 +57,46 @@ def sgd_on_shampoo(theta, gradient, steps, *, learning_rate, eps=1e-4):
             u = along(u, axis, power(h[axis], -1 / (2 * theta.ndim)))
         theta = theta - at(learning_rate, k) * grafted(g, u)
         yield theta
+
+
+@trajectory
+def adam_on_shampoo(
+    theta,
+    gradient,
+    steps,
+    *,
+    learning_rate,
+    b2=0.95,
+    eps=1e-8,
+    eps_shampoo=1e-2,
+    interval=3,
+    start=5,
+):
+    """H.-J. M. Shi, T.-H. Lee, S. Iwasaki, et al., A Distributed Data-Parallel PyTorch
+    Implementation of the Distributed Shampoo Optimizer for Training Neural Networks
+    At-Scale, 2023, arXiv:2309.06497, Algorithm 2 without momentum, and in their code:
+
+    P_A = G / (sqrt(v / (1 - β2^t)) + ε);  P_S = L^(-1/4) G R^(-1/4), the roots of
+    H / (1 - β2^t) + ε' I, taken at t = start and at later multiples of the interval;
+    P = P_A for t < start, then |P_A| / |P_S| P_S.
+    """
+    h = [np.zeros((n, n)) for n in theta.shape]
+    roots = [None] * theta.ndim
+    v = np.zeros_like(theta)
+    for k in range(steps):
+        t = k + 1
+        g = u = gradient(k, theta)
+        v = b2 * v + (1 - b2) * g**2
+        step = divide(g, np.sqrt(v / (1 - b2**t)) + eps)
+        for axis, n in enumerate(theta.shape):
+            unfolded = unfold(g, axis)
+            h[axis] = b2 * h[axis] + (1 - b2) * unfolded @ unfolded.T
+            if t == start or (t > start and t % interval == 0):
+                seen = h[axis] / (1 - b2**t) + eps_shampoo * np.eye(n)
+                roots[axis] = power(seen, -1 / (2 * theta.ndim))
+            if t >= start:
+                u = along(u, axis, roots[axis])
+        if t >= start:
+            step = grafted(step, u)
+        theta = theta - at(learning_rate, k) * step
+        yield theta

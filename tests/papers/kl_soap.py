@@ -3,6 +3,7 @@
 import numpy as np
 
 from .form import at, divide, trajectory
+from .shampoo import in_blocks
 from .soap import eigenbasis, rotate, rotate_back
 
 
@@ -21,6 +22,8 @@ def kl_soap(
     precondition_frequency=10,
     init_factor=0.1,
     max_clamp_value=4000,
+    bias_correction=True,
+    decay_after=False,
 ):
     """W. Lin, S. C. Lowe, F. Dangel, R. Eschenhagen, Z. Xu, R. B. Grosse, Understanding
     and Improving Shampoo and SOAP via Kullback-Leibler Minimization, ICLR 2026,
@@ -35,7 +38,8 @@ def kl_soap(
     all from the λ and Q of the step before. Of the authors' code are: λ from 0.1; the
     first gradient moves nothing, gives S_a = (1 - β) G Gᵀ / d_b and S_b likewise, and
     Q by a full eigendecomposition; 1 / sqrt(λ) is at most max(10, min(d, 4000)). Of
-    SOAP, not of that code: Adam's bias correction, decay beside the step.
+    SOAP, not of that code: Adam's bias correction, decay beside the step. The code is
+    `bias_correction=False, decay_after=True`.
 
     A vector has no basis: AdamW from the second gradient on.
     """
@@ -53,11 +57,12 @@ def kl_soap(
             beta1, beta2 = at(b1, k), at(b2, k)
             m = beta1 * m + (1 - beta1) * g
             v = beta2 * v + (1 - beta2) * rotate(g, q) ** 2
-            w1 = beta1 * w1 + (1 - beta1)
-            w2 = beta2 * w2 + (1 - beta2)
+            w1 = beta1 * w1 + (1 - beta1) if bias_correction else 1.0
+            w2 = beta2 * w2 + (1 - beta2) if bias_correction else 1.0
             n = divide(rotate(m, q) / w1, np.sqrt(v / w2) + at(eps, k))
-            step = rotate_back(n, q) + at(weight_decay, k) * theta
-            theta = theta - at(learning_rate, k) * step
+            step, eta = rotate_back(n, q), at(learning_rate, k)
+            decayed = theta - eta * step if decay_after else theta
+            theta = theta - eta * step - eta * at(weight_decay, k) * decayed
         if matrix and k == 0:
             for i, h in enumerate((g @ g.T, g.T @ g)):
                 s[i] = (1 - beta) * h / theta.shape[1 - i]
@@ -74,3 +79,9 @@ def kl_soap(
                 if k % precondition_frequency == 0:
                     q[i] = np.linalg.qr(s[i] @ q[i])[0]
         yield theta
+
+
+@trajectory
+def kl_soap_in_blocks(theta, gradient, steps, *, block_size, **keywords):
+    """KL-SOAP with the blocks of Shampoo."""
+    yield from in_blocks(kl_soap, theta, gradient, steps, block_size, **keywords)

@@ -35,11 +35,11 @@ def newton_schulz(g, ns_steps=5, coefficients=QUINTIC, eps=1e-7):
     return x.T if g.shape[0] > g.shape[1] else x
 
 
-def muon_scale(shape, consistent_rms=None, out_axis=0):
-    """sqrt(max(1, out / in)), or `consistent_rms` sqrt(max(out, in))."""
+def muon_scale(shape, consistent_rms=None, out_axis=0, least=1.0):
+    """sqrt(max(least, out / in)), or `consistent_rms` sqrt(max(out, in))."""
     out, into = shape[out_axis], shape[1 - out_axis]
     if consistent_rms is None:
-        return np.sqrt(max(1.0, out / into))
+        return np.sqrt(max(least, out / into))
     return consistent_rms * np.sqrt(max(out, into))
 
 
@@ -60,6 +60,7 @@ def muon(
     corrected=False,
     ns_steps=5,
     coefficients=QUINTIC,
+    least=1.0,
 ):
     """K. Jordan, Y. Jin, V. Boza, et al., Muon: An optimizer for hidden layers in
     neural networks, 2024, kellerjordan.github.io/posts/muon, and its `muon.py`.
@@ -80,7 +81,8 @@ def muon(
     `optax.contrib.muon` has out / in for (in, out), ε = 1e-8, and corrects the bias of
     both terms of the Nesterov sum, β B / (1 - β^{t+1}) + (1 - β) G / (1 - β^t), which
     turns the direction in the first steps (`corrected=True`). `torch.optim.Muon` is
-    this with max(|X|, ε) in place of |X| + ε.
+    this with max(|X|, ε) in place of |X| + ε, and has sqrt(out / in) too, without the
+    1 (`least=0`), as "spectral_unclamped".
     """
     momentum = np.zeros_like(theta)
     w = 0.0  # 1 - Π β_i
@@ -97,7 +99,8 @@ def muon(
             ahead = momentum / now
         o = newton_schulz(ahead, ns_steps, coefficients, at(eps, k))
         theta = (1 - eta * at(weight_decay, k)) * theta
-        theta = theta - eta * muon_scale(theta.shape, consistent_rms, out_axis) * o
+        scale = muon_scale(theta.shape, consistent_rms, out_axis, least)
+        theta = theta - eta * scale * o
         yield theta
 
 

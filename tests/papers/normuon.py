@@ -22,6 +22,7 @@ def normuon(
     eps_newton=1e-7,
     out_axis=0,
     released=False,
+    eps_length=0.0,
 ):
     """Z. Li, L. Liu, C. Liang, W. Chen, T. Zhao, NorMuon: Making Muon More Efficient
     and Scalable, 2025, arXiv:2510.05491, Algorithm 1:
@@ -35,7 +36,8 @@ def normuon(
 
     `released=True` is the authors' normuon.py where it differs: Nesterov's
     (1 - β) G + β M is orthogonalised, and Ô is brought to the length of O, times Muon's
-    sqrt(max(1, out / in)), in place of 0.2 sqrt(mn) (it adds 1e-10 to that length too).
+    sqrt(max(1, out / in)), in place of 0.2 sqrt(mn). It divides by |Ô|_F + 1e-10,
+    `eps_length`.
     """
     m = np.zeros_like(theta)
     v = np.zeros(theta.shape[out_axis])
@@ -53,7 +55,7 @@ def normuon(
             length = frobenius(o) * muon_scale(theta.shape, None, out_axis)
         else:
             length = 0.2 * np.sqrt(theta.size) if frobenius(o_hat) else 0.0
-        step = divide(length, frobenius(o_hat)) * o_hat
+        step = divide(length, frobenius(o_hat) + eps_length) * o_hat
         theta = theta - eta * at(weight_decay, k) * theta - eta * step
         yield theta
 

@@ -17,9 +17,9 @@ def sign(g, radius, out_axis):
     return radius / g.shape[1 - out_axis] * np.sign(g)
 
 
-def rms(g, radius):
-    """ρ g / |g|_RMS, for a bias."""
-    return divide(radius * g, np.sqrt(np.mean(np.square(g))))
+def rms(g, radius, eps=0.0):
+    """ρ g / |g|_RMS, for a bias. The authors' code adds 1e-8 to |g|_RMS."""
+    return divide(radius * g, np.sqrt(np.mean(np.square(g))) + eps)
 
 
 @trajectory
@@ -36,6 +36,7 @@ def scion(
     output=False,
     out_axis=0,
     eps_newton=1e-7,
+    eps_rms=0.0,
     ns_steps=5,
     coefficients=QUINTIC,
 ):
@@ -57,7 +58,7 @@ def scion(
         eta, b = at(learning_rate, k), at(beta, k)
         d = (1 - b) * gradient(k, theta) + b * d
         if theta.ndim != 2:
-            corner = rms(d, radius)
+            corner = rms(d, radius, eps_rms)
         elif output:
             corner = sign(d, output_radius, out_axis)
         else:

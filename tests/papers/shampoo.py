@@ -4,6 +4,8 @@ Nothing here depends on the sign of an eigenvector: it uses functions of a symme
 matrix only.
 """
 
+import itertools
+
 import numpy as np
 
 from .form import at, trajectory
@@ -25,6 +27,43 @@ def power(symmetric, exponent):
     return (vectors * values**exponent) @ vectors.T
 
 
+def sides(shape, one_sided):
+    """The axes that have a preconditioner: of a matrix maybe one."""
+    if one_sided is None or len(shape) < 2:
+        return range(len(shape))
+    rows, columns = shape
+    smaller = "left" if rows <= columns else "right"
+    return [("left", "right").index(smaller if one_sided == "smaller" else one_sided)]
+
+
+def blocks(shape, size):
+    """The blocks of a tensor, each a tuple of slices: `size` long, at the ends less."""
+    cuts = [[slice(i, i + size) for i in range(0, n, size)] for n in shape]
+    return list(itertools.product(*cuts))
+
+
+def in_blocks(oracle, theta, gradient, steps, block_size, **keywords):
+    """Each block of a tensor as a tensor of its own, with the gradient of the whole.
+
+    That of R. Anil, V. Gupta, T. Koren, et al., Scalable Second Order Optimization for
+    Deep Learning, 2020, arXiv:2002.09018, and of H.-J. M. Shi, T.-H. Lee, S. Iwasaki,
+    et al., 2023, arXiv:2309.06497, whose code cuts from the first element on.
+    """
+    cuts, now = blocks(theta.shape, block_size), {}
+    runs = [
+        oracle.__wrapped__(
+            theta[cut].copy(), lambda k, _, cut=cut: now[k][cut], steps, **keywords
+        )
+        for cut in cuts
+    ]
+    for k in range(steps):
+        now[k] = gradient(k, theta)
+        theta = theta.copy()
+        for cut, run in zip(cuts, runs, strict=True):
+            theta[cut] = next(run)
+        yield theta
+
+
 @trajectory
 def shampoo(
     theta,
@@ -36,6 +75,9 @@ def shampoo(
     b2=None,
     bias_correction=False,
     exponent=None,
+    precondition_frequency=1,
+    start_preconditioning_step=1,
+    one_sided=None,
 ):
     """V. Gupta, T. Koren, Y. Singer, Shampoo: Preconditioned Stochastic Tensor
     Optimization, ICML 2018, arXiv:1802.09568, Algorithm 1 (matrices) and 2 (tensors of
@@ -50,11 +92,19 @@ def shampoo(
     `bias_correction` is that of H.-J. M. Shi, T.-H. Lee, S. Iwasaki, et al., A
     Distributed Data-Parallel PyTorch Implementation of the Distributed Shampoo
     Optimizer for Training Neural Networks At-Scale, 2023, arXiv:2309.06497, Algorithm
-    2: the averages start at 0, and the root is that of H / (1 - β2^t) + ε I.
+    2: the averages start at 0, and the root is that of H / (1 - β2^t) + ε I. Of their
+    code is the interval: roots are computed at step `start_preconditioning_step` and at
+    every later multiple of `precondition_frequency`; before, they are I.
+
+    `one_sided` has a preconditioner for one axis of a matrix only, and its power -1/2:
+    S. Xie, T. Wang, S. Reddi, S. Kumar, Z. Li, Structured Preconditioners in Adaptive
+    Optimization, ICML 2025, arXiv:2503.10537 (the left one); K. An, Y. Liu, R. Pan, et
+    al., ASGO, NeurIPS 2025, arXiv:2503.20762 (either).
     """
-    axes = range(theta.ndim)
+    axes = sides(theta.shape, one_sided)
     start = 0.0 if bias_correction else eps
     h = [start * np.eye(n) for n in theta.shape]
+    roots = [np.eye(n) for n in theta.shape]
     w = 0.0  # 1 - Π β2_i
     for k in range(steps):
         g = gradient(k, theta)
@@ -68,11 +118,14 @@ def shampoo(
                 h[axis] = h[axis] + statistic
             else:
                 h[axis] = at(b2, k) * h[axis] + (1 - at(b2, k)) * statistic
-            p = -1 / (2 * theta.ndim) if exponent is None else exponent
+            p = -1 / (2 * len(axes)) if exponent is None else exponent
             seen = h[axis]
             if bias_correction:
                 seen = seen / w + eps * np.eye(theta.shape[axis])
-            u = along(u, axis, power(seen, p))
+            t, first = k + 1, start_preconditioning_step
+            if t == first or (t > first and t % precondition_frequency == 0):
+                roots[axis] = power(seen, p)
+            u = along(u, axis, roots[axis])
         theta = theta - at(learning_rate, k) * u
         yield theta
 
@@ -84,5 +137,12 @@ def shampoo_of_an_axis(theta, gradient, steps, **keywords):
     def along_an_axis(k, point):
         return np.reshape(gradient(k, point.reshape(shape)), point.shape)
 
-    path = shampoo(np.atleast_1d(theta), along_an_axis, steps, **keywords)
+    oracle = shampoo_in_blocks if "block_size" in keywords else shampoo
+    path = oracle(np.atleast_1d(theta), along_an_axis, steps, **keywords)
     return path.reshape(steps, *shape)
+
+
+@trajectory
+def shampoo_in_blocks(theta, gradient, steps, *, block_size, **keywords):
+    """Shampoo with blocks."""
+    yield from in_blocks(shampoo, theta, gradient, steps, block_size, **keywords)

@@ -19,6 +19,7 @@ def snoo_adam(
     sync_period=28,
     outer_learning_rate=0.68,
     outer_momentum=0.37,
+    released=False,
 ):
     """D. Kallusky, V. Rao, V. Nandavanam, H.-J. M. Shi, SNOO: Step-K Nesterov Outer
     Optimizer, 2025, arXiv:2510.15830: after every k steps of the inner optimizer from
@@ -27,7 +28,8 @@ def snoo_adam(
     Δ = slow - fast;  B <- μ B + Δ;  slow <- slow - η (Δ + μ B);  fast <- slow:
 
     DiLoCo's outer step (arXiv:2311.08105) on one worker, with the Nesterov momentum of
-    torch.optim.SGD. The inner state is kept. The inner optimizer here is Adam,
+    torch.optim.SGD. The inner state is kept. The authors' code (`released=True`) makes
+    its first outer step after the first inner one. The inner optimizer here is Adam,
     arXiv:1412.6980.
 
     Returns (fast, slow): the fast weights after each step, synchronised where it was
@@ -47,7 +49,7 @@ def snoo_adam(
         w2 = beta2 * w2 + (1 - beta2)
         u = divide(m / w1, np.sqrt(v / w2) + at(eps, k))
         fast = fast - at(learning_rate, k) * u
-        if (k + 1) % sync_period == 0:
+        if (k + (not released)) % sync_period == 0:
             mu = at(outer_momentum, k)
             delta = slow - fast
             outer = mu * outer + delta

@@ -7,7 +7,7 @@ with Q.
 import numpy as np
 
 from .form import at, divide, trajectory
-from .shampoo import along, unfold
+from .shampoo import along, in_blocks, sides, unfold
 
 
 def eigenbasis(symmetric):
@@ -42,8 +42,14 @@ def soap(
     eps=1e-8,
     weight_decay=0.0,
     precondition_frequency=10,
+    bias_correction=True,
     bases=None,
     released=True,
+    sort=None,
+    precondition_1d=False,
+    normalize_grads=False,
+    one_sided=None,
+    decays_at_once=False,
 ):
     """N. Vyas, D. Morwani, R. Zhao, et al., SOAP: Improving and Stabilizing Shampoo
     using Adam, ICLR 2025, arXiv:2409.11321, Algorithms 3 and 4:
@@ -67,11 +73,19 @@ def soap(
     (`precondition_1d=False`), and here; from the first in the paper. M is kept
     unrotated, in the code rotated: the same.
 
+    Of the code's options are here too `correct_bias` (`bias_correction`),
+    `precondition_1d` and `normalize_grads`, which divides Q_L N' Q_Rᵀ, without the
+    correction, by its RMS. `one_sided` sets Q_L or Q_R to I (section 7.1).
+    `sort` is that of the released code, or not, whatever the rest. `decays_at_once`:
+    the first step decays too.
+
     The first G Gᵀ of a matrix that is not square has no full rank, so its eigenvectors
     of 0 are any basis: pass `bases`, one Q (or None) for each axis, for a comparison.
     """
     beta_l = b2 if shampoo_beta is None else shampoo_beta
-    preconditioned = range(theta.ndim) if theta.ndim > 1 else ()
+    some = theta.ndim > 1 or (theta.ndim == 1 and precondition_1d)
+    preconditioned = sides(theta.shape, one_sided) if some else ()
+    sort = released if sort is None else sort
     h = [np.zeros((n, n)) for n in theta.shape]
     q = [None] * theta.ndim
     m = np.zeros_like(theta)
@@ -87,11 +101,18 @@ def soap(
             v = beta2 * v + (1 - beta2) * g_rotated**2
             w1 = beta1 * w1 + (1 - beta1)
             w2 = beta2 * w2 + (1 - beta2)
+            if not bias_correction:
+                w1 = w2 = 1.0
             outside = at(eps, k) / np.sqrt(w2) if released else at(eps, k)
             n = divide(m_rotated / w1, np.sqrt(v / w2) + outside)
-            stepped = theta - eta * rotate_back(n, q)
+            u = rotate_back(n, q)
+            if normalize_grads:
+                u = np.sqrt(w2) / w1 * divide(u, np.sqrt(np.mean(u**2)))
+            stepped = theta - eta * u
             decayed = stepped if released else theta
             theta = stepped - eta * at(weight_decay, k) * decayed
+        elif decays_at_once:
+            theta = theta - at(learning_rate, k) * at(weight_decay, k) * theta
         for axis in preconditioned:
             unfolded = unfold(g, axis)
             beta = at(beta_l, k)
@@ -100,8 +121,14 @@ def soap(
                 q[axis] = eigenbasis(h[axis]) if bases is None else bases[axis]
             elif q[axis] is not None and k % precondition_frequency == 0:
                 basis = q[axis]
-                if released:
+                if sort:
                     order = np.argsort(-np.diag(basis.T @ h[axis] @ basis))
                     basis, v = basis[:, order], np.take(v, order, axis)
                 q[axis] = np.linalg.qr(h[axis] @ basis)[0]
         yield theta
+
+
+@trajectory
+def soap_in_blocks(theta, gradient, steps, *, block_size, **keywords):
+    """SOAP with the blocks of Shampoo."""
+    yield from in_blocks(soap, theta, gradient, steps, block_size, **keywords)

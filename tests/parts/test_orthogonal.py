@@ -222,48 +222,81 @@ def jaxprs(jaxpr):
                 yield from jaxprs(inner)
 
 
-def precisions(tx, params):
-    """Return the precisions of all products in one step."""
+def equations(tx, params, *primitives):
+    """Return the equations of one step that have one of these primitives."""
     traced = jax.make_jaxpr(tx.update)(params, tx.init(params), params)
-    return {
-        eqn.params["precision"]
+    return [
+        eqn
         for jaxpr in jaxprs(traced.jaxpr)
         for eqn in jaxpr.eqns
-        if eqn.primitive.name == "dot_general"
-    }
+        if eqn.primitive.name in primitives
+    ]
 
 
 MATRIX = {
-    "muon": adamx.muon(0.02),
-    "adamuon": adamx.adamuon(0.02),
-    "gram": adamx.muon(0.02, iteration=gram_newton_schulz(polar_express(5))),
-    "exact": adamx.muon(0.02, iteration=ExactPolar()),
-    "aol": adamx.muon(0.02, preconditioning="aol"),
-    "schatten": adamx.muon(0.02, preconditioning="schatten", adaptive=True),
-    "soap": adamx.soap(0.02, sort=True),
-    "kl_soap": adamx.kl_soap(0.02),
-    "psgd_kron": adamx.psgd_kron(0.02),
-    "shampoo": adamx.shampoo(0.02),
-    "galore": adamx.galore(0.02, rank=2),
-    "fira": adamx.fira(0.02, rank=2),
-    "apollo": adamx.apollo(0.02, rank=2),
-    "apollo_mini": adamx.apollo_mini(0.02),
-    "dion": adamx.dion(0.02),
-    "normuon": adamx.normuon(0.02),
-    "scion": adamx.scion(0.02),
-    "muonh": adamx.muonh(0.02),
+    "muon": adamx.muon,
+    "adamuon": adamx.adamuon,
+    "gram": functools.partial(
+        adamx.muon, iteration=gram_newton_schulz(polar_express(5))
+    ),
+    "exact": functools.partial(adamx.muon, iteration=ExactPolar()),
+    "aol": functools.partial(adamx.muon, preconditioning="aol"),
+    "schatten": functools.partial(
+        adamx.muon, preconditioning="schatten", adaptive=True
+    ),
+    "soap": functools.partial(adamx.soap, sort=True, block_size=3),
+    "kl_soap": adamx.kl_soap,
+    "psgd_kron": adamx.psgd_kron,
+    "shampoo": functools.partial(adamx.shampoo, precondition_frequency=2),
+    "galore": functools.partial(adamx.galore, rank=2),
+    "fira": functools.partial(adamx.fira, rank=2),
+    "apollo": functools.partial(adamx.apollo, rank=2),
+    "apollo_mini": adamx.apollo_mini,
+    "dion": adamx.dion,
+    "normuon": adamx.normuon,
+    "scion": adamx.scion,
+    "muonh": adamx.muonh,
+    "muown": adamx.muown,
+    "splus": adamx.splus,
 }
+HIGH = jax.lax.Precision.HIGH
 
 
 @pytest.mark.parametrize("name", MATRIX)
-def test_every_product_has_an_explicit_precision(name):
-    found = precisions(MATRIX[name], {"w": jnp.ones((4, 6))})
-    assert found == {(HIGHEST, HIGHEST)}
+def test_every_product_has_the_precision_that_is_declared(name):
+    """Full float32 unless another one is given; a dtype is that of the operands."""
+    params = {"w": jnp.ones((4, 6))}
+    wanted = {None: (HIGHEST, "float32"), "high": (HIGH, "float32")}
+    wanted[jnp.bfloat16] = (HIGHEST, "bfloat16")
+    for given, (precision, dtype) in wanted.items():
+        keywords = {} if given is None else {"precision": given}
+        tx = MATRIX[name](0.02, **keywords)
+        found = equations(tx, params, "dot_general")
+        assert {e.params["precision"] for e in found} == {(precision, precision)}
+        assert {str(v.aval.dtype) for e in found for v in e.invars} == {dtype}
+        assert {str(e.outvars[0].aval.dtype) for e in found} == {"float32"}
 
 
-def test_a_lower_precision_is_passed_on():
-    tx, params = adamx.muon(0.02, precision="high"), {"w": jnp.ones((4, 6))}
-    assert precisions(tx, params) == {(jax.lax.Precision.HIGH,) * 2}
+FACTORS = ("eigh", "qr", "geqrf", "householder_product", "svd", "triangular_solve")
+DECOMPOSED = (
+    "soap",
+    "splus",
+    "kl_soap",
+    "shampoo",
+    "psgd_kron",
+    "galore",
+    "dion",
+    "exact",
+)
+
+
+@pytest.mark.parametrize("name", DECOMPOSED)
+def test_matrices_of_bfloat16_are_decomposed_in_float32(name):
+    """Also where the products are of bfloat16: decompositions take no precision."""
+    tx = MATRIX[name](0.02, precision=jnp.bfloat16)
+    found = equations(tx, {"w": jnp.ones((4, 6), jnp.bfloat16)}, *FACTORS)
+    assert found
+    assert {str(v.aval.dtype) for e in found for v in e.invars} == {"float32"}
 
 
 # ---- bad input -----------------------------------------------------------------------
@@ -283,8 +316,14 @@ REFUSED = {
         0.1, ns_steps=3, iteration=cans(8)
     ),
     r"`iteration` must be an iteration, got 5": lambda: adamx.muon(0.1, iteration=5),
-    r"`precision` must be a jax.lax.Precision or its name, got 'fast'": lambda: (
+    r"muon: `precision` must be a jax.lax.Precision, its .* got 'fast'": lambda: (
         adamx.muon(0.1, precision="fast")
+    ),
+    r"soap: `precision` must be .* a dtype of operands, got the class int8": lambda: (
+        adamx.soap(0.1, precision=jnp.int8)
+    ),
+    r"dion: `precision` must be .*, got None. Pass 'highest', 'high'": lambda: (
+        adamx.dion(0.1, precision=None)
     ),
     r"`spread` must be a NamedSharding": lambda: adamx.muon(0.1, spread="data"),
     r"cans: `lower` must be in \(0, 1\], got 2": lambda: cans(8, 2.0),

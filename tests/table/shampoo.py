@@ -14,6 +14,12 @@ ROOTS = {
     )
 }
 
+# Of a (3, 2) matrix a block is filled up, and of a vector of 4 none.
+BLOCKS = {"eps": 1e-2, "b2": 0.95, "bias_correction": True, "block_size": 2}
+BLOCKS |= {"precondition_frequency": 3}
+ONE_SIDE = {"eps": 1e-2, "one_sided": "smaller", "precondition_frequency": 4}
+ONE_SIDE |= {"start_preconditioning_step": 2}
+
 ROWS = (
     Optimizer(
         "shampoo",
@@ -29,6 +35,8 @@ ROWS = (
                 {"eps": 1e-2, "b2": 0.95, "bias_correction": True},
                 oracle="shampoo_of_an_axis",
             ),
+            Variant("blocks", BLOCKS, oracle="shampoo_of_an_axis"),
+            Variant("one side", ONE_SIDE, oracle="shampoo_of_an_axis"),
         ),
         hypers=(),
         slots=("left", "right"),
@@ -49,6 +57,18 @@ MUTANTS = {
             {"eps": 1e-2, "b2": 0.95, "bias_correction": True},
         ),
         lambda: adamx.shampoo(RATE, 1e-2, b2=0.95),
+    ),
+    "shampoo: blocks of another size": (
+        (papers.shampoo_of_an_axis, BLOCKS),
+        lambda: adamx.shampoo(RATE, **{**BLOCKS, "block_size": 3}),
+    ),
+    "shampoo: roots that start at the interval": (
+        (papers.shampoo_of_an_axis, ONE_SIDE),
+        lambda: adamx.shampoo(RATE, **{**ONE_SIDE, "start_preconditioning_step": 4}),
+    ),
+    "shampoo: the longer side": (
+        (papers.shampoo_of_an_axis, ONE_SIDE),
+        lambda: adamx.shampoo(RATE, **{**ONE_SIDE, "one_sided": "left"}),
     ),
     "shampoo: an average for the sum": (
         (papers.shampoo_of_an_axis, {}),

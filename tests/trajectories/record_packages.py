@@ -238,7 +238,8 @@ def basis(tx, p) -> np.ndarray | None:
 def record(name, package, leaves, zeros, options, build, version=None) -> None:
     """Runs one optimizer over the gradients and writes its file.
 
-    `version` is that of the package, if it is not installed under its name.
+    `version` is that of the package, if it is not installed under its name. What the
+    optimizer has drawn at random is in its `drawn`, if it has one.
     """
     start, g = stored_inputs()
     named = {leaf: torch.tensor(start[leaf], requires_grad=True) for leaf in leaves}
@@ -256,6 +257,7 @@ def record(name, package, leaves, zeros, options, build, version=None) -> None:
             if used is not None and k % GAP == 0:
                 bases[f"{leaf}.projections"].append(used)
     arrays = {key: np.stack(path) for key, path in (arrays | bases).items() if path}
+    arrays |= {k: np.stack(v) for k, v in getattr(tx, "drawn", {}).items()}
     about = {
         "package": package,
         "version": version or importlib.metadata.version(package),

@@ -42,6 +42,24 @@ def test_it_follows_the_paper_of_shampoo_with_whole_optimizers(x64):
     )
 
 
+def test_it_follows_distributed_shampoo_from_its_first_root_on(x64):
+    """Before step 5 the step is Adam's; roots are taken at 5, 6, 9, 12, ..."""
+    shampoo = adamx.scale_by_shampoo(
+        1e-2,
+        b2=0.95,
+        bias_correction=True,
+        precondition_frequency=3,
+        start_preconditioning_step=5,
+    )
+    adam = adamx.scale_by_adam(0.0, 0.95)
+    assert_follows(
+        lambda: chain(
+            adamx.graft(magnitude=adam, direction=shampoo, start=5), LearningRate(RATE)
+        ),
+        wanted_of_axes(papers.adam_on_shampoo, learning_rate=RATE),
+    )
+
+
 def wanted_of_axes(oracle, **keywords):
     """As `wanted`, a scalar being a vector of one entry."""
 
@@ -104,5 +122,7 @@ def test_one_rate_and_what_is_no_rule_are_refused():
     sentence = r"Graft: both parts must have .* got one in `magnitude` only"
     with pytest.raises(ValueError, match=sentence):
         adamx.graft(magnitude=adamx.adam(RATE), direction=adamx.scale_by_lion())
+    with pytest.raises(ValueError, match=r"`start` must be a whole .* least 1, got 0"):
+        adamx.graft(magnitude=adamx.adam(1), direction=adamx.lion(1), start=0)
     with pytest.raises(TypeError, match=r"graft: `direction` must be a rule"):
         adamx.graft(magnitude=adamx.adam(RATE), direction=optax.sgd(RATE))

@@ -41,7 +41,7 @@ class Program(NamedTuple):
     test: Callable  # (carry, test data) -> means
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=16)
 def program(problem: Problem, make: Make) -> Program:
     """All lanes at once, or one after another with the same meaning."""
 

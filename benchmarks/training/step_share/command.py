@@ -13,6 +13,7 @@ import contextlib
 import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -67,8 +68,12 @@ def seconds(
     repeats: int,
     steps: int,
     peers: Mapping[str, Sample] = MappingProxyType({}),
+    jobs: int = 1,
 ) -> dict[str, np.ndarray]:
-    """Seconds of a step by block, for each optimizer, the gradient alone and peers."""
+    """Seconds of a step by block, for each optimizer, the gradient alone and peers.
+
+    `jobs` programs are compiled at once.
+    """
     (params, batch), key = start(problem), jax.random.key(1)
     gradient = jax.jit(jax.grad(problem.loss))
 
@@ -92,8 +97,8 @@ def seconds(
             jax.block_until_ready(gradient(params, batch, key))
 
     walks = {name: whole(tx) for name, tx in optimizers.items()} | {ALONE: alone}
-    for walk in walks.values():
-        walk()
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(lambda walk: walk(), walks.values()))
 
     def sampled(walk: Callable[[], None]) -> Callable[[], dict[str, float]]:
         return lambda: {"wall": timed(Clocks(), walk)[0].wall / steps}

@@ -1,0 +1,10 @@
+"""What a step compiles to on a CPU, an H100 and a TPU v5e, without any of them."""
+
+from collections.abc import Sequence
+
+from benchmarks.cost.compiled import command, targets
+
+
+def main(argv: Sequence[str]) -> int:
+    targets.prepare()
+    return command.main(argv)

@@ -1,0 +1,155 @@
+"""`python -m benchmarks compiled`: what a step is compiled to, on each machine.
+
+For a CPU, an H100 and a TPU v5e, without any of them: the kernels, the bytes that they
+move per parameter beside the fewest possible, the temporary bytes, the collectives and
+the seconds of compilation. Bytes are those of the operands and results of kernels, of
+which a cache may spare some and a window read may cost more.
+
+With `--check` the figures must not be above those on record; a row that is says where.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+import adamx
+from benchmarks.cost.compiled.row import compiled
+from benchmarks.cost.compiled.targets import TARGETS, missing
+from benchmarks.cost.harness import options, report
+from benchmarks.cost.memory.forms import BY_NAME
+from benchmarks.cost.memory.sizes import gpt2
+
+RECORD = options.RESULTS / "compiled.json"
+HELD = ("kernels", "bytes", "temporaries", "collectives")
+"""What a change must not raise."""
+
+
+def leaves(count: int, size: int) -> dict[str, Any]:
+    like = jax.ShapeDtypeStruct((size,), jnp.float32)
+    return {f"leaf_{i:04}": like for i in range(count)}
+
+
+def matrix() -> dict[str, Any]:
+    return {"w": jax.ShapeDtypeStruct((2048, 2048), jnp.float32)}
+
+
+TREES: dict[str, Callable[[], Any]] = {
+    "2048²": matrix,
+    "148 × 10,000": lambda: leaves(148, 10_000),
+    "1,000 × 1,000": lambda: leaves(1_000, 1_000),
+    "GPT-2 small": gpt2,
+}
+STORAGES = ("float32", "bfloat16", "8 bits", "4 bits", "7 bytes")
+ELEMENTWISE = (
+    *("sgd", "adagrad", "rmsprop", "adam", "nadamw", "radam", "adabelief", "lion"),
+    *("adopt", "adadelta", "lamb", "adan", "schedule_free_adamw", "dadapt_adamw"),
+)
+
+
+def in_one_call(tx: Any) -> Callable:
+    def step(params: Any, state: Any, grads: Any) -> Any:
+        return adamx.step(tx, params, grads, state)
+
+    return step
+
+
+def cases(tree: str, quick: bool) -> dict[str, tuple[Any, Any, Any]]:
+    """The rows of a tree: transformation, dtype of the parameters, form of the step."""
+    found = {
+        "optax.adamw": (optax.adamw(1e-3, weight_decay=1e-2), jnp.float32, None),
+    }
+    for name in STORAGES:
+        if tree != "2048²" and name in ("4 bits", "7 bytes"):
+            continue
+        if tree == "1,000 × 1,000" and name != "float32":
+            continue  # they compile for minutes
+        form = BY_NAME[name]
+        found[f"adamw, {name}"] = (form.tx(), form.params, None)
+    if tree == "2048²":
+        for name in ("float32", "bfloat16", "8 bits"):
+            tx = BY_NAME[name].tx()
+            found[f"adamw, {name}, step"] = (tx, jnp.float32, in_one_call(tx))
+        for name in () if quick else ELEMENTWISE:
+            found[name] = (getattr(adamx, name)(1e-3), jnp.float32, None)
+    return found
+
+
+def cast(tree: Any, dtype: Any) -> Any:
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, dtype), tree)
+
+
+def worse(row: dict[str, Any], known: dict[str, Any]) -> list[str]:
+    """What is above its record, by more than a rounding."""
+    return [
+        f"{', '.join(key(row))}: {name} {row[name]:g}, on record {known[name]:g}"
+        for name in HELD
+        if row[name] > known[name] * (1 + 1e-3) + 0.005
+    ]
+
+
+HEAD = ["target", "tree", "case", "kernels", "bytes", "ideal", "temporaries", "compile"]
+
+
+def line(row: dict[str, Any]) -> list[str]:
+    return [f"{row[k]:g}" if isinstance(row[k], float) else str(row[k]) for k in (
+        "target", "tree", "case", "kernels", "bytes", "ideal", "temporaries", "compile"
+    )]  # fmt: skip
+
+
+def key(row: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(row[k] for k in ("target", "tree", "case"))
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks compiled", description=__doc__
+    )
+    parser.add_argument(
+        "--targets", type=options.some_of(TARGETS), default=list(TARGETS.values())
+    )
+    parser.add_argument("--trees", help=f"some of {'; '.join(TREES)}, by semicolons")
+    parser.add_argument("--quick", action="store_true", help="AdamW on one leaf only")
+    parser.add_argument("--check", action="store_true", help="compare with the record")
+    parser.add_argument("--text", type=Path, help="write the programs to this folder")
+    given = parser.parse_args(argv)
+    names = list(TREES)[:1] if given.quick else list(TREES)
+    if given.trees:
+        names = [name.strip() for name in given.trees.split(";")]
+    record = json.loads(RECORD.read_text()) if RECORD.exists() else {"rows": []}
+    known = {key(row): row for row in record["rows"]}
+    rows, left, found = [], [], []
+    for target in given.targets:
+        if why := missing(target):
+            left.append(why)
+            continue
+        for tree in names:
+            shaped = TREES[tree]()
+            for case, (tx, dtype, step) in cases(tree, given.quick).items():
+                figures, text = compiled(tx, cast(shaped, dtype), target, step)
+                row = {"target": target.name, "tree": tree, "case": case, **figures}
+                rows.append(row)
+                options.progress("  ".join(line(row)))
+                if given.text:
+                    given.text.mkdir(parents=True, exist_ok=True)
+                    (given.text / f"{'-'.join(key(row))}.txt").write_text(text)
+                if given.check and key(row) in known:
+                    found += worse(row, known[key(row)])
+                elif given.check:
+                    found.append(f"{', '.join(key(row))}: is not on record")
+                jax.clear_caches()
+    print(report.aligned([HEAD, *map(line, rows)]))
+    print(*left, *found, sep="\n")
+    if given.check:
+        return 1 if found or left else 0
+    versions = {name: report.version(name) for name in ("jax", "libtpu")}
+    merged = known | {key(row): row for row in rows}
+    document = {"versions": versions, "rows": list(merged.values())}
+    RECORD.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    print(f"Written to {RECORD}.")
+    return 0
