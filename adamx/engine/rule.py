@@ -48,6 +48,8 @@ class Rule(Transformation):
                 return jnp.sign(mu), slots | {"mu": mu}
 
     Attributes:
+        whole_extra: the names of extra arguments that are no tree like the parameters:
+            every leaf is given the whole of them.
         scope: how much of the parameters an element of the update depends on:
             "element" (its own), "tensor" (the whole leaf) or "tree" (all leaves).
         place: what the rule returns: "direction" (of ascent), "step" (negated, with
@@ -62,6 +64,7 @@ class Rule(Transformation):
     scope: ClassVar[str] = "element"
     place: ClassVar[str] = "direction"
     takes: ClassVar[str] = "either"
+    whole_extra: ClassVar[frozenset[str]] = frozenset()
     _after_rate: ClassVar[str] = "Its result would lose the rate, or the sign."
     """For errors: what is wrong if it stands after the learning rate."""
 
@@ -175,6 +178,10 @@ class Rule(Transformation):
                 yield field
             elif type(field) is tuple:
                 yield from (e for e in field if isinstance(e, Rule))
+
+    def _whole_extra(self) -> frozenset[str]:
+        """Return the extra arguments that every leaf is given whole."""
+        return self.whole_extra.union(*(part._whole_extra() for part in self._parts()))
 
     def _masks(self) -> tuple[Mask, ...]:
         """Return the masks that are passed to `ctx.selects`."""

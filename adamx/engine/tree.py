@@ -89,7 +89,8 @@ def _extra_columns(
                 f"update: the extra argument `{name}` must be given, got "
                 f"{sorted(extra)}. Call tx.update(updates, state, params, {name}=...)."
             )
-        if jax.tree.structure(extra[name]) == jax.tree.structure(0) and n != 1:
+        alone = jax.tree.structure(extra[name]) == jax.tree.structure(0) and n != 1
+        if alone or name in rule._whole_extra():
             one[name] = extra[name]
         else:
             each[name] = treedef.flatten_up_to(extra[name])

@@ -186,6 +186,7 @@ from .msvag import (
     scale_by_msvag as scale_by_msvag,
 )
 from .muon import muon as muon, scale_by_muon as scale_by_muon
+from .muown import MuownStep as MuownStep, muown as muown
 from .nadam import (
     WarmupNesterov as WarmupNesterov,
     nadam as nadam,
@@ -267,6 +268,12 @@ from .sophia import (
     sophia as sophia,
 )
 from .spam import SpikeClip as SpikeClip, scale_by_spam as scale_by_spam, spam as spam
+from .splus import (
+    ScaleBySides as ScaleBySides,
+    SignInEigenbasis as SignInEigenbasis,
+    scale_by_splus as scale_by_splus,
+    splus as splus,
+)
 from .stable_adamw import (
     UpdateClipping as UpdateClipping,
     scale_by_stable_adamw as scale_by_stable_adamw,

@@ -23,9 +23,9 @@ from ..numerics.arithmetic import safe_divide, safe_sqrt
 from ..numerics.norms import across
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition
-from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema
 from ..parts.nesterov import LookAhead
+from ..parts.weight_decay import Decay, DecayBeforeRate, by_place, decay_term, with_rate
 from .adam import adam_denominator
 
 
@@ -100,7 +100,7 @@ def adamp(
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
     delta: ScalarOrSchedule = 0.1,
     wd_ratio: ScalarOrSchedule = 0.1,
@@ -124,7 +124,7 @@ def adamp(
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of its square.
         eps: ε ≥ 0 in units of the gradient, or an eps kind.
-        weight_decay: λ ≥ 0.
+        weight_decay: λ ≥ 0 or a decay part, times r too if it comes before the rate.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
         delta: δ in [0, 1], the threshold of the test.
@@ -148,11 +148,12 @@ def adamp(
     Reference: Heo et al., "AdamP: slowing down the slowdown for momentum optimizers on
     scale-invariant weights", ICLR 2021, Algorithm 2, arXiv:2006.08217.
     """
+    decay, after = by_place(weight_decay, mask)
     direction = _projected(
         b1,
         b2,
         eps,
-        weight_decay,
+        decay,
         mask,
         delta,
         wd_ratio,
@@ -161,7 +162,7 @@ def adamp(
         channel_axis,
         axis_name,
     )
-    return chain(direction, LearningRate(learning_rate))
+    return chain(direction, *with_rate(learning_rate, *after))
 
 
 class AdampProjection(Rule):
@@ -175,7 +176,7 @@ class AdampProjection(Rule):
 
     Args:
         part: the rule that gives p.
-        weight_decay: λ ≥ 0; mask: the leaves that decay.
+        weight_decay: λ ≥ 0, or a decay part; mask: the leaves that decay.
         delta: δ in [0, 1], the threshold of the cosine, below which a weight counts as
             scale-invariant.
         wd_ratio: r, the factor of the weight decay where the step is projected.
@@ -192,7 +193,7 @@ class AdampProjection(Rule):
     scope = "tensor"
 
     part: Part = part()
-    weight_decay: Hyper = hyper(0.0, allowed=NON_NEGATIVE)
+    weight_decay: Any = hyper(0.0, allowed=NON_NEGATIVE, or_part=DecayBeforeRate)
     mask: Any = None
     delta: Hyper = hyper(0.1, allowed=UNIT)
     wd_ratio: Hyper = hyper(0.1, allowed=UNIT)
@@ -214,9 +215,8 @@ class AdampProjection(Rule):
     ) -> tuple[Float[Array, "..."], Slots]:
         p, slots = self.part.apply(update, slots, ctx)
         theta: Any = ctx.param
-        decay = self.weight_decay if ctx.selects(self.mask) else 0.0
         if theta.ndim < 2:
-            return p + decay * theta, slots
+            return p + decay_term(self.weight_decay, self.mask, p, ctx), slots
         axes = tuple(
             i for i in range(theta.ndim) if i != self.channel_axis % theta.ndim
         )
@@ -224,7 +224,7 @@ class AdampProjection(Rule):
         by_tensor, other = self._view(theta, update, p, None, self.axis_name)
         q = jnp.where(one, by_channel, jnp.where(other, by_tensor, p))
         share = jnp.where(one | other, self.wd_ratio, 1)
-        return q + decay * share * theta, slots
+        return q + share * decay_term(self.weight_decay, self.mask, q, ctx), slots
 
     def _view(
         self, theta: Any, g: Any, p: Any, axes: Any, axis_name: Any

@@ -13,6 +13,7 @@ from ..parts.masked import Masked
 from ..parts.matrix_axes import HIDDEN, as_axes
 from ..parts.moments import Ema, Identity, square
 from ..parts.orthogonal import NormalizeRms, Orthogonalize
+from ..parts.weight_decay import Decay
 from .muon import _finish, _momentum, _rest, muon_leaves
 
 
@@ -72,7 +73,7 @@ def adamuon(
     beta: ScalarOrSchedule = 0.95,
     eps: ScalarOrSchedule | Eps = 1e-8,
     *,
-    weight_decay: ScalarOrSchedule = 0.01,
+    weight_decay: ScalarOrSchedule | Decay = 0.01,
     mask: Any = None,
     nesterov: bool = True,
     sign: bool = True,
@@ -88,7 +89,7 @@ def adamuon(
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.95,
     adam_eps: ScalarOrSchedule | Eps = 1e-8,
-    adam_weight_decay: ScalarOrSchedule = 0.0,
+    adam_weight_decay: ScalarOrSchedule | Decay = 0.0,
     axis_name: Any = None,
 ) -> Chain:
     """AdaMuon: Muon that divides its direction by the root of a second moment, as Adam.
@@ -103,8 +104,8 @@ def adamuon(
             AdamW's: the authors' GPT-2 runs have 6e-4. The default is their class's.
         beta: β in [0, 1), the decay of both averages.
         eps: ε ≥ 0 in units of O, or an eps kind.
-        weight_decay: λ ≥ 0, for the matrices; the authors' class has 0.01, their GPT-2
-            and Megatron runs 0.1.
+        weight_decay: λ ≥ 0 or a decay part, for the matrices; the authors' class has
+            0.01, their GPT-2 and Megatron runs 0.1.
         mask: the leaves that decay, as in `muon`.
         nesterov: (1 - β) G + β M in place of M, as the authors' code; False is the
             paper's.
@@ -122,7 +123,7 @@ def adamuon(
         adam_b1: β₁ of Adam.
         adam_b2: β₂ of Adam.
         adam_eps: ε of Adam, or an eps kind.
-        adam_weight_decay: λ ≥ 0 of the others.
+        adam_weight_decay: λ ≥ 0 of the others, or a decay part.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
     State: `momentum` (M), `orthogonal_nu` (V), from 0, for matrices; `mu`, `nu` for the

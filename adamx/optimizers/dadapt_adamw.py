@@ -22,6 +22,7 @@ from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import gathered_weight, lerp, safe_divide, safe_sqrt
 from ..numerics.norms import _reduced
 from ..parts.learning_rate import Negate
+from ..parts.weight_decay import Decay, DecayBeforeRate, by_place, decay_term
 
 
 class DAdaptDirection(Rule):
@@ -40,7 +41,7 @@ class DAdaptDirection(Rule):
         b2: β₂ in [0, 1).
         eps: ε ≥ 0.
         estim_lr0: d before the first step.
-        weight_decay: λ ≥ 0, decoupled, by the rate d η of the step.
+        weight_decay: λ ≥ 0, decoupled, by the rate d η of the step; or a decay part.
         bias_correction: whether η includes Adam's bias correction.
         axis_name: inside `shard_map`, the axes over which the leaves are split.
 
@@ -57,7 +58,7 @@ class DAdaptDirection(Rule):
     b2: Hyper = hyper(0.999, allowed=FRACTION)
     eps: Hyper = hyper(1e-8, allowed=NON_NEGATIVE)
     estim_lr0: Hyper = hyper(1e-6, allowed=POSITIVE, scheduled=False)
-    weight_decay: Hyper = hyper(0.0, allowed=NON_NEGATIVE)
+    weight_decay: Any = hyper(0.0, allowed=NON_NEGATIVE, or_part=DecayBeforeRate)
     bias_correction: bool = option(True)
     axis_name: Any = option(None)
 
@@ -103,7 +104,7 @@ class DAdaptDirection(Rule):
         s = self._s(update, slots, ctx)
         u = safe_divide(m, safe_sqrt(v) + self.eps)
         if not is_zero(self.weight_decay):
-            u = u + self.weight_decay * rate * ctx.param
+            u = u + rate * decay_term(self.weight_decay, None, u, ctx)
         return u, slots | {"mu": m, "nu": v, "s": s}
 
 
@@ -127,7 +128,7 @@ def dadapt_adamw(
     betas: tuple[Any, Any] = (0.9, 0.999),
     eps: ScalarOrSchedule = 1e-8,
     estim_lr0: ScalarOrSchedule = 1e-6,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     *,
     bias_correction: bool = True,
     axis_name: Any = None,
@@ -146,7 +147,8 @@ def dadapt_adamw(
         betas: (β₁, β₂), each in [0, 1).
         eps: ε ≥ 0.
         estim_lr0: d before the first step, above 0.
-        weight_decay: λ ≥ 0, decoupled.
+        weight_decay: λ ≥ 0, decoupled; or a decay part, times d η too if it comes
+            before the rate.
         bias_correction: whether η includes Adam's bias correction, as Optax has it.
         axis_name: inside `shard_map`, the axes over which the leaves are split.
 
@@ -165,14 +167,15 @@ def dadapt_adamw(
     ICML 2023, arXiv:2301.07733.
     """
     b1, b2 = betas
+    decay, after = by_place(weight_decay)
     direction = DAdaptDirection(
         learning_rate,
         b1,
         b2,
         eps,
         estim_lr0,
-        weight_decay,
+        decay,
         bias_correction=bias_correction,
         axis_name=axis_name,
     )
-    return chain(direction, Negate())
+    return chain(direction, Negate(), *after)

@@ -32,6 +32,7 @@ from ..numerics.random_bits import Uniform, key_of
 from ..parts.denominators import Eps
 from ..parts.masked import Masked
 from ..parts.matrix_axes import TWO_AXES
+from ..parts.weight_decay import Decay
 from .muon import _finish, _rest
 from .scion import SpectralRadius
 
@@ -80,7 +81,7 @@ def dion(
     mu: ScalarOrSchedule = 0.95,
     eps: ScalarOrSchedule = 1e-8,
     *,
-    weight_decay: ScalarOrSchedule = 0.01,
+    weight_decay: ScalarOrSchedule | Decay = 0.01,
     mask: Any = None,
     rank_fraction: float = 1.0,
     out_axis: int = -1,
@@ -89,7 +90,7 @@ def dion(
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.95,
     adam_eps: ScalarOrSchedule | Eps = 1e-8,
-    adam_weight_decay: ScalarOrSchedule = 0.0,
+    adam_weight_decay: ScalarOrSchedule | Decay = 0.0,
     precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Chain:
@@ -105,7 +106,7 @@ def dion(
         learning_rate: α ≥ 0; the step of rank r has r singular values of about α.
         mu: μ in [0, 1), the decay of that part of the momentum which was applied.
         eps: ε ≥ 0, added to the norms of the columns of R.
-        weight_decay: λ ≥ 0, for the matrices.
+        weight_decay: λ ≥ 0 or a decay part, for the matrices.
         mask: the leaves that decay, as in `muon`.
         rank_fraction: r over the smaller side of the matrix, rounded up, in (0, 1].
         out_axis: the axis of the outputs: -1 for kernels stored as (in, out), 0 for
@@ -116,7 +117,7 @@ def dion(
         adam_b1: β₁ of Adam.
         adam_b2: β₂ of Adam.
         adam_eps: ε of Adam, or an eps kind.
-        adam_weight_decay: λ ≥ 0 of the others.
+        adam_weight_decay: λ ≥ 0 of the others, or a decay part.
         precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
             which the operands are rounded, as in `muon`.
             QR is computed in float32 (float64 for float64 leaves).

@@ -14,6 +14,7 @@ from ..engine.state import Context, Slots
 from ..numerics.norms import norm
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Momentum
+from ..parts.weight_decay import Decay, DecayBeforeRate, by_place, decay_term
 
 
 class LarsTrustRatio(Rule):
@@ -22,7 +23,7 @@ class LarsTrustRatio(Rule):
         u = η ‖θ‖ / (‖g‖ + λ ‖θ‖ + ε) (g + λ θ)
 
     Args:
-        weight_decay: λ ≥ 0.
+        weight_decay: λ ≥ 0, or a decay part.
         mask: the leaves that decay.
         trust_coefficient: η ≥ 0.
         eps: ε ≥ 0, in units of the gradient.
@@ -36,7 +37,7 @@ class LarsTrustRatio(Rule):
 
     scope = "tensor"
 
-    weight_decay: Hyper = hyper(0.0, allowed=NON_NEGATIVE)
+    weight_decay: Any = hyper(0.0, allowed=NON_NEGATIVE, or_part=DecayBeforeRate)
     mask: Any = None
     trust_coefficient: Hyper = hyper(1e-3, allowed=NON_NEGATIVE)
     eps: Hyper = hyper(0.0, allowed=NON_NEGATIVE)
@@ -57,15 +58,16 @@ class LarsTrustRatio(Rule):
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         theta: Any = ctx.param
-        decay = self.weight_decay if ctx.selects(self.mask) else 0.0
-        u = update + decay * theta
+        decay = decay_term(self.weight_decay, self.mask, update, ctx)
+        u = update + decay
         if not ctx.selects(self.trust_ratio_mask):
             return u, slots
         above = norm(theta, self.axis_name)
         if self.norm_of_sum:
             below = norm(u, self.axis_name)
         else:
-            below = norm(update, self.axis_name) + decay * above
+            pull = norm(decay + jnp.zeros_like(theta), self.axis_name)
+            below = norm(update, self.axis_name) + pull
         trusted = (above != 0) & (below != 0)
         below = jnp.where(trusted, below, 1) + self.eps
         rate = jnp.where(trusted, self.trust_coefficient * above / below, 1)
@@ -107,7 +109,7 @@ def scale_by_lars(
 @checked_keywords
 def lars(
     learning_rate: ScalarOrSchedule,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
     trust_coefficient: ScalarOrSchedule = 0.001,
     eps: ScalarOrSchedule = 0.0,
@@ -126,7 +128,8 @@ def lars(
 
     Args:
         learning_rate: α ≥ 0, the global rate, applied before the momentum.
-        weight_decay: λ ≥ 0.
+        weight_decay: λ ≥ 0 or a decay part, which enters r and m if it comes before the
+            rate.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
         trust_coefficient: η ≥ 0, the norm of a step at rate 1, relative to ‖θ‖.
@@ -152,8 +155,9 @@ def lars(
     Reference: You, Gitman & Ginsburg, "Large batch training of convolutional networks",
     2017, Algorithm 1, arXiv:1708.03888.
     """
+    decay, after = by_place(weight_decay, mask)
     local = LarsTrustRatio(
-        weight_decay,
+        decay,
         mask,
         trust_coefficient,
         eps,
@@ -161,4 +165,5 @@ def lars(
         norm_of_sum=norm_of_sum,
         axis_name=axis_name,
     )
-    return chain(local, LearningRate(learning_rate), Momentum(momentum, nesterov))
+    rate = LearningRate(learning_rate)
+    return chain(local, rate, Momentum(momentum, nesterov), *after)

@@ -7,7 +7,7 @@ Matrices are gathered over `axis_name` inside `shard_map`. Stacked layers: give
 from typing import Any
 
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import ScalarOrSchedule, is_zero
+from ..engine.hyperparams import ScalarOrSchedule
 from ..engine.keywords import checked_keywords
 from ..engine.masks import Not
 from ..engine.rule import Rule
@@ -21,12 +21,26 @@ from ..parts.matrix_axes import HIDDEN, as_axes
 from ..parts.moments import Ema, square
 from ..parts.nesterov import LookAhead
 from ..parts.orthogonal import Orthogonalize, ScaleByShape
-from ..parts.weight_decay import WeightDecay
+from ..parts.weight_decay import Decay, as_decay, decoupled
 
 
 def _momentum(beta: ScalarOrSchedule, nesterov: bool) -> Rule:
     average = Ema(beta, name="momentum", public="beta")
     return LookAhead(average) if nesterov else average
+
+
+def _adam(
+    b1: ScalarOrSchedule,
+    b2: ScalarOrSchedule,
+    eps: ScalarOrSchedule | Eps,
+    mu: str = "mu",
+    nu: str = "nu",
+) -> Rule:
+    """Return Adam's direction beside Muon; `mu` and `nu` are the names of its slots."""
+    root = RootPlusEps(
+        Debiased(Ema(b2, square, nu, public="adam_b2")), eps, public="adam_eps"
+    )
+    return Precondition(Debiased(Ema(b1, name=mu, public="adam_b1")), by=root)
 
 
 def _rest(
@@ -37,15 +51,8 @@ def _rest(
     mu: str = "mu",
     nu: str = "nu",
 ) -> Rule:
-    """Return Adam's direction for the leaves that Muon does not update.
-
-    `mu` and `nu` are the names of its slots.
-    """
-    root = RootPlusEps(
-        Debiased(Ema(b2, square, nu, public="adam_b2")), eps, public="adam_eps"
-    )
-    adam = Precondition(Debiased(Ema(b1, name=mu, public="adam_b1")), by=root)
-    return Masked(adam, Not(muon_mask))
+    """Return Adam's direction for the leaves that Muon does not update."""
+    return Masked(_adam(b1, b2, eps, mu, nu), Not(muon_mask))
 
 
 def muon_leaves(muon_mask: Any, given: Any, axes: Any) -> Any:
@@ -71,16 +78,21 @@ def _finish(
     direction: Rule | Chain,
     muon_mask: Any,
     learning_rate: ScalarOrSchedule,
-    weight_decay: ScalarOrSchedule,
+    weight_decay: ScalarOrSchedule | Decay,
     mask: Any,
     adam_learning_rate: ScalarOrSchedule | None,
-    adam_weight_decay: ScalarOrSchedule,
+    adam_weight_decay: ScalarOrSchedule | Decay,
 ) -> Chain:
     """Append weight decay and learning rate for Muon's leaves and for Adam's."""
-    parts: list = [direction, Masked(WeightDecay(weight_decay, mask), muon_mask)]
-    if not is_zero(adam_weight_decay):
-        parts.append(Masked(WeightDecay(adam_weight_decay, mask), Not(muon_mask)))
-    return chain(*parts, *_rates(learning_rate, adam_learning_rate, muon_mask))
+    decays = [(as_decay(weight_decay, mask), muon_mask)]
+    for decay in decoupled(adam_weight_decay, mask, "adam_weight_decay"):
+        decays.append((decay, Not(muon_mask)))
+    before, after = (
+        [Masked(decay, where) for decay, where in decays if decay.takes == takes]
+        for takes in ("direction", "step")
+    )
+    rates = _rates(learning_rate, adam_learning_rate, muon_mask)
+    return chain(direction, *before, *rates, *after)
 
 
 @checked_keywords
@@ -141,7 +153,7 @@ def muon(
     ns_steps: int = 5,
     beta: ScalarOrSchedule = 0.95,
     eps: ScalarOrSchedule = 1e-8,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
     *,
     nesterov: bool = True,
@@ -158,7 +170,7 @@ def muon(
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.999,
     adam_eps: ScalarOrSchedule | Eps | None = None,
-    adam_weight_decay: ScalarOrSchedule = 0.0,
+    adam_weight_decay: ScalarOrSchedule | Decay = 0.0,
     axis_name: Any = None,
 ) -> Chain:
     """Muon: orthogonalise the momentum of hidden matrices; Adam updates other leaves.
@@ -174,7 +186,7 @@ def muon(
         ns_steps: the number of iterations, where `coefficients` is one row.
         beta: β in [0, 1), the decay of the momentum.
         eps: ε ≥ 0, added to ‖M‖; Optax's default, the author's code has 1e-7.
-        weight_decay: λ ≥ 0, for Muon's leaves.
+        weight_decay: λ ≥ 0 or a decay part, for Muon's leaves.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
         nesterov: use Nesterov momentum; without it M = B.
@@ -203,7 +215,7 @@ def muon(
         adam_b1: β₁ of Adam.
         adam_b2: β₂ of Adam.
         adam_eps: ε of Adam, or an eps kind; None for `eps`, as in Optax.
-        adam_weight_decay: λ ≥ 0 of the others.
+        adam_weight_decay: λ ≥ 0 of the others, or a decay part.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
     State: `momentum` (B), from 0, for Muon's leaves, 4 bytes per parameter; `mu`, `nu`

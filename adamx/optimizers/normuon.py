@@ -13,6 +13,7 @@ from ..parts.masked import Masked
 from ..parts.matrix_axes import TWO_AXES
 from ..parts.moments import Identity
 from ..parts.orthogonal import NormalizeRms, Orthogonalize, ScaleByShape
+from ..parts.weight_decay import Decay
 from .adam_mini import BlockEma, by_column, by_row
 from .muon import _finish, _momentum, _rest
 
@@ -74,7 +75,7 @@ def normuon(
     b2: ScalarOrSchedule = 0.95,
     eps: ScalarOrSchedule | Eps = 1e-10,
     *,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
     nesterov: bool = True,
     consistent_rms: ScalarOrSchedule | None = None,
@@ -86,7 +87,7 @@ def normuon(
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.95,
     adam_eps: ScalarOrSchedule | Eps = 1e-10,
-    adam_weight_decay: ScalarOrSchedule = 0.0,
+    adam_weight_decay: ScalarOrSchedule | Decay = 0.0,
     precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Chain:
@@ -102,7 +103,7 @@ def normuon(
         beta: β in [0, 1), the decay of the momentum.
         b2: β₂ in [0, 1), the decay of the second moment of each neuron.
         eps: ε ≥ 0 in units of O, or an eps kind.
-        weight_decay: λ ≥ 0, for the matrices.
+        weight_decay: λ ≥ 0 or a decay part, for the matrices.
         mask: the leaves that decay, as in `muon`.
         nesterov: (1 - β) G + β M in place of M, as the authors' code; False is the
             paper's.
@@ -120,7 +121,7 @@ def normuon(
         adam_b1: β₁ of Adam.
         adam_b2: β₂ of Adam.
         adam_eps: ε of Adam, or an eps kind.
-        adam_weight_decay: λ ≥ 0 of the others.
+        adam_weight_decay: λ ≥ 0 of the others, or a decay part.
         precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
             which the operands are rounded, as in `muon`.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.

@@ -22,6 +22,7 @@ from ..engine.state import Context, Slot, Slots, copied
 from ..numerics.arithmetic import lerp, safe_divide, safe_sqrt
 from ..numerics.norms import _reduced
 from ..parts.learning_rate import Negate
+from ..parts.weight_decay import Decay, DecayBeforeRate, by_place, decay_term
 from .dadapt_adamw import _corrected_rate
 
 
@@ -33,7 +34,7 @@ def prodigy(
     eps: ScalarOrSchedule = 1e-8,
     estim_lr0: ScalarOrSchedule = 1e-6,
     estim_lr_coef: ScalarOrSchedule = 1.0,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     safeguard_warmup: bool = False,
     *,
     bias_correction: bool = True,
@@ -55,7 +56,8 @@ def prodigy(
         eps: ε ≥ 0.
         estim_lr0: d before the first step, above 0.
         estim_lr_coef: c, above 0.
-        weight_decay: λ ≥ 0, decoupled: θ ← (1 - λ d η) θ before the step.
+        weight_decay: λ ≥ 0, decoupled: θ ← (1 - λ d η) θ before the step; or a decay
+            part, times d η too if it comes before the rate.
         safeguard_warmup: leave η out of s.
         bias_correction: whether η includes Adam's bias correction, as Optax has it.
         axis_name: inside `shard_map`, the axes over which the leaves are split.
@@ -74,6 +76,7 @@ def prodigy(
     parameter-free learner", ICML 2024, Algorithm 4, arXiv:2306.06101.
     """
     b1, b2 = betas
+    decay, after = by_place(weight_decay)
     direction = ProdigyDirection(
         learning_rate,
         b1,
@@ -82,12 +85,12 @@ def prodigy(
         eps,
         estim_lr0,
         estim_lr_coef,
-        weight_decay,
+        decay,
         safeguard_warmup=safeguard_warmup,
         bias_correction=bias_correction,
         axis_name=axis_name,
     )
-    return chain(direction, Negate())
+    return chain(direction, Negate(), *after)
 
 
 class ProdigyDirection(Rule):
@@ -108,7 +111,7 @@ class ProdigyDirection(Rule):
         eps: ε ≥ 0.
         estim_lr0: d before the first step.
         estim_lr_coef: c.
-        weight_decay: λ ≥ 0, decoupled, by the same rate as the step.
+        weight_decay: λ ≥ 0, decoupled, by the same rate as the step; or a decay part.
         safeguard_warmup: leave η out of s.
         bias_correction: whether η includes Adam's bias correction.
         axis_name: inside `shard_map`, the axes over which the leaves are split.
@@ -129,7 +132,7 @@ class ProdigyDirection(Rule):
     eps: Hyper = hyper(1e-8, allowed=NON_NEGATIVE)
     estim_lr0: Hyper = hyper(1e-6, allowed=POSITIVE, scheduled=False)
     estim_lr_coef: Hyper = hyper(1.0, allowed=POSITIVE)
-    weight_decay: Hyper = hyper(0.0, allowed=NON_NEGATIVE)
+    weight_decay: Any = hyper(0.0, allowed=NON_NEGATIVE, or_part=DecayBeforeRate)
     safeguard_warmup: bool = option(False)
     bias_correction: bool = option(True)
     axis_name: Any = option(None)
@@ -180,6 +183,6 @@ class ProdigyDirection(Rule):
         m, v = lerp(slots["mu"], g, self.b1), lerp(slots["nu"], g * g, self.b2)
         u = safe_divide(m, safe_sqrt(v) + ctx.shared["d"] * self.eps)
         if not is_zero(self.weight_decay):
-            u = u + self.weight_decay * ctx.param
+            u = u + decay_term(self.weight_decay, None, u, ctx)
         s = self._s(update, slots, ctx)
         return ctx.shared["rate"] * u, slots | {"mu": m, "nu": v, "s": s}

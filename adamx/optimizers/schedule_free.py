@@ -4,6 +4,7 @@
 RAdam and SGD. Evaluate the model at `eval_params(state, params)`.
 """
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -16,7 +17,6 @@ from ..engine.hyperparams import (
     ScalarOrSchedule,
     check_fields,
     hyper,
-    is_zero,
     option,
     scheduled,
 )
@@ -26,10 +26,9 @@ from ..engine.value import Value
 from ..numerics.arithmetic import rectifier, rho
 from ..parts.bias_correction import Rectified
 from ..parts.denominators import Eps, Precondition
-from ..parts.learning_rate import LearningRate
 from ..parts.moments import Identity
 from ..parts.parameter_averages import ScheduleFree
-from ..parts.weight_decay import WeightDecay, decoupled, with_rate
+from ..parts.weight_decay import Decay, decoupled, with_rate
 from .adam import adam_denominator
 
 
@@ -79,7 +78,7 @@ def schedule_free_adamw(
     b1: ScalarOrSchedule = 0.9,
     b2: ScalarOrSchedule = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     weight_lr_power: ScalarOrSchedule = 2.0,
     *,
     r: ScalarOrSchedule = 0.0,
@@ -97,7 +96,7 @@ def schedule_free_adamw(
         b1: β in (0, 1], how much of x is in y.
         b2: β₂ in [0, 1).
         eps: ε ≥ 0, or an eps kind.
-        weight_decay: λ ≥ 0, at y.
+        weight_decay: λ ≥ 0 or a decay part, at y.
         weight_lr_power: see `schedule_free`.
         r: see `schedule_free`.
         mask: the leaves that decay.
@@ -128,7 +127,7 @@ def schedule_free_radam(
     b1: ScalarOrSchedule = 0.9,
     b2: float = 0.999,
     eps: ScalarOrSchedule | Eps = 1e-8,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     weight_lr_power: ScalarOrSchedule = 2.0,
     *,
     r: ScalarOrSchedule = 0.0,
@@ -148,7 +147,7 @@ def schedule_free_radam(
         b1: β in (0, 1], how much of x is in y.
         b2: β₂ in [0, 1), a number.
         eps: ε ≥ 0, or an eps kind.
-        weight_decay: λ ≥ 0, at y.
+        weight_decay: λ ≥ 0 or a decay part, at y.
         weight_lr_power: see `schedule_free`.
         r: see `schedule_free`.
         silent_sgd_phase: take no step and add no weight until ρ_t exceeds `threshold`.
@@ -171,16 +170,20 @@ def schedule_free_radam(
     rectified = functools.partial(
         RectifiedSchedule, b2=b2, threshold=threshold, before=before
     )
-    rate, decays = rectified(learning_rate), not is_zero(weight_decay)
+    rate, decays = rectified(learning_rate), decoupled(weight_decay, mask)
     root = adam_denominator(b2, eps)
     if silent_sgd_phase:
-        decay = (WeightDecay(weight_decay, mask),) if decays else ()
-        last = LearningRate(rate)
+        end = with_rate(rate, *decays)
     else:  # the direction contains r_t already, the decay needs it too
         root = Rectified(root, threshold)
-        decay = (WeightDecay(rectified(weight_decay), mask),) if decays else ()
-        last = LearningRate(learning_rate)
-    steps = chain(Precondition(Identity(), by=root), *decay, last)
+        scaled = (
+            dataclasses.replace(decay, weight_decay=rectified(decay.weight_decay))
+            if decay.takes == "direction"
+            else decay
+            for decay in decays
+        )
+        end = with_rate(learning_rate, *scaled)
+    steps = chain(Precondition(Identity(), by=root), *end)
     return schedule_free(steps, rate, b1, weight_lr_power, r=r)
 
 
@@ -189,7 +192,7 @@ def schedule_free_sgd(
     learning_rate: ScalarOrSchedule = 1.0,
     warmup_steps: int | None = None,
     b1: ScalarOrSchedule = 0.9,
-    weight_decay: ScalarOrSchedule | None = None,
+    weight_decay: ScalarOrSchedule | Decay | None = None,
     weight_lr_power: ScalarOrSchedule = 2.0,
     *,
     r: ScalarOrSchedule = 0.0,
@@ -205,7 +208,7 @@ def schedule_free_sgd(
         learning_rate: η ≥ 0.
         warmup_steps: W; the rate of step k < W is η k / W; None or 0 for none.
         b1: β in (0, 1], how much of x is in y.
-        weight_decay: λ ≥ 0, at y.
+        weight_decay: λ ≥ 0 or a decay part, at y.
         weight_lr_power: see `schedule_free`.
         r: see `schedule_free`.
         mask: the leaves that decay.

@@ -305,11 +305,7 @@ class SoapDirection(_TwoSided):
         bases = [kept[f"{name}_basis"] for name in SIDES]
         live = [side for side in (0, 1) if bases[side].ndim == 2]
 
-        def rotate(x: Any, back: bool = False) -> Any:
-            left, right = (q.T if back and q.ndim == 2 else q for q in bases)
-            x = product(left.T, x, self.precision) if 0 in live else x
-            return product(x, right, self.precision) if 1 in live else x
-
+        rotate = functools.partial(self._rotated, bases=bases)
         m = jnp.where(first, m, lerp(m, g, self.b1))
         v = jnp.where(first, v, lerp(v, rotate(g) ** 2, self.b2))
         w1, w2 = self._weights(ctx)

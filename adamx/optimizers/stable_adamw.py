@@ -8,7 +8,6 @@ from jaxtyping import Array, Float
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import (
     NON_NEGATIVE,
-    Hyper,
     ScalarOrSchedule,
     hyper,
     is_zero,
@@ -22,8 +21,8 @@ from ..numerics.arithmetic import safe_divide, safe_sqrt
 from ..numerics.norms import rms
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps
-from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema
+from ..parts.weight_decay import Decay, DecayBeforeRate, by_place, decay_term, with_rate
 from .adam import adam_denominator
 
 
@@ -49,7 +48,7 @@ class UpdateClipping(Rule):
 
     moment: Part = part()
     denominator: Part = part()
-    weight_decay: Hyper = hyper(0.0, allowed=NON_NEGATIVE)
+    weight_decay: Any = hyper(0.0, allowed=NON_NEGATIVE, or_part=DecayBeforeRate)
     mask: Any = None
     axis_name: Any = option(None)
 
@@ -72,8 +71,8 @@ class UpdateClipping(Rule):
         v = slots[second.name] / weight
         ratio = safe_divide(update, jnp.maximum(safe_sqrt(v), floor))
         u = safe_divide(m, d)
-        if "param" in self.needs() and ctx.selects(self.mask):
-            u = u + self.weight_decay * ctx.param
+        if "param" in self.needs():
+            u = u + decay_term(self.weight_decay, self.mask, u, ctx)
         return u / jnp.maximum(rms(ratio, self.axis_name), 1), slots
 
 
@@ -116,7 +115,7 @@ def stable_adamw(
     b2: ScalarOrSchedule = 0.99,
     eps: ScalarOrSchedule | Eps = 1e-6,
     *,
-    weight_decay: ScalarOrSchedule = 0.2,
+    weight_decay: ScalarOrSchedule | Decay = 0.2,
     mask: Any = None,
     axis_name: Any = None,
 ) -> Chain:
@@ -131,7 +130,8 @@ def stable_adamw(
         b1: β₁ in [0, 1), the decay of the mean of the gradient.
         b2: β₂ in [0, 1), the decay of the mean of its square.
         eps: ε ≥ 0 in units of the gradient, or an eps kind, whose `eps` is the ε of ρ.
-        weight_decay: λ ≥ 0; 0.2 is that of the paper's experiments.
+        weight_decay: λ ≥ 0 or a decay part, which is clipped too if it comes before the
+            rate; 0.2 is that of the paper's experiments.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
         axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
@@ -147,5 +147,6 @@ def stable_adamw(
     Reference: Wortsman et al., "Stable and low-precision training for large-scale
     vision-language models", NeurIPS 2023, Algorithm 2, arXiv:2304.13013.
     """
-    direction = _stable(b1, b2, eps, weight_decay, mask, axis_name)
-    return chain(direction, LearningRate(learning_rate))
+    decay, after = by_place(weight_decay, mask)
+    direction = _stable(b1, b2, eps, decay, mask, axis_name)
+    return chain(direction, *with_rate(learning_rate, *after))

@@ -88,6 +88,7 @@ from .parameter_norm import (
     RadialBrake as RadialBrake,
     UpdateFloor as UpdateFloor,
 )
+from .qk_clip import QKClip as QKClip
 from .restarts import PeriodicReset as PeriodicReset
 from .trust_ratio import TrustRatio as TrustRatio
 from .weight_decay import (

@@ -99,7 +99,12 @@ class ScheduleFree(_Averaging):
         b1: β in (0, 1], how much of x is in y; it replaces Adam's momentum.
         weight_lr_power: p.
         r: the power of the step.
+        scaled_by: a shared slot of a part before it, by which the rate is multiplied:
+            "d" after `prodigy`, which finds its rate itself.
         name: the slot that holds z.
+
+    Raises:
+        ValueError: no part right before it in the chain has the slot `scaled_by`.
 
     Reference: Defazio et al., "The road less scheduled", NeurIPS 2024, eq. 3-5,
     arXiv:2405.15682, with the weights of the authors' code.
@@ -112,19 +117,34 @@ class ScheduleFree(_Averaging):
     weight_lr_power: Hyper = hyper(2.0, allowed=NON_NEGATIVE)
     r: Hyper = hyper(0.0, allowed=NON_NEGATIVE)
     name: str = option("z")
+    scaled_by: str | None = option(None)
 
     def slots(self) -> dict[str, Slot]:
         sums = {"learning_rate_max": Slot(shared=True), "weight_sum": Slot(shared=True)}
         return _point(self.name) | sums
 
     def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
-        largest = jnp.maximum(kept["learning_rate_max"], self.learning_rate)
+        rate = self.learning_rate * self._scale(kept)
+        largest = jnp.maximum(kept["learning_rate_max"], rate)
         weight = count**self.r * largest**self.weight_lr_power
         total = kept["weight_sum"] + weight
         c = jnp.where(total > 0, weight / jnp.where(total > 0, total, 1), 0)
         before = kept[self.name + _SHARE]
         sums = {"learning_rate_max": largest, "weight_sum": total}
         return sums | _shares(self.name, before, self.b1, c)
+
+    def _scale(self, kept: dict[str, Array]) -> Any:
+        if self.scaled_by is None:
+            return 1
+        if self.scaled_by not in kept:
+            known = sorted(kept.keys() - self.slots().keys())
+            raise errors.AdamxError(
+                f"ScheduleFree: `scaled_by` must name a shared slot of a part right "
+                f"before it in the chain, got {self.scaled_by!r} where there is "
+                f"{errors.listed(known) or 'none'}. Write for example "
+                f'chain(prodigy(betas=(0.0, 0.99)), ScheduleFree(1.0, scaled_by="d")).'
+            )
+        return kept[self.scaled_by]
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

@@ -5,7 +5,7 @@ one stack: a rule is written for one matrix, and mapped over the stack.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +17,7 @@ from .. import errors
 from ..engine.hyperparams import option
 from ..engine.rule import Rule
 from ..engine.state import Slots
-from ..numerics.matrices import HIGHEST
+from ..numerics.matrices import HIGHEST, product
 from ..numerics.norms import own, shards, whole
 
 SIDES = ("left", "right")
@@ -183,6 +183,12 @@ class _TwoSided(_AsMatrix):
             return self._each_block(square)(p)
 
         return like
+
+    def _rotated(self, x: Array, bases: Sequence[Array], back: bool = False) -> Array:
+        """Compute Q_Lᵀ X Q_R, or Q_L X Q_Rᵀ; without a basis a side is left alone."""
+        left, right = (q.T if back and q.ndim == 2 else q for q in bases)
+        x = product(left.T, x, self.precision) if left.ndim == 2 else x
+        return product(x, right, self.precision) if right.ndim == 2 else x
 
     def _by_blocks(
         self, step: Callable, shape: tuple[int, ...], matrices: Slots, kept: Slots

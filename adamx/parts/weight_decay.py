@@ -43,7 +43,25 @@ class Decay(Rule):
         return super().needs() | {"param"}
 
 
-class WeightDecay(Decay):
+class DecayBeforeRate(Decay):
+    """A decay that adds a term to the direction, before the rate: a base class."""
+
+    takes = "direction"
+    _after_rate = _AFTER_RATE
+
+    def term(self, update: Float[Array, "..."], ctx: Context) -> Float[Array, "..."]:
+        """Return what is added to the update of a leaf that decays."""
+        raise NotImplementedError
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
+    ) -> tuple[Float[Array, "..."], Slots]:
+        if not ctx.selects(self.mask):
+            return update, slots
+        return update + self.term(update, ctx), slots
+
+
+class WeightDecay(DecayBeforeRate):
     """Add weight decay to the update: `u ← u + λ θ`.
 
     First in a chain: L2 regularisation, as `weight_decay` of torch.optim.Adam. Just
@@ -60,18 +78,11 @@ class WeightDecay(Decay):
     Algorithm 2, arXiv:1711.05101.
     """
 
-    takes = "direction"
-    _after_rate = _AFTER_RATE
-
-    def apply(
-        self, update: Float[Array, "..."], slots: Slots, ctx: Context
-    ) -> tuple[Float[Array, "..."], Slots]:
-        if not ctx.selects(self.mask):
-            return update, slots
-        return update + self.weight_decay * ctx.param, slots
+    def term(self, update: Float[Array, "..."], ctx: Context) -> Float[Array, "..."]:
+        return self.weight_decay * ctx.param
 
 
-class CautiousWeightDecay(Decay):
+class CautiousWeightDecay(DecayBeforeRate):
     """Decay only parameters that the step shrinks too: `u ← u + λ 1(u θ ≥ 0) θ`.
 
     Put it just before `LearningRate`, in place of `WeightDecay`. Where u is 0, the
@@ -85,16 +96,9 @@ class CautiousWeightDecay(Decay):
     arXiv:2510.12402.
     """
 
-    takes = "direction"
-    _after_rate = _AFTER_RATE
-
-    def apply(
-        self, update: Float[Array, "..."], slots: Slots, ctx: Context
-    ) -> tuple[Float[Array, "..."], Slots]:
-        if not ctx.selects(self.mask):
-            return update, slots
+    def term(self, update: Float[Array, "..."], ctx: Context) -> Float[Array, "..."]:
         agreed = jnp.where(update * ctx.param >= 0, ctx.param, 0)
-        return update + self.weight_decay * agreed, slots
+        return self.weight_decay * agreed
 
 
 class IndependentWeightDecay(Decay):
@@ -190,14 +194,18 @@ class WeightDecayAfterStep(Decay):
         return update - pull * (ctx.param + update), slots
 
 
-def as_decay(weight_decay: ScalarOrSchedule | Decay, mask: Any = None) -> Decay:
+def as_decay(
+    weight_decay: ScalarOrSchedule | Decay,
+    mask: Any = None,
+    name: str = "weight_decay",
+) -> Decay:
     """Return the decay that `weight_decay=` of an optimizer means: λ, or a part."""
     if not isinstance(weight_decay, Rule):
         return WeightDecay(weight_decay, mask)
     if not isinstance(weight_decay, Decay):
         raise errors.type_error(
             "chain",
-            "`weight_decay` must be a number, an array, a schedule or a weight decay",
+            f"`{name}` must be a number, an array, a schedule or a weight decay",
             repr(weight_decay),
             "Pass for example adamx.parts.CautiousWeightDecay(0.1), or put the part "
             "into adamx.chain beside the optimizer.",
@@ -205,19 +213,21 @@ def as_decay(weight_decay: ScalarOrSchedule | Decay, mask: Any = None) -> Decay:
     if mask is not None:
         raise errors.AdamxError(
             f"chain: `mask` must be given to the part that decays, got both mask= and "
-            f"weight_decay={weight_decay!r}. "
-            f"Pass weight_decay={type(weight_decay).__name__}(..., mask=...)."
+            f"{name}={weight_decay!r}. "
+            f"Pass {name}={type(weight_decay).__name__}(..., mask=...)."
         )
     return weight_decay
 
 
 def decoupled(
-    weight_decay: ScalarOrSchedule | Decay | None, mask: Any = None
+    weight_decay: ScalarOrSchedule | Decay | None,
+    mask: Any = None,
+    name: str = "weight_decay",
 ) -> tuple[Decay, ...]:
     """Return the weight decay of an optimizer in a tuple, empty for 0 or None."""
     if weight_decay is None or is_zero(weight_decay):
         return ()
-    return (as_decay(weight_decay, mask),)
+    return (as_decay(weight_decay, mask, name),)
 
 
 def with_rate(learning_rate: ScalarOrSchedule, *decays: Decay) -> tuple[Rule, ...]:
@@ -225,3 +235,19 @@ def with_rate(learning_rate: ScalarOrSchedule, *decays: Decay) -> tuple[Rule, ..
     before = (decay for decay in decays if decay.takes == "direction")
     after = (decay for decay in decays if decay.takes == "step")
     return (*before, LearningRate(learning_rate), *after)
+
+
+def by_place(weight_decay: Any, mask: Any = None) -> tuple[Any, tuple[Decay, ...]]:
+    """Return the decay inside a rule, 0 for none there, and those after the rate."""
+    if not isinstance(weight_decay, Rule):
+        return weight_decay, ()
+    decay = as_decay(weight_decay, mask)  # pyright: ignore[reportArgumentType]
+    return (0.0, (decay,)) if decay.takes == "step" else (decay, ())
+
+
+def decay_term(weight_decay: Any, mask: Any, update: Array, ctx: Context) -> Any:
+    """Return what a rule with a decay of its own adds: λ θ, or the term of a part."""
+    part = isinstance(weight_decay, DecayBeforeRate)
+    if not ctx.selects(weight_decay.mask if part else mask):
+        return 0.0
+    return weight_decay.term(update, ctx) if part else weight_decay * ctx.param

@@ -114,9 +114,10 @@ def _own(rule: Any) -> tuple[Mask, ...]:
 
 
 def _decay(rule: Any) -> Any:
-    """Return the weight decay of a rule, or None if it has none or 0."""
+    """Return the weight decay of a rule, or None: no decay, 0, or a part of its own."""
     decay = None if isinstance(rule, Wrapper) else getattr(rule, "weight_decay", None)
-    return None if decay is None or is_zero(decay) else decay
+    none = decay is None or isinstance(decay, Rule) or is_zero(decay)
+    return None if none else decay
 
 
 def walk(tx: Any, masks: tuple, unknown: list[str]) -> Iterator[tuple[Any, tuple]]:

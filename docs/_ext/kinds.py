@@ -18,8 +18,8 @@ KINDS: dict[str, str] = {
     "Less memory": "adafactor came adam_mini sm3",
     "One rate for each layer": "lamb lars novograd",
     "Matrices": """
-        muon muonh adamh normuon dion scion adamuon shampoo soap kl_soap
-        psgd_kron""",
+        muon muonh adamh normuon muown dion scion adamuon shampoo soap kl_soap
+        splus psgd_kron""",
     "Low rank": "galore fira apollo apollo_mini",
     "Curvature": "adahessian sophia",
     "No learning rate to choose": "dadapt_adamw prodigy dog dowg",

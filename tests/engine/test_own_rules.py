@@ -248,3 +248,21 @@ def test_intervals_with_infinite_ends():
     Positive(3.0)
     with pytest.raises(ValueError, match=r"`rate` must be above 0, got 0\.0"):
         Positive(0.0)
+
+
+def test_an_extra_argument_that_is_no_tree_like_the_parameters_is_given_whole():
+    class Tabled(adamx.Rule):
+        whole_extra = frozenset({"table"})
+
+        def needs(self):
+            return super().needs() | {"table"}
+
+        def apply(self, update, slots, ctx):
+            return update * ctx.extra["table"]["all"], slots
+
+    p = {"a": jnp.ones(2), "b": jnp.ones(3)}
+    tx = adamx.chain(Tabled(), adamx.parts.LearningRate(0.5))
+    u, _ = tx.update(p, tx.init(p), p, table={"all": jnp.asarray(4.0), "other": 1.0})
+    assert float(u["a"][0]) == float(u["b"][2]) == -2.0
+    with pytest.raises(TypeError, match="the extra argument `table` must be given"):
+        tx.update(p, tx.init(p), p)

@@ -27,6 +27,7 @@ PER_TENSOR = (
     "lamb",
     "lars",
     "muon",
+    "muown",
     "normuon",
     "novograd",
     "psgd_kron",
@@ -34,6 +35,7 @@ PER_TENSOR = (
     "shampoo",
     "sm3",
     "soap",
+    "splus",
     "stable_adamw",
 )
 ORACLES = {

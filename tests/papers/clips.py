@@ -220,3 +220,20 @@ def adam_norm_growth_limited(
         size_before = norm([u])
         theta = theta - alpha * u
         yield theta
+
+
+def qk_clipped(w_q, w_k, largest, tau=100.0, alpha=0.5):
+    """Kimi Team, Kimi K2: Open Agentic Intelligence, 2025, arXiv:2507.20534, Algorithm
+    1 (MuonClip), the part after the step, for attention with a key for each query head:
+    if S_max^h > τ then γ_h = τ / S_max^h and W_q^h <- γ_h^α W_q^h,
+    W_k^h <- γ_h^(1-α) W_k^h, with α = 0.5.
+
+    The axis of the heads is the last but one. `largest` is S_max, one for each head.
+    """
+    w_q, w_k = np.array(w_q, np.float64), np.array(w_k, np.float64)
+    for h, s in enumerate(largest):
+        if s > tau:
+            gamma = tau / s
+            w_q[..., h, :] *= gamma**alpha
+            w_k[..., h, :] *= gamma ** (1 - alpha)
+    return w_q, w_k

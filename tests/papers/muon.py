@@ -9,7 +9,8 @@ import functools
 import numpy as np
 
 from .adam import adam
-from .form import at, trajectory
+from .form import at, divide, trajectory
+from .soap import eigenbasis, rotate, rotate_back
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
 
@@ -120,3 +121,54 @@ def adam_elsewhere(oracle):
 
 
 muon_or_adam = adam_elsewhere(muon)
+
+
+@trajectory
+def soap_then_muon(
+    theta,
+    gradient,
+    steps,
+    *,
+    learning_rate=0.02,
+    b1=0.95,
+    b2=0.9,
+    eps=1e-8,
+    precondition_frequency=10,
+    eps_newton=1e-7,
+    out_axis=0,
+):
+    """The "SOAP-Muon" of the NanoGPT speedrun, github.com/KellerJordan/modded-nanogpt,
+    pull request 278, 2026: what SOAP makes of a matrix (N. Vyas et al.,
+    arXiv:2409.11321, Algorithms 3 and 4, with the text's correction and first Q:
+    tests/papers/soap.py) is what Muon orthogonalises,
+
+    N = Q_L (Q_Lᵀ M Q_R / (sqrt(V̂) + ε)) Q_Rᵀ;  O <- NewtonSchulz5(N);
+    W <- W - η sqrt(max(1, out / in)) O.
+
+    Departs from the pull request: M is SOAP's average, there it looks ahead (Nesterov);
+    V is that of the gradient, there of the momentum; the first step is 0, there Muon's.
+    It also brings N to the length of M, which O does not see.
+    """
+    h = [np.zeros((n, n)) for n in theta.shape]
+    q = [None, None]
+    m, v = np.zeros_like(theta), np.zeros_like(theta)
+    w1 = w2 = 0.0  # 1 - Π β_i
+    for k in range(steps):
+        g = gradient(k, theta)
+        if k > 0:
+            m = b1 * m + (1 - b1) * g
+            v = b2 * v + (1 - b2) * rotate(g, q) ** 2
+            w1, w2 = b1 * w1 + (1 - b1), b2 * w2 + (1 - b2)
+            n = divide(rotate(m, q) / w1, np.sqrt(v / w2) + eps)
+            o = newton_schulz(rotate_back(n, q), eps=eps_newton)
+            scale = muon_scale(theta.shape, None, out_axis)
+            theta = theta - at(learning_rate, k) * scale * o
+        h = [
+            b2 * old + (1 - b2) * x
+            for old, x in zip(h, (g @ g.T, g.T @ g), strict=True)
+        ]
+        if k == 0:
+            q = [eigenbasis(x) for x in h]
+        elif k % precondition_frequency == 0:
+            q = [np.linalg.qr(x @ y)[0] for x, y in zip(h, q, strict=True)]
+        yield theta

@@ -10,6 +10,7 @@ import numpy as np
 
 from .form import at, divide
 from .one_vector import one_vector
+from .schedule_free import Weights
 
 
 @one_vector
@@ -113,3 +114,36 @@ def prodigy_official(
         x = x - rate * divide(m, np.sqrt(v) + d * at(eps, k))
         counted += 1
         yield x
+
+
+@one_vector
+def prodigy_schedule_free(
+    theta, gradient, steps, *, learning_rate=1.0, b1=0.9, b2=0.99, eps=1e-8, d_0=1e-6
+):
+    """Schedule-Free (A. Defazio et al., arXiv:2405.15682, eq. 3-5) around Prodigy
+    without momentum, as L. Booker's github.com/LoganBooker/prodigy-plus-schedule-free
+    combines them: the weight of a step in the average x is the square of its rate, d.
+
+    Of that repository's Prodigy, which is `prodigy_official` with an β1 of 0, it is the
+    plain form: no factored second moment, no clipping of the update, no limit to the
+    growth of d, one d for all. Departs: the numerator has the point of the gradient, y,
+    where the repository has z. Returns (y, x).
+    """
+    x = y = z = theta
+    d, r = d_0, 0.0
+    s, v = np.zeros_like(theta), np.zeros_like(theta)
+    beta3 = math.sqrt(b2)
+    c = Weights(weight_lr_power=2.0, r=0.0)
+    for k in range(steps):
+        rate = d * at(learning_rate, k)
+        c_k = c.share(k, rate)
+        g = gradient(k, y)
+        r = beta3 * r + d * rate * np.dot(g, theta - y)
+        s = beta3 * s + d * rate * g
+        v = b2 * v + (1 - b2) * d**2 * g**2
+        update = d * g
+        d = max(d, float(divide(r, np.sum(np.abs(s)))))
+        z = z - rate * divide(update, np.sqrt(v) + d * eps)
+        x = (1 - c_k) * x + c_k * z
+        y = b1 * x + (1 - b1) * z
+        yield y, x

@@ -256,6 +256,8 @@ MATRIX = {
     "normuon": adamx.normuon,
     "scion": adamx.scion,
     "muonh": adamx.muonh,
+    "muown": adamx.muown,
+    "splus": adamx.splus,
 }
 HIGH = jax.lax.Precision.HIGH
 
@@ -276,7 +278,16 @@ def test_every_product_has_the_precision_that_is_declared(name):
 
 
 FACTORS = ("eigh", "qr", "geqrf", "householder_product", "svd", "triangular_solve")
-DECOMPOSED = ("soap", "kl_soap", "shampoo", "psgd_kron", "galore", "dion", "exact")
+DECOMPOSED = (
+    "soap",
+    "splus",
+    "kl_soap",
+    "shampoo",
+    "psgd_kron",
+    "galore",
+    "dion",
+    "exact",
+)
 
 
 @pytest.mark.parametrize("name", DECOMPOSED)

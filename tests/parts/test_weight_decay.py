@@ -1,17 +1,21 @@
 """A decay part in the place of the number `weight_decay=`."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
 import adamx
-from adamx import chain
-from adamx.optimizers import SkipFirstStep
+from adamx import Masked, chain
+from adamx.optimizers import LarsTrustRatio, SkipFirstStep
 from adamx.parts import (
     CautiousWeightDecay,
     IndependentWeightDecay,
     LearningRate,
+    Not,
     ProximalWeightDecay,
     WeightDecay,
     WeightDecayAfterStep,
@@ -84,5 +88,114 @@ def test_a_mask_beside_a_decay_part_is_refused():
 
 
 def test_an_optimizer_with_a_decay_of_its_own_takes_a_number_only():
-    with pytest.raises(TypeError, match=r"prodigy: `weight_decay` must be a real"):
-        adamx.prodigy(weight_decay=CAUTIOUS)
+    with pytest.raises(TypeError, match=r"muown: `weight_decay` must be a real"):
+        adamx.muown(weight_decay=CAUTIOUS)
+
+
+MUONS = ("muon", "adamuon", "normuon", "dion")
+
+
+@pytest.mark.parametrize("name", MUONS)
+def test_a_decay_part_of_muons_kind_acts_on_its_own_leaves(name):
+    build = getattr(adamx, name)
+    both = {"weight_decay": 0.5, "adam_weight_decay": 0.2}
+    direction, rest, hidden, others, rate = build(RATE, **both).parts
+    assert isinstance(hidden, Masked), hidden
+    assert (hidden.part, others.part) == (WeightDecay(0.5), WeightDecay(0.2))
+    assert others.mask == Not(hidden.mask)
+    for part in BEFORE:
+        got = build(RATE, **both | {"weight_decay": part})
+        assert got == chain(direction, rest, Masked(part, hidden.mask), others, rate)
+        got = build(RATE, **both | {"adam_weight_decay": part})
+        assert got == chain(direction, rest, hidden, Masked(part, others.mask), rate)
+    for part in AFTER:
+        got = build(RATE, **both | {"weight_decay": part})
+        assert got == chain(direction, rest, others, rate, Masked(part, hidden.mask))
+    got = build(RATE, adam_learning_rate=0.1, weight_decay=AFTER[0]).parts[2:]
+    assert [type(p.part) for p in got] == [LearningRate] * 2 + [IndependentWeightDecay]
+
+
+# those whose decay is inside a rule, with what is scaled there
+INSIDE = {
+    "stable_adamw": adamx.stable_adamw,
+    "adamp": adamx.adamp,
+    "lars": functools.partial(adamx.lars, trust_coefficient=0.5),
+    "lars of the paper": functools.partial(adamx.lars, norm_of_sum=False),
+    "prodigy": functools.partial(adamx.prodigy, estim_lr0=0.1),
+    "dadapt_adamw": functools.partial(adamx.dadapt_adamw, estim_lr0=0.1),
+    "schedule_free_radam": functools.partial(
+        adamx.schedule_free_radam, silent_sgd_phase=False
+    ),
+}
+ALONE = ("stable_adamw", "adamp", "prodigy", "dadapt_adamw", "schedule_free_radam")
+
+
+def moved(name, decay):
+    """The parameters after two steps, not compiled: there are many of them."""
+    tx = INSIDE[name](RATE, weight_decay=decay)
+    p = {"w": jnp.asarray([[1.0, -2.0], [0.5, 3.0]]), "b": jnp.ones(2)}
+    state = tx.init(p)
+    with jax.disable_jit():
+        for _ in range(2):
+            updates, state = tx.update(jax.tree.map(jnp.cos, p), state, p)
+            p = optax.apply_updates(p, updates)
+    return p
+
+
+def one_step(name, decay, g, p):
+    tx = INSIDE[name](RATE, weight_decay=decay)
+    with jax.disable_jit():
+        return np.asarray(tx.update(g, tx.init(p), p)[0]["w"])
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_the_part_of_the_number_is_the_number_inside_a_rule(x64, name):
+    number, part = moved(name, 0.3), moved(name, WeightDecay(0.3))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), part, number
+    )
+    masked, none = moved(name, WeightDecay(0.3, mask="w")), moved(name, 0.0)
+    assert np.all(np.asarray(number["w"]) != np.asarray(none["w"]))
+    if name in ("stable_adamw", "adamp", "lars", "lars of the paper"):
+        np.testing.assert_allclose(masked["w"], number["w"], rtol=1e-12)
+        np.testing.assert_allclose(masked["b"], none["b"], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_cautious_decay_inside_a_rule_is_that_of_the_entries_that_agree(x64, name):
+    p = {"w": jnp.asarray([1.0, -2.0, 0.5, 3.0])}
+    g = {"w": jnp.asarray([0.3, 0.7, -0.1, 0.2])}
+    agree = np.asarray(p["w"] * g["w"]) >= 0
+    number, none = (one_step(name, decay, g, p) for decay in (0.3, 0.0))
+    assert np.all(number != none)
+    cautious = one_step(name, CautiousWeightDecay(0.3), g, p)
+    np.testing.assert_allclose(cautious, np.where(agree, number, none), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name in INSIDE if "free" not in name])
+def test_an_independent_decay_is_after_the_rate_of_a_rule_with_its_own(x64, name):
+    p = {"w": jnp.asarray([[1.0, -2.0], [0.5, 3.0]])}
+    want = one_step(name, 0.0, p, p) - 0.3 * np.asarray(p["w"])
+    got = one_step(name, IndependentWeightDecay(0.3), p, p)
+    np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
+def test_the_decay_of_the_phase_that_is_not_silent_is_rectified_too():
+    part = CautiousWeightDecay(0.3, mask="w")
+    tx = INSIDE["schedule_free_radam"](RATE, weight_decay=part)
+    (got,) = (p for p in tx.parts if isinstance(p, CautiousWeightDecay))
+    assert got.mask == part.mask
+    number = INSIDE["schedule_free_radam"](RATE, weight_decay=0.3)
+    (want,) = (p for p in number.parts if isinstance(p, WeightDecay))
+    assert got.weight_decay == want.weight_decay != 0.3
+
+
+def test_a_decay_after_the_rate_is_refused_inside_a_rule():
+    sentence = r"LarsTrustRatio: `weight_decay` must be .* got"
+    with pytest.raises(TypeError, match=sentence):
+        LarsTrustRatio(IndependentWeightDecay(0.1))
+    with pytest.raises(TypeError, match=r"muon: `adam_weight_decay` must be a number"):
+        adamx.muon(RATE, adam_weight_decay=LearningRate(0.1))
+    sentence = r"prodigy: `weight_decay` must be a number.* got LearningRate"
+    with pytest.raises(TypeError, match=sentence):
+        adamx.prodigy(weight_decay=LearningRate(0.1))

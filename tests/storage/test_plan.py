@@ -6,7 +6,13 @@ import pytest
 
 import adamx
 import adamx.interop.optax as beside
-from adamx.parts import ClipByGlobalNorm, LearningRate, Masked, WeightDecay
+from adamx.parts import (
+    CautiousWeightDecay,
+    ClipByGlobalNorm,
+    LearningRate,
+    Masked,
+    WeightDecay,
+)
 from tests.support.trees import params
 
 PARAMS = {
@@ -30,6 +36,11 @@ DECAYING = {
     "in a masked part": (
         adamx.chain(Masked(WeightDecay(0.3), "embed"), LearningRate(0.1)),
         "embed",
+        0.3,
+    ),
+    "a part inside a rule": (
+        adamx.stable_adamw(1e-3, weight_decay=CautiousWeightDecay(0.3, mask="kernel$")),
+        "kernel",
         0.3,
     ),
     "tunable": (

@@ -12,7 +12,7 @@ from tests.table.cases import rows, sampled
 # What is after their rate is no decay; Rprop has no rate of its own.
 REFUSED = {"lars", "schedule_free", "schedule_free_sgd", "schedule_free_adamw"}
 REFUSED |= {"schedule_free_radam", "gpa", "lookahead", "param_ema", "rprop"}
-REFUSED |= {"adamh", "muonh", "snoo"}
+REFUSED |= {"adamh", "muonh", "snoo", "splus", "muown"}
 TOLD = r"nothing but a decay may come after the rate|before its decay and rate"
 
 

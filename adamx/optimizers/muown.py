@@ -1,0 +1,247 @@
+"""Muown: Muon for the directions of the neurons of a matrix, Adam for their lengths.
+
+Inside `shard_map` pass `axis_name`, the mesh axis over which the rows are split.
+Stacked layers: give `adamx.stacked` the (layers, m, n) leaves, and `muon_mask` a
+predicate for them.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .. import errors
+from ..engine.chain import Chain, chain
+from ..engine.hyperparams import (
+    NON_NEGATIVE,
+    Hyper,
+    ScalarOrSchedule,
+    hyper,
+    is_zero,
+    option,
+)
+from ..engine.keywords import checked_keywords
+from ..engine.masks import Not, as_mask
+from ..engine.rule import Part, Rule, merge_slots, part
+from ..engine.state import Context, Slot, Slots
+from ..numerics.arithmetic import safe_sqrt
+from ..numerics.matrices import HIGHEST, QUINTIC
+from ..numerics.norms import across
+from ..parts.denominators import Eps
+from ..parts.iterations import as_iteration
+from ..parts.learning_rate import LearningRate
+from ..parts.masked import Masked
+from ..parts.matrix_axes import TWO_AXES
+from ..parts.orthogonal import Orthogonalize, ScaleByShape
+from ..parts.weight_decay import WeightDecay
+from .muon import _adam, _momentum, _rest
+
+_LEAST = 1e-12
+
+
+@checked_keywords
+def muown(
+    learning_rate: ScalarOrSchedule = 3e-4,
+    beta: ScalarOrSchedule = 0.95,
+    eps: ScalarOrSchedule = 1e-7,
+    *,
+    weight_decay: ScalarOrSchedule = 0.0,
+    mask: Any = None,
+    nesterov: bool = True,
+    consistent_rms: ScalarOrSchedule | None = 0.2,
+    out_axis: int = -1,
+    coefficients: Any = QUINTIC,
+    ns_steps: int = 5,
+    muon_mask: Any = TWO_AXES,
+    adam_learning_rate: ScalarOrSchedule | None = None,
+    adam_b1: ScalarOrSchedule = 0.9,
+    adam_b2: ScalarOrSchedule = 0.95,
+    adam_eps: ScalarOrSchedule | Eps = 1e-8,
+    adam_weight_decay: ScalarOrSchedule = 0.0,
+    precision: Any = HIGHEST,
+    axis_name: Any = None,
+) -> Chain:
+    """Muown: train the direction of each neuron by Muon, and its length by Adam.
+
+    Each neuron, the weights of one output, is θᵢ = gᵢ vᵢ / ‖vᵢ‖, with the gradient Gᵢ:
+
+        hᵢ = Gᵢ · vᵢ / ‖vᵢ‖,    Hᵢ = gᵢ / ‖vᵢ‖ (Gᵢ - hᵢ vᵢ / ‖vᵢ‖)
+        M ← β M + (1 - β) H,    V ← V - α s NewtonSchulz((1 - β) H + β M)
+        g ← g - α (m̂ / (sqrt(v̂) + ε) + λ g)         (m̂ and v̂ of h, as in `adam`)
+        θᵢ ← gᵢ vᵢ / ‖vᵢ‖,    s = 0.2 sqrt(max(out, in))
+
+    Under Muon the lengths of the neurons grow, and the spectral norm of the matrix with
+    them. Here they move by about α a step.
+
+    Args:
+        learning_rate: α ≥ 0, in units of the parameter, as AdamW's.
+        beta: β in [0, 1), the decay of the momentum.
+        eps: ε ≥ 0, added to the norm of what is orthogonalised.
+        weight_decay: λ ≥ 0, of the lengths g.
+        mask: the leaves that decay, as in `muon`.
+        nesterov: use Nesterov momentum; without it M is orthogonalised.
+        consistent_rms: 0.2 in s; None for Muon's s = sqrt(max(1, out / in)).
+        out_axis: the axis of the neurons: -1 for kernels stored as (in, out), 0 for
+            torch's (out, in).
+        coefficients: of the iteration, as in `muon`.
+        ns_steps: the number of iterations.
+        muon_mask: the matrices, as in `muon`; by default those of two axes
+            (`hidden_two_axes`).
+        adam_learning_rate: the rate of the others; None for the same.
+        adam_b1: β₁ of Adam, for lengths and others.
+        adam_b2: β₂ of Adam, for both.
+        adam_eps: ε of Adam, for both, or an eps kind.
+        adam_weight_decay: λ ≥ 0 of the others.
+        precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
+            which the operands are rounded, as in `muon`.
+        axis_name: inside `shard_map`, the mesh axis over which the rows are split.
+
+    State: `momentum` (M), from 0, 4 bytes per parameter; `magnitude` (g) and
+    `direction_norm` (‖v‖), from the parameters, and `magnitude_mu`, `magnitude_nu`,
+    from 0, 16 bytes per neuron, for matrices; `mu`, `nu` for the others, 8 bytes. v is
+    θ ‖v‖ / g, and is not kept.
+
+    Departs from the paper: it is the authors' code, but that M is an average, which has
+    the same direction, that λ shrinks g with the step (there θ decays, and g is
+    measured anew), that a neuron of 0 has the length 1e-12 (there NaN), so that its
+    first step gives it a direction, and that the iteration is in float32 (there
+    bfloat16). A fused query, key and value is one matrix here, three there.
+
+    Raises:
+        ValueError: an argument out of its range, parameters missing in `update`, or a
+            leaf of `muon_mask` that is no matrix.
+
+    Reference: Lion et al., "Muown: row-norm control for Muon optimization", 2026,
+    arXiv:2605.10797, github.com/kcc-lion/muown.
+    """
+    hidden = MuownStep(
+        learning_rate,
+        weight_decay,
+        mask,
+        momentum=_momentum(beta, nesterov),
+        orthogonal=chain(
+            Orthogonalize(
+                as_iteration("muown", coefficients, ns_steps),
+                eps,
+                precision=precision,
+                axis_name=axis_name,
+            ),
+            ScaleByShape(consistent_rms, out_axis=out_axis, axis_name=axis_name),
+        ),
+        adam=_adam(adam_b1, adam_b2, adam_eps, "magnitude_mu", "magnitude_nu"),
+        out_axis=out_axis,
+        axis_name=axis_name,
+    )
+    others = [_rest(muon_mask, adam_b1, adam_b2, adam_eps)]
+    rate = learning_rate if adam_learning_rate is None else adam_learning_rate
+    if not is_zero(adam_weight_decay):
+        others.append(Masked(WeightDecay(adam_weight_decay, mask), Not(muon_mask)))
+    others.append(Masked(LearningRate(rate), Not(muon_mask)))
+    return chain(Masked(hidden, muon_mask), *others)
+
+
+class MuownStep(Rule):
+    """Step in the direction and in the length of each neuron of a matrix (Muown).
+
+        θᵢ = gᵢ vᵢ / ‖vᵢ‖,    V ← V - α O,    g ← g - α (a + λ g)
+
+    With h and H the gradients of g and V, O is what `orthogonal` makes of the momentum
+    of H, and a what `adam` makes of h. The rule contains the learning rate, since the
+    step of θ is not the sum of the two.
+
+    Args:
+        learning_rate: α ≥ 0.
+        weight_decay: λ ≥ 0, of g; mask: the leaves that decay.
+        momentum: what is averaged of H, such as `Ema(0.95, name="momentum")`.
+        orthogonal: what is made of it, such as `Orthogonalize()`.
+        adam: what is made of h, a direction; its slots have one number per neuron.
+        out_axis: the axis of the neurons, -1 or 0.
+        axis_name: inside `shard_map`, the mesh axis over which the rows are split.
+
+    Reference: Lion et al., "Muown: row-norm control for Muon optimization", 2026,
+    arXiv:2605.10797.
+    """
+
+    scope = "tensor"
+    place = "step"
+
+    learning_rate: Hyper = hyper(allowed=NON_NEGATIVE)
+    weight_decay: Hyper = hyper(0.0, allowed=NON_NEGATIVE)
+    mask: Any = None
+    momentum: Part = part(kw_only=True)
+    orthogonal: Part = part(kw_only=True)
+    adam: Part = part(kw_only=True)
+    out_axis: int = option(-1, least=-2, most=1, advice="A matrix has two axes.")
+    axis_name: Any = option(None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "mask", as_mask("MuownStep", self.mask))
+
+    def needs(self) -> frozenset[str]:
+        return super().needs() | {"param"}
+
+    def slots(self) -> dict[str, Slot]:
+        slots = merge_slots(self)
+        for name, slot in self.adam.slots().items():
+            if not slot.shared:
+                slots[name] = dataclasses.replace(slot, shape_of=self._lengths)
+        because = "The parameter is divided by it."
+        for name in ("magnitude", "direction_norm"):
+            slots[name] = Slot(init=self._lengths, single_array_because=because)
+        return slots
+
+    def _over_inputs(self, x: Array) -> Array:
+        """Sum over the inputs of each neuron."""
+        inputs = 0 if self.out_axis in (-1, 1) else 1
+        total = jnp.sum(x, inputs, keepdims=True)
+        return total if inputs else across(total, self.axis_name)
+
+    def _lengths(self, x: Array) -> Array:
+        """Return the length of each neuron, at least 1e-12."""
+        if x.ndim != 2:
+            raise errors.AdamxError(
+                f"MuownStep: every leaf it acts on must have two axes, got shape "
+                f"{jnp.shape(x)}. Give muown a mask that selects matrices only, or "
+                f"adamx.stacked the leaves (layers, m, n)."
+            )
+        return jnp.maximum(safe_sqrt(self._over_inputs(x * x)), _LEAST)
+
+    def _gradients(self, update: Array, slots: Slots, ctx: Context) -> tuple:
+        """Return the gradients of the lengths and of the directions."""
+        g, v_norm = slots["magnitude"], slots["direction_norm"]
+        unit = ctx.param / g
+        h = self._over_inputs(update * unit)
+        return h, g / v_norm * (update - h * unit)
+
+    def matrices(
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
+    ) -> Float[Array, "k m n"] | None:
+        _, of_v = self._gradients(update, slots, ctx)
+        m, slots = self.momentum.apply(of_v, slots, ctx)
+        return self.orthogonal.matrices(m, slots, ctx)
+
+    def together(self, stack: Float[Array, "k m n"]) -> Float[Array, "k m n"]:
+        return self.orthogonal.together(stack)
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
+    ) -> tuple[Float[Array, "..."], Slots]:
+        g, v_norm = slots["magnitude"], slots["direction_norm"]
+        h, of_v = self._gradients(update, slots, ctx)
+        o, slots = self.momentum.apply(of_v, slots, ctx)
+        o, slots = self.orthogonal.apply(o, slots, ctx)
+        u, slots = self.adam.apply(h, slots, ctx)
+        if ctx.selects(self.mask):
+            u = u + self.weight_decay * g
+        step = self.learning_rate * o
+        v_length = self._lengths(ctx.param * (v_norm / g) - step)
+        length = g - self.learning_rate * u
+        length = jnp.where(jnp.abs(length) < _LEAST, _LEAST, length)
+        kept = length / g * (v_norm / v_length)
+        moved = (self._over_inputs(jnp.abs(step)) > 0) | (length != g)
+        step = (kept - 1) * ctx.param - length / v_length * step
+        # without a step what is left is the rounding of the two norms
+        step = jnp.where(moved, step, 0)
+        return step, slots | {"magnitude": length, "direction_norm": v_length}
