@@ -86,6 +86,16 @@ def _norms(x: Float[Array, "k m n"]) -> Float[Array, "k 1 1"]:
     return safe_sqrt(jnp.sum(x * x, (1, 2), keepdims=True))
 
 
+@jax.custom_batching.sequential_vmap
+def orthonormal(x: Float[Array, "m n"]) -> Float[Array, "m n"]:
+    """Compute Q of X = Q R: the columns of X, made orthonormal from the first on.
+
+    A stack is taken one matrix after another: XLA takes minutes to compile the QR of a
+    stack for TPUs, and other backends factorise one at a time anyway.
+    """
+    return jnp.linalg.qr(x)[0]
+
+
 def by_frobenius(x: Array, eps: Any, precision: Any, factor: float) -> Array:
     """Start at `X / (c ‖X‖_F + ε)`: all singular values are at most 1 / c."""
     return safe_divide(x, factor * _norms(x) + eps)

@@ -29,7 +29,7 @@ from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..engine.value import Value
 from ..numerics.arithmetic import lerp, one_minus_power, safe_divide
-from ..numerics.matrices import HIGHEST, gram, product
+from ..numerics.matrices import HIGHEST, gram, orthonormal, product
 from ..parts.bias_correction import weight_from_count
 from ..parts.denominators import Eps, EpsOutsideRoot
 from ..parts.learning_rate import LearningRate
@@ -137,9 +137,9 @@ def soap(
             are computed in float32 (float64 for float64 leaves) whatever it is.
         axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
 
-    Accelerators may take minutes to compile the eigendecomposition of a large side,
-    such as 2048: `block_size=` makes it smaller (up to 256 JAX has a short program for
-    TPUs), `max_dim=1024` leaves it out.
+    For a TPU, XLA takes minutes to compile the eigendecomposition of a side above 256:
+    set `block_size=256`, or a `max_dim=` that leaves long sides out (`python -m
+    benchmarks matrices --part targets` compiles one leaf of 2048² with each).
 
     State: `mu` (M), `nu` (V), 8 bytes per parameter; `left` (L), `right` (R),
     `left_basis`, `right_basis`, 8 (m² + n²) bytes for an (m, n) matrix, 16 b² for each
@@ -374,7 +374,7 @@ class SoapDirection(_TwoSided):
                     order = jnp.argsort(-sizes)
                     q, v = q[:, order], jnp.take(v, order, side)
                 h = with_filling(h, empty[side], 1)
-                q = jnp.linalg.qr(product(h, q, self.precision))[0]
+                q = orthonormal(product(h, q, self.precision))
                 new[side] = unmixed(q, empty[side])
             return new, v
 
