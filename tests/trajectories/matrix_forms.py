@@ -124,7 +124,11 @@ def shampoo(group, leaf, run):
         words |= {"precondition_frequency": frequency, BEGIN: start}
         words |= {"eps": group["epsilon"], "b2": b2, "bias_correction": True}
         return papers.shampoo_in_blocks if blocks else papers.shampoo, words
-    words |= {"b2": grafted[0], "eps": grafted[1], "weight_decay": group["weight_decay"]}
+    words |= {
+        "b2": grafted[0],
+        "eps": grafted[1],
+        "weight_decay": group["weight_decay"],
+    }
     words |= {"b2_shampoo": b2, "eps_shampoo": group["epsilon"]}
     words |= {"interval": frequency, "start": start}
     if blocks:
