@@ -1,7 +1,6 @@
 """The per-tensor oracles against the authors' packages and repositories.
 
-`trajectories/record_packages.py`, `record_repositories.py`, `record_matrices.py` and
-what was recorded. An oracle is called with the keywords that make it the released code;
+The recorders `trajectories/record_*.py` say what was recorded. An oracle is called with the keywords that make it the released code;
 where those are not the paper's, the list here, with that of
 `trajectories/matrix_forms.py`, is the list of disagreements:
 

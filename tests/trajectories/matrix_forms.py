@@ -1,9 +1,9 @@
 """The oracle of each recorded matrix optimizer, and its keywords, from their options.
 
-`record_packages.py`, `record_repositories.py` and `record_matrices.py` recorded them. A
-form takes the options of a leaf, the leaf, and what the file has, and gives the oracle
-with the keywords that make it the released code: measured, to 4e-15. Where those are
-not the paper's:
+`record_packages.py`, `record_repositories.py`, `record_matrices.py` and
+`record_bases.py` recorded them. A form takes the options of a leaf, the leaf, and what
+the file has, and gives the oracle with the keywords that make it the released code:
+measured, to 7e-15. Where those are not the paper's:
 
 - AdaMuon's code has Nesterov's term inside the sign, and ε in |Ô| + ε; its two classes,
   for GPT-2 and for Megatron, are one method.
@@ -11,6 +11,10 @@ not the paper's:
 - Dion's code runs on Xᵀ where a matrix has fewer rows than columns.
 - Scion's code adds 1e-8 to an RMS.
 - SOAP's and KL-SOAP's codes decay after the step; KL-SOAP's has no bias correction.
+- SPlus's code for torch decays after the step; it averages θ between the two, the code
+  for Optax before both.
+- Muown's code sums the momentum in place of averaging it, so its ε is 1 - β times that.
+- Distributed Shampoo grafts block by block.
 - SNOO's code makes its first outer step after the first inner one.
 """
 
