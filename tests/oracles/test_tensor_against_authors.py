@@ -1,8 +1,8 @@
 """The per-tensor oracles against the authors' packages and repositories.
 
-The recorders `trajectories/record_*.py` say what was recorded. An oracle is called with the keywords that make it the released code;
-where those are not the paper's, the list here, with that of
-`trajectories/matrix_forms.py`, is the list of disagreements:
+The recorders `trajectories/record_*.py` say what was recorded. An oracle is called with
+the keywords that make it the released code; where those are not the paper's, the list
+here, with that of `trajectories/matrix_forms.py`, is the list of disagreements:
 
 - AdamP's code corrects the bias and adds ε to |w|; the algorithm does neither.
 - GaLore's and APOLLO's codes have ε̂ (before the correction), GaLore's, APOLLO's and
