@@ -68,8 +68,9 @@ def muown(
 
         hᵢ = Gᵢ · vᵢ / ‖vᵢ‖,    Hᵢ = gᵢ / ‖vᵢ‖ (Gᵢ - hᵢ vᵢ / ‖vᵢ‖)
         M ← β M + (1 - β) H,    V ← V - α s NewtonSchulz((1 - β) H + β M)
-        g ← g - α (m̂ / (sqrt(v̂) + ε) + λ g)         (m̂ and v̂ of h, as in `adam`)
-        θᵢ ← gᵢ vᵢ / ‖vᵢ‖,    s = 0.2 sqrt(max(out, in))
+        g ← g - α m̂ / (sqrt(v̂) + ε)                 (m̂ and v̂ of h, as in `adam`)
+        θᵢ ← gᵢ vᵢ / ‖vᵢ‖ - α λ θᵢ,    s = 0.2 sqrt(max(out, in))
+        where it decays:  gᵢ ← ‖θᵢ‖,  vᵢ ← ‖vᵢ‖ θᵢ / gᵢ
 
     Under Muon the lengths of the neurons grow, and the spectral norm of the matrix with
     them. Here they move by about α a step.
@@ -78,7 +79,7 @@ def muown(
         learning_rate: α ≥ 0, in units of the parameter, as AdamW's.
         beta: β in [0, 1), the decay of the momentum.
         eps: ε ≥ 0, added to the norm of what is orthogonalised.
-        weight_decay: λ ≥ 0, of the lengths g.
+        weight_decay: λ ≥ 0, decoupled, as AdamW's.
         mask: the leaves that decay, as in `muon`.
         nesterov: use Nesterov momentum; without it M is orthogonalised.
         consistent_rms: 0.2 in s; None for Muon's s = sqrt(max(1, out / in)).
@@ -103,10 +104,10 @@ def muown(
     θ ‖v‖ / g, and is not kept.
 
     Departs from the paper: it is the authors' code, but that M is an average, which has
-    the same direction, that λ shrinks g with the step (there θ decays, and g is
-    measured anew), that a neuron of 0 has the length 1e-12 (there NaN), so that its
-    first step gives it a direction, and that the iteration is in float32 (there
-    bfloat16). A fused query, key and value is one matrix here, three there.
+    the same direction (`eps=(1 - β) * 1e-7` is their ε, beside a sum), that a neuron of
+    0 has the length 1e-12 (there NaN), so that its first step gives it a direction, and
+    that the iteration is in float32 (there bfloat16). A fused query, key and value is
+    one matrix here, three there.
 
     Raises:
         ValueError: an argument out of its range, parameters missing in `update`, or a
@@ -144,7 +145,7 @@ def muown(
 class MuownStep(Rule):
     """Step in the direction and in the length of each neuron of a matrix (Muown).
 
-        θᵢ = gᵢ vᵢ / ‖vᵢ‖,    V ← V - α O,    g ← g - α (a + λ g)
+        θᵢ = gᵢ vᵢ / ‖vᵢ‖,    V ← V - α O,    g ← g - α a
 
     With h and H the gradients of g and V, O is what `orthogonal` makes of the momentum
     of H, and a what `adam` makes of h. The rule contains the learning rate, since the
@@ -152,7 +153,8 @@ class MuownStep(Rule):
 
     Args:
         learning_rate: α ≥ 0.
-        weight_decay: λ ≥ 0, of g; mask: the leaves that decay.
+        weight_decay: λ ≥ 0: α λ θ is taken from the new θ, whose rows then give g and
+            the direction of V; mask: the leaves that decay.
         momentum: what is averaged of H, such as `Ema(0.95, name="momentum")`.
         orthogonal: what is made of it, such as `Orthogonalize()`.
         adam: what is made of h, a direction; its slots have one number per neuron.
@@ -233,8 +235,6 @@ class MuownStep(Rule):
         o, slots = self.momentum.apply(of_v, slots, ctx)
         o, slots = self.orthogonal.apply(o, slots, ctx)
         u, slots = self.adam.apply(h, slots, ctx)
-        if ctx.selects(self.mask):
-            u = u + self.weight_decay * g
         step = self.learning_rate * o
         v_length = self._lengths(ctx.param * (v_norm / g) - step)
         length = g - self.learning_rate * u
@@ -244,4 +244,8 @@ class MuownStep(Rule):
         step = (kept - 1) * ctx.param - length / v_length * step
         # without a step what is left is the rounding of the two norms
         step = jnp.where(moved, step, 0)
+        if not is_zero(self.weight_decay) and ctx.selects(self.mask):
+            pull = self.learning_rate * self.weight_decay
+            step = step - pull * ctx.param
+            length = jnp.where(pull > 0, self._lengths(ctx.param + step), length)
         return step, slots | {"magnitude": length, "direction_norm": v_length}

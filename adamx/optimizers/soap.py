@@ -150,10 +150,10 @@ def soap(
     authors' code; ε and `sort` are the paper's. Their code is `chain(scale_by_soap(
     eps=EpsBeforeCorrection(1e-8), sort=True), LearningRate(α), WeightDecayAfterStep(λ,
     learning_rate=α))`, but it does not decay in the first step; its `normalize_grads`
-    is `NormalizeRms(1.0)` after `scale_by_soap(bias_correction=False)`, and a rate of
-    α sqrt(1 - β₂ᵗ) / (1 - β₁ᵗ) for its `correct_bias`. A tensor of more than two axes
-    is the matrix of its last axis against the others (the code: a statistic for each
-    axis, or fewer by `merge_dims`).
+    is `NormalizeRms(1.0)` after `scale_by_soap(bias_correction=False, sort=True)`, and
+    a rate of α sqrt(1 - β₂ᵗ) / (1 - β₁ᵗ) for its `correct_bias`, t from the second
+    gradient. A tensor of more than two axes is the matrix of its last axis against the
+    others (the code: a statistic for each axis, or fewer by `merge_dims`).
 
     Raises:
         ValueError: an argument out of its range.

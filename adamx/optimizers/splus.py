@@ -125,12 +125,15 @@ def splus(
     `right` (R), `left_basis`, `right_basis`, from 0, 8 (m² + n²) bytes for an (m, n)
     matrix; `average_share`, `average_weight`. The bases of the first step are I.
 
-    Departs from the paper: θ is averaged after its decay; the authors' code averages it
-    before (torch), or before the step (Optax). That code adds 1e-30 to the diagonals of
-    L and R, which changes no number here. Its scales are others than the paper's: a
-    quarter of s for torch, 1 / m for Optax, so that its rates are not those of here. As
-    there, a tensor of more than two axes is no matrix, and the defaults are those of
-    the code for torch.
+    Departs from the paper: nothing in a step, which is that of the authors' code for
+    Optax; their code for torch decays after it, `chain(scale_by_splus(),
+    LearningRate(α), WeightDecayAfterStep(λ, learning_rate=α * s))` on leaves of one s.
+    θ is averaged after the step and its decay; the code for torch averages it between
+    the two, that for Optax before both. Both add 1e-30 to the diagonals of L and R,
+    which changes no number here, and give a side of exactly `max_dim` no basis. Their
+    first commits had other scales: a quarter of s for torch, 1 / m for Optax. As there,
+    a tensor of more than two axes is no matrix, and the defaults are those of the code
+    for torch.
 
     Raises:
         ValueError: an argument out of its range, or parameters missing in `update`.

@@ -33,7 +33,8 @@ def graft(
         tx = chain(grafted, Ema(0.9), WeightDecay(1e-2), LearningRate(1e-3))
 
     Their code takes the length block by block where a matrix is cut; here it is that of
-    the whole tensor.
+    the whole tensor. Their momentum averages the gradients before the roots, here it
+    averages what comes out of them.
 
     Args:
         magnitude: the optimizer whose length is taken: a rule or a chain of rules.

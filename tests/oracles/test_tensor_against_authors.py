@@ -1,9 +1,8 @@
 """The per-tensor oracles against the authors' packages and repositories.
 
-`trajectories/record_packages.py`, `record_repositories.py` and `record_matrices.py` say
-what was recorded. An oracle is called with the keywords that make it the released code;
-where those are not the paper's, the list here, with that of
-`trajectories/matrix_forms.py`, is the list of disagreements:
+The recorders `trajectories/record_*.py` say what was recorded. An oracle is called with
+the keywords that make it the released code; where those are not the paper's, the list
+here, with that of `trajectories/matrix_forms.py`, is the list of disagreements:
 
 - AdamP's code corrects the bias and adds ε to |w|; the algorithm does neither.
 - GaLore's and APOLLO's codes have ε̂ (before the correction), GaLore's, APOLLO's and
@@ -269,3 +268,18 @@ def test_adafactor_is_torchs(name):
             weight_decay=o["weight_decay"],
         )
         compare(actual.reshape(len(expected), -1), expected.reshape(len(expected), -1))
+
+
+@pytest.mark.parametrize(
+    ("name", "of"),
+    [("splus", "between"), ("splus_options", "between"), ("splus_optax", "before")],
+)
+def test_splus_is_evaluated_where_its_codes_are(name, of):
+    run, inputs = stored(name), stored("inputs")
+    about = run["about"]
+    for leaf, group in about["groups"].items():
+        oracle, words = ORACLES["splus"](group, leaf, run)
+        gradient = replay(inputs[f"{leaf}.gradients"], about["zeros"])
+        words |= {"learning_rate": about["options"]["lr"], "evaluated": of}
+        path = oracle(inputs[f"{leaf}.theta"], gradient, len(run[leaf]), **words)
+        compare(path[-1:], run[f"{leaf}.average"][None])

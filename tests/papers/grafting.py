@@ -3,7 +3,7 @@
 import numpy as np
 
 from .form import at, divide, trajectory
-from .shampoo import along, power, unfold
+from .shampoo import along, in_blocks, power, unfold
 
 
 def grafted(magnitude, direction):
@@ -71,6 +71,8 @@ def adam_on_shampoo(
     eps_shampoo=1e-2,
     interval=3,
     start=5,
+    b2_shampoo=None,
+    weight_decay=0.0,
 ):
     """H.-J. M. Shi, T.-H. Lee, S. Iwasaki, et al., A Distributed Data-Parallel PyTorch
     Implementation of the Distributed Shampoo Optimizer for Training Neural Networks
@@ -78,8 +80,10 @@ def adam_on_shampoo(
 
     P_A = G / (sqrt(v / (1 - β2^t)) + ε);  P_S = L^(-1/4) G R^(-1/4), the roots of
     H / (1 - β2^t) + ε' I, taken at t = start and at later multiples of the interval;
-    P = P_A for t < start, then |P_A| / |P_S| P_S.
+    P = P_A for t < start, then |P_A| / |P_S| P_S. The decay is AdamW's. H may have a
+    β2 of its own, `b2_shampoo`. In blocks: `adam_on_shampoo_in_blocks`.
     """
+    b2_h = b2 if b2_shampoo is None else b2_shampoo
     h = [np.zeros((n, n)) for n in theta.shape]
     roots = [None] * theta.ndim
     v = np.zeros_like(theta)
@@ -90,13 +94,21 @@ def adam_on_shampoo(
         step = divide(g, np.sqrt(v / (1 - b2**t)) + eps)
         for axis, n in enumerate(theta.shape):
             unfolded = unfold(g, axis)
-            h[axis] = b2 * h[axis] + (1 - b2) * unfolded @ unfolded.T
+            h[axis] = b2_h * h[axis] + (1 - b2_h) * unfolded @ unfolded.T
             if t == start or (t > start and t % interval == 0):
-                seen = h[axis] / (1 - b2**t) + eps_shampoo * np.eye(n)
+                seen = h[axis] / (1 - b2_h**t) + eps_shampoo * np.eye(n)
                 roots[axis] = power(seen, -1 / (2 * theta.ndim))
             if t >= start:
                 u = along(u, axis, roots[axis])
         if t >= start:
             step = grafted(step, u)
-        theta = theta - at(learning_rate, k) * step
+        theta = theta - at(learning_rate, k) * (step + weight_decay * theta)
         yield theta
+
+
+@trajectory
+def adam_on_shampoo_in_blocks(theta, gradient, steps, *, block_size, **keywords):
+    """Adam on Shampoo with blocks, each with a length of its own."""
+    yield from in_blocks(
+        adam_on_shampoo, theta, gradient, steps, block_size, **keywords
+    )

@@ -24,6 +24,7 @@ def muown(
     out_axis=0,
     ns_steps=5,
     coefficients=QUINTIC,
+    released=False,
 ):
     """K. Lion, F. Hübler, B. Li, A. Orvieto, N. He, Muown: Row-Norm Control for Muon
     Optimization, 2026, arXiv:2605.10797, as its authors' muown.py: W = g V / |V|, row
@@ -34,9 +35,9 @@ def muown(
     g <- g - η Adam(∇g);  W = g V / |V|.
 
     A row is an output, as torch has it; `out_axis=1` is the same rule for JAX's
-    kernels, (in, out). Departs: the momentum is an average, the same up to ε; the decay
-    is g <- (1 - η λ) g, of the old g, where the code takes η λ of the old W from W and
-    sets g to the new norms.
+    kernels, (in, out). The decay, W <- W - η λ W of the old W, comes last; g is then
+    |W| and V has its direction. Departs: the momentum is an average, the same up to ε
+    (`released=True` is the code's sum).
     """
     axis = 1 - out_axis
     v = np.array(theta)
@@ -49,12 +50,14 @@ def muown(
     w1 = w2 = 0.0  # 1 - Π β_i
     for k in range(steps):
         eta, decay = at(learning_rate, k), at(beta, k)
-        of_w = gradient(k, g * v / lengths(v))
+        before = g * v / lengths(v)
+        of_w = gradient(k, before)
         unit = v / lengths(v)
         of_g = np.sum(of_w * unit, axis, keepdims=True)
         of_v = g / lengths(v) * (of_w - of_g * unit)
-        m = decay * m + (1 - decay) * of_v
-        ahead = decay * m + (1 - decay) * of_v if nesterov else m
+        new = of_v if released else (1 - decay) * of_v
+        m = decay * m + new
+        ahead = decay * m + new if nesterov else m
         o = newton_schulz(ahead, ns_steps, coefficients, at(eps, k))
         v = v - eta * muon_scale(v.shape, consistent_rms, out_axis) * o
         mu = b1 * mu + (1 - b1) * of_g
@@ -62,7 +65,10 @@ def muown(
         w1 = b1 * w1 + (1 - b1)
         w2 = b2 * w2 + (1 - b2)
         adam = divide(mu / w1, np.sqrt(nu / w2) + adam_eps)
-        g = g - eta * (adam + at(weight_decay, k) * g)
+        g = g - eta * adam
+        if np.any(at(weight_decay, k)):
+            w = g * v / lengths(v) - eta * at(weight_decay, k) * before
+            g, v = lengths(w), w * lengths(v) / lengths(w)
         yield g * v / lengths(v)
 
 

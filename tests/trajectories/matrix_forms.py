@@ -1,9 +1,9 @@
 """The oracle of each recorded matrix optimizer, and its keywords, from their options.
 
-`record_packages.py`, `record_repositories.py` and `record_matrices.py` recorded them. A
-form takes the options of a leaf, the leaf, and what the file has, and gives the oracle
-with the keywords that make it the released code: measured, to 4e-15. Where those are
-not the paper's:
+`record_packages.py`, `record_repositories.py`, `record_matrices.py` and
+`record_bases.py` recorded them. A form takes the options of a leaf, the leaf, and what
+the file has, and gives the oracle with the keywords that make it the released code:
+measured, to 7e-15. Where those are not the paper's:
 
 - AdaMuon's code has Nesterov's term inside the sign, and ε in |Ô| + ε; its two classes,
   for GPT-2 and for Megatron, are one method.
@@ -11,6 +11,10 @@ not the paper's:
 - Dion's code runs on Xᵀ where a matrix has fewer rows than columns.
 - Scion's code adds 1e-8 to an RMS.
 - SOAP's and KL-SOAP's codes decay after the step; KL-SOAP's has no bias correction.
+- SPlus's code for torch decays after the step; it averages θ between the two, the code
+  for Optax before both.
+- Muown's code sums the momentum in place of averaging it, so its ε is 1 - β times that.
+- Distributed Shampoo grafts block by block.
 - SNOO's code makes its first outer step after the first inner one.
 """
 
@@ -18,6 +22,7 @@ import numpy as np
 
 from tests import papers
 
+BEGIN = "start_preconditioning_step"
 ROOT = float(np.sqrt(np.finfo(np.float32).eps))
 """The damping of PSGD Kron, which its code takes in float32."""
 
@@ -80,12 +85,18 @@ def scion(group, leaf, run):
 
 def soap(group, leaf, run):
     b1, b2 = group["betas"]
+    beta, drawn = group["shampoo_beta"], (f"{leaf}.left", f"{leaf}.right")
     return papers.soap, {
         "b1": b1,
         "b2": b2,
+        "shampoo_beta": None if beta < 0 else beta,
         "eps": group["eps"],
         "weight_decay": group["weight_decay"],
         "precondition_frequency": group["precondition_frequency"],
+        "bias_correction": group["correct_bias"],
+        "precondition_1d": group["precondition_1d"],
+        "normalize_grads": group["normalize_grads"],
+        "bases": [run.get(side) for side in drawn] if f"{leaf}.left" in run else None,
         "released": True,
     }
 
@@ -107,10 +118,53 @@ def kl_soap(group, leaf, run):
 
 
 def shampoo(group, leaf, run):
-    return papers.shampoo, {
-        "eps": group["epsilon"],
-        "b2": group["betas"][1],
-        "bias_correction": True,
+    words, b2 = {}, group["betas"][1]
+    blocks = group["max_preconditioner_dim"] < max(run[leaf].shape[1:])
+    if blocks:
+        words["block_size"] = group["max_preconditioner_dim"]
+    frequency, start = (group[k] for k in ("precondition_frequency", BEGIN))
+    grafted = run["about"]["options"].get("graft")
+    if grafted is None:
+        words |= {"precondition_frequency": frequency, BEGIN: start}
+        words |= {"eps": group["epsilon"], "b2": b2, "bias_correction": True}
+        return papers.shampoo_in_blocks if blocks else papers.shampoo, words
+    words |= {
+        "b2": grafted[0],
+        "eps": grafted[1],
+        "weight_decay": group["weight_decay"],
+    }
+    words |= {"b2_shampoo": b2, "eps_shampoo": group["epsilon"]}
+    words |= {"interval": frequency, "start": start}
+    if blocks:
+        return papers.adam_on_shampoo_in_blocks, words
+    return papers.adam_on_shampoo, words
+
+
+def splus(group, leaf, run):
+    of_torch = "optax" not in group
+    return papers.splus, {
+        "b1": group["b1"],
+        "b2": group["b2"],
+        "weight_decay": group["weight_decay"],
+        "ema_decay": group["ema_rate"],
+        "nonstandard_constant": group.get("nonstandard_constant", 0.001),
+        "inverse_every": group["inverse_every"],
+        "max_dim": group.get("max_dim"),
+        "decays_after": of_torch,
+    }
+
+
+def muown(group, leaf, run):
+    b1, b2 = group["betas"]
+    return papers.muown, {
+        "beta": group["momentum"],
+        "nesterov": group["nesterov"],
+        "b1": b1,
+        "b2": b2,
+        "adam_eps": group["adam_eps"],
+        "weight_decay": group["weight_decay"],
+        "ns_steps": group["ns_steps"],
+        "released": True,
     }
 
 
@@ -172,6 +226,8 @@ ORACLES = {
     "SOAP": soap,
     "KL-Methods": kl_soap,
     "optimizers": shampoo,
+    "splus": splus,
+    "muown": muown,
     "psgd_jax": psgd_kron,
     "modded-nanogpt": speedrun,
 }
