@@ -29,8 +29,8 @@ from ..numerics.matrices import product
 from ..numerics.norms import own, shards, whole
 from ..numerics.random_bits import Uniform, key_of
 from ..parts.denominators import Eps
+from ..parts.layer_axes import TWO_AXES
 from ..parts.masked import Masked
-from ..parts.matrix_axes import TWO_AXES
 from .muon import _finish, _rest
 from .scion import SpectralRadius
 

@@ -16,7 +16,8 @@ from ..numerics.arithmetic import safe_divide
 from ..numerics.matrices import HIGHEST
 from ..numerics.norms import across, norm, own, shards, whole
 from .iterations import Iteration, muon_quintic
-from .matrix_axes import AxesByName, Layout, MatrixAxes, as_axes
+from .matrix_axes import Layout, MatrixAxes
+from .tree_axes import AxesByName, as_axes
 
 
 class _OnMatrices(Rule):
@@ -27,7 +28,9 @@ class _OnMatrices(Rule):
     def __post_init__(self) -> None:
         super().__post_init__()
         given = self.axes  # pyright: ignore[reportAttributeAccessIssue]
-        object.__setattr__(self, "axes", as_axes(type(self).__name__, given))
+        out_axis = getattr(self, "out_axis", -1)
+        axes = as_axes(type(self).__name__, given, out_axis)
+        object.__setattr__(self, "axes", axes)
 
     def _layout(self, x: Any, ctx: Context) -> Layout:
         axes = ctx.label(self.axes)  # pyright: ignore[reportAttributeAccessIssue]
@@ -211,7 +214,8 @@ class ScaleByShape(_OnMatrices):
             AdamW's.
         out_axis: the side of the outputs: -1 for kernels stored as (in, out), whose
             columns they are, 0 for torch's (out, in).
-        axes: which axes are rows and columns, as in `Orthogonalize`.
+        axes: which axes are rows and columns, as in `Orthogonalize`; None: by name,
+            with this `out_axis`.
         axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
 
     Reference: Jordan et al., 2024, kellerjordan.github.io/posts/muon; Liu et al., "Muon
@@ -224,7 +228,7 @@ class ScaleByShape(_OnMatrices):
         None, allowed=NON_NEGATIVE.but("0.2 is usual."), or_part=type(None)
     )
     out_axis: int = option(-1, least=-2, most=1, advice="A matrix has two axes.")
-    axes: Any = option(AxesByName())
+    axes: Any = option(None)
     axis_name: Any = option(None)
 
     def apply(
@@ -269,7 +273,7 @@ class NormalizeRms(Rule):
         axes = None if self.axes is None else ctx.label(self.axes)
         if axes is not None:
             layout = axes.of(update.shape, "NormalizeRms")
-            if layout.batch and self.axis_name is None:
+            if layout.sizes[0] > 1 and self.axis_name is None:
                 each = jax.vmap(lambda x: self._scaled(x, None))
                 return layout.unstack(each(layout.stack(update))), slots
         return self._scaled(update, self.axis_name), slots

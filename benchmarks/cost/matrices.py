@@ -26,7 +26,7 @@ from optax import contrib
 import adamx
 from adamx.numerics import matrices
 from adamx.parts import iterations
-from adamx.parts.matrix_axes import AxesByName
+from adamx.parts.tree_axes import AxesByName
 from benchmarks.cost.harness import measure, options, report
 from benchmarks.cost.harness.ratio import ratio
 from benchmarks.cost.memory.sizes import gpt2
