@@ -216,10 +216,10 @@ def muon(
     `optax.contrib.muon`, which corrects the two terms of Nesterov's sum by different
     weights and so changes the first directions: here there is no correction, as in the
     authors' code. From it too: more leaves than those with two axes are known, and a
-    `weight` is (out, in), as in Equinox. A fused kernel of query, key and value with two
-    axes is one matrix, as in Optax, torch and the authors' code; the authors advise one
-    for each: `axes={"qkv": MatrixAxes(split_columns=3)}`. Adam's
-    hyperparameters are Optax's: the authors' code gives Adam a rate of its own,
+    `weight` is (out, in), as in Equinox. A fused kernel of query, key and value with
+    two axes is one matrix, as in Optax, torch and the authors' code; the authors advise
+    one for each: `axes={"qkv": MatrixAxes(split_columns=3)}`. Adam's hyperparameters
+    are Optax's: the authors' code gives Adam a rate of its own,
     `adam_learning_rate=3e-4` beside 0.02, `adam_b2=0.95` and `adam_eps=1e-10`.
 
     Raises:

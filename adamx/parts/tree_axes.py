@@ -60,8 +60,9 @@ def _with_hints(leaves: list, found: list) -> list[tuple[Any, str]]:
     }
 
     def hinted(path: str, leaf: Any, why: str) -> str:
-        alone = leaf is None or not why.startswith(TWO) or STACK in why
-        if alone or (path.split("/")[0], leaf.shape[0]) not in stacks:
+        if not why.startswith(TWO) or STACK in why:
+            return why
+        if (path.split("/")[0], leaf.shape[0]) not in stacks:
             return why
         return f"{why}; if the first is of layers: axes={{{path!r}: None}}"
 
