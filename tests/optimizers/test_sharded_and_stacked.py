@@ -63,7 +63,6 @@ REFUSED = {
         "adamuon",
         "normuon",
         "scion",
-        "dion",
         "muonh",
         "kl_soap",
         "shampoo",
