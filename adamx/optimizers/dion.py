@@ -1,7 +1,7 @@
 """Dion: a low-rank part of the momentum, orthonormalised; Adam for other leaves.
 
-Inside `shard_map` matrices are gathered over `axis_name`. Stacked layers: give
-`adamx.stacked` the (layers, m, n) leaves, and `dion_mask` a predicate for them.
+Stacked layers: give `adamx.stacked` the (layers, m, n) leaves, and `dion_mask` a
+predicate for them.
 """
 
 import math
@@ -142,8 +142,9 @@ def dion(
     says nothing: `chain(LowRankOrthogonal(mu, out_axis=0), SpectralRadius(1.0,
     out_axis=-1), ...)` for kernels (in, out).
     With `randomized`, the sketch has the same normal numbers in every step, where the
-    authors' code draws others, on which nothing depends; columns of P that depend on others are 0, with their columns of
-    Q unchanged; the authors' code replaces what is not a number by 0.
+    authors' code draws others; nothing depends on them. Columns of P that depend on
+    others are 0, with their columns of Q unchanged; the authors' code replaces what is
+    not a number by 0.
 
     On several devices the matrix stays where it is, whole, by rows or by columns: under
     `jit` with meshes of Auto or Explicit axes, and in `shard_map` with `axis_name`,
