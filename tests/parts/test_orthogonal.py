@@ -290,6 +290,7 @@ MATRIX = {
     "apollo": adamx.apollo(0.02, rank=2),
     "apollo_mini": adamx.apollo_mini(0.02),
     "dion": adamx.dion(0.02),
+    "dion2": adamx.dion2(0.02),
     "normuon": adamx.normuon(0.02),
     "scion": adamx.scion(0.02),
     "muonh": adamx.muonh(0.02),
