@@ -4,7 +4,7 @@ import adamx
 from tests import papers
 from tests.table.row import RATE, Optimizer, Variant
 
-from .exemptions import SHARD, SMALLER
+from .exemptions import NO_KINDS, SHARD, SMALLER
 from .muon import AMPLIFIES
 
 # the defaults, which are the authors' code's, in the words of the oracle
@@ -32,7 +32,7 @@ ROWS = (
         hypers=("mu", "eps", "weight_decay"),
         slots=("momentum", "mu", "nu"),
         scope="tensor",
-        exempt=SHARD | SMALLER,
+        exempt=SHARD | SMALLER | NO_KINDS,
         amplifies=AMPLIFIES,
     ),
 )
