@@ -248,7 +248,11 @@ class LargestSlices(Rule):
         m = whole(slots["momentum"] + update, self.axis_name)
         m = m.T if self._is_turned(update) else m
         sums = jnp.sum(jnp.abs(jax.lax.stop_gradient(m)), 1)
-        return m, jax.lax.top_k(sums, math.ceil(self.fraction * len(m)))[1]
+        return m, jax.lax.top_k(sums, self.number_of(*m.shape))[1]
+
+    def number_of(self, rows: int, columns: int) -> int:
+        """Return how many slices of a matrix of this shape are chosen."""
+        return math.ceil(self.fraction * min(rows, columns))
 
     def _is_turned(self, x: Array) -> bool:
         """Return whether slices of the matrix are its columns."""

@@ -11,9 +11,9 @@ from ..parts.grafting import Graft
 from ..parts.iterations import as_iteration
 from ..parts.layer_axes import TWO_AXES
 from ..parts.masked import Masked
-from ..parts.matrix_axes import MatrixAxes
 from ..parts.moments import Identity
 from ..parts.orthogonal import NormalizeRms, Orthogonalize, ScaleByShape
+from ..parts.tree_axes import AxesByName
 from .adam_mini import BlockEma, by_column, by_row
 from .muon import _finish, _momentum, _rest
 
@@ -44,7 +44,7 @@ def scale_by_normuon(
     Reference: Li et al., "NorMuon: making Muon more efficient and scalable", 2025,
     Algorithm 1, arXiv:2510.05491.
     """
-    axes = MatrixAxes()  # `out_axis` says what they are, whatever the name
+    axes = AxesByName(0)  # as stored: `out_axis` says the outputs, whatever the name
     scale = ScaleByShape(out_axis=out_axis, axes=axes, axis_name=axis_name)
     blocks = by_row if out_axis in (0, -2) else by_column
     second = BlockEma(b2, blocks, name="neuron_nu", axis_name=axis_name)

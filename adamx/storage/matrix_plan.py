@@ -8,6 +8,7 @@ import jax
 from .. import errors
 from ..engine.masks import Mask
 from ..engine.paths import leaves_by_path
+from ..optimizers.dion2 import LargestSlices
 from ..parts.masked import Masked
 from ..parts.orthogonal import Orthogonalize, devices, layout_of
 from ..wrappers.stacked import Stacked
@@ -123,6 +124,9 @@ def matrix_plan(tx: Any, params: Any) -> MatrixPlan:
         for rule, masks in matrix
     ]
     stacks = _stacks(found, params)
+    parted = [
+        (r, _selected(m, params)) for r, m in found if isinstance(r, LargestSlices)
+    ]
     keeps = [(r, _selected(m, params)) for r, m in found if _is_adam(r)]
     rows = []
     for i, (path, leaf) in enumerate(leaves_by_path(params)):
@@ -138,6 +142,11 @@ def matrix_plan(tx: Any, params: Any) -> MatrixPlan:
                 axes = axes.of_slice(len(shape))
             k, m, n = layout_of(rule, like, axes).sizes
             why = f"{why}; stacked" if stacks[i] else why
+            for slices, selected in parted:
+                if selected[i]:
+                    number = slices.number_of(m, n)
+                    why = f"{why}; the largest {number} of {min(m, n)}"
+                    m, n = (number, n) if m <= n else (m, number)
             seen_as = k * layers, m, n
             over = devices(rule.spread)
             rows.append(MatrixRow(path, shape, seen_as, "Muon", why, over))

@@ -58,6 +58,14 @@ def test_equal_shapes_are_iterated_as_one_stack():
         np.testing.assert_allclose(together[name], u, rtol=0, atol=1e-13)
 
 
+def test_the_plan_shows_what_is_iterated():
+    p = {"a": jnp.zeros((6, 8)), "c": jnp.zeros((8, 6)), "embed": jnp.zeros((8, 6))}
+    plan = adamx.matrix_plan(adamx.dion2(0.1, fraction=0.3), p)
+    assert [row.matrices for row in plan.rows] == [(1, 2, 8), (1, 8, 2), None]
+    assert plan.rows[0].why == "two axes; the largest 2 of 6"
+    assert plan.stacks == {(2, 8): 2}
+
+
 def test_what_is_no_matrix_and_no_share_is_refused():
     p = {"w": jnp.ones((2, 3, 4))}
     tx = adamx.dion2(0.1, dion_mask="w")
