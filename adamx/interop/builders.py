@@ -11,7 +11,7 @@ from ..engine.chain import Chain
 from ..engine.masks import as_mask
 from ..engine.rule import Rule, as_rule
 from ..engine.transformation import Transformation
-from ..parts.matrix_axes import as_axes
+from ..parts.tree_axes import as_axes
 from .counterpart import Call, Counterpart, is_same
 
 P = ParamSpec("P")

@@ -29,7 +29,7 @@ from ..engine.state import Slot, State, absent
 from ..engine.transformation import Transformation
 from ..engine.value import Value, show
 from ..numerics.arithmetic import one_minus_power
-from ..parts.matrix_axes import AxesOf
+from ..parts.tree_axes import AxesOf
 from ..wrappers.restore import after
 from . import optax_states as states
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
 from .. import errors
@@ -75,6 +77,81 @@ def product(a: Array, b: Array, precision: Any = HIGHEST) -> Array:
     return jnp.matmul(a, b, **how)
 
 
+def narrow_product(
+    a: Float[Array, "m n"], b: Float[Array, "n r"], precision: Any = HIGHEST
+) -> Array:
+    """Multiply a matrix by one of few columns, whose rows are sharded as needed.
+
+    On a mesh of Explicit axes the result has the sharding of the rows of `a`; only
+    arrays of r columns are sent. Elsewhere it is `product`.
+    """
+    rows, columns = split_axes(a)
+    if rows is None and columns is None:
+        return product(a, b, precision)
+    b = jax.sharding.reshard(b, PartitionSpec(columns, None))
+    placed = PartitionSpec(rows, None)
+    (a, b), how = _operands(precision, a, b)
+    return jnp.einsum("ij,jk->ik", a, b, out_sharding=placed, **how)
+
+
+def split_axes(x: Float[Array, "m n"]) -> tuple[Any, ...]:
+    """Return the Explicit axes of a mesh over which rows and columns are sharded."""
+    return tuple(jax.typeof(x).sharding.spec) if x.ndim else ()
+
+
+def placed_as(x: Array, like: Array) -> Array:
+    """Give an array the sharding that is part of the type of another."""
+    if jax.typeof(x).sharding.spec == jax.typeof(like).sharding.spec:
+        return x
+    return jax.sharding.reshard(x, jax.typeof(like).sharding.spec)
+
+
+def orthonormal(p: Float[Array, "m r"]) -> Float[Array, "m r"]:
+    """Compute Q of the QR decomposition, on every device that has some of the rows."""
+    rows, columns = split_axes(p)
+    if rows is None and columns is None:
+        # in these two steps, as a stack on Explicit axes has no decomposition in one
+        reflectors, scales = jnp.linalg.qr(p, mode="raw")
+        return jax.lax.linalg.householder_product(reflectors.T, scales)
+    whole = jax.sharding.reshard(p, PartitionSpec(None, None))
+    return placed_as(orthonormal(whole), p)
+
+
+def randomized_orthonormal(
+    p: Float[Array, "m r"], sketch: Float[Array, "k m"]
+) -> Float[Array, "m r"]:
+    """Compute Q of the QR decomposition by products: a randomised Cholesky QR.
+
+        S P = Q₁ R₁,    P₁ = P R₁⁻¹,    P₁ᵀ P₁ = R₂ᵀ R₂,    Q = P₁ R₂⁻¹
+
+    Q is that of `orthonormal` up to the signs of columns. Where the rows are split over
+    devices, only arrays of r columns and of at most k rows are sent. Columns of P that
+    depend on those before them, to rounding, are 0.
+
+    Reference: Ahn et al., "Dion: distributed orthonormalized updates", 2025,
+    arXiv:2504.05295.
+    """
+    reflectors, _ = jnp.linalg.qr(narrow_product(p.T, sketch.T).T, mode="raw")
+    r = p.shape[1]
+    small = reflectors.T[:r] * np.triu(np.ones((r, r), p.dtype))
+    diagonal = jnp.abs(jnp.diag(small))
+    floor = jnp.finfo(p.dtype).eps * max(p.shape) * jnp.max(diagonal)
+    dead = diagonal <= floor
+    first = narrow_product(p, _inverse(jnp.where(dead[:, None], _unit(small), small)))
+    first = jnp.where(dead, 0, first)
+    square = narrow_product(first.T, first) + jnp.diag(dead.astype(p.dtype))
+    second = jnp.linalg.cholesky(square).T
+    return narrow_product(first, _inverse(second))
+
+
+def _unit(x: Array) -> Array:
+    return jnp.eye(len(x), dtype=x.dtype)
+
+
+def _inverse(upper: Float[Array, "r r"]) -> Float[Array, "r r"]:
+    return jax.scipy.linalg.solve_triangular(upper, _unit(upper))
+
+
 def gram(x: Float[Array, "... m n"], precision: Any = HIGHEST) -> Array:
     """Compute `X Xᵀ` of a matrix, or of each matrix of a stack."""
     (x,), how = _operands(precision, x)
@@ -87,7 +164,7 @@ def _norms(x: Float[Array, "k m n"]) -> Float[Array, "k 1 1"]:
 
 
 @jax.custom_batching.sequential_vmap
-def orthonormal(x: Float[Array, "m n"]) -> Float[Array, "m n"]:
+def orthonormal_in_turn(x: Float[Array, "m n"]) -> Float[Array, "m n"]:
     """Compute Q of X = Q R: the columns of X, made orthonormal from the first on.
 
     A stack is taken one matrix after another: XLA takes minutes to compile the QR of a

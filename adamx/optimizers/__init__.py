@@ -143,6 +143,11 @@ from .dion import (
     dion as dion,
     scale_by_dion as scale_by_dion,
 )
+from .dion2 import (
+    LargestSlices as LargestSlices,
+    dion2 as dion2,
+    scale_by_dion2 as scale_by_dion2,
+)
 from .dog import DogDirection as DogDirection, dog as dog
 from .dowg import DowgDirection as DowgDirection, dowg as dowg
 from .fira import (

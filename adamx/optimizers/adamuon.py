@@ -9,10 +9,11 @@ from ..numerics.matrices import HIGHEST, QUINTIC
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.directions import Sign
 from ..parts.iterations import as_iteration
+from ..parts.layer_axes import HIDDEN
 from ..parts.masked import Masked
-from ..parts.matrix_axes import HIDDEN, as_axes
 from ..parts.moments import Ema, Identity, square
 from ..parts.orthogonal import NormalizeRms, Orthogonalize
+from ..parts.tree_axes import as_axes
 from ..parts.weight_decay import Decay
 from .muon import _finish, _momentum, _rest, muon_leaves
 

@@ -1,7 +1,7 @@
 """Dion: a low-rank part of the momentum, orthonormalised; Adam for other leaves.
 
-Inside `shard_map` matrices are gathered over `axis_name`. Stacked layers: give
-`adamx.stacked` the (layers, m, n) leaves, and `dion_mask` a predicate for them.
+Stacked layers: give `adamx.stacked` the (layers, m, n) leaves, and `dion_mask` a
+predicate for them.
 """
 
 import functools
@@ -26,15 +26,25 @@ from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import safe_divide
-from ..numerics.matrices import HIGHEST, product
-from ..numerics.norms import own, shards, whole
-from ..numerics.random_bits import Uniform, key_of
+from ..numerics.matrices import (
+    HIGHEST,
+    narrow_product,
+    orthonormal,
+    placed_as,
+    product,
+    randomized_orthonormal,
+)
+from ..numerics.norms import across, own, shards, whole
+from ..numerics.random_bits import Uniform, key_of, normal
 from ..parts.denominators import Eps
+from ..parts.layer_axes import TWO_AXES
 from ..parts.masked import Masked
-from ..parts.matrix_axes import TWO_AXES
 from ..parts.weight_decay import Decay
 from .muon import _finish, _rest
 from .scion import SpectralRadius
+
+OVERSAMPLE = 1.25
+"""Rows of the random sketch for each column of P: the default of the authors' code."""
 
 
 @checked_keywords
@@ -43,6 +53,7 @@ def scale_by_dion(
     eps: ScalarOrSchedule = 1e-8,
     *,
     rank_fraction: float = 1.0,
+    randomized: bool = False,
     out_axis: int = -1,
     dion_mask: Any = TWO_AXES,
     adam_b1: ScalarOrSchedule = 0.9,
@@ -65,6 +76,7 @@ def scale_by_dion(
             mu,
             eps,
             rank_fraction=rank_fraction,
+            randomized=randomized,
             out_axis=out_axis,
             precision=precision,
             axis_name=axis_name,
@@ -84,6 +96,7 @@ def dion(
     weight_decay: ScalarOrSchedule | Decay = 0.01,
     mask: Any = None,
     rank_fraction: float = 1.0,
+    randomized: bool = False,
     out_axis: int = -1,
     dion_mask: Any = TWO_AXES,
     adam_learning_rate: ScalarOrSchedule | None = None,
@@ -109,6 +122,10 @@ def dion(
         weight_decay: λ ≥ 0 or a decay part, for the matrices.
         mask: the leaves that decay, as in `muon`.
         rank_fraction: r over the smaller side of the matrix, rounded up, in (0, 1].
+        randomized: compute P by the authors' randomised Cholesky QR, which is made of
+            products and so split over the devices that have the rows: they send r × r
+            numbers, at least 128 r, for it, and not P. The steps are those of QR to
+            rounding.
         out_axis: the axis of the outputs: -1 for kernels stored as (in, out), 0 for
             torch's (out, in).
         dion_mask: the matrices, as `muon_mask` of `muon`; by default those of two
@@ -133,8 +150,15 @@ def dion(
     Where out < in that code runs on Bᵀ (P is then of the inputs), of which the paper
     says nothing: `chain(LowRankOrthogonal(mu, out_axis=0), SpectralRadius(1.0,
     out_axis=-1), ...)` for kernels (in, out).
-    The distributed algorithm, which sends P and R only, is not here: under `jit` XLA
-    chooses what is sent. The authors now recommend Dion2, another method.
+    With `randomized`, the sketch has the same normal numbers in every step, where the
+    authors' code draws others; nothing depends on them. Columns of P that depend on
+    others are 0, with their columns of Q unchanged; the authors' code replaces what is
+    not a number by 0.
+
+    On several devices the matrix stays where it is, whole, by rows or by columns: under
+    `jit` with meshes of Auto or Explicit axes, and in `shard_map` with `axis_name`,
+    only P, R and their like of r columns are sent, as in the authors' distributed
+    algorithm. A stack of layers that is split along them sends nothing.
 
     Raises:
         ValueError: an argument out of its range, or a leaf of `dion_mask` that is no
@@ -147,6 +171,7 @@ def dion(
         mu,
         eps,
         rank_fraction=rank_fraction,
+        randomized=randomized,
         out_axis=out_axis,
         dion_mask=dion_mask,
         adam_b1=adam_b1,
@@ -176,6 +201,7 @@ class LowRankOrthogonal(Rule):
         mu: μ in [0, 1).
         eps: ε ≥ 0.
         rank_fraction: r over the smaller side, rounded up, in (0, 1].
+        randomized: P by a randomised Cholesky QR, which is made of products.
         out_axis: the axis of the outputs, the rows of B: -1 or 0.
         precision: that of every product.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
@@ -193,6 +219,7 @@ class LowRankOrthogonal(Rule):
     rank_fraction: float = option(
         1.0, above=0.0, most=1.0, advice="It is a share of the smaller side."
     )
+    randomized: bool = option(False)
     out_axis: int = option(-1, least=-2, most=1, advice="A matrix has two axes.")
     precision: Any = option(HIGHEST)
     axis_name: Any = option(None)
@@ -223,17 +250,35 @@ class LowRankOrthogonal(Rule):
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         turned = self.out_axis in (-1, 1)
-        both = (whole(x, self.axis_name) for x in (update, slots["momentum"]))
-        g, m = (x.T if turned else x for x in both)
-        b, first = m + g, self._start(update)
-        q = jnp.where(ctx.count == 1, first, slots["right_factor"])
-        some = jnp.any(b != 0)
+        # over which axis of a shard_map the rows and the columns of B are split
+        rows, columns = (None, self.axis_name) if turned else (self.axis_name, None)
+        g, m = (x.T if turned else x for x in (update, slots["momentum"]))
+        b, old = m + g, slots["right_factor"]
+        begins = (ctx.count == 1).astype(b.dtype)
+        q = begins * self._start(update).astype(b.dtype) + (1 - begins) * old
+        some = across(jnp.any(b != 0).astype(b.dtype), self.axis_name) > 0
+        some = some.astype(b.dtype)
+        fixed = jax.lax.stop_gradient
+        p = fixed(across(narrow_product(b, own(q, columns), self.precision), columns))
+        p = some * own(self._orthonormal(whole(p, rows)), rows)
+        r = across(narrow_product(b.T, p, self.precision), rows)
+        norms = jnp.sqrt(across(jnp.sum(fixed(r) ** 2, 0, keepdims=True), columns))
+        new = safe_divide(r, norms + self.eps)
+        if self.randomized:  # what it found no direction for
+            ends = across(jnp.sum(fixed(p) ** 2, 0, keepdims=True), rows) > 0
+            some = ends.astype(b.dtype)
+        new = some * new + (1 - some) * placed_as(own(q, columns), new)
         times = functools.partial(product, precision=self.precision)
-        p = jnp.linalg.qr(jax.lax.stop_gradient(times(b, q)))[0]
-        p = jnp.where(some, p, 0)
-        r = times(b.T, p)
-        columns = jnp.sqrt(jnp.sum(jax.lax.stop_gradient(r) ** 2, 0, keepdims=True))
-        q = jnp.where(some, safe_divide(r, columns + self.eps), q)
-        u, m = times(p, q.T), b - (1 - self.mu) * times(p, r.T)
-        u, m = (own(x.T if turned else x, self.axis_name) for x in (u, m))
-        return u, slots | {"momentum": m, "right_factor": q}
+        u, m = times(p, new.T), b - (1 - self.mu) * times(p, r.T)
+        kept = placed_as(whole(new, columns), old)
+        u, m = (x.T if turned else x for x in (u, m))
+        return u, slots | {"momentum": m, "right_factor": kept}
+
+    def _orthonormal(self, p: Float[Array, "m r"]) -> Array:
+        """Return Q of the QR decomposition."""
+        m, r = p.shape
+        if not self.randomized or m <= r:
+            return orthonormal(p)
+        k = 128 * math.ceil(OVERSAMPLE * r / 128)
+        sketch = normal(key_of(1), (k, m), p.dtype) * k**-0.5
+        return randomized_orthonormal(p, sketch)

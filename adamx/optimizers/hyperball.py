@@ -9,8 +9,8 @@ from ..engine.masks import Not
 from ..engine.rule import Rule
 from ..numerics.matrices import HIGHEST, QUINTIC
 from ..parts.denominators import Eps
+from ..parts.layer_axes import TWO_AXES
 from ..parts.masked import Masked
-from ..parts.matrix_axes import TWO_AXES
 from ..parts.parameter_norm import Hyperball
 from ..parts.trust_ratio import TrustRatio
 from ..parts.weight_decay import WeightDecay

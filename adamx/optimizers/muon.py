@@ -15,12 +15,13 @@ from ..numerics.matrices import HIGHEST, QUINTIC
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.iterations import as_iteration
+from ..parts.layer_axes import HIDDEN
 from ..parts.learning_rate import LearningRate
 from ..parts.masked import Masked
-from ..parts.matrix_axes import HIDDEN, as_axes
 from ..parts.moments import Ema, square
 from ..parts.nesterov import LookAhead
 from ..parts.orthogonal import Orthogonalize, ScaleByShape
+from ..parts.tree_axes import as_axes
 from ..parts.weight_decay import Decay, as_decay, decoupled
 
 
@@ -201,7 +202,7 @@ def muon(
             `MuonDimensionNumbers`, for all leaves, by path pattern in a dict, as a tree
             like the parameters, or by a function; None for Adam. By default by name:
             two axes, attention of Flax with heads, convolutions as out × the rest,
-            experts (`axes_by_name`); `adamx.matrix_plan` prints them.
+            experts, stacks of layers (`axes_by_name`); `adamx.matrix_plan` prints them.
         adaptive: scale O by its inner product with M (Bernstein & Newhouse).
         preconditioning: what M is divided by first: "frobenius", "spectral", "aol" or
             "schatten", as in `NewtonSchulz(start=...)`.
@@ -227,8 +228,11 @@ def muon(
     Departs from the paper: the iteration runs in float32, at full precision. From
     `optax.contrib.muon`, which corrects the two terms of Nesterov's sum by different
     weights and so changes the first directions: here there is no correction, as in the
-    authors' code. From it too: more leaves than those with two axes are known. Adam's
-    hyperparameters are Optax's: the authors' code gives Adam a rate of its own,
+    authors' code. From it too: more leaves than those with two axes are known, and a
+    `weight` is (out, in), as in Equinox. A fused kernel of query, key and value with
+    two axes is one matrix, as in Optax, torch and the authors' code; the authors advise
+    one for each: `axes={"qkv": MatrixAxes(split_columns=3)}`. Adam's hyperparameters
+    are Optax's: the authors' code gives Adam a rate of its own,
     `adam_learning_rate=3e-4` beside 0.02, `adam_b2=0.95` and `adam_eps=1e-10`.
 
     Raises:

@@ -30,9 +30,9 @@ from ..numerics.matrices import HIGHEST, QUINTIC
 from ..numerics.norms import across
 from ..parts.denominators import Eps
 from ..parts.iterations import as_iteration
+from ..parts.layer_axes import TWO_AXES
 from ..parts.learning_rate import LearningRate
 from ..parts.masked import Masked
-from ..parts.matrix_axes import TWO_AXES
 from ..parts.orthogonal import Orthogonalize, ScaleByShape
 from ..parts.weight_decay import WeightDecay
 from .muon import _adam, _momentum, _rest

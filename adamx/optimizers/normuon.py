@@ -9,10 +9,11 @@ from ..numerics.matrices import HIGHEST, QUINTIC
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.grafting import Graft
 from ..parts.iterations import as_iteration
+from ..parts.layer_axes import TWO_AXES
 from ..parts.masked import Masked
-from ..parts.matrix_axes import TWO_AXES
 from ..parts.moments import Identity
 from ..parts.orthogonal import NormalizeRms, Orthogonalize, ScaleByShape
+from ..parts.tree_axes import AxesByName
 from ..parts.weight_decay import Decay
 from .adam_mini import BlockEma, by_column, by_row
 from .muon import _finish, _momentum, _rest
@@ -45,7 +46,8 @@ def scale_by_normuon(
     Reference: Li et al., "NorMuon: making Muon more efficient and scalable", 2025,
     Algorithm 1, arXiv:2510.05491.
     """
-    scale = ScaleByShape(out_axis=out_axis, axis_name=axis_name)
+    axes = AxesByName(0)  # as stored: `out_axis` says the outputs, whatever the name
+    scale = ScaleByShape(out_axis=out_axis, axes=axes, axis_name=axis_name)
     blocks = by_row if out_axis in (0, -2) else by_column
     second = BlockEma(b2, blocks, name="neuron_nu", axis_name=axis_name)
     divided = Precondition(Identity(), by=RootPlusEps(second, eps))
@@ -60,6 +62,7 @@ def scale_by_normuon(
             as_iteration("normuon", coefficients, ns_steps),
             public="eps_newton",
             precision=precision,
+            axes=axes,
             axis_name=axis_name,
         ),
         *ends,

@@ -20,8 +20,8 @@ from ..engine.state import Context, Slots
 from ..numerics.matrices import HIGHEST, QUINTIC
 from ..numerics.norms import shards
 from ..parts.iterations import as_iteration
+from ..parts.layer_axes import TWO_AXES
 from ..parts.masked import Masked
-from ..parts.matrix_axes import TWO_AXES
 from ..parts.moments import Ema
 from ..parts.orthogonal import NormalizeRms, Orthogonalize
 from ..parts.weight_decay import Decay, decoupled, with_rate

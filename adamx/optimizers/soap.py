@@ -29,7 +29,7 @@ from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..engine.value import Value
 from ..numerics.arithmetic import lerp, one_minus_power, safe_divide
-from ..numerics.matrices import HIGHEST, gram, orthonormal, product
+from ..numerics.matrices import HIGHEST, gram, orthonormal_in_turn, product
 from ..parts.bias_correction import weight_from_count
 from ..parts.denominators import Eps, EpsOutsideRoot
 from ..parts.learning_rate import LearningRate
@@ -374,7 +374,7 @@ class SoapDirection(_TwoSided):
                     order = jnp.argsort(-sizes)
                     q, v = q[:, order], jnp.take(v, order, side)
                 h = with_filling(h, empty[side], 1)
-                q = orthonormal(product(h, q, self.precision))
+                q = orthonormal_in_turn(product(h, q, self.precision))
                 new[side] = unmixed(q, empty[side])
             return new, v
 

@@ -49,14 +49,15 @@ from .iterations import (
     muon_quintic as muon_quintic,
     polar_express as polar_express,
 )
-from .learning_rate import LearningRate as LearningRate, Negate as Negate
-from .masked import Masked as Masked
-from .matrix_axes import (
-    AxesByName as AxesByName,
-    MatrixAxes as MatrixAxes,
+from .layer_axes import (
     axes_by_name as axes_by_name,
     hidden_matrix as hidden_matrix,
     hidden_two_axes as hidden_two_axes,
+)
+from .learning_rate import LearningRate as LearningRate, Negate as Negate
+from .masked import Masked as Masked
+from .matrix_axes import (
+    MatrixAxes as MatrixAxes,
 )
 from .moments import (
     Centered as Centered,
@@ -90,6 +91,7 @@ from .parameter_norm import (
 )
 from .qk_clip import QKClip as QKClip
 from .restarts import PeriodicReset as PeriodicReset
+from .tree_axes import AxesByName as AxesByName
 from .trust_ratio import TrustRatio as TrustRatio
 from .weight_decay import (
     CautiousWeightDecay as CautiousWeightDecay,

@@ -6,29 +6,12 @@ batch of separate matrices.
 """
 
 import math
-import re
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 from jaxtyping import Array
-from optax.contrib import MuonDimensionNumbers
 
 from .. import errors
-from ..engine.masks import Mask, as_mask
-from ..engine.paths import flatten, leaves_by_path, plain
 from ..engine.value import Value
-
-_ENDS = re.compile(
-    r"embe?d|(?<!multi)(?<!multi_)(?<!multi-)head|(^|/)(wte|wpe|logits|output)(/|$)",
-    re.I,
-)
-_VECTOR = re.compile(r"(^|/)(bias|scale)$", re.I)
-_CONVOLUTION = re.compile(r"conv", re.I)
-_INTO_HEADS = re.compile(r"(^|/)(query|key|value)(_proj)?/kernel$", re.I)
-_FROM_HEADS = re.compile(r"(^|/)(out|o)(_proj)?/kernel$", re.I)
-_FUSED = re.compile(r"(^|/)(c_attn|qkv|qkv_proj|to_qkv)/\w+$", re.I)
-_EXPERTS = re.compile(r"expert|(^|/)moe(_|/)", re.I)
 
 
 class MatrixAxes(Value):
@@ -37,20 +20,28 @@ class MatrixAxes(Value):
     `MatrixAxes(0, (1, 2))` sees (d, heads, head_dim) as d × heads·head_dim,
     `MatrixAxes(0, 2, batch=1)` as one matrix d × head_dim for each head, and
     `MatrixAxes((0, 1, 2), 3)` a convolution (height, width, in, out) as out × the rest.
+    `MatrixAxes(split_columns=3)` sees a fused kernel (d, 3 d) as the query, the key and
+    the value, `MatrixAxes(split_columns=3 * heads)` as those of each head.
 
     Args:
         rows: the axes of the rows, an int or several; the inputs of a JAX kernel.
         columns: those of the columns; the outputs.
         batch: those along which there are separate matrices; None for all others.
+        split_rows: into how many matrices of consecutive rows each is cut, at least 1.
+        split_columns: the same for the columns. Blocks of different widths have no
+            number: cut them into heads, which have one width.
 
     Raises:
-        ValueError: no row, no column, an axis twice; for an array without the axes, or
-            with more: where it is used.
+        ValueError: no row, no column, an axis twice; a split of less than 1; for an
+            array without the axes, or with more, or that a split does not divide: where
+            it is used.
     """
 
     rows: Any = (0,)
     columns: Any = (1,)
     batch: Any = None
+    split_rows: int = 1
+    split_columns: int = 1
 
     def __post_init__(self) -> None:
         for name in ("rows", "columns", "batch"):
@@ -62,17 +53,47 @@ class MatrixAxes(Value):
                 f"MatrixAxes: a matrix must have rows and columns, got {self!r}. Name "
                 f"at least one axis for each."
             )
+        for name in ("split_rows", "split_columns"):
+            given = getattr(self, name)
+            if not isinstance(given, int) or isinstance(given, bool) or given < 1:
+                raise errors.AdamxError(
+                    f"MatrixAxes: `{name}` must be a whole number, at least 1, got "
+                    f"{errors.shown(given)}. Pass for example 3 for query, key and "
+                    f"value in one kernel."
+                )
 
     def of_slice(self, n: int) -> "MatrixAxes | None":
         """Return the axes of a slice along the first of n axes, if that is of batch."""
-        layout = self.of((1,) * n)
+        layout = self._counted((1,) * n, "MatrixAxes")
         if 0 not in layout.batch:
             return None
-        rows, columns = (tuple(a - 1 for a in x) for x in layout[2:])
-        return MatrixAxes(rows, columns, tuple(a - 1 for a in layout.batch if a))
+        rows, columns, batch = (
+            tuple(a - 1 for a in axes if a)
+            for axes in (layout.rows, layout.columns, layout.batch)
+        )
+        return MatrixAxes(rows, columns, batch, self.split_rows, self.split_columns)
+
+    def of_stack(self) -> "MatrixAxes":
+        """Return these axes, counted from 0, behind a first one of batch."""
+        rows, columns = (tuple(a + 1 for a in x) for x in (self.rows, self.columns))
+        batch = None if self.batch is None else (0, *(a + 1 for a in self.batch))
+        return MatrixAxes(rows, columns, batch, self.split_rows, self.split_columns)
 
     def of(self, shape: tuple[int, ...], where: str = "MatrixAxes") -> "Layout":
         """Return the axes of an array of this shape, counted from 0, or raise."""
+        layout = self._counted(shape, where)
+        for side in ("rows", "columns"):
+            size = math.prod(shape[a] for a in getattr(layout, side))
+            parts = getattr(self, f"split_{side}")
+            if size % parts:
+                raise errors.AdamxError(
+                    f"{where}: `split_{side}` must divide the {side}, got {parts} for "
+                    f"the {size} {side} of the shape {shape}. Pass the number of "
+                    f"blocks of one width, such as 3 or 3 * heads."
+                )
+        return layout
+
+    def _counted(self, shape: tuple[int, ...], where: str) -> "Layout":
         n = len(shape)
         named = [*self.rows, *self.columns, *(self.batch or ())]
         absent = [axis for axis in named if not -n <= axis < n]
@@ -90,7 +111,7 @@ class MatrixAxes(Value):
                 f"{shape}. Leave batch=None for all axes that are neither rows nor "
                 f"columns."
             )
-        return Layout(shape, batch, rows, columns)
+        return Layout(shape, batch, rows, columns, self.split_rows, self.split_columns)
 
 
 class Layout(NamedTuple):
@@ -100,29 +121,48 @@ class Layout(NamedTuple):
     batch: tuple[int, ...]
     rows: tuple[int, ...]
     columns: tuple[int, ...]
+    split_rows: int = 1
+    split_columns: int = 1
 
     @property
     def sizes(self) -> tuple[int, int, int]:
         """The number of matrices, and of their rows and columns."""
-        k, m, n = (
-            math.prod(self.shape[a] for a in axes)
-            for axes in (self.batch, self.rows, self.columns)
-        )
-        return k, m, n
+        k, _, m, _, n = self._blocks
+        return k * self.split_rows * self.split_columns, m, n
 
     def stack(self, x: Array) -> Array:
         """Return the array as a stack (batch, rows, columns)."""
-        return x.transpose(self._order).reshape(self.sizes)
+        moved = x.transpose(self._order)
+        if self.split_rows * self.split_columns > 1:
+            moved = moved.reshape(self._blocks).transpose(_OUTER)
+        return moved.reshape(self.sizes)
 
     def unstack(self, x: Array) -> Array:
         """Invert `stack`."""
         order = self._order
+        if self.split_rows * self.split_columns > 1:
+            blocks = self._blocks
+            x = x.reshape([blocks[a] for a in _OUTER]).transpose(_OUTER)
         moved = x.reshape([self.shape[a] for a in order])
         return moved.transpose([order.index(a) for a in range(len(order))])
 
     @property
     def _order(self) -> tuple[int, ...]:
         return (*self.batch, *self.rows, *self.columns)
+
+    @property
+    def _blocks(self) -> tuple[int, int, int, int, int]:
+        """The batch, and the blocks of the rows and columns with their sizes."""
+        k, m, n = (
+            math.prod(self.shape[a] for a in axes)
+            for axes in (self.batch, self.rows, self.columns)
+        )
+        each = m // self.split_rows, n // self.split_columns
+        return k, self.split_rows, each[0], self.split_columns, each[1]
+
+
+_OUTER = (0, 1, 3, 2, 4)
+"""The blocks of the columns before the rows of a block; its own inverse."""
 
 
 def _axes(name: str, given: Any) -> tuple[int, ...]:
@@ -135,205 +175,3 @@ def _axes(name: str, given: Any) -> tuple[int, ...]:
             "Pass for example (0,) or -1.",
         )
     return tuple(axes)
-
-
-# ---- the axes of common layers ---------------------------------------------------
-
-
-def axes_by_name(path: str, leaf: Any, out_axis: int = -1) -> tuple[Any, str]:
-    """Return the axes of a leaf (None: not a matrix) by its name, and the reason.
-
-    Two axes are a matrix. Of more axes are known: attention of Flax with heads,
-    `query/kernel` (d, heads, head_dim) as d × heads·head_dim and `out/kernel` back, as
-    where they are one axis; `qkv` (d, 3, ...), three matrices; convolutions, `conv` in
-    the path, as out × the rest; experts, `expert` or `moe`, (experts, m, n).
-    """
-    n = len(leaf.shape)
-    if n < 2:
-        return None, "fewer than two axes"
-    if _ENDS.search(path):
-        return None, "the path names an embedding, a head or logits"
-    if _VECTOR.search(path):
-        return None, "the path names a bias or a scale"
-    if n == 2:
-        return MatrixAxes(), "two axes"
-    if _CONVOLUTION.search(path):
-        last = tuple(range(n - 1)), (n - 1,)
-        rows, columns = last if out_axis in (-1, 1) else ((0,), tuple(range(1, n)))
-        return MatrixAxes(rows, columns), "a convolution: outputs by the rest"
-    if _FUSED.search(path) and leaf.shape[1] == 3:
-        rest = tuple(range(2, n))
-        return MatrixAxes(0, rest, 1), "fused query, key, value: one matrix for each"
-    if _EXPERTS.search(path) and n == 3:
-        return MatrixAxes(1, 2, 0), "experts: one matrix for each"
-    if n in (3, 4):
-        more = (0,) if n == 4 else ()  # scanned layers
-        if _INTO_HEADS.search(path):
-            return MatrixAxes(n - 3, (n - 2, n - 1), more), "attention, into heads"
-        if _FROM_HEADS.search(path):
-            return MatrixAxes((n - 3, n - 2), n - 1, more), "attention, from heads"
-    return None, f"{n} axes and a name that says not which: pass axes="
-
-
-def hidden_matrix(path: str, leaf: Any) -> bool:
-    """Select leaves that are matrices, and neither embeddings nor heads.
-
-    Matrices are leaves with two axes, and those of more that `axes=None` of `muon`
-    knows by name: attention with heads, convolutions, experts. Excluded are paths that
-    contain `embed`, `embd` or `head` (but `multi_head`), or a segment wte, wpe, logits,
-    output, or end in bias or scale (those of attention have an axis of heads).
-    """
-    return axes_by_name(path, leaf)[0] is not None
-
-
-# not a callable, which optax.inject_hyperparams would take for a schedule
-HIDDEN: Any = as_mask("hidden_matrix", hidden_matrix)
-
-
-def hidden_two_axes(path: str, leaf: Any) -> bool:
-    """Select the hidden matrices of two axes, for rules that have no `axes=`."""
-    return len(leaf.shape) == 2 and hidden_matrix(path, leaf)
-
-
-TWO_AXES: Any = as_mask("hidden_two_axes", hidden_two_axes)
-
-
-# ---- the axes of a tree ------------------------------------------------------------
-
-
-class AxesOf(Mask):
-    """Give each leaf its axes: a mask that selects the leaves that have some."""
-
-    def resolve(self, tree: Any) -> list[bool]:
-        return [axes is not None for axes in self.labels(tree)]
-
-    def labels(self, tree: Any) -> list[Any]:
-        return [axes for axes, _ in self.explained(tree)]
-
-    def explained(self, tree: Any) -> list[tuple[Any, str]]:
-        """Return the axes of each leaf, None for no matrix, and the reason."""
-        return [
-            (None, "no leaf") if leaf is None else self.one(path, leaf)
-            for path, leaf in leaves_by_path(tree)
-        ]
-
-    def as_dimension_numbers(self, tree: Any) -> Any:
-        """Return Optax's dimension numbers in the structure of `tree`."""
-        each = self.labels(tree)
-        dims = [a and MuonDimensionNumbers(a.rows, a.columns) for a in each]
-        return flatten(tree)[1].unflatten(dims)
-
-    def one(self, path: str, leaf: Any) -> tuple[Any, str]:
-        raise NotImplementedError
-
-
-class AxesByName(AxesOf):
-    """The axes of common layers: two axes, attention, convolutions, experts."""
-
-    out_axis: int = -1
-
-    def one(self, path: str, leaf: Any) -> tuple[Any, str]:
-        return axes_by_name(path, leaf, self.out_axis)
-
-
-class AxesByPattern(AxesOf):
-    """The axes by the first pattern that is in the path; others by name."""
-
-    patterns: tuple[tuple[str, Any], ...]
-    out_axis: int = -1
-
-    def __repr__(self) -> str:
-        return repr(dict(self.patterns))
-
-    def one(self, path: str, leaf: Any) -> tuple[Any, str]:
-        for pattern, axes in self.patterns:
-            if re.search(pattern, path):
-                return axes, f"axes= for {pattern!r}"
-        return axes_by_name(path, leaf, self.out_axis)
-
-
-class AxesByFunction(AxesOf):
-    """The axes by a function of path and leaf."""
-
-    function: Callable[[str, Any], Any]
-
-    def one(self, path: str, leaf: Any) -> tuple[Any, str]:
-        return _as_axes(self.function(path, leaf)), "axes= says so"
-
-
-class AxesByTree(AxesOf):
-    """The axes by a tree like the parameters, or by a function that returns one."""
-
-    tree: Any = None
-    structure: Any = None
-
-    def explained(self, tree: Any) -> list[tuple[Any, str]]:
-        given = self.structure
-        given = self.tree(tree) if given is None else given.unflatten(self.tree)
-        leaves, treedef = flatten(tree)
-        numbers = plain(treedef.unflatten(range(len(leaves))))
-        try:
-            spread = jax.tree.broadcast(plain(given), numbers, is_leaf=_is_axes)
-        except ValueError as error:
-            raise errors.AdamxError(
-                f"axes: a tree of axes must have the structure of the parameters or be "
-                f"a prefix of it, got another: {errors.shorten(str(error))}. Build it "
-                f"with jax.tree.map over the parameters."
-            ) from None
-        found: list[Any] = [None] * len(leaves)
-        each = jax.tree.leaves(spread, is_leaf=_is_axes)
-        for i, axes in zip(jax.tree.leaves(numbers), each, strict=True):
-            found[i] = _as_axes(axes)
-        return [(axes, "axes= says so") for axes in found]
-
-
-def _is_axes(x: Any) -> bool:
-    return x is None or isinstance(x, MatrixAxes | MuonDimensionNumbers)
-
-
-def _as_axes(given: Any) -> MatrixAxes | None:
-    if isinstance(given, MuonDimensionNumbers):
-        return MatrixAxes(given.reduction_axis, given.output_axis)
-    if _is_axes(given):
-        return given
-    if not jax.tree.leaves(given):  # what optax.masked leaves out
-        return None
-    raise errors.type_error(
-        "axes",
-        "the axes of a leaf must be MatrixAxes, MuonDimensionNumbers or None",
-        errors.shown(given),
-        "Pass for example MatrixAxes(rows=0, columns=(1, 2)).",
-    )
-
-
-def as_axes(where: str, given: Any, out_axis: int = -1) -> Any:
-    """Convert what the user gave as `axes=` to a value; None is `AxesByName()`."""
-    if isinstance(given, AxesOf):
-        return given
-    if given is None:
-        return AxesByName(out_axis)
-    if _is_axes(given):
-        axes = _as_axes(given)
-        return AxesByPattern((("", axes),), out_axis)
-    if (
-        isinstance(given, dict)
-        and given
-        and all(_is_pattern(*x) for x in given.items())
-    ):
-        pairs = tuple((p, _as_axes(a)) for p, a in given.items())
-        return AxesByPattern(pairs, out_axis)
-    if callable(given):
-        if _arguments(given) == 2:
-            return AxesByFunction(given)
-        return AxesByTree(given)
-    leaves, structure = jax.tree.flatten(given, is_leaf=_is_axes)
-    return AxesByTree(tuple(map(_as_axes, leaves)), structure)
-
-
-def _is_pattern(key: Any, value: Any) -> bool:
-    return isinstance(key, str) and _is_axes(value)
-
-
-def _arguments(function: Any) -> int:
-    code = getattr(function, "__code__", None)
-    return 1 if code is None else code.co_argcount - len(function.__defaults__ or ())

@@ -16,7 +16,8 @@ from ..numerics.arithmetic import safe_divide
 from ..numerics.matrices import HIGHEST
 from ..numerics.norms import across, norm, own, shards, whole
 from .iterations import Iteration, muon_quintic
-from .matrix_axes import AxesByName, Layout, MatrixAxes, as_axes
+from .matrix_axes import Layout, MatrixAxes
+from .tree_axes import AxesByName, as_axes
 
 
 class _OnMatrices(Rule):
@@ -27,7 +28,9 @@ class _OnMatrices(Rule):
     def __post_init__(self) -> None:
         super().__post_init__()
         given = self.axes  # pyright: ignore[reportAttributeAccessIssue]
-        object.__setattr__(self, "axes", as_axes(type(self).__name__, given))
+        out_axis = getattr(self, "out_axis", -1)
+        axes = as_axes(type(self).__name__, given, out_axis)
+        object.__setattr__(self, "axes", axes)
 
     def _layout(self, x: Any, ctx: Context) -> Layout:
         axes = ctx.label(self.axes)  # pyright: ignore[reportAttributeAccessIssue]
@@ -80,14 +83,15 @@ class Orthogonalize(_OnMatrices):
             for an exact polar factor; over the whole leaf.
         spread: the sharding of the stacks, a `NamedSharding` whose first axis is that
             of the matrices. Each device then iterates its own, without communication;
-            a stack that does not divide is filled up with zeros.
+            a stack that the devices do not divide is filled up with zeros, which
+            `matrix_plan` says. Not inside a `shard_map` over that axis.
         axis_name: inside `shard_map`, the mesh axis over which the first axis of the
             leaf is split: the shards are gathered, and every device computes the whole.
         public: the public name of `eps`, if it is not "eps".
 
     Raises:
         ValueError: a leaf without two axes, axes that do not exist, an unknown
-            precision.
+            precision, a `spread` over an axis of the mesh that is manual.
 
     Reference: Jordan et al., "Muon: an optimizer for hidden layers in neural networks",
     2024, kellerjordan.github.io/posts/muon; `adaptive`: Bernstein & Newhouse, "Old
@@ -114,13 +118,8 @@ class Orthogonalize(_OnMatrices):
                 errors.shown(self.iteration),
                 "Pass for example muon_quintic(5), or NewtonSchulz(rows).",
             )
-        if self.spread is not None and not _spreads(self.spread):
-            raise errors.type_error(
-                "Orthogonalize",
-                "`spread` must be a NamedSharding whose first axis is on the mesh",
-                errors.shown(self.spread),
-                'Pass NamedSharding(mesh, PartitionSpec("data")).',
-            )
+        if self.spread is not None:
+            _check_spread(self.spread)
 
     def matrices(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -132,8 +131,9 @@ class Orthogonalize(_OnMatrices):
     def together(self, stack: Float[Array, "k m n"]) -> Float[Array, "k m n"]:
         if self.spread is None:
             return self.iteration.orthogonalize(stack, self.eps, self.precision)
+        _check_outside(self.spread)
         filled = jnp.pad(
-            stack, ((0, -len(stack) % _devices(self.spread)), (0, 0), (0, 0))
+            stack, ((0, -len(stack) % devices(self.spread)), (0, 0), (0, 0))
         )
         filled = _placed(filled, self.spread)
         done = self.iteration.orthogonalize(filled, self.eps, self.precision)
@@ -155,16 +155,54 @@ class Orthogonalize(_OnMatrices):
         return o, slots
 
 
-def _spreads(sharding: Any) -> bool:
+def _check_spread(sharding: Any) -> None:
+    """Raise an error for a `spread` over which no stack can be spread."""
     spec = getattr(sharding, "spec", None)
-    return isinstance(sharding, jax.sharding.NamedSharding) and bool(spec and spec[0])
+    if not (isinstance(sharding, NamedSharding) and spec and spec[0]):
+        raise errors.type_error(
+            "Orthogonalize",
+            "`spread` must be a NamedSharding whose first axis is on the mesh",
+            errors.shown(sharding),
+            'Pass NamedSharding(mesh, PartitionSpec("data")).',
+        )
+    if any(spec[1:]):
+        raise errors.AdamxError(
+            f"Orthogonalize: `spread` must shard the first axis only, that of the "
+            f"matrices, got {spec}. Rows and columns stay whole, so that the "
+            f"iterations need no communication."
+        )
+    kinds = dict(zip(sharding.mesh.axis_names, sharding.mesh.axis_types, strict=True))
+    for name in _names(sharding):
+        if kinds[name] is AxisType.Manual:
+            raise errors.AdamxError(
+                f"Orthogonalize: `spread` must be over axes that are Auto or Explicit, "
+                f"got {name!r}, which is Manual. Make the mesh with jax.make_mesh."
+            )
 
 
-def _devices(sharding: Any) -> int:
-    """Return over how many devices the first axis is spread."""
+def _check_outside(sharding: NamedSharding) -> None:
+    """Raise an error inside a `shard_map` over the axis of a spread."""
+    manual = jax.sharding.get_abstract_mesh().manual_axes
+    inside = [name for name in _names(sharding) if name in manual]
+    if inside:
+        raise errors.AdamxError(
+            f"Orthogonalize: `spread` must not be over an axis of the shard_map around "
+            f"it, got {inside[0]!r}. Leave it out there, and pass axis_name= for "
+            f"leaves that are split."
+        )
+
+
+def _names(sharding: NamedSharding) -> tuple[str, ...]:
+    """Return the mesh axes of the first axis."""
     first = sharding.spec[0]
-    names = first if isinstance(first, tuple) else (first,)
-    return math.prod(sharding.mesh.shape[name] for name in names)
+    return first if isinstance(first, tuple) else (first,)
+
+
+def devices(spread: NamedSharding | None) -> int:
+    """Return over how many devices stacks are spread."""
+    if spread is None:
+        return 1
+    return math.prod(spread.mesh.shape[name] for name in _names(spread))
 
 
 def _placed(stack: Array, sharding: NamedSharding) -> Array:
@@ -198,7 +236,8 @@ class ScaleByShape(_OnMatrices):
             AdamW's.
         out_axis: the side of the outputs: -1 for kernels stored as (in, out), whose
             columns they are, 0 for torch's (out, in).
-        axes: which axes are rows and columns, as in `Orthogonalize`.
+        axes: which axes are rows and columns, as in `Orthogonalize`; None: by name,
+            with this `out_axis`.
         axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
 
     Reference: Jordan et al., 2024, kellerjordan.github.io/posts/muon; Liu et al., "Muon
@@ -211,7 +250,7 @@ class ScaleByShape(_OnMatrices):
         None, allowed=NON_NEGATIVE.but("0.2 is usual."), or_part=type(None)
     )
     out_axis: int = option(-1, least=-2, most=1, advice="A matrix has two axes.")
-    axes: Any = option(AxesByName())
+    axes: Any = option(None)
     axis_name: Any = option(None)
 
     def apply(
@@ -256,7 +295,7 @@ class NormalizeRms(Rule):
         axes = None if self.axes is None else ctx.label(self.axes)
         if axes is not None:
             layout = axes.of(update.shape, "NormalizeRms")
-            if layout.batch and self.axis_name is None:
+            if layout.sizes[0] > 1 and self.axis_name is None:
                 each = jax.vmap(lambda x: self._scaled(x, None))
                 return layout.unstack(each(layout.stack(update))), slots
         return self._scaled(update, self.axis_name), slots

@@ -8,8 +8,9 @@ import jax
 from .. import errors
 from ..engine.masks import Mask
 from ..engine.paths import leaves_by_path
+from ..optimizers.dion2 import LargestSlices
 from ..parts.masked import Masked
-from ..parts.orthogonal import Orthogonalize, layout_of
+from ..parts.orthogonal import Orthogonalize, devices, layout_of
 from ..wrappers.stacked import Stacked
 from .plan import columns
 from .treatment import walk
@@ -26,6 +27,7 @@ class MatrixRow:
             not seen as matrices.
         rule: what computes its direction.
         why: the reason.
+        devices: the number of devices over which its stack is spread.
     """
 
     leaf: str
@@ -33,6 +35,7 @@ class MatrixRow:
     matrices: tuple[int, int, int] | None
     rule: str
     why: str
+    devices: int = 1
 
     @property
     def seen(self) -> str:
@@ -64,11 +67,28 @@ class MatrixPlan:
                 found[size] = found.get(size, 0) + k
         return found
 
+    @property
+    def filled(self) -> dict[tuple[int, int], int]:
+        """The numbers that `spread` fills up, with matrices of zeros."""
+        over = {
+            (min(m, n), max(m, n)): row.devices
+            for row in self.rows
+            for _, m, n in ([row.matrices] if row.matrices else [])
+        }
+        whole = {n: k + -k % over[n] for n, k in self.stacks.items()}
+        return {n: k for n, k in whole.items() if k > self.stacks[n]}
+
     def __str__(self) -> str:
         head = ("leaf", "shape", "seen as", "rule", "why")
         lines = [(r.leaf, str(r.shape), r.seen, r.rule, r.why) for r in self.rows]
-        stacks = ", ".join(f"{k} of {m} × {n}" for (m, n), k in self.stacks.items())
+        stacks = ", ".join(map(self._said, self.stacks))
         return "\n".join([*columns([head, *lines]), f"Stacks: {stacks or 'none'}."])
+
+    def _said(self, size: tuple[int, int]) -> str:
+        said = f"{self.stacks[size]} of {size[0]} × {size[1]}"
+        if size not in self.filled:
+            return said
+        return f"{said}, filled up with zeros to {self.filled[size]} for the devices"
 
 
 def matrix_plan(tx: Any, params: Any) -> MatrixPlan:
@@ -77,7 +97,8 @@ def matrix_plan(tx: Any, params: Any) -> MatrixPlan:
         print(matrix_plan(muon(0.02), params))
 
     Rows and columns are those of the leaf; the last line counts what is iterated
-    together. A leaf of two or more axes that is not orthogonalised is listed with the
+    together, and says which stacks `spread` fills up, because its devices do not divide
+    them. A leaf of two or more axes that is not orthogonalised is listed with the
     reason: its name, its number of axes, or a mask. Nothing is allocated: `params` may
     be arrays or `jax.ShapeDtypeStruct`s.
 
@@ -103,6 +124,9 @@ def matrix_plan(tx: Any, params: Any) -> MatrixPlan:
         for rule, masks in matrix
     ]
     stacks = _stacks(found, params)
+    parted = [
+        (r, _selected(m, params)) for r, m in found if isinstance(r, LargestSlices)
+    ]
     keeps = [(r, _selected(m, params)) for r, m in found if _is_adam(r)]
     rows = []
     for i, (path, leaf) in enumerate(leaves_by_path(params)):
@@ -118,7 +142,14 @@ def matrix_plan(tx: Any, params: Any) -> MatrixPlan:
                 axes = axes.of_slice(len(shape))
             k, m, n = layout_of(rule, like, axes).sizes
             why = f"{why}; stacked" if stacks[i] else why
-            rows.append(MatrixRow(path, shape, (k * layers, m, n), "Muon", why))
+            for slices, selected in parted:
+                if selected[i]:
+                    number = slices.number_of(m, n)
+                    why = f"{why}; the largest {number} of {min(m, n)}"
+                    m, n = (number, n) if m <= n else (m, number)
+            seen_as = k * layers, m, n
+            over = devices(rule.spread)
+            rows.append(MatrixRow(path, shape, seen_as, "Muon", why, over))
             continue
         if axes is not None:
             why = "a mask leaves it out"

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from optax import contrib
 
 import adamx
-from adamx.parts.matrix_axes import AxesByName
+from adamx.parts.tree_axes import AxesByName
 from benchmarks.cost.compiled.row import compiled
 from benchmarks.cost.compiled.targets import TARGETS, missing, prepare
 from benchmarks.cost.harness import options

@@ -18,7 +18,7 @@ KINDS: dict[str, str] = {
     "Less memory": "adafactor came adam_mini sm3",
     "One rate for each layer": "lamb lars novograd",
     "Matrices": """
-        muon muonh adamh normuon muown dion scion adamuon shampoo soap kl_soap
+        muon muonh adamh normuon muown dion dion2 scion adamuon shampoo soap kl_soap
         splus psgd_kron""",
     "Low rank": "galore fira apollo apollo_mini",
     "Curvature": "adahessian sophia",

@@ -24,6 +24,7 @@ from adamx.parts import (
     EpsBeforeCorrection,
     LearningRate,
     LookAhead,
+    NewtonSchulz,
     NormalizeRms,
     Orthogonalize,
     WeightDecay,
@@ -120,6 +121,12 @@ def soaps_correction(k):
     return 0.02 * jnp.sqrt(1 - 0.95**t) / (1 - 0.95**t)
 
 
+def polynomials(name):
+    """Those of Dion2's code, which are in its recorded run."""
+    rows = stored(name)["about"]["groups"]["matrix"]["coefficients"]
+    return NewtonSchulz(rows, safety=1.02)
+
+
 CALLS = {
     "muon": adamx.muon(0.02, weight_decay=0.1, **TORCH),
     "muon_unclamped": chain(
@@ -207,6 +214,15 @@ CALLS = {
         out_axis=0,
     ),
     "dion_low_rank": dion(0.02, 0.8, 0.1, rank_fraction=0.5),
+    "dion2_options": adamx.dion2(
+        0.02,
+        0.8,
+        1e-3,
+        weight_decay=0.1,
+        fraction=0.3,
+        iteration=polynomials("dion2_options"),
+        out_axis=0,
+    ),
     "scion": adamx.scion(2**-6, **BALL),
     "scion_sign": adamx.scion(
         2**-6,
@@ -260,7 +276,7 @@ def test_the_call_follows_the_recorded_code(name, drawn, monkeypatch):
         given[leaf] = np.stack([gradient(k, None) for k in range(steps)])
         if name.startswith("psgd_kron"):
             each[leaf] = run[f"{leaf}.drawn"]
-        elif name.startswith("dion"):
+        elif f"{leaf}.drawn" in run:
             drawn[theta[leaf].shape] = jnp.asarray(run[f"{leaf}.drawn"])
 
     if name == "soap_options":

@@ -19,6 +19,7 @@ PER_TENSOR = (
     "apollo",
     "came",
     "dion",
+    "dion2",
     "fira",
     "galore",
     "grafting",

@@ -8,13 +8,14 @@ from optax.contrib import MuonDimensionNumbers
 
 import adamx
 from adamx.parts import MatrixAxes, Orthogonalize, axes_by_name, hidden_matrix
+from adamx.parts.tree_axes import as_axes
 
 # path: (shape, (matrices, rows, columns) of the layer, None for Adam's leaves); from
 # the documentation of the layers
 LAYERS = {
     "Dense_0/kernel": ((8, 6), (1, 8, 6)),  # linen: (in, out)
     "linear/w": ((8, 6), (1, 8, 6)),  # Haiku
-    "layers/0/weight": ((6, 8), (1, 6, 8)),  # Equinox: (out, in)
+    "layers/0/weight": ((6, 8), (1, 8, 6)),  # Equinox: (out, in)
     "MultiHeadDotProductAttention_0/query/kernel": ((8, 2, 3), (1, 8, 6)),
     "MultiHeadDotProductAttention_0/out/kernel": ((2, 3, 8), (1, 6, 8)),
     "MultiHeadDotProductAttention_0/key/bias": ((2, 3), None),
@@ -124,6 +125,17 @@ REFUSED = {
         lambda: update({"a": PARAMS["b"]["k"]}, muon_mask="a")
     ),
     r"MatrixAxes: a matrix must have rows and columns": lambda: MatrixAxes((), 1),
+    r"MatrixAxes: `split_rows` must be a whole number, at least 1, got 0": lambda: (
+        MatrixAxes(split_rows=0)
+    ),
+    r"Orthogonalize: `split_columns` must divide the columns, got 2 for the 3 col": (
+        lambda: update({"a": PARAMS["a"]}, axes=MatrixAxes(split_columns=2))
+    ),
+    r"axes: Optax's dimension numbers must be whole axes, got MatrixAxes\(split_c": (
+        lambda: as_axes("muon", MatrixAxes(split_columns=3)).as_dimension_numbers(
+            {"a": PARAMS["a"]}
+        )
+    ),
     r"MatrixAxes: `rows` must be an axis or a tuple of axes, got 'in'": lambda: (
         MatrixAxes("in", 1)
     ),

@@ -192,6 +192,47 @@ def test_spread_stacks_are_iterated_without_communication(count, mode):
     got = step(params, spread.init(params), params)[0]
     for name in params:
         np.testing.assert_allclose(got[name], expected[name], rtol=0, atol=1e-6)
+    said = str(adamx.matrix_plan(spread, params))
+    filled = ", filled up with zeros to 16 for the devices" if count == 12 else ""
+    assert said.endswith(f"Stacks: {count} of 16 × 16{filled}.")
+
+
+def over(kind, *spec):
+    mesh = jax.make_mesh((4, 2), ("d", "m"), axis_types=(kind, kind))
+    return NamedSharding(mesh, P(*spec))
+
+
+def inside_shard_map():
+    spread = over(AxisType.Auto, "d")
+    tx, params = adamx.muon(0.1, spread=spread), {"w": jnp.ones((4, 4))}
+    jax.shard_map(
+        lambda p: tx.update(p, tx.init(p), p)[0],
+        mesh=spread.mesh,
+        in_specs=P(),
+        out_specs=P(),
+    )(params)
+
+
+NO_SPREADS = {
+    r"muon: `spread` must be over axes that are Auto or Explicit, got 'd'": lambda: (
+        adamx.muon(0.1, spread=over(AxisType.Manual, "d"))
+    ),
+    r"adamuon: `spread` must be a NamedSharding whose first axis": lambda: (
+        adamx.adamuon(0.1, spread=over(AxisType.Auto, None, "d"))
+    ),
+    r"muon: `spread` must shard the first axis only, that of the m.*'m'": lambda: (
+        adamx.muon(0.1, spread=over(AxisType.Auto, "d", "m"))
+    ),
+    r"x of .* is not found in mesh": lambda: over(AxisType.Auto, "x"),  # JAX's own
+    r"`spread` must not be over an axis of the shard_map around": inside_shard_map,
+}
+
+
+@pytest.mark.skipif(jax.device_count() < 8, reason="needs 8 devices")
+@pytest.mark.parametrize("sentence", NO_SPREADS)
+def test_a_spread_over_what_is_no_axis_for_stacks_is_refused(sentence):
+    with pytest.raises(ValueError, match=sentence):
+        NO_SPREADS[sentence]()
 
 
 def stacked(count):
@@ -253,6 +294,7 @@ MATRIX = {
     "apollo": functools.partial(adamx.apollo, rank=2),
     "apollo_mini": adamx.apollo_mini,
     "dion": adamx.dion,
+    "dion2": adamx.dion2,
     "normuon": adamx.normuon,
     "scion": adamx.scion,
     "muonh": adamx.muonh,

@@ -50,6 +50,12 @@ ROWS = (
                 oracle_keywords={**AUTHORS, "rank": 1, "out_axis": 1},
             ),
             Variant(
+                "randomized",
+                {**LOW, "randomized": True},
+                oracle=oracle,
+                oracle_keywords={**AUTHORS, "rank": 1, "out_axis": 1},
+            ),
+            Variant(
                 "torch-layout",
                 {**LOW, **HEAVY, "out_axis": 0},
                 oracle=oracle,

@@ -9,6 +9,7 @@ measured, to 7e-15. Where those are not the paper's:
   for GPT-2 and for Megatron, are one method.
 - NorMuon's code looks ahead (Nesterov) and keeps the length of O; it adds 1e-10 to it.
 - Dion's code runs on Xᵀ where a matrix has fewer rows than columns.
+- Dion2's code iterates by the polynomials of Polar Express, on M / (1.02 ‖M‖ + ε).
 - Scion's code adds 1e-8 to an RMS.
 - SOAP's and KL-SOAP's codes decay after the step; KL-SOAP's has no bias correction.
 - SPlus's code for torch decays after the step; it averages θ between the two, the code
@@ -62,6 +63,16 @@ def adamuon(group, leaf, run):
 
 
 def dion(group, leaf, run):
+    """Dion, and Dion2 of the same repository."""
+    if "fraction" in group:
+        return papers.dion2, {
+            "mu": group["ef_decay"],
+            "fraction": group["fraction"],
+            "eps": group["epsilon"],
+            "weight_decay": group["weight_decay"],
+            "coefficients": group["coefficients"],
+            "safety": 1.02,
+        }
     rows, columns = run[leaf].shape[1:]
     return papers.dion, {
         "start": run[f"{leaf}.drawn"],

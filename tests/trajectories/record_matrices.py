@@ -15,6 +15,7 @@ those that are named, with the inputs of `record_packages.py`.
 - AdaMuon for Megatron needs a GPU and process groups, MuonH a process group; one
   process on a CPU stands in for both. AdaMuon is run in its distributed mode, on flat
   parameters: in the other it never stores the second moment.
+- Dion2's polynomials are among the options of the file, as "coefficients".
 - Dion draws the first Q, PSGD Kron the probes V of each step: they are in the file,
   with `.drawn` after the name of the leaf. PSGD Kron balances its factors at random, in
   float32; here it does not, which changes rounding only.
@@ -36,6 +37,7 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
+from one_process import OneProcess, module, uncompiled
 from record_packages import LEAVES, float64_for, record
 from record_repositories import MATRICES, simple
 
@@ -59,59 +61,6 @@ SCRIPTS = {
     "AdamH": f"{RECORDS}/track_3_optimization/results/20260430_adamh/"
     "7533dd87-107f-4a4f-8229-acbec0fb00ac.txt",
 }
-ROUNDED = {name: torch.float64 for name in ("bfloat16", "float32", "float")}
-
-
-class InFloat64:
-    """The module torch, whose narrow dtypes are float64 and whose GPU is the CPU."""
-
-    cuda = SimpleNamespace(current_device=lambda: "cpu")
-
-    def __getattr__(self, name):
-        return ROUNDED[name] if name in ROUNDED else getattr(torch, name)
-
-
-class OneProcess:
-    """What `torch.distributed` does with a single process."""
-
-    @staticmethod
-    def get_world_size(group=None):
-        return 1
-
-    @staticmethod
-    def get_rank(group=None):
-        return 0
-
-    @staticmethod
-    def all_gather(gathered, own):
-        pass
-
-    @staticmethod
-    def all_gather_into_tensor(gathered, own, group):
-        gathered.copy_(own)
-
-
-@contextlib.contextmanager
-def uncompiled():
-    """While it lasts, `torch.compile` returns the function."""
-    kept = torch.compile
-    torch.compile = lambda function=None, **_: function or (lambda inner: inner)
-    try:
-        yield
-    finally:
-        torch.compile = kept
-
-
-def module(folder: Path, name: str):
-    """A module from a folder that is not installed, in float64, on one process."""
-    sys.path.insert(0, str(folder))
-    try:
-        with uncompiled():
-            code = importlib.import_module(name)
-    finally:
-        sys.path.remove(str(folder))
-    code.torch, code.dist = InFloat64(), OneProcess
-    return code
 
 
 def script(root: Path, name: str):
@@ -183,6 +132,21 @@ def dion(root: Path):
             share = tx.param_groups[0]["rank_fraction"]
             tx._init_opt_state_dion(p, tx.state[p], share, 1)
             tx.drawn[f"{leaf}.drawn"] = tx.state[p]["Q"].numpy().copy()
+        return tx
+
+    return build
+
+
+def dion2(root: Path):
+    """Dion2 on one process, with its polynomials under "coefficients"."""
+    code = module(root / "dion", "dion.dion2")
+    for name in ("megabatch_base", "opt_utils", "polar_express", "scalar_opts"):
+        module(root / "dion", f"dion.{name}")
+    rows = sys.modules["dion.polar_express"]._POLAR_EXPRESS_COEFFS
+
+    def build(named, **options):
+        tx = code.Dion2(list(named.values()), **options)
+        tx.param_groups[0]["coefficients"] = tuple(rows)
         return tx
 
     return build
@@ -278,7 +242,7 @@ def runs(root: Path) -> dict:
     normuon = simple(module(root / "NorMuon", "normuon").SingleDeviceNorMuon)
     scion = simple(module(root / "scion", "scion").Scion)
     kl = kl_soap(root)
-    of_dion, of_kron = dion(root), kron(root)
+    of_dion, of_dion2, of_kron = dion(root), dion2(root), kron(root)
     muonh, adamh = (as_parameters(script(root, name)) for name in ("MuonH", "AdamH"))
     inner = {"lr": 0.05, "betas": (0.9, 0.99), "eps": 1e-8}
     return {
@@ -311,6 +275,20 @@ def runs(root: Path) -> dict:
                 "qr_method": "qr",
             },
             of_dion,
+        ),
+        "dion2": ("dion", MATRICES, True, {"lr": 0.01, "fraction": 0.5}, of_dion2),
+        "dion2_options": (
+            "dion",
+            MATRICES,
+            False,
+            {
+                "lr": 0.02,
+                "fraction": 0.3,
+                "ef_decay": 0.8,
+                "weight_decay": 0.1,
+                "epsilon": 1e-3,
+            },
+            of_dion2,
         ),
         "scion": ("scion", list(LEAVES), True, {"lr": 2**-6, "momentum": 0.1}, scion),
         "scion_sign": (

@@ -17,11 +17,12 @@ from ...parts import parameter_averages
 from ...parts.bias_correction import Debiased
 from ...parts.denominators import EpsInsideRoot
 from ...parts.iterations import Iteration, as_iteration
-from ...parts.matrix_axes import MatrixAxes, as_axes
+from ...parts.matrix_axes import MatrixAxes
 from ...parts.moments import Ema, Identity
 from ...parts.nesterov import Nesterov
 from ...parts.orthogonal import Orthogonalize, ScaleByShape
 from ...parts.parameter_averages import ScheduleFree
+from ...parts.tree_axes import as_axes
 from .. import parts
 from ..builders import Unbuilt, counterpart, rule_of
 from ..compound import Around, Groups
@@ -227,7 +228,7 @@ def muon(
         weight_dimension_numbers=muon_weight_dimension_numbers,
     )
     dims = muon_weight_dimension_numbers
-    axes = as_axes("muon", dims)
+    axes = as_axes("muon", MatrixAxes() if dims is None else dims)
     matrices = (
         rule_of(direction),
         ScaleByShape(consistent_rms, out_axis=1, axes=axes),

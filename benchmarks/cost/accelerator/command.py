@@ -24,7 +24,7 @@ import optax
 from optax import contrib
 
 import adamx
-from adamx.parts.matrix_axes import AxesByName
+from adamx.parts.tree_axes import AxesByName
 from benchmarks.cost.harness import options, report
 from benchmarks.cost.harness.measure import step_of
 from benchmarks.cost.memory.forms import BY_NAME
