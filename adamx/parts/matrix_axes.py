@@ -11,7 +11,10 @@ from typing import Any, NamedTuple
 from jaxtyping import Array
 
 from .. import errors
+from ..engine.hyperparams import check_fields, option
 from ..engine.value import Value
+
+_SPLIT = "Pass for example 3 for query, key and value in one kernel."
 
 
 class MatrixAxes(Value):
@@ -40,10 +43,11 @@ class MatrixAxes(Value):
     rows: Any = (0,)
     columns: Any = (1,)
     batch: Any = None
-    split_rows: int = 1
-    split_columns: int = 1
+    split_rows: int = option(1, least=1, kw_only=False, advice=_SPLIT)
+    split_columns: int = option(1, least=1, kw_only=False, advice=_SPLIT)
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("rows", "columns", "batch"):
             given = getattr(self, name)
             if given is not None or name != "batch":
@@ -53,14 +57,6 @@ class MatrixAxes(Value):
                 f"MatrixAxes: a matrix must have rows and columns, got {self!r}. Name "
                 f"at least one axis for each."
             )
-        for name in ("split_rows", "split_columns"):
-            given = getattr(self, name)
-            if not isinstance(given, int) or isinstance(given, bool) or given < 1:
-                raise errors.AdamxError(
-                    f"MatrixAxes: `{name}` must be a whole number, at least 1, got "
-                    f"{errors.shown(given)}. Pass for example 3 for query, key and "
-                    f"value in one kernel."
-                )
 
     def of_slice(self, n: int) -> "MatrixAxes | None":
         """Return the axes of a slice along the first of n axes, if that is of batch."""

@@ -76,6 +76,7 @@ CONSTANT = {
 CONSTANT_IN = {
     "schedule_free_radam": {"b2", "threshold"},
     "gpa_adamw_official": {"mu_x", "mu_y"},
+    "prodigy_schedule_free": {"b2", "d_0"},
     "rprop": {"learning_rate"},
     "rprop_minus": {"learning_rate"},
     "rprop_plus": {"learning_rate"},

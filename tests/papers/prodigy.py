@@ -143,7 +143,7 @@ def prodigy_schedule_free(
         v = b2 * v + (1 - b2) * d**2 * g**2
         update = d * g
         d = max(d, float(divide(r, np.sum(np.abs(s)))))
-        z = z - rate * divide(update, np.sqrt(v) + d * eps)
+        z = z - rate * divide(update, np.sqrt(v) + d * at(eps, k))
         x = (1 - c_k) * x + c_k * z
-        y = b1 * x + (1 - b1) * z
+        y = at(b1, k) * x + (1 - at(b1, k)) * z
         yield y, x
