@@ -114,8 +114,8 @@ def kl_soap(
         max_dim: a side longer than this has no basis, but has a diagonal Λ.
         bias_correction: of M and V, as in Adam; False is the authors' code.
         block_size: b, cut a matrix into blocks of b × b, each with its own factors, as
-            in `soap`; m and n are then those of the block. A large side takes minutes
-            to compile for accelerators, see there.
+            in `soap`; m and n are then those of the block. A side above 256
+            takes minutes to compile for a TPU, see there.
         precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
             which the operands are rounded. Eigenvectors and QR are computed in float32
             (float64 for float64 leaves) whatever it is.
