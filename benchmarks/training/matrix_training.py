@@ -288,7 +288,7 @@ def cells(found: dict[str, Any]) -> list[list[str]]:
 
 
 def _cells(line: dict[str, Any]) -> list[str]:
-    never = f"{line['seeds that reach it']} seeds"
+    never = f"by {line['seeds that reach it']} of the seeds"
     return [
         line["optimizer"],
         f"{line['rate']:g}" + (" (end)" if line["at the end of the grid"] else ""),
