@@ -30,6 +30,7 @@ from ..parts.iterations import as_iteration
 from ..parts.layer_axes import TWO_AXES
 from ..parts.masked import Masked
 from ..parts.orthogonal import Orthogonalize
+from ..parts.weight_decay import Decay
 from .muon import _finish, _rest
 from .scion import SpectralRadius
 
@@ -82,7 +83,7 @@ def dion2(
     mu: ScalarOrSchedule = 0.95,
     eps: ScalarOrSchedule = 1e-8,
     *,
-    weight_decay: ScalarOrSchedule = 0.01,
+    weight_decay: ScalarOrSchedule | Decay = 0.01,
     mask: Any = None,
     fraction: float = 0.25,
     coefficients: Any = QUINTIC,
@@ -95,7 +96,7 @@ def dion2(
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.95,
     adam_eps: ScalarOrSchedule | Eps = 1e-8,
-    adam_weight_decay: ScalarOrSchedule = 0.0,
+    adam_weight_decay: ScalarOrSchedule | Decay = 0.0,
     axis_name: Any = None,
 ) -> Chain:
     """Dion2: orthogonalise the largest rows of the momentum; Adam for other leaves.
@@ -112,7 +113,7 @@ def dion2(
             are chosen.
         mu: μ in [0, 1), the decay of the rows that were applied.
         eps: ε ≥ 0, added to ‖M_K‖.
-        weight_decay: λ ≥ 0, for the matrices, all their rows.
+        weight_decay: λ ≥ 0 or a decay part, for the matrices, all their rows.
         mask: the leaves that decay, as in `muon`.
         fraction: the share of the shorter side that is chosen, rounded up, in (0, 1].
         coefficients: those of the iteration, as in `muon`.
@@ -127,7 +128,7 @@ def dion2(
         adam_b1: β₁ of Adam.
         adam_b2: β₂ of Adam.
         adam_eps: ε of Adam, or an eps kind.
-        adam_weight_decay: λ ≥ 0 of the others.
+        adam_weight_decay: λ ≥ 0 of the others, or a decay part.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
     State: `momentum` (M), from 0, 4 bytes per parameter, for matrices; `mu`, `nu` for

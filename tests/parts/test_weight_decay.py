@@ -92,7 +92,7 @@ def test_an_optimizer_with_a_decay_of_its_own_takes_a_number_only():
         adamx.muown(weight_decay=CAUTIOUS)
 
 
-MUONS = ("muon", "adamuon", "normuon", "dion")
+MUONS = ("muon", "adamuon", "normuon", "dion", "dion2")
 
 
 @pytest.mark.parametrize("name", MUONS)
