@@ -77,10 +77,8 @@ class ShampooPreconditioner(_TwoSided):
             u, new = self._preconditioned(given["update"], kept, power, ctx)
             return {"update": u}, new
 
-        given = {"update": self._matrix(update)}
-        own = self._of_sides(slots)
-        done, new = self._by_blocks(step, update.shape, given, own)
-        return self._own(done["update"], update), slots | new
+        done, new = self._mapped(step, {"update": update}, slots)
+        return done["update"], slots | new
 
     def _preconditioned(
         self, g: Array, kept: dict, power: float, ctx: Context

@@ -33,7 +33,14 @@ from ..numerics.matrices import HIGHEST, gram, orthonormal_in_turn, product
 from ..parts.bias_correction import weight_from_count
 from ..parts.denominators import Eps, EpsOutsideRoot
 from ..parts.learning_rate import LearningRate
-from ..parts.two_sided import SIDES, _TwoSided, filling, unmixed, with_filling
+from ..parts.two_sided import (
+    SIDES,
+    _TwoSided,
+    eigenbasis,
+    filling,
+    unmixed,
+    with_filling,
+)
 from ..parts.weight_decay import Decay, as_decay, with_rate
 
 
@@ -280,17 +287,14 @@ class SoapDirection(_TwoSided):
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         given = {"update": update, "mu": slots["mu"], "nu": slots["nu"]}
-        own = self._of_sides(slots)
 
         def step(x: dict, kept: dict, lengths: Any) -> tuple[dict, dict]:
             return self._step(x, kept, lengths, ctx)
 
         if not any(self._has_sides(update.shape)):
-            done, new = step(given, own, ())
+            done, new = step(given, self._of_sides(slots), ())
         else:
-            matrices = {name: self._matrix(x) for name, x in given.items()}
-            done, new = self._by_blocks(step, update.shape, matrices, own)
-            done = {name: self._own(x, update) for name, x in done.items()}
+            done, new = self._mapped(step, given, slots)
         u = done.pop("update")
         if "param" in self.needs() and ctx.selects(self.mask):
             u = u + jnp.where(ctx.count == 1, 0, self.weight_decay) * ctx.param
@@ -358,9 +362,7 @@ class SoapDirection(_TwoSided):
         def begin(bases: list, v: Any) -> tuple[list, Any]:
             new = list(bases)
             for side in live:
-                h = with_filling(fixed[side], empty[side], -1)
-                q = jnp.linalg.eigh(h)[1][:, ::-1]
-                new[side] = unmixed(q, empty[side])
+                new[side] = eigenbasis(fixed[side], empty[side])
             return new, v
 
         def iterate(bases: list, v: Any) -> tuple[list, Any]:

@@ -29,9 +29,8 @@ from ..parts.two_sided import (
     SIDES,
     _AsMatrix,
     _TwoSided,
+    eigenbasis,
     filling,
-    unmixed,
-    with_filling,
 )
 from ..parts.weight_decay import Decay, decoupled, with_rate
 
@@ -202,10 +201,7 @@ class SignInEigenbasis(_TwoSided):
             m = lerp(slots["mu"], update, self.b1)
             return jnp.sign(m), slots | {"mu": m}
         given = {"update": update, "mu": slots["mu"]}
-        matrices = {name: self._matrix(x) for name, x in given.items()}
-        step, own = functools.partial(self._step, ctx), self._of_sides(slots)
-        done, new = self._by_blocks(step, update.shape, matrices, own)
-        done = {name: self._own(x, update) for name, x in done.items()}
+        done, new = self._mapped(functools.partial(self._step, ctx), given, slots)
         return done.pop("update"), slots | done | new
 
     def _step(
@@ -227,14 +223,10 @@ class SignInEigenbasis(_TwoSided):
 
     def _refreshed(self, count: Any, statistic: Array, basis: Array, empty: Any) -> Any:
         """Return the basis of the next step; `empty` is where a block is filled up."""
-
-        def begin(h: Array, q: Array) -> Array:
-            largest_first = jnp.linalg.eigh(with_filling(h, empty, -1))[1][:, ::-1]
-            return unmixed(largest_first, empty)
-
         due = (count == 1) | (count % self.inverse_every == 0)
         fixed, held = map(jax.lax.stop_gradient, (statistic, basis))
-        return jax.lax.cond(due, begin, lambda h, q: q, fixed, held)
+        begin, keep = lambda h, q: eigenbasis(h, empty), lambda h, q: q
+        return jax.lax.cond(due, begin, keep, fixed, held)
 
 
 def _identity(basis: Array) -> Array:

@@ -190,14 +190,24 @@ class _TwoSided(_AsMatrix):
         x = product(left.T, x, self.precision) if left.ndim == 2 else x
         return product(x, right, self.precision) if right.ndim == 2 else x
 
+    def _mapped(
+        self, step: Callable, given: Slots, slots: Slots
+    ) -> tuple[Slots, Slots]:
+        """Run `step(given, kept, lengths)` on a leaf as a matrix, or on its blocks.
+
+        `given` are the update and what is like it; `kept` the slots of the sides, which
+        have an axis of blocks if there are several. `lengths` says how much of each
+        side is no filling. The step returns both dicts anew.
+        """
+        like = given["update"]
+        matrices = {name: self._matrix(x) for name, x in given.items()}
+        done, new = self._by_blocks(step, like.shape, matrices, self._of_sides(slots))
+        return {name: self._own(x, like) for name, x in done.items()}, new
+
     def _by_blocks(
         self, step: Callable, shape: tuple[int, ...], matrices: Slots, kept: Slots
     ) -> tuple[Slots, Slots]:
-        """Run `step(matrices, kept, lengths)` on the matrices, or on their blocks.
-
-        `kept` are slots, which have an axis of blocks if there are several. `lengths`
-        says how much of each side is no filling. The step returns both dicts anew.
-        """
+        """Run a step of `_mapped` on the matrices, or on their blocks."""
         cut = self._blocks(shape)
         if cut.number == 1:
             return step(matrices, kept, cut.block)
@@ -228,6 +238,15 @@ def with_filling(h: Any, empty: Any, sign: int) -> Any:
     trace = jnp.trace(h)
     size = sign * jnp.where(trace > 0, trace, 1)
     return h + jnp.diag(jnp.where(empty, size, 0))
+
+
+def eigenbasis(h: Any, empty: Any) -> Any:
+    """Return the eigenvectors of a statistic, that of the largest eigenvalue first.
+
+    Those of the filling, which is where `empty` is, are the last ones.
+    """
+    vectors = jnp.linalg.eigh(with_filling(h, empty, -1))[1]
+    return unmixed(vectors[:, ::-1], empty)
 
 
 def unmixed(q: Any, empty: Any) -> Any:
