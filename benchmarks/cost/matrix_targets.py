@@ -12,8 +12,6 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 from optax import contrib
 
 import adamx
@@ -21,14 +19,11 @@ from adamx.parts.tree_axes import AxesByName
 from benchmarks.cost.compiled.row import compiled
 from benchmarks.cost.compiled.targets import TARGETS, missing, prepare
 from benchmarks.cost.harness import options
+from benchmarks.cost.harness.trees import square
 from benchmarks.cost.memory.sizes import gpt2
 
 LIMIT = 180
 """Seconds after which a compilation counts as not ended."""
-
-
-def square(n: int, count: int) -> dict[str, jax.ShapeDtypeStruct]:
-    return {f"w{i}": jax.ShapeDtypeStruct((n, n), jnp.float32) for i in range(count)}
 
 
 def muon(shaped: Any) -> dict[str, Callable[[], Any]]:

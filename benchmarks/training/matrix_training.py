@@ -29,6 +29,7 @@ from adamx.parts import Ema, EpsBeforeCorrection, LearningRate, WeightDecay
 from benchmarks.cost.harness import options, report
 from benchmarks.training import transformer
 from benchmarks.training.paper import characters
+from benchmarks.training.paper.claim import paired
 from benchmarks.training.paper.contest import number, numbers, score
 from benchmarks.training.paper.problem import Problem
 from benchmarks.training.paper.training import train
@@ -206,12 +207,6 @@ def curve(row: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     return np.array(steps, int), np.array(losses)
 
 
-def interval(values: np.ndarray) -> tuple[float, float]:
-    """The mean and the half width of its 95 % interval, by Student's t."""
-    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-    return float(np.mean(values)), float(half)
-
-
 def reached(row: dict[str, Any], target: float) -> list[float]:
     """By seed, the step at which the loss first is `target`; NaN if never."""
     steps, losses = curve(row)
@@ -256,7 +251,7 @@ def summary(rows: Sequence[dict[str, Any]], seconds: dict[str, Any]) -> dict[str
     table = []
     target = np.mean(last["AdamW"]) if "AdamW" in last else np.nan
     for name, row in by_name.items():
-        mean, half = interval(last[name])
+        mean, half = paired(last[name])
         step = reached(row, target)
         line: dict[str, Any] = {
             "optimizer": name,
@@ -305,8 +300,7 @@ def markdown(scale: str = "small") -> str:
     path = options.RESULTS / f"matrix_training_{scale}.json"
     kept = json.loads(path.read_text())
     head, *lines = cells(kept)
-    rows = [head, ["---"] * len(head), *lines]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    table = report.markdown([head, *lines])
     same = [" and ".join(p["pair"]) for p in kept["pairs"] if p["p"] > 0.05]
     told = len(kept["pairs"]) - len(same)
     return (

@@ -9,7 +9,6 @@ copy on the same device. torch, where it is installed, runs in a process of its 
 import argparse
 import itertools
 import json
-import math
 import subprocess
 import sys
 import time
@@ -25,13 +24,17 @@ from optax import contrib
 
 import adamx
 from adamx.parts.tree_axes import AxesByName
+from benchmarks.cost.accelerator.seconds import seconds_of
+from benchmarks.cost.compiled.row import held
 from benchmarks.cost.harness import options, report
 from benchmarks.cost.harness.measure import step_of
+from benchmarks.cost.harness.trees import Tree, square
+from benchmarks.cost.matrix_targets import muon
 from benchmarks.cost.memory.forms import BY_NAME
 from benchmarks.cost.memory.sizes import gpt2
+from benchmarks.cost.memory.speed import in_one_call
 
 SAMPLES = 7
-SAMPLE_SECONDS = 0.05
 COPY = 1 << 28  # float32 elements: 1 GiB
 
 ADAMW = {
@@ -44,31 +47,24 @@ ADAMW = {
 """What runs on the trees of AdamW; torch's own are in torch_side.py."""
 
 
-def flat(count: int, size: int) -> dict[str, Any]:
-    like = jax.ShapeDtypeStruct((size,), jnp.float32)
-    return {f"leaf_{i:04}": like for i in range(count)}
-
-
-def squares(count: int, n: int) -> dict[str, Any]:
-    like = jax.ShapeDtypeStruct((n, n), jnp.float32)
-    return {f"w{i:02}": like for i in range(count)}
-
-
 def trees(quick: bool, only: str | None = None) -> dict[str, dict[str, Any]]:
     """The parameters' shapes, by the optimizer that runs on them and by name."""
     if quick:
-        small = {"1 leaf": flat(1, 4096), "8 leaves": flat(8, 100)}
-        found = {"adamw": small, "muon": {"2 × 8²": squares(2, 8)}}
+        small = {
+            "1 leaf": Tree("1", 1, 4096).shaped(),
+            "8 leaves": Tree("8", 8, 100).shaped(),
+        }
+        found = {"adamw": small, "muon": {"2 × 8²": square(8, 2)}}
     else:
         found = {
             "adamw": {
-                "1 × 134,217,728": flat(1, 1 << 27),
+                "1 × 134,217,728": Tree("1", 1, 1 << 27).shaped(),
                 "GPT-2 small": gpt2(),
-                "1,000 × 1,000": flat(1000, 1000),
+                "1,000 × 1,000": Tree("1000", 1000, 1000).shaped(),
             },
             "muon": {
-                "12 × 512²": squares(12, 512),
-                "1 × 4096²": squares(1, 4096),
+                "12 × 512²": square(512, 12),
+                "1 × 4096²": square(4096, 1),
                 "GPT-2 small": gpt2(),
             },
         }
@@ -78,32 +74,21 @@ def trees(quick: bool, only: str | None = None) -> dict[str, dict[str, Any]]:
 def sides(optimizer: str, shaped: Any) -> dict[str, Callable[[], Any]]:
     if optimizer == "adamw":
         return dict(ADAMW)
-    dims = AxesByName().as_dimension_numbers(shaped)
     made = {
         f"adamx, {p}": lambda p=p: adamx.muon(0.02, precision=p)
         for p in ("highest", "default", "bfloat16")
     }
-    theirs = lambda: contrib.muon(0.02, muon_weight_dimension_numbers=dims)  # noqa: E731
-    return {**made, "optax, default": theirs}
+    return {**made, "optax, default": muon(shaped)["optax"]}
 
 
-def size(tree: Any) -> int:
-    return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
+def samples(once: Callable[[], Any], count: int) -> list[float]:
+    """Seconds of one call, many in a row, the last result waited for."""
+    last = []
 
+    def call() -> None:
+        last[:] = [once()]
 
-def samples(once: Callable[[], Any], seconds: float, count: int) -> list[float]:
-    """Seconds of one call; each sample is as many calls as take `seconds`."""
-
-    def walk(n: int) -> float:
-        began = time.perf_counter()
-        for _ in range(n):
-            result = once()
-        jax.block_until_ready(result)
-        return (time.perf_counter() - began) / n
-
-    walk(3)
-    n = min(max(1, math.ceil(seconds / walk(3))), 500)
-    return [walk(n) for _ in range(count)]
+    return seconds_of(call, lambda: jax.block_until_ready(last), count)
 
 
 def copy_bandwidth(elements: int) -> float:
@@ -115,7 +100,7 @@ def copy_bandwidth(elements: int) -> float:
         kept[0] = add(kept[0])
         return kept[0]
 
-    return 8 * elements / float(np.median(samples(once, SAMPLE_SECONDS, SAMPLES)))
+    return 8 * elements / float(np.median(samples(once, SAMPLES)))
 
 
 def filled(shaped: Any, scale: float, seed: int) -> Any:
@@ -135,25 +120,21 @@ def filled(shaped: Any, scale: float, seed: int) -> Any:
 
 def measured(name: str, tx: Any, shaped: Any, count: int) -> dict[str, Any]:
     """Compile and time the step of one side on one tree."""
-
-    def in_one(params: Any, state: Any, grads: Any) -> Any:
-        return adamx.step(tx, params, grads, state)
-
     one = name.startswith("adamx.step")
-    step = jax.jit(in_one, donate_argnums=(0, 1)) if one else step_of(tx)
+    step = jax.jit(in_one_call(tx), donate_argnums=(0, 1)) if one else step_of(tx)
     like = jax.eval_shape(tx.init, shaped)
     began = time.perf_counter()
     compiled = step.lower(shaped, like, shaped).compile()
     took = time.perf_counter() - began
     params, grads = filled(shaped, 1.0, 0), filled(shaped, 1e-2, 1)
     kept = [params, jax.jit(tx.init)(params)]
-    ideal = 2 * size(kept[0]) + 2 * size(kept[1]) + size(grads)
+    ideal = 2 * held(kept[0]) + 2 * held(kept[1]) + held(grads)
 
     def once() -> Any:
         kept[:] = compiled(*kept, grads)
         return kept
 
-    seconds = samples(once, SAMPLE_SECONDS, count)
+    seconds = samples(once, count)
     return {
         "compile": took,
         "seconds": sorted(seconds),
@@ -238,9 +219,8 @@ def markdown() -> str:
     bandwidth = kept["copy, bytes a second"]
     versions = ", ".join(f"{name} {of[name]}" for name in ("jax", "optax", "torch"))
     lines = [line(row, bandwidth) for row in kept["rows"]]
-    cells = [f"| {' | '.join(cells)} |" for cells in (HEAD, ["---"] * 8, *lines)]
     copy = f"a copy moves {bandwidth / 1e9:,.0f} GB/s"
-    return "\n".join([f"{of['device']}; {versions}; {copy}.", "", *cells])
+    return f"{of['device']}; {versions}; {copy}.\n\n{report.markdown([HEAD, *lines])}"
 
 
 def main(argv: Sequence[str]) -> int:

@@ -54,12 +54,8 @@ def markdown(above: float = 1e-6) -> str:
     rows = json.loads((options.RESULTS / "parity.json").read_text())["rows"]
     run = [row for row in rows if "not run" not in row]
     far = [row for row in run if row["accelerator"] > above]
-    lines = [
-        HEAD,
-        ["---"] * 3,
-        *map(line, sorted(far, key=lambda r: -r["accelerator"])),
-    ]
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    lines = map(line, sorted(far, key=lambda row: -row["accelerator"]))
+    table = report.markdown([HEAD, *lines])
     return (
         f"{len(run) - len(far)} of {len(run)} optimizers differ by at most {above:g}. "
         f"The others:\n\n{table}"

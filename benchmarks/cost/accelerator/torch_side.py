@@ -8,11 +8,10 @@ import functools
 import json
 import math
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
-SAMPLE_SECONDS = 0.05
+from benchmarks.cost.accelerator.seconds import seconds_of
 
 
 def main() -> int:
@@ -27,19 +26,6 @@ def main() -> int:
     def wait() -> None:
         if device == "cuda":
             torch.cuda.synchronize()
-
-    def samples(once: Callable[[], Any]) -> list[float]:
-        def walk(n: int) -> float:
-            wait()
-            began = time.perf_counter()
-            for _ in range(n):
-                once()
-            wait()
-            return (time.perf_counter() - began) / n
-
-        walk(3)
-        n = min(max(1, math.ceil(SAMPLE_SECONDS / walk(3))), 500)
-        return [walk(n) for _ in range(given["samples"])]
 
     def made(shapes: list[Any]) -> list[Any]:
         torch.manual_seed(0)
@@ -76,7 +62,8 @@ def main() -> int:
             for side, of in sides[optimizer].items():
                 row = {"optimizer": optimizer, "tree": tree, "side": side}
                 try:
-                    seconds = samples(of(made(shapes), shapes))
+                    once = of(made(shapes), shapes)
+                    seconds = seconds_of(once, wait, given["samples"])
                 except (RuntimeError, AttributeError) as error:
                     why = f"{type(error).__name__}: {str(error).splitlines()[0]}"
                     print(json.dumps(row | {"not run": why}), flush=True)

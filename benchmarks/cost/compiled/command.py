@@ -22,27 +22,20 @@ import adamx
 from benchmarks.cost.compiled.row import compiled
 from benchmarks.cost.compiled.targets import TARGETS, missing
 from benchmarks.cost.harness import options, report
+from benchmarks.cost.harness.trees import FULL, square
 from benchmarks.cost.memory.forms import BY_NAME
 from benchmarks.cost.memory.sizes import gpt2
+from benchmarks.cost.memory.speed import in_one_call
 
 RECORD = options.RESULTS / "compiled.json"
 HELD = ("kernels", "bytes", "temporaries", "collectives")
 """What a change must not raise."""
 
 
-def leaves(count: int, size: int) -> dict[str, Any]:
-    like = jax.ShapeDtypeStruct((size,), jnp.float32)
-    return {f"leaf_{i:04}": like for i in range(count)}
-
-
-def matrix() -> dict[str, Any]:
-    return {"w": jax.ShapeDtypeStruct((2048, 2048), jnp.float32)}
-
-
 TREES: dict[str, Callable[[], Any]] = {
-    "2048²": matrix,
-    "148 × 10,000": lambda: leaves(148, 10_000),
-    "1,000 × 1,000": lambda: leaves(1_000, 1_000),
+    "2048²": lambda: square(2048, 1),
+    "148 × 10,000": FULL["148"].shaped,
+    "1,000 × 1,000": FULL["1000"].shaped,
     "GPT-2 small": gpt2,
 }
 STORAGES = ("float32", "bfloat16", "8 bits", "4 bits", "7 bytes")
@@ -50,13 +43,6 @@ ELEMENTWISE = (
     *("sgd", "adagrad", "rmsprop", "adam", "nadamw", "radam", "adabelief", "lion"),
     *("adopt", "adadelta", "lamb", "adan", "schedule_free_adamw", "dadapt_adamw"),
 )
-
-
-def in_one_call(tx: Any) -> Callable:
-    def step(params: Any, state: Any, grads: Any) -> Any:
-        return adamx.step(tx, params, grads, state)
-
-    return step
 
 
 def cases(tree: str, quick: bool) -> dict[str, tuple[Any, Any, Any]]:
@@ -97,17 +83,16 @@ HEAD = ["target", "tree", "case", "kernels", "bytes", "ideal", "temporaries", "c
 
 
 def line(row: dict[str, Any]) -> list[str]:
-    return [f"{row[k]:g}" if isinstance(row[k], float) else str(row[k]) for k in (
-        "target", "tree", "case", "kernels", "bytes", "ideal", "temporaries", "compile"
-    )]  # fmt: skip
+    values = (row[name] for name in HEAD)
+    return [f"{x:g}" if isinstance(x, float) else str(x) for x in values]
 
 
 def markdown() -> str:
     """The recorded rows, and the versions of the compilers."""
     kept = json.loads(RECORD.read_text())
     versions = ", ".join(f"{name} {of}" for name, of in kept["versions"].items())
-    cells = [HEAD, ["---"] * len(HEAD), *map(line, kept["rows"])]
-    return "\n".join([f"{versions}.", "", *(f"| {' | '.join(c)} |" for c in cells)])
+    table = report.markdown([HEAD, *map(line, kept["rows"])])
+    return f"{versions}.\n\n{table}"
 
 
 def key(row: dict[str, Any]) -> tuple[str, ...]:

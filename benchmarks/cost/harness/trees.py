@@ -30,6 +30,11 @@ class Tree:
         return arrays.normal(self.leaves, self.size, seed)
 
 
+def square(n: int, count: int) -> dict[str, jax.ShapeDtypeStruct]:
+    """`count` float32 matrices of n × n, without their data."""
+    return {f"w{i}": jax.ShapeDtypeStruct((n, n), jnp.float32) for i in range(count)}
+
+
 def fresh(host: dict[str, np.ndarray]) -> dict[str, jax.Array]:
     """The same numbers in buffers of their own on the default device."""
     return jax.block_until_ready({k: jnp.array(x, copy=True) for k, x in host.items()})
