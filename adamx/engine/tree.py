@@ -19,7 +19,7 @@ from ..numerics.random_bits import key_of, word_of
 from . import hyperparams, stacks, tree_checks
 from .leaves import column, slot_column
 from .paths import flatten, paths
-from .slots import begin, decoded, encoded, split
+from .slots import begin, decoded, encoded, is_scaled, scale_of, split
 from .state import Context, Labelled, Slot, State
 
 # ---- initialisation ----------------------------------------------------------
@@ -186,15 +186,38 @@ def _leaf_functions(rule: Any) -> _LeafFunctions:
     def together(arrays: list, stack: Any) -> Any:
         return structure.unflatten(arrays).cast(stack.dtype).together(stack)
 
-    def apply(form: Any, kept: dict[str, Any], *given: Any) -> Any:
+    def computed(form: Any, kept: dict[str, Any], *given: Any) -> Any:
         here, u, ctx = enter(form, *given)
-        u, new = here.apply(u, seen(form, kept, u), ctx)
+        return *here.apply(u, seen(form, kept, u), ctx), ctx
+
+    def stepped(form: Any, scales: dict, kept: dict[str, Any], *given: Any) -> Any:
+        u, new, ctx = computed(form, kept, *given)
         after = {}
         for name, old in kept.items():
             draw = coded.index(name) if name in coded else 0
             slot, key = declared[name], ctx.key if coded else None
-            after[name] = encoded(slot, new[name], old, form, key, draw)
+            scale = scales.get(name)
+            after[name] = encoded(slot, new[name], old, form, key, draw, scale)
         return u.astype(form.dtype), after
+
+    def twice(form: Any, kept: dict[str, Any], *given: Any) -> Any:
+        # the first time only for the scales: on a GPU it takes less time to read the
+        # gradient again than to write the new slots and to read them
+        _, new, _ = computed(form, kept, *given)
+        scales = {name: scale_of(declared[name], new[name], form) for name in coded}
+        *before, x = given
+        kept, update = jax.lax.optimization_barrier((kept, x.update))
+        return stepped(form, scales, kept, *before, x._replace(update=update))
+
+    def apply(form: Any, kept: dict[str, Any], *given: Any) -> Any:
+        once = functools.partial(stepped, form, {})
+        scaled = any(is_scaled(declared[n], given[-1].update, form) for n in coded)
+        if not scaled or rule._widest_scope() != "element":
+            return once(kept, *given)
+        on_gpu = functools.partial(twice, form)
+        return jax.lax.platform_dependent(
+            kept, *given, cuda=on_gpu, rocm=on_gpu, default=once
+        )
 
     def bound(function: Any) -> Any:
         compiled = jax.jit(function, static_argnums=0)
