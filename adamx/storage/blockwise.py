@@ -163,7 +163,7 @@ class Blockwise(Codec):
             return {"codes": x.astype(jnp.float32), "scale": absent()}
         lay = layout(x.shape, self.block)
         x = x.astype(jnp.float32)
-        scale = lay.largest(x) if scale is None else scale
+        largest = lay.largest(x) if scale is None else scale
 
         def coded(lay: Blocks, x: Array, scale: Array) -> Array:
             blocks = lay.split(x)
@@ -174,9 +174,9 @@ class Blockwise(Codec):
                 k = jnp.where(some, jnp.maximum(k, 1), k)
             return lay.join(k.astype(jnp.int8 if self.signed else jnp.uint8), x.shape)
 
-        k = lay.suited(coded, x, scale)
+        k = lay.suited(coded, x, largest)
         codes = k if self.bits == 8 else self._packed(lay, k)
-        return {"codes": codes, "scale": scale.reshape(lay.ranked(lay.blocks))}
+        return {"codes": codes, "scale": largest.reshape(lay.ranked(lay.blocks))}
 
     def _round(self, shares: Array, uniform: Draw, lay: Blocks) -> Array:
         top, sign = self._top, bool(self.signed)
@@ -184,7 +184,9 @@ class Blockwise(Codec):
         k, part = self._code.between(size, top, sign)
 
         def once(draw: Draw) -> Any:
-            return jnp.broadcast_to(lay.spread(draw((*lay.lead, lay.blocks))), part.shape)
+            return jnp.broadcast_to(
+                lay.spread(draw((*lay.lead, lay.blocks))), part.shape
+            )
 
         def inside(draw: Draw) -> Any:
             # drawn in the array's own shape: they depend on the element's index
