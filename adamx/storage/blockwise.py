@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -175,6 +176,9 @@ class Blockwise(Codec):
             return lay.join(k.astype(jnp.int8 if self.signed else jnp.uint8), x.shape)
 
         k = lay.suited(coded, x, largest)
+        if self.bits == 4 and scale is not None:
+            # on a GPU, where XLA would keep x in its place, of four times as many bytes
+            k = jax.lax.optimization_barrier(k)
         codes = k if self.bits == 8 else self._packed(lay, k)
         return {"codes": codes, "scale": largest.reshape(lay.ranked(lay.blocks))}
 
@@ -233,5 +237,6 @@ def _size(shape: tuple[int, ...]) -> int:
 
 def _unpacked(lay: Blocks, codes: Array) -> Array:
     packed = codes.reshape(*lay.lead, -(-lay.n // 2))
-    row = jnp.stack([packed & 15, packed >> 4], -1)
+    halves = jnp.array([0, 4], jnp.uint8)  # the first integer is in the low half
+    row = (packed[..., None] >> halves) & 15
     return row.reshape(*lay.lead, 2 * packed.shape[-1])[..., : lay.n]

@@ -10,14 +10,13 @@ import pytest
 
 import adamx
 from adamx.numerics.random_bits import Uniform, key_of
-from adamx.storage import Blockwise, Cast, DynamicMap
+from adamx.storage import Blockwise, Cast
 from adamx.storage.blocks import layout
 
 SHAPES = [(2, 256), (3, 301), (5, 7)]
 CODECS = [
     Blockwise(min_size=0),
     Blockwise(min_size=0, rounding="dither"),
-    Blockwise(min_size=0, rounding="nearest", floor=False, code=DynamicMap()),
     Blockwise(4, min_size=0),
     Cast(jnp.float8_e4m3fn, "stochastic"),
     Cast(jnp.bfloat16, "stochastic"),
@@ -66,18 +65,19 @@ def trained(tx, shape):
 def test_codes_are_those_of_the_cpu(as_if_on):
     """Codes, scales and what is decoded, for blocks that are whole, short or merged."""
 
-    def trip(codec, shape, signed):
-        bound, x = codec.bind("slot", signed), numbers(shape)
+    def trip(codec, x, signed):
+        bound = codec.bind("slot", signed)
         kept = bound.encode(x if signed else jnp.abs(x), Uniform(key_of(3)))
-        return kept, bound.decode(kept, shape)
+        return kept, bound.decode(kept, x.shape)
 
-    def all_trips():
-        cases = itertools.product(CODECS, SHAPES, (True, False))
+    def trips(arrays):
+        cases = itertools.product(CODECS, arrays, (True, False))
         return [trip(*case) for case in cases]
 
-    here = bits(jax.jit(all_trips)())
+    arrays = [numbers(shape) for shape in SHAPES]
+    here = bits(jax.jit(trips)(arrays))
     as_if_on("cuda")
-    assert bits(jax.jit(all_trips)()) == here
+    assert bits(jax.jit(trips)(arrays)) == here
 
 
 @pytest.mark.parametrize("shape", [(4, 256), (3, 300)])
@@ -123,15 +123,18 @@ def test_both_maxima_of_blocks_are_the_maximum(shape):
 
 
 def test_zeros_are_kept_as_they_are_encoded():
-    def kept(codec, shape, signed):
-        bound, x = codec.bind("slot", signed), jnp.zeros(shape)
+    def kept(codec, x, signed):
+        bound = codec.bind("slot", signed)
         known = bound.zeros(x)
         return None if known is None else (known, bound.encode(x, Uniform(key_of(0))))
 
-    cases = itertools.product(CODECS, SHAPES, (True, False))
-    pairs = jax.jit(lambda: [kept(*case) for case in cases])()
+    def both(arrays):
+        cases = itertools.product(CODECS, arrays, (True, False))
+        return [kept(*case) for case in cases]
+
+    pairs = jax.jit(both)([jnp.zeros(shape) for shape in SHAPES])
     pairs = [pair for pair in pairs if pair is not None]
-    assert len(pairs) == 5 * len(SHAPES) * 2  # not of the codec without a scale
+    assert len(pairs) == 4 * len(SHAPES) * 2  # not of the codec without a scale
     for known, encoded in pairs:
         assert jax.tree.map(jax.typeof, known) == jax.tree.map(jax.typeof, encoded)
         assert bits(known) == bits(encoded)
