@@ -237,6 +237,15 @@ def _size(shape: tuple[int, ...]) -> int:
 
 def _unpacked(lay: Blocks, codes: Array) -> Array:
     packed = codes.reshape(*lay.lead, -(-lay.n // 2))
-    halves = jnp.array([0, 4], jnp.uint8)  # the first integer is in the low half
-    row = (packed[..., None] >> halves) & 15
+    row = jax.lax.platform_dependent(packed, cpu=_halves, default=_shifted)
     return row.reshape(*lay.lead, 2 * packed.shape[-1])[..., : lay.n]
+
+
+def _halves(packed: Array) -> Array:
+    """Return both integers of each byte along a new axis, the low half first."""
+    return jnp.stack([packed & 15, packed >> 4], -1)
+
+
+def _shifted(packed: Array) -> Array:
+    """Return the same in a form that a GPU and a TPU compute inside other kernels."""
+    return (packed[..., None] >> jnp.array([0, 4], jnp.uint8)) & 15
