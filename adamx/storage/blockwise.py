@@ -248,4 +248,5 @@ def _halves(packed: Array) -> Array:
 
 def _shifted(packed: Array) -> Array:
     """Return the same in a form that a GPU and a TPU compute inside other kernels."""
-    return (packed[..., None] >> jnp.array([0, 4], jnp.uint8)) & 15
+    half = jax.lax.broadcasted_iota(jnp.uint8, (*packed.shape, 2), packed.ndim)
+    return (packed[..., None] >> (4 * half)) & 15
