@@ -103,16 +103,24 @@ def begin(slot: Slot, p: Any, chosen: frozenset, path: str) -> Any:
     if slot.codec is None:
         return start if start.size else absent()
     # the first step is 1: 0 gives initialisation its own random numbers
-    encode = functools.partial(_encode, slot.codec, 0)
+    zeros = not callable(slot.init) and slot.init == 0
+    encode = functools.partial(_encode_start, slot.codec, zeros)
     key = key_of(slot.seed, key_of(0))
     abstract = isinstance(p, jax.ShapeDtypeStruct)
     return jax.eval_shape(encode, start, key) if abstract else encode(start, key)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _encode(codec: Any, draw: int, x: Any, key: Any) -> Any:
+def _encode_start(codec: Any, zeros: bool, x: Any, key: Any) -> Any:
+    known = codec.zeros(x) if zeros else None
+    return codec.encode(x, Uniform(key, 0)) if known is None else known
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _encode(codec: Any, draw: int, x: Any, scale: Any, key: Any) -> Any:
     """Encode an array; traced once for leaves of one shape."""
-    return codec.encode(x, Uniform(key, draw))
+    known = () if scale is None else (scale,)
+    return codec.encode(x, Uniform(key, draw), *known)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -144,10 +152,26 @@ def decoded(slot: Slot, kept: Any, g: Any, form: Any) -> Any:
     return slot.codec.decode(kept, shape).astype(g.dtype)
 
 
-def encoded(slot: Slot, new: Any, kept: Any, form: Any, key: Any, draw: int) -> Any:
+def is_scaled(slot: Slot, g: Any, form: Any) -> bool:
+    """Return whether the codec scales the new slot by its largest numbers."""
+    if not is_kept(slot, form.selected):
+        return False
+    shape = shape_of(slot, g, form.selected, form.path)
+    like = jax.ShapeDtypeStruct(shape, jnp.float32)
+    return jax.eval_shape(slot.codec.scale, like) is not None  # pyright: ignore[reportOptionalMemberAccess]
+
+
+def scale_of(slot: Slot, new: Any, form: Any) -> Any:
+    """Return what `encoded` can be given as `scale`; None if the codec has none."""
+    return slot.codec.scale(new) if is_kept(slot, form.selected) else None  # pyright: ignore[reportOptionalMemberAccess]
+
+
+def encoded(
+    slot: Slot, new: Any, kept: Any, form: Any, key: Any, draw: int, scale: Any = None
+) -> Any:
     """Encode the new value of a slot, with the parts and dtypes of `kept`."""
     if not is_kept(slot, form.selected):
         return kept
     if slot.codec is None:
         return kept if is_absent(kept) else new.astype(kept.dtype)
-    return _encode(slot.codec, draw, new, key_of(slot.seed, key))
+    return _encode(slot.codec, draw, new, scale, key_of(slot.seed, key))

@@ -14,13 +14,14 @@ import optax
 from jax.core import Tracer
 
 from .. import errors
-from ..numerics.arithmetic import compute_dtype, within_range
-from ..numerics.random_bits import key_of, word_of
+from ..numerics.arithmetic import compute_dtype
+from ..numerics.random_bits import word_of
 from . import hyperparams, stacks, tree_checks
+from .leaf_functions import Form, Inputs, leaf_functions
 from .leaves import column, slot_column
 from .paths import flatten, paths
-from .slots import begin, decoded, encoded, split
-from .state import Context, Labelled, Slot, State
+from .slots import begin, split
+from .state import Labelled, Slot, State
 
 # ---- initialisation ----------------------------------------------------------
 
@@ -120,105 +121,6 @@ def _shared(rule: Any, kept: dict[str, Any], count: Any) -> dict[str, Any]:
     return rule.cast(dtype).shared(kept, count.astype(dtype))
 
 
-class _Inputs(NamedTuple):
-    """The inputs of a compiled step for one leaf."""
-
-    update: Any
-    param: Any
-    extra: dict[str, Any]
-    word: Any  # of its path, where random numbers are drawn
-    together: Any = None  # what was computed of its matrices
-
-
-class _LeafFunctions(NamedTuple):
-    """The methods of a rule, each a function of a form and of what a leaf has."""
-
-    partial_sums: Any
-    matrices: Any
-    together: Any
-    apply: Any
-
-
-def _leaf_functions(rule: Any) -> _LeafFunctions:
-    """Compile the methods of a rule for a leaf, once for each form of leaf.
-
-    A form is static: the masks that select the leaf, its path if the rule needs it, and
-    the dtype of the returned update.
-    """
-    arrays, structure = jax.tree.flatten(rule)
-    declared = {name: slot for name, slot in rule.slots().items() if not slot.shared}
-    coded = [name for name, slot in declared.items() if slot.codec is not None]
-    # what is neither kept nor summed cannot overflow, and a step is no gradient
-    first = getattr(rule, "rules", (rule,))[0]
-    keeps = bool(declared) or rule._widest_scope() != "element"
-    bounded = keeps and first.takes != "step"
-
-    def enter(form: Any, arrays: list, shared: dict, count: Any, x: _Inputs) -> Any:
-        given = (x.update, x.param) if x.param is not None else (x.update,)
-        dtype = compute_dtype(*(a.dtype for a in given))
-        known = {name: value.astype(dtype) for name, value in shared.items()}
-        asked_for: dict[str, Any] = {}
-        if x.param is not None:
-            asked_for |= {"param": x.param.astype(dtype), "dtype": x.param.dtype}
-        if form.path is not None:
-            asked_for["path"] = form.path
-        if x.word is not None:
-            asked_for["key"] = key_of(count, x.word)
-        update, extra = x.update.astype(dtype), x.extra
-        if bounded:
-            update = within_range(update)
-            extra = {name: _bounded(value, update) for name, value in extra.items()}
-        if x.together is not None:
-            asked_for["together"] = x.together
-        ctx = Context(count, known, extra, form.selected, **asked_for)
-        return structure.unflatten(arrays).cast(dtype), update, ctx
-
-    def seen(form: Any, kept: dict[str, Any], u: Any) -> dict[str, Any]:
-        return {n: decoded(declared[n], s, u, form) for n, s in kept.items()}
-
-    def partial_sums(form: Any, kept: dict[str, Any], *given: Any) -> Any:
-        here, u, ctx = enter(form, *given)
-        return here.partial_sums(u, seen(form, kept, u), ctx)
-
-    def matrices(form: Any, kept: dict[str, Any], *given: Any) -> Any:
-        here, u, ctx = enter(form, *given)
-        return here.matrices(u, seen(form, kept, u), ctx)
-
-    def together(arrays: list, stack: Any) -> Any:
-        return structure.unflatten(arrays).cast(stack.dtype).together(stack)
-
-    def apply(form: Any, kept: dict[str, Any], *given: Any) -> Any:
-        here, u, ctx = enter(form, *given)
-        u, new = here.apply(u, seen(form, kept, u), ctx)
-        after = {}
-        for name, old in kept.items():
-            draw = coded.index(name) if name in coded else 0
-            slot, key = declared[name], ctx.key if coded else None
-            after[name] = encoded(slot, new[name], old, form, key, draw)
-        return u.astype(form.dtype), after
-
-    def bound(function: Any) -> Any:
-        compiled = jax.jit(function, static_argnums=0)
-        return lambda form, kept, *given: compiled(form, kept, arrays, *given)
-
-    whole = functools.partial(jax.jit(together), arrays)
-    return _LeafFunctions(bound(partial_sums), bound(matrices), whole, bound(apply))
-
-
-def _bounded(extra: Any, update: Any) -> Any:
-    """Clip an extra argument that is like the update, such as a Hessian diagonal."""
-    alike = hasattr(extra, "dtype") and jnp.shape(extra) == update.shape
-    if alike and jnp.issubdtype(extra.dtype, jnp.floating):
-        return within_range(extra.astype(compute_dtype(extra.dtype)))
-    return extra
-
-
-class _Form(NamedTuple):
-    selected: frozenset
-    path: str | None
-    dtype: Any
-
-
 def _inputs(rule: Any, leaves: list, treedef: Any, updates: Any, step: Step) -> list:
     """Collect and check the inputs of each leaf."""
     n = len(leaves)
@@ -238,10 +140,12 @@ def _inputs(rule: Any, leaves: list, treedef: Any, updates: Any, step: Step) -> 
     one, each = _extra_columns(rule, step.extra, treedef, n)
     coded = any(slot.codec is not None for slot in rule.slots().values())
     words: list = [None] * n
-    if coded or "random" in needs:
-        words = list(map(word_of, paths(updates)))
+    if n and (coded or "random" in needs):
+        # hidden from XLA, or it builds them into kernels, and those of equal leaves are
+        # compiled one by one
+        words = jax.lax.optimization_barrier(list(map(word_of, paths(updates))))
     return [
-        _Inputs(
+        Inputs(
             g,
             p if reads_param else None,
             one | {name: here[i] for name, here in each.items()},
@@ -251,7 +155,7 @@ def _inputs(rule: Any, leaves: list, treedef: Any, updates: Any, step: Step) -> 
     ]
 
 
-def _forms(rule: Any, treedef: Any, updates: Any, step: Step) -> list[_Form]:
+def _forms(rule: Any, treedef: Any, updates: Any, step: Step) -> list[Form]:
     n = treedef.num_leaves
     tree = updates
     if step.params is not None:  # what they hold where there is no gradient is ignored
@@ -264,7 +168,7 @@ def _forms(rule: Any, treedef: Any, updates: Any, step: Step) -> list[_Form]:
     dtypes = step.dtypes
     if not step.last or rule._has_place("last"):
         dtypes = [None if d is None else compute_dtype(d) for d in dtypes]
-    return list(map(_Form, selected, by_leaf, dtypes))
+    return list(map(Form, selected, by_leaf, dtypes))
 
 
 def run_rule(
@@ -292,7 +196,7 @@ def run_rule(
 
     kept = {name: slots[name] for name, slot in declared.items() if slot.shared}
     shared = kept | _shared(rule, kept, step.count)
-    methods = _leaf_functions(rule)
+    methods = leaf_functions(rule)
 
     def kept_of(i: int) -> dict[str, Any]:
         return {name: each[i] for name, each in columns.items()}

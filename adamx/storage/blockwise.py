@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -40,15 +41,15 @@ def rises(part: Array, rounding: str, uniform: Draw, spread: Any) -> Array:
     return part > _AT_LEVEL + draw * (1 - 2 * _AT_LEVEL)
 
 
-def scaled_down(blocks: Array, scale: Array) -> Array:
-    """Divide each block by its scale; zeros stay zeros, NaN stays NaN.
+def scaled_down(lay: Blocks, blocks: Array, scale: Array) -> Array:
+    """Divide what `lay.split` returned by the scales; 0 stays 0, NaN stays NaN.
 
     Both are divided by 4 first if the scale is large: 1 / 2¹²⁷ is subnormal, hence 0.
     """
     tiny = jnp.finfo(jnp.float32).tiny
     part = jnp.where(scale > 1, jnp.float32(0.25), 1)
     inverse = jnp.where(scale < tiny, 0, 1 / jnp.where(scale < tiny, 1, scale * part))
-    return blocks * part[..., None] * inverse[..., None]
+    return blocks * lay.spread(part) * lay.spread(inverse)
 
 
 class Blockwise(Codec):
@@ -142,24 +143,44 @@ class Blockwise(Codec):
         merged = f", last {lay.merged} axes merged" if lay.merged > 1 else ""
         return f"{self!r}{merged}"
 
-    def encode(self, x: Float[Array, "..."], uniform: Draw) -> Kept:
+    def scale(self, x: Float[Array, "..."]) -> Array | None:
+        if self._small(x.shape):
+            return None
+        return layout(x.shape, self.block).largest(x.astype(jnp.float32))
+
+    def zeros(self, x: Float[Array, "..."]) -> Kept | None:
+        if self._small(x.shape):
+            return None
+        lay = layout(x.shape, self.block)
+        k = x.astype(jnp.int8 if self.signed else jnp.uint8)
+        codes = k if self.bits == 8 else self._packed(lay, k)
+        scale = lay.first(x.astype(jnp.float32))
+        return {"codes": codes, "scale": scale.reshape(lay.ranked(lay.blocks))}
+
+    def encode(
+        self, x: Float[Array, "..."], uniform: Draw, scale: Array | None = None
+    ) -> Kept:
         if self._small(x.shape):
             return {"codes": x.astype(jnp.float32), "scale": absent()}
         lay = layout(x.shape, self.block)
         x = x.astype(jnp.float32)
-        scale = lay.largest(x)
-        blocks = lay.split(x)
-        k = self._round(scaled_down(blocks, scale), uniform, lay)
-        if self.floor and not self.signed:
-            # of x, as x / scale may be subnormal; where the scale is inf, 0 becomes NaN
-            some = (blocks > 0) & jnp.isfinite(scale)[..., None]
-            k = jnp.where(some, jnp.maximum(k, 1), k)
-        k = k.astype(jnp.int8 if self.signed else jnp.uint8)
-        if self.bits == 8:
-            codes = lay.join(k, x.shape)
-        else:
-            codes = _pack(lay, k + jnp.int8(self._top) if self.signed else k)
-        return {"codes": codes, "scale": scale.reshape(lay.ranked(lay.blocks))}
+        largest = lay.largest(x) if scale is None else scale
+
+        def coded(lay: Blocks, x: Array, scale: Array) -> Array:
+            blocks = lay.split(x)
+            k = self._round(scaled_down(lay, blocks, scale), uniform, lay)
+            if self.floor and not self.signed:
+                # of x, as x / scale may be subnormal; where the scale is inf, 0 is NaN
+                some = (blocks > 0) & lay.spread(jnp.isfinite(scale))
+                k = jnp.where(some, jnp.maximum(k, 1), k)
+            return lay.join(k.astype(jnp.int8 if self.signed else jnp.uint8), x.shape)
+
+        k = lay.suited(coded, x, largest)
+        if self.bits == 4 and scale is not None:
+            # on a GPU, where XLA would keep x in its place, of four times as many bytes
+            k = jax.lax.optimization_barrier(k)
+        codes = k if self.bits == 8 else self._packed(lay, k)
+        return {"codes": codes, "scale": largest.reshape(lay.ranked(lay.blocks))}
 
     def _round(self, shares: Array, uniform: Draw, lay: Blocks) -> Array:
         top, sign = self._top, bool(self.signed)
@@ -167,8 +188,9 @@ class Blockwise(Codec):
         k, part = self._code.between(size, top, sign)
 
         def once(draw: Draw) -> Any:
-            one = draw((*lay.lead, lay.blocks))[..., None]
-            return jnp.broadcast_to(one, part.shape)
+            return jnp.broadcast_to(
+                lay.spread(draw((*lay.lead, lay.blocks))), part.shape
+            )
 
         def inside(draw: Draw) -> Any:
             # drawn in the array's own shape: they depend on the element's index
@@ -184,13 +206,26 @@ class Blockwise(Codec):
         if self._small(shape):
             return codes
         lay = layout(shape, self.block)
-        k = lay.split(codes) if self.bits == 8 else _unpack(lay, codes)
-        k = k.astype(jnp.float32)
-        if self.bits == 4 and self.signed:
-            k = k - self._top
-        level = self._code.level(k, self._top, bool(self.signed))
-        scale = scale.reshape(*lay.lead, lay.blocks, 1)
-        return lay.join(level * scale, shape)
+        k = codes if self.bits == 8 else _unpacked(lay, codes)
+
+        def decoded(lay: Blocks, k: Array, scale: Array) -> Array:
+            k = lay.split(k).astype(jnp.float32)
+            if self.bits == 4 and self.signed:
+                k = k - self._top
+            level = self._code.level(k, self._top, bool(self.signed))
+            return lay.join(level * lay.spread(scale), shape)
+
+        return lay.suited(decoded, k, scale.reshape(*lay.lead, lay.blocks))
+
+    def _packed(self, lay: Blocks, k: Array) -> Array:
+        """Pack two integers into a byte along the row, the first in the low half."""
+        none = self._top if self.signed else 0  # what zero is packed as
+        row = (k.astype(jnp.uint8) + jnp.uint8(none)).reshape(*lay.lead, lay.n)
+        if lay.n % 2:
+            odd = [(0, 0)] * len(lay.lead) + [(0, 1)]
+            row = jnp.pad(row, odd, constant_values=none)
+        low, high = row[..., ::2], row[..., 1::2]
+        return (low | (high << 4)).reshape(lay.ranked(-(-lay.n // 2)))
 
 
 def _size(shape: tuple[int, ...]) -> int:
@@ -200,16 +235,18 @@ def _size(shape: tuple[int, ...]) -> int:
     return size
 
 
-def _pack(lay: Blocks, k: Array) -> Array:
-    """Pack two integers into a byte along the row, the first in the low half."""
-    row = k.astype(jnp.uint8).reshape(*lay.lead, lay.blocks * lay.block)
-    row = row[..., : lay.n + lay.n % 2]
-    low, high = row[..., ::2], row[..., 1::2]
-    return (low | (high << 4)).reshape(lay.ranked(-(-lay.n // 2)))
-
-
-def _unpack(lay: Blocks, codes: Array) -> Array:
+def _unpacked(lay: Blocks, codes: Array) -> Array:
     packed = codes.reshape(*lay.lead, -(-lay.n // 2))
-    row = jnp.stack([packed & 15, packed >> 4], -1)
-    row = row.reshape(*lay.lead, 2 * packed.shape[-1])[..., : lay.n]
-    return lay.split(row)
+    row = jax.lax.platform_dependent(packed, cpu=_halves, default=_shifted)
+    return row.reshape(*lay.lead, 2 * packed.shape[-1])[..., : lay.n]
+
+
+def _halves(packed: Array) -> Array:
+    """Return both integers of each byte along a new axis, the low half first."""
+    return jnp.stack([packed & 15, packed >> 4], -1)
+
+
+def _shifted(packed: Array) -> Array:
+    """Return the same in a form that a GPU and a TPU compute inside other kernels."""
+    half = jax.lax.broadcasted_iota(jnp.uint8, (*packed.shape, 2), packed.ndim)
+    return (packed[..., None] >> (4 * half)) & 15

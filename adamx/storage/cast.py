@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import errors
-from .blocks import layout
+from .blocks import Blocks, layout
 from .blockwise import check_rounding, scaled_down
 from .codec import Codec, Draw, Kept
 
@@ -108,15 +108,33 @@ class Cast(Codec):
     def bind(self, slot: str, signed: bool) -> "Cast":
         return dataclasses.replace(self, signed=signed)
 
-    def encode(self, x: Float[Array, "..."], uniform: Draw) -> Kept:
+    def scale(self, x: Float[Array, "..."]) -> Array | None:
+        if not self._scaled:
+            return None
+        return self._scale(layout(x.shape, _BLOCK).largest(x.astype(jnp.float32)))
+
+    def zeros(self, x: Float[Array, "..."]) -> Kept | None:
+        if not self._scaled:
+            return None
+        lay = layout(x.shape, _BLOCK)
+        scale = lay.first(x.astype(jnp.float32)).reshape(lay.ranked(lay.blocks))
+        return {"codes": x.astype(self.dtype), "scale": scale}
+
+    def encode(
+        self, x: Float[Array, "..."], uniform: Draw, scale: Array | None = None
+    ) -> Kept:
         x = x.astype(jnp.float32)
         draw = uniform if self.rounding == "stochastic" else None
         if not self._scaled:
             return {"": self._kept_off_zero(x, rounded(x, self.dtype, draw))}
         lay = layout(x.shape, _BLOCK)
-        scale = self._scale(lay.largest(x))
-        shares = lay.join(scaled_down(lay.split(x), scale), x.shape)
-        codes = self._kept_off_zero(x, rounded(shares, self.dtype, draw))
+        scale = self._scale(lay.largest(x)) if scale is None else scale
+
+        def shares(lay: Blocks, x: Array, scale: Array) -> Array:
+            return lay.join(scaled_down(lay, lay.split(x), scale), x.shape)
+
+        codes = rounded(lay.suited(shares, x, scale), self.dtype, draw)
+        codes = self._kept_off_zero(x, codes)
         return {"codes": codes, "scale": scale.reshape(lay.ranked(lay.blocks))}
 
     def _scale(self, largest: Array) -> Array:
@@ -138,5 +156,10 @@ class Cast(Codec):
         if not self._scaled:
             return kept[""].astype(jnp.float32)
         lay = layout(shape, _BLOCK)
-        codes = lay.split(kept["codes"].astype(jnp.float32))
-        return lay.join(codes * kept["scale"].reshape(*lay.lead, lay.blocks, 1), shape)
+        scale = kept["scale"].reshape(*lay.lead, lay.blocks)
+
+        def decoded(lay: Blocks, codes: Array, scale: Array) -> Array:
+            numbers = lay.split(codes.astype(jnp.float32)) * lay.spread(scale)
+            return lay.join(numbers, shape)
+
+        return lay.suited(decoded, kept["codes"], scale)

@@ -36,8 +36,26 @@ class Codec(Value):
         return self
 
     def encode(self, x: Float[Array, "..."], uniform: Draw) -> Kept:
-        """Return what is kept of x; names, shapes and dtypes must not depend on x."""
+        """Return what is kept of x; names, shapes and dtypes must not depend on x.
+
+        It takes a third argument, what `scale` returned for x, if that is not None.
+        """
         raise NotImplementedError
+
+    def scale(self, x: Float[Array, "..."]) -> Any:
+        """Return what must be known of x before its elements can be encoded, or None.
+
+        It is for codecs with a scale per block: on a GPU x is then computed twice, for
+        its scales and for its codes, which is faster than to keep it in between.
+        """
+        return None
+
+    def zeros(self, x: Float[Array, "..."]) -> Kept | None:
+        """Return what is kept of x if it is all zeros, or None: `encode` returns it.
+
+        For the arrays to be on the devices where x is, they are computed from x.
+        """
+        return None
 
     def decode(self, kept: Kept, shape: tuple[int, ...]) -> Float[Array, "..."]:
         """Return the array of this shape, in float32 or wider."""

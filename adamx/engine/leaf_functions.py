@@ -1,0 +1,137 @@
+"""The methods of a rule as compiled functions of one leaf.
+
+What is kept by a codec with a scale per block is computed twice on a GPU: see `twice`.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ..numerics.arithmetic import compute_dtype, within_range
+from ..numerics.random_bits import key_of
+from .slots import decoded, encoded, is_scaled, scale_of
+from .state import Context
+
+
+class Inputs(NamedTuple):
+    """The inputs of a compiled step for one leaf."""
+
+    update: Any
+    param: Any
+    extra: dict[str, Any]
+    word: Any  # of its path, where random numbers are drawn
+    together: Any = None  # what was computed of its matrices
+
+
+class LeafFunctions(NamedTuple):
+    """The methods of a rule, each a function of a form and of what a leaf has."""
+
+    partial_sums: Any
+    matrices: Any
+    together: Any
+    apply: Any
+
+
+def leaf_functions(rule: Any) -> LeafFunctions:
+    """Compile the methods of a rule for a leaf, once for each form of leaf.
+
+    A form is static: the masks that select the leaf, its path if the rule needs it, and
+    the dtype of the returned update.
+    """
+    arrays, structure = jax.tree.flatten(rule)
+    declared = {name: slot for name, slot in rule.slots().items() if not slot.shared}
+    coded = [name for name, slot in declared.items() if slot.codec is not None]
+    # what is neither kept nor summed cannot overflow, and a step is no gradient
+    first = getattr(rule, "rules", (rule,))[0]
+    keeps = bool(declared) or rule._widest_scope() != "element"
+    bounded = keeps and first.takes != "step"
+
+    def enter(form: Any, arrays: list, shared: dict, count: Any, x: Inputs) -> Any:
+        given = (x.update, x.param) if x.param is not None else (x.update,)
+        dtype = compute_dtype(*(a.dtype for a in given))
+        known = {name: value.astype(dtype) for name, value in shared.items()}
+        asked_for: dict[str, Any] = {}
+        if x.param is not None:
+            asked_for |= {"param": x.param.astype(dtype), "dtype": x.param.dtype}
+        if form.path is not None:
+            asked_for["path"] = form.path
+        if x.word is not None:
+            asked_for["key"] = key_of(count, x.word)
+        update, extra = x.update.astype(dtype), x.extra
+        if bounded:
+            update = within_range(update)
+            extra = {name: _bounded(value, update) for name, value in extra.items()}
+        if x.together is not None:
+            asked_for["together"] = x.together
+        ctx = Context(count, known, extra, form.selected, **asked_for)
+        return structure.unflatten(arrays).cast(dtype), update, ctx
+
+    def seen(form: Any, kept: dict[str, Any], u: Any) -> dict[str, Any]:
+        return {n: decoded(declared[n], s, u, form) for n, s in kept.items()}
+
+    def partial_sums(form: Any, kept: dict[str, Any], *given: Any) -> Any:
+        here, u, ctx = enter(form, *given)
+        return here.partial_sums(u, seen(form, kept, u), ctx)
+
+    def matrices(form: Any, kept: dict[str, Any], *given: Any) -> Any:
+        here, u, ctx = enter(form, *given)
+        return here.matrices(u, seen(form, kept, u), ctx)
+
+    def together(arrays: list, stack: Any) -> Any:
+        return structure.unflatten(arrays).cast(stack.dtype).together(stack)
+
+    def computed(form: Any, kept: dict[str, Any], *given: Any) -> Any:
+        here, u, ctx = enter(form, *given)
+        return *here.apply(u, seen(form, kept, u), ctx), ctx
+
+    def stepped(form: Any, scales: dict, kept: dict[str, Any], *given: Any) -> Any:
+        u, new, ctx = computed(form, kept, *given)
+        after = {}
+        for name, old in kept.items():
+            draw = coded.index(name) if name in coded else 0
+            slot, key = declared[name], ctx.key if coded else None
+            scale = scales.get(name)
+            after[name] = encoded(slot, new[name], old, form, key, draw, scale)
+        return u.astype(form.dtype), after
+
+    def twice(form: Any, kept: dict[str, Any], *given: Any) -> Any:
+        # the first time only for the scales: on a GPU it takes less time to read the
+        # gradient again than to write the new slots and to read them
+        _, new, _ = computed(form, kept, *given)
+        scales = {name: scale_of(declared[name], new[name], form) for name in coded}
+        *before, x = given
+        kept, update = jax.lax.optimization_barrier((kept, x.update))
+        return stepped(form, scales, kept, *before, x._replace(update=update))
+
+    def apply(form: Any, kept: dict[str, Any], *given: Any) -> Any:
+        once = functools.partial(stepped, form, {})
+        scaled = any(is_scaled(declared[n], given[-1].update, form) for n in coded)
+        if not scaled or rule._widest_scope() != "element":
+            return once(kept, *given)
+        on_gpu = functools.partial(twice, form)
+        return jax.lax.platform_dependent(
+            kept, *given, cuda=on_gpu, rocm=on_gpu, default=once
+        )
+
+    def bound(function: Any) -> Any:
+        compiled = jax.jit(function, static_argnums=0)
+        return lambda form, kept, *given: compiled(form, kept, arrays, *given)
+
+    whole = functools.partial(jax.jit(together), arrays)
+    return LeafFunctions(bound(partial_sums), bound(matrices), whole, bound(apply))
+
+
+def _bounded(extra: Any, update: Any) -> Any:
+    """Clip an extra argument that is like the update, such as a Hessian diagonal."""
+    alike = hasattr(extra, "dtype") and jnp.shape(extra) == update.shape
+    if alike and jnp.issubdtype(extra.dtype, jnp.floating):
+        return within_range(extra.astype(compute_dtype(extra.dtype)))
+    return extra
+
+
+class Form(NamedTuple):
+    selected: frozenset
+    path: str | None
+    dtype: Any
