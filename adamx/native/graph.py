@@ -173,6 +173,8 @@ def _range(n: Node, of: Any) -> tuple[float, float] | None:
             return math.floor(inner[0]), math.floor(inner[1])
         if inner is not None and _fits(inner, n.dtype):
             return inner
+    if n.op == "abs" and (inner := of(n.args[0])) is not None:
+        return (0 if inner[0] < 0 else inner[0]), max(map(abs, inner))
     if n.op in ("add", "mul") and "float" in n.dtype:
         both = [of(a) for a in n.args]
         if None not in both and all(math.isfinite(x) for b in both for x in b):

@@ -205,6 +205,16 @@ class Writer:
         if bounds is not None and bits(target) <= 32 and -(2**31) <= bounds[0] and bounds[1] < 2**31:
             whole = self.let(f"fptosi {kind} {x} to i32")
             return whole if wanted == "i32" else self.let(f"trunc i32 {whole} to {wanted}")
+        if bits(target) < 32:  # the saturating intrinsics are slow on a CPU
+            least, most = np.iinfo(target).min, np.iinfo(target).max
+            known = self.let(f"fcmp ord {kind} {x}, {x}")
+            x = self.let(f"select i1 {known}, {kind} {x}, {kind} 0.0")
+            for bound, over in ((least, "olt"), (most, "ogt")):
+                number = constant(bound, "float64")
+                beyond = self.let(f"fcmp {over} {kind} {x}, {number}")
+                x = self.let(f"select i1 {beyond}, {kind} {number}, {kind} {x}")
+            whole = self.let(f"fptosi {kind} {x} to i32")
+            return self.let(f"trunc i32 {whole} to {wanted}")
         how = "fptoui" if target[0] == "u" else "fptosi"
         suffix = "f32" if kind == "float" else "f64"
         return self.call(f"llvm.{how}.sat.{wanted}.{suffix}", wanted, (kind, x))

@@ -249,8 +249,11 @@ class _Kernel:
         if n in self.once:
             return self.once[n]
         if n.op == "place":
-            index = self._index(n.where, bases, i)
-            value = self.out.let(f"trunc i64 {index} to {type_of(n.dtype)}")
+            kind = type_of(n.dtype)
+            parts = [p for p in (bases[n.where], i) if p != "0"]
+            cut = [self.out.let(f"trunc i64 {p} to {kind}") for p in parts]
+            over = n.where is Where.BLOCK or len(cut) == 1
+            value = cut[0] if over else self.out.let(f"add {kind} {cut[0]}, {cut[1]}")
         elif n.op == "input":
             index = self._index(n.where, bases, i)
             value = self._load(self.arrays["in", n.data], n.dtype, index)

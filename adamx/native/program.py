@@ -233,6 +233,8 @@ class _Builder:
 
     def _convert(self, e: Equation) -> Node:
         x, dtype = self._node(e.inputs[0]), _dtype(e.out_avals[0])
+        if x.op == "literal" and math.isfinite(x.data) and "int" not in dtype:
+            return self.graph.literal(np.dtype(dtype).type(x.data), dtype)
         return x if x.dtype == dtype else self.graph.add(e.name, (x,), dtype)
 
     def _bitcast(self, e: Equation) -> Node:
