@@ -3,6 +3,7 @@
 import functools
 import importlib
 import importlib.util
+import sys
 import threading
 from typing import Any
 
@@ -11,9 +12,15 @@ from .kernel import Kernel
 _LOCK = threading.Lock()
 
 
+def why_not() -> str:
+    """Return why nothing can be compiled here, or ""."""
+    if sys.platform == "win32":
+        return "native loops are for Linux and macOS"
+    return "" if is_installed() else "llvmlite is not installed: adamx[fused]"
+
+
 @functools.cache
 def is_installed() -> bool:
-    """Return whether llvmlite is, the extra `adamx[fused]`."""
     return importlib.util.find_spec("llvmlite") is not None
 
 

@@ -1,6 +1,6 @@
 """A jaxpr as one list of equations, without calls, as it is on a CPU."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
@@ -53,7 +53,7 @@ def flatten(closed: ClosedJaxpr) -> Flat:
     fresh = iter(range(len(avals), 1 << 60))
     given = list(range(len(avals)))
     outputs = _walk(closed.jaxpr, closed.consts, given, equations, fresh.__next__)
-    used = _needed(equations, outputs)
+    used = needed(equations, outputs)
     return Flat(tuple(avals), used, tuple(outputs), tuple(closed.out_avals))
 
 
@@ -108,7 +108,7 @@ def _inner(name: str, params: dict[str, Any]) -> tuple[Jaxpr, Any] | None:
     return (found.jaxpr, found.consts) if isinstance(found, ClosedJaxpr) else (found, ())
 
 
-def _needed(equations: list[Equation], outputs: list) -> list[Equation]:
+def needed(equations: list[Equation], outputs: Any) -> list[Equation]:
     """Return the equations that the outputs depend on."""
     wanted = {v for v in outputs if isinstance(v, int)}
     kept = []
@@ -117,9 +117,3 @@ def _needed(equations: list[Equation], outputs: list) -> list[Equation]:
             kept.append(e)
             wanted.update(v for v in e.inputs if isinstance(v, int))
     return kept[::-1]
-
-
-def numbers(equations: list[Equation]) -> Iterator[int]:
-    """Yield every number that an equation of the list makes."""
-    for e in equations:
-        yield from e.outputs

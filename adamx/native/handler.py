@@ -164,13 +164,13 @@ asked:
   %kind.at = getelementptr i8, ptr %extension, i64 8
   %kind = load i32, ptr %kind.at
   %is.metadata = icmp eq i32 %kind, 1
-  br i1 %is.metadata, label %metadata, label %called
-metadata:
+  br i1 %is.metadata, label %describe, label %called
+describe:
   %metadata.at = getelementptr i8, ptr %extension, i64 24
-  %metadata = load ptr, ptr %metadata.at
-  %major.at = getelementptr i8, ptr %metadata, i64 24
-  %minor.at = getelementptr i8, ptr %metadata, i64 28
-  %traits.at = getelementptr i8, ptr %metadata, i64 32
+  %meta = load ptr, ptr %metadata.at
+  %major.at = getelementptr i8, ptr %meta, i64 24
+  %minor.at = getelementptr i8, ptr %meta, i64 28
+  %traits.at = getelementptr i8, ptr %meta, i64 32
   store i32 0, ptr %major.at
   store i32 MINOR, ptr %minor.at
   store i32 0, ptr %traits.at
