@@ -55,7 +55,8 @@ def _are_typed(calls: Any, params: Any) -> bool:
     """Return whether arrays say in their types how devices share them."""
     for x in jax.tree.leaves(([call[1:] for call in calls], params)):
         known = jax.typeof(x)
-        if getattr(known, "vma", None) or any(getattr(known.sharding, "spec", ())):
+        manual = getattr(getattr(known, "manual_axis_type", None), "varying", ())
+        if manual or any(getattr(known.sharding, "spec", ())):
             return True
     return False
 

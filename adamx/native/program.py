@@ -123,6 +123,8 @@ class _Builder:
             self._equation(e)
         pairs = zip(self.flat.outputs, self.flat.out_avals, strict=True)
         outputs = tuple((self._node(v), self.rows.where(a.shape)) for v, a in pairs)
+        if any(over is Where.LEAF for _, over in outputs):
+            raise Unfit("it returns a number for the whole leaf")
         return Program(self.graph, self.rows, outputs)
 
     def _equation(self, e: Equation) -> None:
