@@ -6,11 +6,15 @@ from typing import Any
 import jax
 
 from .. import errors
+from ..engine.chain import Chain, External
 from ..engine.paths import leaves_by_path
+from ..engine.rule import Rule
 from ..native.primitive import LeafStep, leaf_steps_p
 from ..wrappers.fused import is_fused
+from ..wrappers.tunable import Tunable
 
 _NATIVE = "in one native loop"
+_WHOLE = "by XLA: its rules need the whole leaf"
 
 
 def ways_computed(tx: Any, state: Any, params: Any) -> dict[str, str]:
@@ -27,12 +31,22 @@ def ways_computed(tx: Any, state: Any, params: Any) -> dict[str, str]:
         reason = step.loop.why_not
         said = f"by XLA: {reason}" if reason else _NATIVE
         found.setdefault(step.leaf, []).append(said)
-    whole = "by XLA: its rules need the whole leaf"
-    ways = {}
-    for i, (path, leaf) in enumerate(named):
-        if leaf is not None and leaf.size:
-            ways[path] = "; ".join(dict.fromkeys(found.get(i, [whole])))
-    return ways
+    first = [_WHOLE] if _has_whole(tx) else []
+    return {
+        path: "; ".join(dict.fromkeys(first + found.get(i, [])))
+        for i, (path, leaf) in enumerate(named)
+        if leaf is not None and leaf.size
+    }
+
+
+def _has_whole(tx: Any) -> bool:
+    """Return whether some pass over the leaves needs whole ones."""
+    if isinstance(tx, Tunable):
+        return _has_whole(tx.inner)
+    if isinstance(tx, Rule):
+        return tx._widest_scope() == "tensor"
+    inner = [p.tx if isinstance(p, External) else p for p in tx.passes]
+    return any(_has_whole(p) for p in inner if isinstance(p, Rule | Chain | Tunable))
 
 
 def _steps(jaxpr: Any) -> Iterator[LeafStep]:
