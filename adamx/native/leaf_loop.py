@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+from jax.extend.core import jaxpr_as_fun
 
 from . import compiler, handler
 from .flatten import Constant, Flat, flatten
@@ -30,7 +30,10 @@ class LeafLoop:
     """
 
     def __init__(
-        self, closed: ClosedJaxpr, shape: tuple[int, ...], pairs: tuple[tuple[int, int], ...]
+        self,
+        closed: Any,
+        shape: tuple[int, ...],
+        pairs: tuple[tuple[int, int], ...],
     ) -> None:
         self.closed, self.shape, self.pairs = closed, shape, pairs
         # traced and compiled once for leaves that are alike

@@ -19,9 +19,9 @@ def simplified(graph: Graph, op: str, args: tuple[Node, ...], dtype: str) -> Nod
     if op == "div" and b.op == "literal" and b.data:
         # as XLA's algebraic simplifier does
         number = np.dtype(dtype).type(1) / np.dtype(dtype).type(b.data)
-        op, args = "mul", (a, graph.literal(number, dtype))
+        return _product(graph, a, graph.literal(number, dtype), dtype)
     if op == "mul":
-        return _product(graph, *args, dtype)
+        return _product(graph, a, b, dtype)
     if op == "max":
         for x, least in ((a, b), (b, a)):
             if least.op == "literal" and least.data == 0 and x.unsigned:
@@ -81,7 +81,7 @@ def as_integer(graph: Graph, x: Node) -> Node | None:
     found = _as_integer(graph, x)
     if found is None or found.bounds is None:
         return None
-    exact = -_EXACT <= found.bounds[0] and found.bounds[1] <= _EXACT
+    exact = found.bounds[0] >= -_EXACT and found.bounds[1] <= _EXACT
     return found if exact else None
 
 
@@ -102,7 +102,9 @@ def _as_integer(graph: Graph, x: Node) -> Node | None:
     if x.op == "select_n":
         args = [as_integer(graph, a) for a in x.args[1:]]
         known = tuple(a for a in args if a is not None)
-        return graph.add(x.op, (x.args[0], *known), "int32") if len(known) == 2 else None
+        return (
+            graph.add(x.op, (x.args[0], *known), "int32") if len(known) == 2 else None
+        )
     return None
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from jaxtyping import Array, Float
 
 from .. import errors
-from ..engine.chain import Chain, External, RuleSequence
+from ..engine.chain import Chain, External
 from ..engine.rule import Rule, Wrapper
 from ..engine.state import Context, Slots
 from ..engine.transformation import Transformation
