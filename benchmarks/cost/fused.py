@@ -1,4 +1,4 @@
-"""`python -m benchmarks fused`: AdamW in one pass over memory, beside XLA's and Optax's.
+"""`python -m benchmarks fused`: AdamW in one pass over memory, beside XLA and Optax.
 
 For each tree and storage three steps take turns, params and state donated: `adamx.step`
 of `adamx.fused(tx)`, `adamx.step` of `tx`, and Optax's float32 AdamW (`update` and
