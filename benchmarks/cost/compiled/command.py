@@ -80,7 +80,7 @@ def worse(row: dict[str, Any], known: dict[str, Any]) -> list[str]:
 
 
 def plan_differs(target: str) -> list[str]:
-    """Compile a step apart, as `memory_plan` does, and compare it with one made here."""
+    """Compare a step compiled apart, as by `memory_plan`, with one compiled here."""
     tree, tx = square(2048, 1), adamx.adamw(1e-3)
     here, _ = rows_of.row(tx, tree, TARGETS[target])
     plan = adamx.memory_plan(tx, tree, target=target).step
