@@ -1,8 +1,8 @@
 """One train step: update and apply, so that the state is updated in place.
 
-On a CPU, with `update` alone, XLA may write the new moments before the old ones are used
-for the parameters, and must then copy the donated buffers. Here stochastic rounding waits
-for the new parameters, and the moments are updated in place.
+On a CPU, with `update` alone, XLA may write the new moments before the old ones have
+been used for the parameters, and must then copy the donated buffers. Here stochastic
+rounding waits for the new parameters, and the moments are updated in place.
 """
 
 from typing import Any
