@@ -6,6 +6,7 @@ import jax
 
 from .. import errors
 from .paths import paths
+from .slot_trees import column_of
 from .slots import join
 from .state import Slot
 
@@ -17,7 +18,7 @@ def place(tree: Any, i: int) -> str:
 def column(name: str, treedef: Any, tree: Any, updates: Any) -> list:
     """Return the leaves of `tree` in the order of the updates."""
     try:
-        return treedef.flatten_up_to(tree)
+        return column_of(tree, updates)
     except (ValueError, TypeError, KeyError) as error:
         there = "params" if name == "params" else f"the slot `{name}`"
         raise errors.AdamxError(

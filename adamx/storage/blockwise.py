@@ -143,6 +143,9 @@ class Blockwise(Codec):
         merged = f", last {lay.merged} axes merged" if lay.merged > 1 else ""
         return f"{self!r}{merged}"
 
+    def is_alike(self, part: str) -> bool:
+        return part != "scale" and self.bits == 8
+
     def scale(self, x: Float[Array, "..."]) -> Array | None:
         if self._small(x.shape):
             return None

@@ -9,10 +9,11 @@ from typing import Any, ClassVar, TypeAlias
 from jaxtyping import Array, Float
 
 from .. import errors
+from ..engine.state import Absent
 from ..engine.value import Value
 
 # the arrays kept for one slot of one leaf, by name; a lone array under the name ""
-Kept: TypeAlias = dict[str, Array]
+Kept: TypeAlias = dict[str, Array | Absent]
 
 
 # `uniform(shape)`: numbers in (0, 1), the same for the same seed, step, leaf and place
@@ -56,6 +57,10 @@ class Codec(Value):
         For the arrays to be on the devices where x is, they are computed from x.
         """
         return None
+
+    def is_alike(self, part: str) -> bool:
+        """Return whether this part has the shape of the array, whatever that is."""
+        return False
 
     def decode(self, kept: Kept, shape: tuple[int, ...]) -> Float[Array, "..."]:
         """Return the array of this shape, in float32 or wider."""
