@@ -47,7 +47,7 @@ def axes_of(
     # scales of blocks and means keep the rank; an axis of blocks is that of the array
     if len(shape) == len(decoded):
         return tuple(None if n == 1 else a for n, a in zip(shape, decoded, strict=True))
-    return _matched(shape, whole)
+    return matched(shape, whole)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -58,27 +58,40 @@ def _decoded(
     shape = tuple(shape_of(slot, like, chosen, path))
     if slot.shape_of is None and shape == whole:
         return tuple(range(len(whole)))
-    axes = _matched(shape, whole)
     if len(set(whole)) == len(whole):
-        return axes
-    # equal lengths told apart: each axis is made longer by its number
-    apart = tuple(n + i for i, n in enumerate(whole))
+        return matched(shape, whole)
     try:
-        other = tuple(
-            shape_of(slot, jax.ShapeDtypeStruct(apart, dtype), chosen, path)
-        )
+        like = jax.ShapeDtypeStruct(apart(whole), dtype)
+        other = tuple(shape_of(slot, like, chosen, path))
     except (ValueError, TypeError):
-        return axes
+        return matched(shape, whole)
+    return told_apart(shape, other, whole)
+
+
+def apart(whole: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a shape in which equal lengths differ: each is longer by its axis."""
+    twice = [n for n in whole if whole.count(n) > 1]
+    return tuple(n + i if n in twice else n for i, n in enumerate(whole))
+
+
+def told_apart(
+    shape: tuple[int, ...], other: tuple[int, ...], whole: tuple[int, ...]
+) -> Axes:
+    """Return the axes of an array of this shape, which has `other` where axes differ.
+
+    Of a square, whose axes are both that of the rows, the first one is.
+    """
     if len(other) != len(shape):
-        return axes
-    told = []
-    for n, m in zip(shape, other, strict=True):
-        fit = [i for i, w in enumerate(whole) if w == n and apart[i] == m]
-        told.append(fit[0] if fit else None)
-    return tuple(a if told.count(a) == 1 or a is None else None for a in told)
+        return matched(shape, whole)
+    lengths = list(zip(whole, apart(whole), strict=True))
+    told: list[int | None] = []
+    for pair in zip(shape, other, strict=True):
+        found = lengths.index(pair) if pair in lengths else None
+        told.append(None if found in told else found)
+    return tuple(told)
 
 
-def _matched(shape: tuple[int, ...], whole: tuple[int, ...]) -> Axes:
+def matched(shape: tuple[int, ...], whole: tuple[int, ...]) -> Axes:
     """Match lengths from left to right, each axis of the parameter once."""
     left, axes = list(enumerate(whole)), []
     for n in shape:

@@ -9,7 +9,6 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 from jaxtyping import Array
 
 from ..errors import AdamxError, suggest
@@ -42,10 +41,9 @@ def copied(param: Array) -> Array:
 def is_absent(x: Any) -> bool:
     """Return whether `x` stands for a slot that a leaf does not have.
 
-    Before version 0.1 this was an array of dtype bool, which no slot has; states that
-    were saved with it are still read.
+    In states that were saved long ago it is an array of dtype bool, which no slot has.
     """
-    return isinstance(x, Absent) or getattr(x, "dtype", None) == bool
+    return isinstance(x, Absent) or (hasattr(x, "dtype") and x.dtype == bool)
 
 
 @dataclasses.dataclass(frozen=True)

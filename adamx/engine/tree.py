@@ -31,7 +31,7 @@ def start(rule: Any, params: Any) -> dict[str, Any]:
     for i, p in enumerate(leaves):
         if p is not None:
             tree_checks.check_param(p, params, i)
-    selected = _selected(rule, params, len(leaves))
+    chosen = selected(rule, params, len(leaves))
     declared, slots = rule.slots(), {}
     by_path = any(slot.by_path for slot in declared.values())
     by_leaf = paths(params) if by_path else [""] * len(leaves)
@@ -41,8 +41,8 @@ def start(rule: Any, params: Any) -> dict[str, Any]:
             slots[name] = jnp.full((), slot.init, shared_dtype())
             continue
         if callable(slot.init):
-            tree_checks.check_values(name, slot, params, selected)
-        slots[name] = start_tree(slot, params, selected, by_leaf)
+            tree_checks.check_values(name, slot, params, chosen)
+        slots[name] = start_tree(slot, params, chosen, by_leaf)
     return slots
 
 
@@ -58,7 +58,7 @@ def shared_dtype() -> Any:
 # ---- masks, columns, extra arguments -----------------------------------------
 
 
-def _selected(rule: Any, tree: Any, n: int) -> list[frozenset]:
+def selected(rule: Any, tree: Any, n: int) -> list[frozenset]:
     """Return, for each leaf, the masks of the rule that select it."""
     chosen: list[set] = [set() for _ in range(n)]
     if n:
@@ -155,12 +155,12 @@ def _forms(rule: Any, treedef: Any, updates: Any, step: Step) -> list[Form]:
         # a None among the updates may stand for a whole subtree
         leaves = [p if jax.tree_util.all_leaves([p]) else None for p in each]
         tree = treedef.unflatten(leaves)
-    selected = _selected(rule, tree, n)
+    chosen = selected(rule, tree, n)
     by_leaf = paths(updates) if "path" in rule.needs() else [None] * n
     dtypes = step.dtypes
     if not step.last or rule._has_place("last"):
         dtypes = [None if d is None else compute_dtype(d) for d in dtypes]
-    return list(map(Form, selected, by_leaf, dtypes))
+    return list(map(Form, chosen, by_leaf, dtypes))
 
 
 def run_rule(
