@@ -15,6 +15,7 @@ import optax
 
 from .. import errors
 from .paths import _children, is_box, leaves_by_path, plain
+from .state import Absent
 
 
 def _fields_of(x: Any, kind: type) -> dict[str, Any] | None:
@@ -129,7 +130,8 @@ def by_path(where: str, kept: Any, params: Any) -> dict[str, Any]:
     """
 
     def is_hidden(x: Any) -> bool:
-        return isinstance(x, optax.MaskedNode) or (_is_mapping(x) and not x)
+        empty = _is_mapping(x) and not x
+        return empty or isinstance(x, optax.MaskedNode | Absent)
 
     leaves = leaves_by_path(kept, is_hidden)
     hidden = {path for path, x in leaves if x is None or is_hidden(x)}
