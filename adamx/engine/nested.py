@@ -123,7 +123,8 @@ def _is_mapping(x: Any) -> bool:
 def by_path(where: str, kept: Any, params: Any) -> dict[str, Any]:
     """Return what a tree in a state keeps for the parameters, by path.
 
-    Leaves that `optax.masked` and `optax.partition` hide are missing in the result.
+    Leaves that `optax.masked` and `optax.partition` hide are missing in the result, and
+    those that do not have the slot, for which nothing is left in the forms of nnx.
 
     Raises:
         ValueError: the tree is not that of these parameters.
@@ -143,7 +144,7 @@ def by_path(where: str, kept: Any, params: Any) -> dict[str, Any]:
         for path in names
         if path not in found and not any(_is_below(path, above) for above in hidden)
     ]
-    if unknown or missing:
+    if unknown or (missing and not found):
         raise errors.AdamxError(
             f"{where}: the state must be that of these parameters, got "
             f"{errors.listed(sorted(unknown) or missing)} in one of the two only. Pass "

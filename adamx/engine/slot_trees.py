@@ -64,17 +64,20 @@ def _placed(
             continue
         inside, inner = flatten(box)
         here = slice(i, i := i + len(inside))
-        alike = all(
-            axes_of(slot, part, x, p, chosen, path) == tuple(range(len(p.shape)))
-            for x, p, chosen, path in zip(
-                column[here], inside, selected[here], by_leaf[here], strict=True
-            )
-            if p is not None
-        )
+        each = zip(column[here], inside, selected[here], by_leaf[here], strict=True)
+        alike = all(p is None or _is_alike(slot, part, x, p, *of) for x, p, *of in each)
         if not alike:
             inner = _content(box)
         placed.append(inner.unflatten(column[here]))
     return outer.unflatten(placed)
+
+
+def _is_alike(
+    slot: Slot, part: str, x: Any, p: Any, chosen: frozenset, path: str
+) -> bool:
+    """Return whether what is kept has the axes of its parameter, and their lengths."""
+    axes = axes_of(slot, part, x, p, chosen, path)
+    return axes == tuple(range(len(p.shape))) and x.shape == p.shape
 
 
 def column_of(tree: Any, updates: Any) -> list:
