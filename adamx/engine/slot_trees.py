@@ -4,6 +4,11 @@ A slot is a tree like the parameters, with two exceptions. Where a leaf does not
 the slot there is `Absent()`, a node without leaves. And where what is kept is not like
 the parameter (row sums, bases, scales of blocks), it stands outside Flax's box around
 the parameter: the metadata of the box, such as its sharding, are not those of the slot.
+
+Where a codec keeps several arrays of a slot, each is such a tree, and beside them is
+the form in which they were stored. It is the key of a dict, so that a state of another
+form has another structure: under `jit`, too, and in every kind of checkpoint. The
+value, a version, is there since a dict without leaves is not saved by all of them.
 """
 
 import functools
@@ -11,11 +16,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from .paths import _children, flatten, is_box
 from .roles import axes_of, is_alike
 from .slots import begin, split
 from .state import Absent, Slot
+
+FORM = "form"
+"""Beside the parts of a codec the state keeps its form: {text: FORM_VERSION}."""
+FORM_VERSION = 1
 
 
 def is_placeholder(params: Any) -> bool:
@@ -35,10 +45,11 @@ def start_tree(
     given = (leaves, selected, by_leaf)
     columns = split(slot, list(map(functools.partial(begin, slot), *given)))
     if isinstance(columns, dict):
-        return {
+        trees = {
             part: _placed(slot, part, params, column, *given[1:])
             for part, column in columns.items()
         }
+        return trees | {FORM: {slot.codec.form(): jnp.uint8(FORM_VERSION)}}
     return _placed(slot, "", params, columns, *given[1:])
 
 

@@ -136,6 +136,12 @@ class Blockwise(Codec):
     def _small(self, shape: tuple[int, ...]) -> bool:
         return _size(shape) < self.min_size
 
+    def form(self) -> str:
+        read = dataclasses.replace(
+            self, code=self._code, rounding=ROUNDINGS[0], floor=True
+        )
+        return Codec.form(read)
+
     def note(self, shape: tuple[int, ...]) -> str:
         if self._small(shape):
             return f"float32, fewer than {self.min_size:,} elements"

@@ -111,6 +111,9 @@ class Cast(Codec):
     def is_alike(self, part: str) -> bool:
         return part != "scale"
 
+    def form(self) -> str:
+        return f"Cast({self.dtype.name})"
+
     def scale(self, x: Float[Array, "..."]) -> Array | None:
         if not self._scaled:
             return None
