@@ -225,7 +225,7 @@ CASES = {
         lambda: adamx.restore(
             adam(0.1), adam(0.1).init(layer(jnp.ones(1), b=jnp.ones(3))), PARAMS
         ),
-        "restore: the slot `mu` of `layer/w` must have the shape and the kind of numbers",
+        "restore: the slot `mu` of `layer/w` must have the shape and the kind of",
         "Pass the parameters the state was made for",
     ),
     "restored from no optimizer": (
