@@ -32,6 +32,7 @@ class LeafFunctions(NamedTuple):
     matrices: Any
     together: Any
     apply: Any
+    step: Any  # `apply` before it is compiled, and the numbers of the rule it is given
 
 
 def leaf_functions(rule: Any) -> LeafFunctions:
@@ -46,7 +47,7 @@ def leaf_functions(rule: Any) -> LeafFunctions:
     # what is neither kept nor summed cannot overflow, and a step is no gradient
     first = getattr(rule, "rules", (rule,))[0]
     keeps = bool(declared) or rule._widest_scope() != "element"
-    bounded = keeps and first.takes != "step"
+    bounded = keeps and first._takes() != "step"
 
     def enter(form: Any, arrays: list, shared: dict, count: Any, x: Inputs) -> Any:
         given = (x.update, x.param) if x.param is not None else (x.update,)
@@ -120,7 +121,9 @@ def leaf_functions(rule: Any) -> LeafFunctions:
         return lambda form, kept, *given: compiled(form, kept, arrays, *given)
 
     whole = functools.partial(jax.jit(together), arrays)
-    return LeafFunctions(bound(partial_sums), bound(matrices), whole, bound(apply))
+    return LeafFunctions(
+        bound(partial_sums), bound(matrices), whole, bound(apply), (apply, arrays)
+    )
 
 
 def _bounded(extra: Any, update: Any) -> Any:
