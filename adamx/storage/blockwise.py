@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from .. import errors
 from ..engine.state import absent
 from .blocks import Blocks, layout
-from .codec import Codec, Draw, Kept
+from .codec import Codec, Divided, Draw, Kept
 from .quantization_maps import Companded, Minifloat, QuantizationMap
 
 ROUNDINGS = ("nearest", "stochastic", "dither")
@@ -147,6 +147,12 @@ class Blockwise(Codec):
         if self._small(x.shape):
             return None
         return layout(x.shape, self.block).largest(x.astype(jnp.float32))
+
+    def divided(self, shape: tuple[int, ...]) -> Divided | None:
+        if self._small(shape):
+            return None
+        lay = layout(shape, self.block)
+        return Divided(dataclasses.replace(self, min_size=0), lay.n, self.block)
 
     def zeros(self, x: Float[Array, "..."]) -> Kept | None:
         if self._small(x.shape):
