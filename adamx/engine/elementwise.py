@@ -13,12 +13,10 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import Literal
 
-from ..numerics.random_bits import index_in_array
+from .inlining import CALLS, inlined, is_index, opened, values_of
 
-_INDEX: str = index_in_array.__name__
 _SAME = {"copy", "copy_p", "optimization_barrier", "stop_gradient", "pvary"}
 _SHAPING = {"broadcast_in_dim", "reshape", "squeeze", "expand_dims"}
-_CALLS = {"jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call", "remat2"}
 _EACH = {
     *("abs", "acos", "acosh", "add", "add_any", "and", "asin", "asinh", "atan"),
     *("atan2", "atanh", "bitcast_convert_type", "cbrt", "ceil", "clamp", "clz"),
@@ -65,8 +63,8 @@ def taken_apart(
     numbers, arrays = jax.tree.map(_abstract, (numbers, dict(arrays)))
     flat, structure = jax.tree.flatten((numbers, arrays))
     traced = jax.make_jaxpr(lambda *given: function(*structure.unflatten(given)))(*flat)
-    whole = jax.make_jaxpr(_inlined(traced))(*flat)
-    jaxpr, consts = _opened(whole)
+    whole = jax.make_jaxpr(inlined(traced))(*flat)
+    jaxpr, consts = opened(whole)
     outputs = jaxpr.outvars
     if any(x.aval.shape != shape for x in outputs):
         return "the rule returns an array of another shape"
@@ -88,7 +86,7 @@ def taken_apart(
         leaves = jax.tree.leaves(given)
         known = constants | dict(zip(given_once, leaves, strict=True))
         for e in once:
-            results = e.primitive.bind(*_values(known, e.invars), **e.params)
+            results = e.primitive.bind(*values_of(known, e.invars), **e.params)
             results = results if e.primitive.multiple_results else [results]
             known |= dict(zip(e.outvars, results, strict=True))
         return [jnp.reshape(known[x], ()) for x in crossing]
@@ -99,9 +97,9 @@ def taken_apart(
         known |= dict(zip(given_each, parts, strict=True))
         part = jnp.shape(parts[0])
         for e in each:
-            values = _values(known, e.invars)
+            values = values_of(known, e.invars)
             known[e.outvars[0]] = _on_part(e, values, part, index)
-        return _values(known, outputs)
+        return values_of(known, outputs)
 
     return Elementwise(numbers_of, elements_of)
 
@@ -118,14 +116,10 @@ def _is_number(x: Any) -> bool:
     return math.prod(x.aval.shape) == 1
 
 
-def _values(known: dict, variables: Sequence) -> list:
-    return [x.val if isinstance(x, Literal) else known[x] for x in variables]
-
-
 def _on_part(equation: Any, values: list, part: tuple[int, ...], index: Any) -> Any:
     """Compute one equation for a part of the arrays."""
     name = equation.primitive.name
-    if name in _CALLS:  # `index_in_array`, as the others are inlined
+    if name in CALLS:  # `index_in_array`, as the others are inlined
         return index(part)
     if name in _SAME:
         return values[0]
@@ -141,7 +135,7 @@ def _unlike(equation: Any, shape: tuple[int, ...]) -> str:
     arrays = [_is_of(shape, x) for x in equation.invars]
     if not any(arrays) and not any(_is_of(shape, x) for x in equation.outvars):
         return ""  # of numbers alone
-    known = name in _EACH | _SAME | _SHAPING or _is_index(equation)
+    known = name in _EACH | _SAME | _SHAPING or is_index(equation)
     alike = all(_is_of(shape, x) for x in equation.outvars)
     alike &= all(
         a or _is_number(x) for a, x in zip(arrays, equation.invars, strict=True)
@@ -152,10 +146,6 @@ def _unlike(equation: Any, shape: tuple[int, ...]) -> str:
     return f"the rule uses `{name}` on {shapes or shape}, not one element at a time"
 
 
-def _is_index(equation: Any) -> bool:
-    return equation.params.get("name") == _INDEX and not equation.invars
-
-
 def _used(jaxpr: Any) -> list:
     """Return the equations that the outputs depend on."""
     needed, used = set(map(id, jaxpr.outvars)), []
@@ -164,42 +154,3 @@ def _used(jaxpr: Any) -> list:
             used.append(equation)
             needed |= set(map(id, equation.invars))
     return used[::-1]
-
-
-# ---- calls in a traced program -----------------------------------------------
-
-
-def _inlined(closed: Any) -> Callable:
-    """Return the function of a traced program, without the calls in it."""
-    jaxpr, consts = _opened(closed)
-
-    def function(*arguments: Any) -> list:
-        known = dict(zip(jaxpr.constvars, consts, strict=True))
-        known |= dict(zip(jaxpr.invars, arguments, strict=True))
-        for e in jaxpr.eqns:
-            results = _inline(e, _values(known, e.invars))
-            known |= dict(zip(e.outvars, results, strict=True))
-        return _values(known, jaxpr.outvars)
-
-    return function
-
-
-def _inline(equation: Any, values: list) -> list:
-    name, params = equation.primitive.name, equation.params
-    if name == "cond" and not equation.effects:
-        which, *values = values
-        branches = [_inlined(branch)(*values) for branch in params["branches"]]
-        which = which.astype(bool) if len(branches) == 2 else which
-        return [jax.lax.select_n(which, *each) for each in zip(*branches, strict=True)]
-    if name == "optimization_barrier":
-        return values
-    inside = params.get("jaxpr", params.get("call_jaxpr"))
-    if name in _CALLS and inside is not None and not _is_index(equation):
-        return _inlined(inside)(*values)
-    results = equation.primitive.bind(*values, **params)
-    return results if equation.primitive.multiple_results else [results]
-
-
-def _opened(closed: Any) -> tuple[Any, Sequence]:
-    """Return a jaxpr and its constants, in the forms that they have had in JAX."""
-    return getattr(closed, "jaxpr", closed), getattr(closed, "consts", ())

@@ -230,7 +230,7 @@ class Blockwise(Codec):
         if lay.n % 2:
             odd = [(0, 0)] * len(lay.lead) + [(0, 1)]
             row = jnp.pad(row, odd, constant_values=none)
-        low, high = row[..., ::2], row[..., 1::2]
+        low, high = jnp.unstack(row.reshape(*row.shape[:-1], -1, 2), axis=-1)
         return (low | (high << 4)).reshape(lay.ranked(-(-lay.n // 2)))
 
 
