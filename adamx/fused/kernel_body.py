@@ -1,6 +1,6 @@
 """What kernels of all platforms share: the scalars of a step, and its arithmetic."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -60,8 +60,11 @@ def body(
     names: Sequence[str],
     tile: tuple[int, int],
     platform: str,
+    instead: Mapping[str, Callable[..., Any]] | None = None,
 ) -> Callable[[Any, Any, list, list], list]:
     """Return the step of a tile as one list of operations, in a platform's form.
+
+    `instead` has functions for operations that the platform's kernels do not have.
 
     It is a function of the row and column of the first element, the scalars and the
     blocks of the operands `names`; it returns those of the results, in their order.
@@ -81,5 +84,5 @@ def body(
     scalars = [jax.ShapeDtypeStruct((), dtype) for dtype in packing.dtypes]
     place = jax.ShapeDtypeStruct((), jnp.int32)
     traced = jax.make_jaxpr(step)(place, place, scalars, blocks)
-    flat = inlined(traced, platform)
+    flat = inlined(traced, platform, instead)
     return lambda row, column, scalars, blocks: flat(row, column, *scalars, *blocks)
