@@ -20,7 +20,7 @@ def inlined(
 
     `index_in_array` is kept as a call. Where branches depend on data, all are computed
     and one is selected; where they depend on the platform, that of the given one is
-    taken. `instead` has functions for the operations of these names.
+    taken. `instead` has functions for operations, and for calls, of these names.
     """
     jaxpr, consts = opened(closed)
 
@@ -40,8 +40,9 @@ def _inline(
 ) -> list:
     name, params = equation.primitive.name, equation.params
     platforms = params.get("branches_platforms")
-    if name in instead:
-        return [instead[name](*values)]
+    own = instead.get(params.get("name", name) if name in CALLS else name)
+    if own is not None:
+        return [own(*values)]
     if name == "platform_index" and platform:
         return [0]  # it is used for the branches below
     if name == "cond" and platforms and platform:

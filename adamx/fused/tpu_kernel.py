@@ -14,6 +14,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu
 
 from ..engine.leaf_parts import LeafParts, Rows
+from ..storage.blockwise import bytes_split, halves_joined
 from .kernel_body import Packing, body
 
 LANES, ROWS = 128, 32
@@ -103,7 +104,7 @@ def _kernel(
     parts: LeafParts, packing: Packing, divided: Windows, names: list[str]
 ) -> Any:
     (high, columns), (rows, tile) = divided.window, divided.tile
-    compute = body(parts, packing, names, divided.tile, "tpu", {"sign": _sign})
+    compute = body(parts, packing, names, divided.tile, "tpu", _INSTEAD)
 
     def kernel(floats: Any, integers: Any, *refs: Any) -> None:
         ins, outs = refs[: len(names)], refs[len(names) :]
@@ -136,9 +137,10 @@ def _read(ref: Any, below: Any, j: Any, width: int) -> Any:
     """Return the j-th tile of some rows, which has `width` numbers in each."""
     if width % LANES == 0:
         return ref[below, pl.ds(pl.multiple_of(j * width, LANES), width)]
-    row = ref[below, :]  # a number per block: one lane of each row
-    lane = jax.lax.broadcasted_iota(jnp.int32, row.shape, 1)
-    return jnp.where(lane == j, row, 0).sum(1, keepdims=True)
+    row = ref[below, :]  # a few numbers of each row, in lanes known only at run time
+    lane = jax.lax.broadcasted_iota(jnp.int32, row.shape, 1) - j * width
+    one = [jnp.where(lane == k, row, 0).sum(1, keepdims=True) for k in range(width)]
+    return one[0] if width == 1 else jnp.concatenate(one, axis=1)
 
 
 def _write(ref: Any, below: Any, j: Any, value: Any) -> None:
@@ -147,11 +149,52 @@ def _write(ref: Any, below: Any, j: Any, value: Any) -> None:
         ref[below, pl.ds(pl.multiple_of(j * width, LANES), width)] = value
         return
     row = ref[below, :]
-    lane = jax.lax.broadcasted_iota(jnp.int32, row.shape, 1)
-    ref[below, :] = jnp.where(lane == j, value, row)
+    lane = jax.lax.broadcasted_iota(jnp.int32, row.shape, 1) - j * width
+    for k in range(width):
+        row = jnp.where(lane == k, value[:, k : k + 1], row)
+    ref[below, :] = row
+
+
+# ---- what Mosaic does not have, or does badly --------------------------------
 
 
 def _sign(x: Any) -> Any:
     """Return -1, 0 or 1 (or NaN), where Mosaic asks which TPU it is to do that."""
     one = jnp.ones_like(x)
     return jnp.where(x > 0, one, jnp.where(x < 0, -one, x))
+
+
+def _bytes_split(packed: Any) -> Any:
+    """Put the halves of bytes into neighbouring lanes, by exact products of matrices.
+
+    A TPU has no arithmetic of 8 bits, and moves numbers between lanes one by one.
+    """
+    k = packed.shape[1]
+    wide = packed.astype(jnp.int32)
+    low, high = (x.astype(jnp.bfloat16) for x in (wide & 15, wide >> 4))
+    return (_to_lane(low, _ones(k, 0)) + _to_lane(high, _ones(k, 1))).astype(jnp.int32)
+
+
+def _halves_joined(row: Any, offset: Any) -> Any:
+    """Pack each two numbers of a row, plus the offset, into a byte, in the same way."""
+    wide = (row.astype(jnp.int32) + offset.astype(jnp.int32)).astype(jnp.bfloat16)
+    k = row.shape[1] // 2
+    joined = _to_lane(wide, _ones(k, 0).T + 16 * _ones(k, 1).T)
+    return joined.astype(jnp.int32).astype(jnp.uint8)
+
+
+def _ones(k: int, half: int) -> Any:
+    """Return the matrix that moves lane i to lane 2i, or 2i + 1."""
+    i, j = (jax.lax.broadcasted_iota(jnp.int32, (k, 2 * k), axis) for axis in (0, 1))
+    return (j == 2 * i + half).astype(jnp.bfloat16)
+
+
+def _to_lane(x: Any, matrix: Any) -> Any:
+    return jnp.dot(x, matrix, preferred_element_type=jnp.float32)
+
+
+_INSTEAD = {
+    "sign": _sign,
+    bytes_split.__name__: _bytes_split,
+    halves_joined.__name__: _halves_joined,
+}

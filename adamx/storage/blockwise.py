@@ -226,12 +226,10 @@ class Blockwise(Codec):
     def _packed(self, lay: Blocks, k: Array) -> Array:
         """Pack two integers into a byte along the row, the first in the low half."""
         none = self._top if self.signed else 0  # what zero is packed as
-        row = (k.astype(jnp.uint8) + jnp.uint8(none)).reshape(*lay.lead, lay.n)
+        row = k.reshape(*lay.lead, lay.n)
         if lay.n % 2:
-            odd = [(0, 0)] * len(lay.lead) + [(0, 1)]
-            row = jnp.pad(row, odd, constant_values=none)
-        low, high = jnp.unstack(row.reshape(*row.shape[:-1], -1, 2), axis=-1)
-        return (low | (high << 4)).reshape(lay.ranked(-(-lay.n // 2)))
+            row = jnp.pad(row, [(0, 0)] * len(lay.lead) + [(0, 1)])
+        return halves_joined(row, jnp.uint8(none)).reshape(lay.ranked(-(-lay.n // 2)))
 
 
 def _size(shape: tuple[int, ...]) -> int:
@@ -243,8 +241,25 @@ def _size(shape: tuple[int, ...]) -> int:
 
 def _unpacked(lay: Blocks, codes: Array) -> Array:
     packed = codes.reshape(*lay.lead, -(-lay.n // 2))
+    return bytes_split(packed)[..., : lay.n]
+
+
+# Two calls of their own in a traced program, so that a kernel can have its own form.
+
+
+@jax.jit
+def halves_joined(row: Array, offset: Array) -> Array:
+    """Pack each two numbers of a row, plus the offset, into a byte: the first low."""
+    pairs = (row.astype(jnp.uint8) + offset).reshape(*row.shape[:-1], -1, 2)
+    low, high = jnp.unstack(pairs, axis=-1)
+    return low | (high << 4)
+
+
+@jax.jit
+def bytes_split(packed: Array) -> Array:
+    """Return both halves of each byte of a row, the low one first."""
     row = jax.lax.platform_dependent(packed, cpu=_halves, default=_shifted)
-    return row.reshape(*lay.lead, 2 * packed.shape[-1])[..., : lay.n]
+    return row.reshape(*packed.shape[:-1], -1)
 
 
 def _halves(packed: Array) -> Array:
