@@ -14,7 +14,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
 from ..engine.leaf_parts import LeafParts, Rows
-from .kernel_body import Packing, body
+from .kernel_body import Packing, body, in_place
 
 TILE = 1024
 """The elements of a tile: 8 for each of 128 threads."""
@@ -72,7 +72,7 @@ def run(
         n: a.reshape(_shape(tiles, parts.operands[n].each)) for n, a in arrays.items()
     }
     names = list(given)
-    aliases = {2 + names.index(n): i for i, n in enumerate(parts.results) if n in given}
+    aliases = in_place(parts, names)
     call = pl.pallas_call(
         _kernel(parts, packing, tiles, names),
         grid=tiles.grid,

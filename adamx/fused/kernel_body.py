@@ -86,3 +86,12 @@ def body(
     traced = jax.make_jaxpr(step)(place, place, scalars, blocks)
     flat = inlined(traced, platform, instead)
     return lambda row, column, scalars, blocks: flat(row, column, *scalars, *blocks)
+
+
+def in_place(parts: LeafParts, names: Sequence[str]) -> dict[int, int]:
+    """Return which operands, behind the two of scalars, are which results.
+
+    The slots and the parameter are. The gradient is not, as it may be used again.
+    """
+    kept = [n for n in parts.results if n != "update"]
+    return {2 + names.index(n): list(parts.results).index(n) for n in kept}

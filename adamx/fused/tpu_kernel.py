@@ -15,7 +15,7 @@ from jax.experimental.pallas import tpu
 
 from ..engine.leaf_parts import LeafParts, Rows
 from ..storage.blockwise import bytes_split, halves_joined
-from .kernel_body import Packing, body
+from .kernel_body import Packing, body, in_place
 
 LANES, ROWS = 128, 32
 WINDOW = 1 << 18
@@ -71,9 +71,7 @@ def run(
     divided = windows(parts)
     assert isinstance(divided, Windows)
     names = list(arrays)
-    aliases = {
-        2 + names.index(n): i for i, n in enumerate(parts.results) if n in arrays
-    }
+    aliases = in_place(parts, names)
 
     def spec(like: Rows) -> pl.BlockSpec:
         high, columns = divided.window

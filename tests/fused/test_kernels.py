@@ -1,0 +1,36 @@
+"""Kernels in interpret mode return the bits of the plain step."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from adamx.engine.leaf_functions import leaf_functions
+from adamx.engine.leaf_parts import in_parts
+from adamx.fused import gpu_kernel, tpu_kernel
+from adamx.fused.kernel_body import packing
+from tests.fused.test_leaf_parts import CASES, as_given, leaf, same, shared
+
+KERNELS = {"gpu": gpu_kernel, "tpu": tpu_kernel}
+GIVEN = ("float32", "bfloat16", "8 bits", "dither", "4 bits", "fp8", "split")
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("case", GIVEN)
+def test_kernels_return_the_bits_of_the_plain_step(case, kernel):
+    tx, shape, dtype = CASES[case]
+    shape = (40, shape[-1] + 1)
+    rule, form, kept, x = leaf(tx, shape, jnp.dtype(dtype))
+    kept = as_given(rule, kept)
+    whole, given = leaf_functions(rule).apply, (shared(rule), jnp.int32(3), x)
+    for _ in range(2):  # of slots that are not zero
+        before = kept
+        update, kept = whole(form, before, *given)
+    parts = in_parts(rule)(form, before, *given, None)
+    assert not isinstance(parts, str), parts
+    scalars = parts.numbers(rule, *given)
+    @jax.jit
+    def run(arrays, scalars):
+        return KERNELS[kernel].run(parts, packing(scalars), arrays, scalars, interpret=True)
+    joined, new = parts.joined(run(parts.arrays(before, x), scalars), before, x)
+    jax.tree.map(same, new, kept)
+    same(joined, update)
