@@ -32,6 +32,7 @@ class LeafFunctions(NamedTuple):
     matrices: Any
     together: Any
     apply: Any
+    once: Any  # `apply` as it is where no platform has a form of its own, not compiled
 
 
 def leaf_functions(rule: Any) -> LeafFunctions:
@@ -62,7 +63,7 @@ def leaf_functions(rule: Any) -> LeafFunctions:
         here, u, ctx = enter(form, *given)
         return *here.apply(u, seen(form, kept, u), ctx), ctx
 
-    def stepped(form: Any, scales: dict, kept: dict[str, Any], *given: Any) -> Any:
+    def stepped(form: Any, kept: dict[str, Any], *given: Any, scales: dict) -> Any:
         u, new, ctx = computed(form, kept, *given)
         after = {}
         for name, old in kept.items():
@@ -79,10 +80,11 @@ def leaf_functions(rule: Any) -> LeafFunctions:
         scales = {name: scale_of(declared[name], new[name], form) for name in coded}
         *before, x = given
         kept, update = jax.lax.optimization_barrier((kept, x.update))
-        return stepped(form, scales, kept, *before, x._replace(update=update))
+        again = (*before, x._replace(update=update))
+        return stepped(form, kept, *again, scales=scales)
 
     def apply(form: Any, kept: dict[str, Any], *given: Any) -> Any:
-        once = functools.partial(stepped, form, {})
+        once = functools.partial(stepped, form, scales={})
         scaled = any(is_scaled(declared[n], given[-1].update, form) for n in coded)
         if not scaled or rule._widest_scope() != "element":
             return once(kept, *given)
@@ -96,7 +98,10 @@ def leaf_functions(rule: Any) -> LeafFunctions:
         return lambda form, kept, *given: compiled(form, kept, arrays, *given)
 
     whole = functools.partial(jax.jit(together), arrays)
-    return LeafFunctions(bound(partial_sums), bound(matrices), whole, bound(apply))
+    once = functools.partial(stepped, scales={})
+    return LeafFunctions(
+        bound(partial_sums), bound(matrices), whole, bound(apply), (arrays, once)
+    )
 
 
 def kept_slots(rule: Any) -> dict[str, Any]:
@@ -114,7 +119,7 @@ def entrance(rule: Any) -> tuple[list, Any, Any]:
     # what is neither kept nor summed cannot overflow, and a step is no gradient
     first = getattr(rule, "rules", (rule,))[0]
     keeps = bool(kept_slots(rule)) or rule._widest_scope() != "element"
-    bounded = keeps and first.takes != "step"
+    bounded = keeps and first._takes() != "step"
 
     def enter(form: Any, arrays: list, shared: dict, count: Any, x: Inputs) -> Any:
         given = (x.update, x.param) if x.param is not None else (x.update,)
