@@ -55,7 +55,15 @@ from .wrappers.tunable import (
 __version__ = "0.1.0.dev0"
 
 # The folders of the library are importable, but not part of what users see.
-_FOLDERS = {"engine", "errors", "gradients", "interop", "native", "numerics", "wrappers"}
+_FOLDERS = {
+    "engine",
+    "errors",
+    "gradients",
+    "interop",
+    "native",
+    "numerics",
+    "wrappers",
+}
 __all__ = [n for n in globals() if not n.startswith("_") and n not in _FOLDERS]
 
 

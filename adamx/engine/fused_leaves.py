@@ -14,6 +14,7 @@ import optax
 from ..native.leaf_loop import LeafLoop
 from ..native.primitive import leaf_steps
 from .leaf_functions import LeafFunctions
+from .leaf_parts import Source
 
 
 def run(
@@ -96,5 +97,6 @@ def _loop(structure: Any, form: Any, tree: Any, avals: Any, made: _Function) -> 
         for i, o in pairs
         if avals[i][:2] == (closed.out_avals[o].shape, closed.out_avals[o].dtype)
     )
-    loop = LeafLoop(closed, avals[x.update][0], alike)
+    source = Source(structure, form, tree)
+    loop = LeafLoop(closed, avals[x.update][0], alike, source)
     return _Traced(loop, jax.tree.structure(shapes))

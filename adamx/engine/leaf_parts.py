@@ -2,12 +2,12 @@
 
 A leaf is given as rows, a part is a rectangle of it. The results of the parts are those
 of the whole leaf, bit for bit: random numbers are drawn by an element's index in the
-whole leaf, and no block of a codec is cut. `in_parts(rule)` says how, or why not.
+whole leaf, and no block of a codec is cut. `in_parts` says how, or why not.
 """
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -78,30 +78,51 @@ class LeafParts(NamedTuple):
         return first.reshape(x.update.shape), new
 
 
-def in_parts(rule: Any) -> Callable[..., LeafParts | str]:
-    """Return a function that says how a leaf is computed part by part, or why not.
+class Source(NamedTuple):
+    """What a flat list of operands of a leaf's step is.
+
+    Attributes:
+        structure: the tree of the rule, whose leaves are numbers.
+        form: the form of the leaf.
+        tree: that of the operands: the slots, the numbers of the rule, the shared
+            values, the count, the inputs, and the parameter or None.
+    """
+
+    structure: Any
+    form: Form
+    tree: Any
+
+    def given(self, flat: Sequence) -> tuple[Any, Any, Any, Any, Inputs, Any]:
+        """Return the rule, the slots, the shared values, the count, and so on."""
+        kept, numbers, *rest = jax.tree.unflatten(self.tree, flat)
+        return self.structure.unflatten(numbers), kept, *rest
+
+    def parts(self, flat: Sequence) -> LeafParts | str:
+        """Return how the leaf is computed part by part, or why not; see `in_parts`."""
+        rule, *rest = self.given(flat)
+        return in_parts(rule, self.form, *rest)
+
+
+def in_parts(
+    rule: Any,
+    form: Form,
+    kept: Mapping,
+    shared: Mapping,
+    count: Any,
+    x: Inputs,
+    param: Any = None,
+) -> LeafParts | str:
+    """Return how a leaf is computed part by part, or why not.
 
     It is given what `leaf_functions(rule).apply` is: the form of the leaf, its slots,
     the shared values, the count and the inputs. It may be given the parameter, too: the
-    first result is then the new parameter and not the update. Leaves that are alike
-    have the same answer. The shapes and dtypes decide; no array is computed.
+    first result is then the new parameter and not the update. The shapes and dtypes
+    decide; no array is computed.
     """
-    known: dict[Any, LeafParts | str] = {}
-
-    def answer(
-        form: Form, kept: Mapping, shared: Mapping, count: Any, x: Inputs, param: Any
-    ) -> LeafParts | str:
-        given = (dict(kept), dict(shared), count, x, param)
-        if not all(map(_is_array, jax.tree.leaves(given))):
-            return "an extra argument is no array"
-        shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), given)
-        leaves, structure = jax.tree.flatten(shapes)
-        key = (form, structure, tuple(leaves))
-        if key not in known:
-            known[key] = _parts(rule, form, *shapes)
-        return known[key]
-
-    return answer
+    given = (dict(kept), dict(shared), count, x, param)
+    if not all(map(_is_array, jax.tree.leaves(given))):
+        return "an extra argument is no array"
+    return _parts(rule, form, *jax.tree.map(_abstract, given))
 
 
 def _parts(
@@ -293,6 +314,10 @@ def _each(codec: Any, part: str, block: int) -> int:
     kept = jax.eval_shape(lambda x: codec.encode(x, Uniform(jnp.uint32(0))), one)
     shape = kept[part].shape
     return block // shape[1] if len(shape) == 2 and shape[1] else 0
+
+
+def _abstract(x: Any) -> Any:
+    return jax.ShapeDtypeStruct(x.shape, x.dtype)
 
 
 def _is_array(x: Any) -> bool:

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from .. import errors
 from ..engine.state import absent
+from ..numerics.halves import bytes_split, halves_joined
 from .blocks import Blocks, layout
 from .codec import Codec, Divided, Draw, Kept
 from .quantization_maps import Companded, Minifloat, QuantizationMap
@@ -242,32 +243,3 @@ def _size(shape: tuple[int, ...]) -> int:
 def _unpacked(lay: Blocks, codes: Array) -> Array:
     packed = codes.reshape(*lay.lead, -(-lay.n // 2))
     return bytes_split(packed)[..., : lay.n]
-
-
-# Two calls of their own in a traced program, so that a kernel can have its own form.
-
-
-@jax.jit
-def halves_joined(row: Array, offset: Array) -> Array:
-    """Pack each two numbers of a row, plus the offset, into a byte: the first low."""
-    pairs = (row.astype(jnp.uint8) + offset).reshape(*row.shape[:-1], -1, 2)
-    low, high = jnp.unstack(pairs, axis=-1)
-    return low | (high << 4)
-
-
-@jax.jit
-def bytes_split(packed: Array) -> Array:
-    """Return both halves of each byte of a row, the low one first."""
-    row = jax.lax.platform_dependent(packed, cpu=_halves, default=_shifted)
-    return row.reshape(*packed.shape[:-1], -1)
-
-
-def _halves(packed: Array) -> Array:
-    """Return both integers of each byte along a new axis, the low half first."""
-    return jnp.stack([packed & 15, packed >> 4], -1)
-
-
-def _shifted(packed: Array) -> Array:
-    """Return the same in a form that a GPU and a TPU compute inside other kernels."""
-    half = jax.lax.broadcasted_iota(jnp.uint8, (*packed.shape, 2), packed.ndim)
-    return (packed[..., None] >> (4 * half)) & 15

@@ -10,7 +10,10 @@ from ..engine.chain import Chain, External, RuleSequence
 from ..engine.rule import Rule, Wrapper
 from ..engine.state import Context, Slots
 from ..engine.transformation import Transformation
+from ..kernels import lowering
 from .tunable import Tunable
+
+lowering.register()
 
 
 class Fused(Wrapper):

@@ -7,11 +7,11 @@ import pytest
 
 from adamx.engine.leaf_functions import leaf_functions
 from adamx.engine.leaf_parts import in_parts
-from adamx.fused import gpu_kernel, tpu_kernel
-from adamx.fused.kernel_body import packing
+from adamx.kernels import gpu, tpu
+from adamx.kernels.body import packing
 from tests.fused.test_leaf_parts import CASES, as_given, leaf, same, shared
 
-KERNELS = {"gpu": gpu_kernel, "tpu": tpu_kernel}
+KERNELS = {"gpu": gpu, "tpu": tpu}
 GIVEN = ("float32", "bfloat16", "8 bits", "dither", "4 bits", "fp8", "split")
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -25,12 +25,14 @@ def test_kernels_return_the_bits_of_the_plain_step(case, kernel):
     for _ in range(2):  # of slots that are not zero
         before = kept
         update, kept = whole(form, before, *given)
-    parts = in_parts(rule)(form, before, *given, None)
+    parts = in_parts(rule, form, before, *given)
     assert not isinstance(parts, str), parts
     scalars = parts.numbers(rule, *given)
+    made = KERNELS[kernel].prepared(parts, packing(scalars))
+    assert not isinstance(made, str), made
     @jax.jit
     def run(arrays, scalars):
-        return KERNELS[kernel].run(parts, packing(scalars), arrays, scalars, interpret=True)
+        return made.run(arrays, scalars, interpret=True)
     joined, new = parts.joined(run(parts.arrays(before, x), scalars), before, x)
     jax.tree.map(same, new, kept)
     same(joined, update)

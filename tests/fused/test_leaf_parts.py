@@ -141,7 +141,7 @@ def test_parts_put_together_are_the_whole(case):
     for _ in range(2):  # of slots that are not zero
         before = kept
         update, kept = whole(form, before, *given)
-    parts = in_parts(rule)(form, before, *given, None)
+    parts = in_parts(rule, form, before, *given)
     assert not isinstance(parts, str), parts
     columns = parts.block * 2 if parts.block > 1 else 50
     done = put_together(parts, rule, before, x, (2, columns))

@@ -14,10 +14,12 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu
 
 from ..engine.leaf_parts import LeafParts, Rows
-from ..storage.blockwise import bytes_split, halves_joined
-from .kernel_body import Packing, body, in_place
+from ..numerics.halves import bytes_split, halves_joined
+from .body import ELEMENTWISE, SHAPING, Packing, Platform, body, in_place
 
 LANES, ROWS = 128, 32
+VECTOR_MEMORY = 100 << 20
+"""The bytes that a kernel may have of it, of 128 MiB."""
 WINDOW = 1 << 18
 """About how many elements lie in the vector memory, twice of each array."""
 
@@ -52,83 +54,81 @@ def windows(parts: LeafParts) -> Windows | str:
     return Windows((rows, row), (high, columns), (ROWS, tile))
 
 
-def run(
-    parts: LeafParts,
-    packing: Packing,
-    arrays: Mapping[str, Any],
-    scalars: Sequence,
-    interpret: Any = False,
-) -> dict[str, Any]:
-    """Return the results of a leaf, as rows.
-
-    Args:
-        parts: how the step is computed part by part.
-        packing: how the scalars are packed.
-        arrays: the operands, as rows.
-        scalars: the scalars of the step.
-        interpret: whether the kernel is run by XLA, on any platform.
-    """
+def prepared(parts: LeafParts, packing: Packing) -> "Kernel | str":
+    """Return the kernel of a leaf, or why there is none."""
     divided = windows(parts)
-    assert isinstance(divided, Windows)
-    names = list(arrays)
-    aliases = in_place(parts, names)
-
-    def spec(like: Rows) -> pl.BlockSpec:
-        high, columns = divided.window
-        return pl.BlockSpec((high, columns // like.each), lambda i, j: (i, j))
-
-    numbers = pl.BlockSpec(memory_space=tpu.SMEM)
-    call = pl.pallas_call(
-        _kernel(parts, packing, divided, names),
-        grid=divided.grid,
-        in_specs=[numbers, numbers, *(spec(parts.operands[n]) for n in names)],
-        out_specs=[spec(like) for like in parts.results.values()],
-        out_shape=[
-            jax.ShapeDtypeStruct(like.shape, like.dtype)
-            for like in parts.results.values()
-        ],
-        input_output_aliases=aliases,
-        compiler_params=tpu.CompilerParams(
-            dimension_semantics=("parallel", "parallel"), vmem_limit_bytes=100 << 20
-        ),
-        interpret=interpret,
-        name="adamx_step",
-    )
-    results = call(*packing.pack(scalars), *arrays.values())
-    return dict(zip(parts.results, results, strict=True))
+    if isinstance(divided, str):
+        return divided
+    compute = body(parts, packing, divided.tile, PLATFORM)
+    if isinstance(compute, str):
+        return compute
+    return Kernel(parts, packing, divided, compute)
 
 
-def _kernel(
-    parts: LeafParts, packing: Packing, divided: Windows, names: list[str]
-) -> Any:
-    (high, columns), (rows, tile) = divided.window, divided.tile
-    compute = body(parts, packing, names, divided.tile, "tpu", _INSTEAD)
+class Kernel(NamedTuple):
+    """The kernel of a leaf: its parts, scalars and windows, and what a tile computes."""
 
-    def kernel(floats: Any, integers: Any, *refs: Any) -> None:
-        ins, outs = refs[: len(names)], refs[len(names) :]
-        scalars = packing.unpack(floats, integers)
+    parts: LeafParts
+    packing: Packing
+    divided: Windows
+    compute: Any
+
+    def run(
+        self, arrays: Mapping[str, Any], scalars: Sequence, interpret: bool = False
+    ) -> dict[str, Any]:
+        """Return the results of a leaf, as rows, given the operands as rows.
+
+        With `interpret` the kernel is run by XLA, on any platform.
+        """
+        operands, results = self.parts.operands, self.parts.results
+        numbers = pl.BlockSpec(memory_space=tpu.SMEM)
+        call = pl.pallas_call(
+            self._program,
+            grid=self.divided.grid,
+            in_specs=[numbers, numbers, *map(self._window, operands.values())],
+            out_specs=[*map(self._window, results.values())],
+            out_shape=[
+                jax.ShapeDtypeStruct(like.shape, like.dtype)
+                for like in results.values()
+            ],
+            input_output_aliases=in_place(self.parts),
+            compiler_params=tpu.CompilerParams(
+                dimension_semantics=("parallel", "parallel"),
+                vmem_limit_bytes=VECTOR_MEMORY,
+            ),
+            interpret=interpret,
+            name="adamx_step",
+        )
+        done = call(*self.packing.pack(scalars), *(arrays[n] for n in operands))
+        return dict(zip(results, done, strict=True))
+
+    def _window(self, like: Rows) -> pl.BlockSpec:
+        rows, columns = self.divided.window
+        return pl.BlockSpec((rows, columns // like.each), lambda i, j: (i, j))
+
+    def _program(self, floats: Any, integers: Any, *refs: Any) -> None:
+        """Compute one window, tile by tile."""
+        (high, columns), (rows, tile) = self.divided.window, self.divided.tile
+        operands = self.parts.operands.values()
+        ins, outs = refs[: len(operands)], refs[len(operands) :]
+        scalars = self.packing.unpack(floats, integers)
         corner = pl.program_id(0) * high, pl.program_id(1) * columns
+        across = columns // tile
 
-        def one(i: Any, j: Any) -> None:
+        def one(k: Any, nothing: Any) -> Any:
+            i = jax.lax.div(k, jnp.int32(across))
+            j = jax.lax.rem(k, jnp.int32(across))
             below = pl.ds(pl.multiple_of(i * rows, rows), rows)
-            blocks = [
-                _read(ref, below, j, tile // parts.operands[n].each)
-                for n, ref in zip(names, ins, strict=True)
-            ]
+            pairs = zip(ins, operands, strict=True)
+            blocks = [_read(ref, below, j, tile // like.each) for ref, like in pairs]
             first = corner[0] + i * rows, corner[1] + j * tile
-            results = compute(*first, scalars, blocks)
-            for ref, value in zip(outs, results, strict=True):
+            new = self.compute(*first, scalars, blocks)
+            for ref, value in zip(outs, new, strict=True):
                 _write(ref, below, j, value)
+            return nothing
 
-        def each(k: Any, _: Any) -> Any:
-            across = jnp.int32(columns // tile)
-            one(jax.lax.div(k, across), jax.lax.rem(k, across))
-            return _
-
-        tiles = high // rows * (columns // tile)
-        jax.lax.fori_loop(jnp.int32(0), jnp.int32(tiles), each, 0)
-
-    return kernel
+        tiles = jnp.int32(high // rows * across)
+        jax.lax.fori_loop(jnp.int32(0), tiles, one, 0)
 
 
 def _read(ref: Any, below: Any, j: Any, width: int) -> Any:
@@ -191,8 +191,20 @@ def _to_lane(x: Any, matrix: Any) -> Any:
     return jnp.dot(x, matrix, preferred_element_type=jnp.float32)
 
 
-_INSTEAD = {
-    "sign": _sign,
-    bytes_split.__name__: _bytes_split,
-    halves_joined.__name__: _halves_joined,
-}
+PLATFORM = Platform(
+    "tpu",
+    ELEMENTWISE
+    | SHAPING
+    | {"concatenate", "dot_general", "erf", "round", "slice", "transpose"},
+    {
+        "sign": _sign,
+        bytes_split.__name__: _bytes_split,
+        halves_joined.__name__: _halves_joined,
+    },
+    frozenset(
+        {
+            *("float32", "bfloat16", "float8_e4m3fn", "float8_e5m2"),
+            *("int8", "uint8", "int16", "uint16", "int32", "uint32"),
+        }
+    ),
+)

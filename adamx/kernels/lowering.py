@@ -1,0 +1,83 @@
+"""When a fused optimizer's leaves are computed by kernels: JAX asks for each platform.
+
+A leaf has a kernel if its step can be computed part by part (`engine.leaf_parts`), if
+the platform's kernels have its operations, and if the program is given arrays as each
+device has them: on one device, or inside `shard_map`. Others are computed by XLA.
+"""
+
+import functools
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from jax.interpreters import mlir
+
+from ..native.leaf_loop import LeafLoop
+from ..native.primitive import LeafStep, is_whole, leaf_steps_p, plain
+
+_MODULES = {"cuda": "gpu", "tpu": "tpu"}
+
+
+def register() -> None:
+    """Tell JAX of the kernels. They are made, and Pallas is imported, when needed."""
+    for platform in _MODULES:
+        lower = functools.partial(_lower, platform)
+        mlir.register_lowering(leaf_steps_p, lower, platform=platform)
+
+
+def _lower(
+    platform: str, ctx: Any, *operands: Any, steps: tuple[LeafStep, ...]
+) -> Any:
+    context = ctx.module_context
+    # what Triton compiles is not promised to be read by another version
+    exported = platform == "cuda" and context.lowering_parameters.for_export
+    if is_whole(context) and not exported:
+        how = functools.partial(_by_kernels, platform)
+    else:
+        how = plain
+    function = functools.partial(how, steps=steps)
+    return mlir.lower_fun(function, multiple_results=True)(ctx, *operands)
+
+
+def _by_kernels(platform: str, *operands: Any, steps: tuple[LeafStep, ...]) -> list:
+    results = []
+    for step in steps:
+        compute = _outlined(platform, step.loop)
+        function = step.loop.outlined if isinstance(compute, str) else compute
+        results += function(*(operands[i] for i in step.operands))
+    return results
+
+
+def why_not(platform: str, loop: LeafLoop) -> str:
+    """Return why a leaf has no kernel on a platform; nothing if it has."""
+    found = _outlined(platform, loop)
+    return found if isinstance(found, str) else ""
+
+
+@functools.lru_cache(maxsize=1024)
+def _outlined(platform: str, loop: LeafLoop) -> Any:
+    """Return the step of a leaf by a kernel, lowered once for all that are alike."""
+    source = loop.source
+    parts = source.parts(loop.closed.in_avals)
+    if isinstance(parts, str):
+        return parts
+
+    def numbers(flat: Sequence) -> list:
+        rule, _, shared, count, x, _ = source.given(flat)
+        return parts.numbers(rule, shared, count, x)
+
+    # imported here, as the import of Pallas takes half a second
+    body = importlib.import_module("adamx.kernels.body")
+    module = importlib.import_module(f"adamx.kernels.{_MODULES[platform]}")
+    packing = body.packing(jax.eval_shape(numbers, loop.closed.in_avals))
+    kernel = module.prepared(parts, packing)
+    if isinstance(kernel, str):
+        return kernel
+
+    def step(*flat: Any) -> list:
+        _, kept, _, _, x, param = source.given(flat)
+        done = kernel.run(parts.arrays(kept, x, param), numbers(flat))
+        return jax.tree.leaves(parts.joined(done, kept, x))
+
+    return jax.jit(step)
