@@ -119,8 +119,10 @@ def body(
     place = jax.ShapeDtypeStruct((), jnp.int32)
     given = place, place, scalars, blocks
     traced = jax.make_jaxpr(step)(*given)
+    given = jax.tree.leaves(given)
     flat = inlined(traced, platform.name, platform.instead)
-    program = jax.make_jaxpr(flat)(place, place, *scalars, *blocks)
+    program = jax.make_jaxpr(flat)(*given)
+    program = jax.make_jaxpr(inlined(program))(*given)  # the calls of `instead`
     if any(jnp.ndim(constant) for constant in opened(program)[1]):
         return f"a kernel for {platform.name} has no tables"
     for equation in opened(program)[0].eqns:
