@@ -41,7 +41,9 @@ class LeafParts(NamedTuple):
         results: those that are written: `update` or `param`, and the slots. What is in
             both can be written in place.
         numbers: a function of the rule, the shared values, the count and the inputs of
-            the leaf; it returns the scalars that every part is given, once for all.
+            the leaf; it returns scalars, which are computed once.
+        keyed: a function of these scalars; it returns those that every part is given:
+            the keys of random numbers in the place of their words.
         on_part: a function of the parts of the operands by name, the scalars, and the
             row and column of the first element; it returns the parts of the results.
             What a part has beyond the end of the leaf may be anything.
@@ -52,6 +54,7 @@ class LeafParts(NamedTuple):
     operands: dict[str, Rows]
     results: dict[str, Rows]
     numbers: Callable[[Any, Mapping, Any, Inputs], list]
+    keyed: Callable[[list], list]
     on_part: Callable[[Mapping[str, Any], list, Any, Any], dict[str, Any]]
 
     def arrays(self, kept: Mapping, x: Inputs, param: Any = None) -> dict[str, Any]:
@@ -174,6 +177,7 @@ def _parts(
         operands,
         first | {n: like for n, like in operands.items() if n.startswith("slots/")},
         functools.partial(step.scalars, apart),
+        step.keyed,
         functools.partial(step.on_part, apart, decoded.dtype),
     )
 
@@ -235,11 +239,17 @@ class _Step(NamedTuple):
     def scalars(
         self, apart: Any, rule: Any, shared: Mapping, count: Any, x: Inputs
     ) -> list:
-        """Return the keys of the codecs, and the scalars of the arithmetic."""
         slots = rule.slots()
-        key = None if x.word is None else key_of(count, x.word)
-        keys = [key_of(slots[name].seed, key) for name in self.coders]
-        return keys + apart.numbers(self.numbers_of(rule, shared, count, x))
+        given = [count, x.word, *(slots[name].seed for name in self.coders)]
+        words = [jnp.asarray(n).astype(jnp.uint32) for n in given if self.coders]
+        return words + apart.numbers(self.numbers_of(rule, shared, count, x))
+
+    def keyed(self, scalars: list) -> list:
+        if not self.coders:
+            return scalars
+        n = 2 + len(self.coders)
+        key = key_of(*scalars[:2])
+        return [key_of(seed, key) for seed in scalars[2:n]] + scalars[n:]
 
     def on_part(
         self, apart: Any, dtype: Any, blocks: Mapping, scalars: list, *first: Any

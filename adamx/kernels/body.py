@@ -1,4 +1,4 @@
-"""What kernels of all platforms share: the scalars of a step, and its arithmetic."""
+"""What kernels of all platforms share: the arithmetic of a tile."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,51 +9,6 @@ from jax.extend.core import jaxpr_as_fun
 
 from ..engine.inlining import inlined, opened
 from ..engine.leaf_parts import LeafParts
-
-
-class Packing(NamedTuple):
-    """The dtypes of scalars, which `pack` and `unpack` put into arrays and take out."""
-
-    dtypes: tuple[Any, ...]
-
-    @property
-    def why_not(self) -> str:
-        """Why these scalars cannot be given to a kernel; nothing if they can."""
-        known = (jnp.float32, jnp.int32, jnp.uint32, jnp.bool_)
-        other = [d for d in self.dtypes if d not in known]
-        return f"its arithmetic uses {other[0].name}" if other else ""
-
-    def pack(self, scalars: Sequence) -> tuple[Any, Any]:
-        """Return the floats, and the integers by their bits; neither is empty."""
-        floats = [x for x, d in self._pairs(scalars) if d == jnp.float32]
-        integers = [x for x, d in self._pairs(scalars) if d != jnp.float32]
-        integers = [jnp.asarray(x).astype(jnp.int32) for x in integers]
-        return (
-            jnp.stack([*map(jnp.asarray, floats), jnp.float32(0)]),
-            jnp.stack([*integers, jnp.int32(0)]),
-        )
-
-    def unpack(self, floats: Any, integers: Any) -> list:
-        """Return the scalars, read from what `pack` returned or a reference to it."""
-        found, f, i = [], 0, 0
-        for dtype in self.dtypes:
-            if dtype == jnp.float32:
-                found.append(floats[f])
-                f += 1
-                continue
-            value = integers[i]
-            found.append(value != 0 if dtype == jnp.bool_ else value.astype(dtype))
-            i += 1
-        return found
-
-    def _pairs(self, scalars: Sequence) -> Any:
-        return zip(scalars, self.dtypes, strict=True)
-
-
-def packing(scalars: Sequence) -> Packing:
-    """Return how these scalars are packed."""
-    return Packing(tuple(jnp.dtype(x.dtype) for x in scalars))
-
 
 # of numbers, each by itself
 ELEMENTWISE = frozenset(
@@ -90,21 +45,21 @@ class Platform(NamedTuple):
 
 def body(
     parts: LeafParts,
-    packing: Packing,
+    dtypes: Sequence[Any],
     tile: tuple[int, int],
     platform: Platform,
 ) -> Callable[[Any, Any, list, list], list] | str:
     """Return the step of a tile as one list of operations, or why there is none.
 
+    `dtypes` are those of the scalars that a tile is given.
+
     It is a function of the row and column of the first element, the scalars and the
     blocks of the operands; it returns those of the results. All are in their order.
     """
     arrays = [*parts.operands.values(), *parts.results.values()]
-    dtypes = {jnp.dtype(like.dtype).name for like in arrays}
-    if other := sorted(dtypes - platform.dtypes):
+    kinds = {jnp.dtype(like.dtype).name for like in arrays}
+    if other := sorted(kinds - platform.dtypes):
         return f"a kernel for {platform.name} has no arrays of {other[0]}"
-    if why := packing.why_not:
-        return why
 
     def step(row: Any, column: Any, scalars: list, blocks: list) -> list:
         named = dict(zip(parts.operands, blocks, strict=True))
@@ -115,7 +70,7 @@ def body(
         jax.ShapeDtypeStruct((tile[0], tile[1] // like.each), like.dtype)
         for like in parts.operands.values()
     ]
-    scalars = [jax.ShapeDtypeStruct((), dtype) for dtype in packing.dtypes]
+    scalars = [jax.ShapeDtypeStruct((), dtype) for dtype in dtypes]
     place = jax.ShapeDtypeStruct((), jnp.int32)
     given = place, place, scalars, blocks
     traced = jax.make_jaxpr(step)(*given)
@@ -133,10 +88,10 @@ def body(
 
 
 def in_place(parts: LeafParts) -> dict[int, int]:
-    """Return which operands, behind the two of scalars, are which results.
+    """Return which operands, behind that of scalars, are which results.
 
     The slots and the parameter are. The gradient is not, as it may be used again.
     """
     kept = [n for n in parts.results if n != "update"]
     operands, results = list(parts.operands), list(parts.results)
-    return {2 + operands.index(n): results.index(n) for n in kept}
+    return {1 + operands.index(n): results.index(n) for n in kept}

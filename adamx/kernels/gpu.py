@@ -5,7 +5,7 @@ power of two of elements, as Triton asks.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +15,8 @@ from jax.experimental.pallas import triton
 
 from ..engine.leaf_parts import LeafParts, Rows
 from ..numerics.halves import halves_joined
-from .body import ELEMENTWISE, SHAPING, Packing, Platform, body, in_place
+from .body import ELEMENTWISE, SHAPING, Platform, body, in_place
+from .scalars import Packing
 
 TILE = 1024
 """The elements of a tile: 8 for each of 128 threads."""
@@ -51,19 +52,26 @@ def _power_above(n: int) -> int:
     return 1 << (n - 1).bit_length()
 
 
+def scalars(parts: LeafParts, numbers: list) -> list:
+    """Return what a kernel is given of a leaf's numbers: computed once, not by each."""
+    return parts.keyed(numbers)
+
+
 def prepared(parts: LeafParts, packing: Packing) -> "Kernel | str":
     """Return the kernel of a leaf, or why there is none."""
     tiles = tiling(parts)
     if isinstance(tiles, str):
         return tiles
-    compute = body(parts, packing, tiles.tile, PLATFORM)
+    if packing.why_not:
+        return packing.why_not
+    compute = body(parts, packing.dtypes, tiles.tile, PLATFORM)
     return (
         compute if isinstance(compute, str) else Kernel(parts, packing, tiles, compute)
     )
 
 
 class Kernel(NamedTuple):
-    """The kernel of a leaf: its parts, its scalars, its tiles, and what one computes."""
+    """The kernel of a leaf: its parts, scalars and tiles, and what one computes."""
 
     parts: LeafParts
     packing: Packing
@@ -71,9 +79,10 @@ class Kernel(NamedTuple):
     compute: Any
 
     def run(
-        self, arrays: Mapping[str, Any], scalars: Sequence, interpret: bool = False
+        self, arrays: Mapping[str, Any], packed: Any, interpret: bool = False
     ) -> dict[str, Any]:
-        """Return the results of a leaf, as rows, given the operands as rows.
+        """Return the results of a leaf, as rows, given the operands as rows
+        and the scalars as `Packing.pack` returns them.
 
         With `interpret` the kernel is run by XLA, on any platform.
         """
@@ -93,7 +102,7 @@ class Kernel(NamedTuple):
             interpret=interpret,
             name="adamx_step",
         )
-        done = call(*self.packing.pack(scalars), *given)
+        done = call(packed, *given)
         pairs = zip(results.items(), done, strict=True)
         return {n: a.reshape(like.shape) for (n, like), a in pairs}
 
@@ -101,7 +110,7 @@ class Kernel(NamedTuple):
         rows, columns = self.tiles.shape
         return rows, -(-columns // like.each)
 
-    def _program(self, floats: Any, integers: Any, *refs: Any) -> None:
+    def _program(self, packed: Any, *refs: Any) -> None:
         """Compute one tile."""
         operands, results = self.parts.operands.values(), self.parts.results.values()
         ins, outs = refs[: len(operands)], refs[len(operands) :]
@@ -111,7 +120,7 @@ class Kernel(NamedTuple):
             blocks.append(triton.load(tile, mask=inside))
         rows, columns = self.tiles.tile
         first = pl.program_id(0) * rows, pl.program_id(1) * columns
-        new = self.compute(*first, self.packing.unpack(floats, integers), blocks)
+        new = self.compute(*first, self.packing.unpack(packed), blocks)
         for ref, like, value in zip(outs, results, new, strict=True):
             tile, inside = self._place(ref, like)
             triton.store(tile, value, mask=inside)

@@ -15,6 +15,7 @@ from jax.interpreters import mlir
 
 from ..native.leaf_loop import LeafLoop
 from ..native.primitive import LeafStep, is_whole, leaf_steps_p, plain
+from .scalars import packed_as
 
 _MODULES = {"cuda": "gpu", "tpu": "tpu"}
 
@@ -26,9 +27,7 @@ def register() -> None:
         mlir.register_lowering(leaf_steps_p, lower, platform=platform)
 
 
-def _lower(
-    platform: str, ctx: Any, *operands: Any, steps: tuple[LeafStep, ...]
-) -> Any:
+def _lower(platform: str, ctx: Any, *operands: Any, steps: tuple[LeafStep, ...]) -> Any:
     context = ctx.module_context
     # what Triton compiles is not promised to be read by another version
     exported = platform == "cuda" and context.lowering_parameters.for_export
@@ -63,21 +62,22 @@ def _outlined(platform: str, loop: LeafLoop) -> Any:
     if isinstance(parts, str):
         return parts
 
+    # imported here, as the import of Pallas takes half a second
+    module = importlib.import_module(f"adamx.kernels.{_MODULES[platform]}")
+
     def numbers(flat: Sequence) -> list:
         rule, _, shared, count, x, _ = source.given(flat)
-        return parts.numbers(rule, shared, count, x)
+        return module.scalars(parts, parts.numbers(rule, shared, count, x))
 
-    # imported here, as the import of Pallas takes half a second
-    body = importlib.import_module("adamx.kernels.body")
-    module = importlib.import_module(f"adamx.kernels.{_MODULES[platform]}")
-    packing = body.packing(jax.eval_shape(numbers, loop.closed.in_avals))
+    packing = packed_as(jax.eval_shape(numbers, loop.closed.in_avals))
     kernel = module.prepared(parts, packing)
     if isinstance(kernel, str):
         return kernel
 
     def step(*flat: Any) -> list:
         _, kept, _, _, x, param = source.given(flat)
-        done = kernel.run(parts.arrays(kept, x, param), numbers(flat))
+        arrays = parts.arrays(kept, x, param)
+        done = kernel.run(arrays, packing.pack(numbers(flat)))
         return jax.tree.leaves(parts.joined(done, kept, x))
 
     return jax.jit(step)

@@ -5,7 +5,7 @@ through in tiles of 32 rows and one block of the codecs, the shape in which a TP
 8-bit numbers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +15,8 @@ from jax.experimental.pallas import tpu
 
 from ..engine.leaf_parts import LeafParts, Rows
 from ..numerics.halves import bytes_split, halves_joined
-from .body import ELEMENTWISE, SHAPING, Packing, Platform, body, in_place
+from .body import ELEMENTWISE, SHAPING, Platform, body, in_place
+from .scalars import Packing
 
 LANES, ROWS = 128, 32
 VECTOR_MEMORY = 100 << 20
@@ -54,19 +55,31 @@ def windows(parts: LeafParts) -> Windows | str:
     return Windows((rows, row), (high, columns), (ROWS, tile))
 
 
+def scalars(parts: LeafParts, numbers: list) -> list:
+    """Return what a kernel is given of a leaf's numbers: it computes the keys itself.
+
+    XLA would compute each operation on a scalar as a kernel of its own.
+    """
+    return numbers
+
+
 def prepared(parts: LeafParts, packing: Packing) -> "Kernel | str":
     """Return the kernel of a leaf, or why there is none."""
     divided = windows(parts)
     if isinstance(divided, str):
         return divided
-    compute = body(parts, packing, divided.tile, PLATFORM)
+    if packing.why_not:
+        return packing.why_not
+    like = [jax.ShapeDtypeStruct((), dtype) for dtype in packing.dtypes]
+    given = [x.dtype for x in jax.eval_shape(parts.keyed, like)]
+    compute = body(parts, given, divided.tile, PLATFORM)
     if isinstance(compute, str):
         return compute
     return Kernel(parts, packing, divided, compute)
 
 
 class Kernel(NamedTuple):
-    """The kernel of a leaf: its parts, scalars and windows, and what a tile computes."""
+    """The kernel of a leaf: its parts, scalars, windows, and what a tile computes."""
 
     parts: LeafParts
     packing: Packing
@@ -74,9 +87,10 @@ class Kernel(NamedTuple):
     compute: Any
 
     def run(
-        self, arrays: Mapping[str, Any], scalars: Sequence, interpret: bool = False
+        self, arrays: Mapping[str, Any], packed: Any, interpret: bool = False
     ) -> dict[str, Any]:
-        """Return the results of a leaf, as rows, given the operands as rows.
+        """Return the results of a leaf, as rows, given the operands as rows
+        and the scalars as `Packing.pack` returns them.
 
         With `interpret` the kernel is run by XLA, on any platform.
         """
@@ -85,7 +99,7 @@ class Kernel(NamedTuple):
         call = pl.pallas_call(
             self._program,
             grid=self.divided.grid,
-            in_specs=[numbers, numbers, *map(self._window, operands.values())],
+            in_specs=[numbers, *map(self._window, operands.values())],
             out_specs=[*map(self._window, results.values())],
             out_shape=[
                 jax.ShapeDtypeStruct(like.shape, like.dtype)
@@ -99,19 +113,19 @@ class Kernel(NamedTuple):
             interpret=interpret,
             name="adamx_step",
         )
-        done = call(*self.packing.pack(scalars), *(arrays[n] for n in operands))
+        done = call(packed, *(arrays[n] for n in operands))
         return dict(zip(results, done, strict=True))
 
     def _window(self, like: Rows) -> pl.BlockSpec:
         rows, columns = self.divided.window
         return pl.BlockSpec((rows, columns // like.each), lambda i, j: (i, j))
 
-    def _program(self, floats: Any, integers: Any, *refs: Any) -> None:
+    def _program(self, packed: Any, *refs: Any) -> None:
         """Compute one window, tile by tile."""
         (high, columns), (rows, tile) = self.divided.window, self.divided.tile
         operands = self.parts.operands.values()
         ins, outs = refs[: len(operands)], refs[len(operands) :]
-        scalars = self.packing.unpack(floats, integers)
+        scalars = self.parts.keyed(self.packing.unpack(packed))
         corner = pl.program_id(0) * high, pl.program_id(1) * columns
         across = columns // tile
 

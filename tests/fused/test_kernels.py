@@ -2,17 +2,17 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from adamx.engine.leaf_functions import leaf_functions
 from adamx.engine.leaf_parts import in_parts
 from adamx.kernels import gpu, tpu
-from adamx.kernels.body import packing
+from adamx.kernels.scalars import packed_as
 from tests.fused.test_leaf_parts import CASES, as_given, leaf, same, shared
 
 KERNELS = {"gpu": gpu, "tpu": tpu}
 GIVEN = ("float32", "bfloat16", "8 bits", "dither", "4 bits", "fp8", "split")
+
 
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("case", GIVEN)
@@ -27,12 +27,14 @@ def test_kernels_return_the_bits_of_the_plain_step(case, kernel):
         update, kept = whole(form, before, *given)
     parts = in_parts(rule, form, before, *given)
     assert not isinstance(parts, str), parts
-    scalars = parts.numbers(rule, *given)
-    made = KERNELS[kernel].prepared(parts, packing(scalars))
+    scalars = KERNELS[kernel].scalars(parts, parts.numbers(rule, *given))
+    made = KERNELS[kernel].prepared(parts, packed_as(scalars))
     assert not isinstance(made, str), made
+
     @jax.jit
     def run(arrays, scalars):
-        return made.run(arrays, scalars, interpret=True)
+        return made.run(arrays, made.packing.pack(scalars), interpret=True)
+
     joined, new = parts.joined(run(parts.arrays(before, x), scalars), before, x)
     jax.tree.map(same, new, kept)
     same(joined, update)

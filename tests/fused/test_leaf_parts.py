@@ -13,8 +13,8 @@ from adamx.engine import hyperparams
 from adamx.engine.leaf_functions import Form, Inputs, leaf_functions
 from adamx.engine.leaf_parts import in_parts
 from adamx.engine.tree import start
-from adamx.numerics.random_bits import Part, Uniform, key_of, word_of
-from adamx.storage import Blockwise, Cast, Companded, DynamicMap, Linear, RowColumnMeans
+from adamx.numerics.random_bits import word_of
+from adamx.storage import Blockwise, Cast, Companded, DynamicMap, Linear
 
 HALF = Cast(jnp.bfloat16, "stochastic")
 SMALL = functools.partial(Blockwise, min_size=0)
@@ -96,7 +96,7 @@ def put_together(parts: Any, rule: Any, kept: dict, x: Inputs, part: tuple) -> d
 
     Beyond the end the parts hold NaN, or the largest integer.
     """
-    scalars = parts.numbers(rule, shared(rule), jnp.int32(3), x)
+    scalars = parts.keyed(parts.numbers(rule, shared(rule), jnp.int32(3), x))
     run = jax.jit(parts.on_part)
     arrays = {n: np.asarray(a) for n, a in parts.arrays(kept, x).items()}
     done = {n: np.empty(r.shape, r.dtype) for n, r in parts.results.items()}
