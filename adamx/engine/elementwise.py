@@ -28,6 +28,8 @@ _EACH = {
     *("shift_right_logical", "sign", "sin", "sinh", "sqrt", "square", "sub", "tan"),
     *("tanh", "xor"),
 }
+# what keys of random numbers are computed with
+_HASH = {"add", "convert_element_type", "mul", "shift_right_logical", "xor"}
 
 
 class Elementwise(NamedTuple):
@@ -35,12 +37,16 @@ class Elementwise(NamedTuple):
 
     Attributes:
         numbers: a function of the numbers, in their tree; it returns a list of scalars.
+        integers: a function of this list, which returns the scalars that `elements` is
+            given: it has what is computed from integers alone, such as keys of random
+            numbers.
         elements: a function of these scalars, of the arrays by name (or the same part
             of each) and of `index`; it returns a list of results, in the shape of the
             part. `index(shape)` must return the indices of the part's elements.
     """
 
     numbers: Callable[[Any], list]
+    integers: Callable[[Sequence], list]
     elements: Callable[[Sequence, Mapping[str, Any], Any], list]
 
 
@@ -81,15 +87,23 @@ def taken_apart(
         return "the rule uses an array of another shape"
     n = len(flat) - len(arrays)
     given_once, given_each = jaxpr.invars[:n], jaxpr.invars[n:]
+    integers = _integers(once)
+    late = set(map(id, integers))
+    before = [e for e in once if id(e) not in late]
+    computed = {x for e in integers for x in e.outvars}
+    wanted = [x for e in integers for x in e.invars] + crossing
+    wanted = [x for x in wanted if not isinstance(x, Literal)]
+    handed = [x for x in dict.fromkeys(wanted) if x not in computed]
 
     def numbers_of(given: Any) -> list:
         leaves = jax.tree.leaves(given)
         known = constants | dict(zip(given_once, leaves, strict=True))
-        for e in once:
-            results = e.primitive.bind(*values_of(known, e.invars), **e.params)
-            results = results if e.primitive.multiple_results else [results]
-            known |= dict(zip(e.outvars, results, strict=True))
-        return [jnp.reshape(known[x], ()) for x in crossing]
+        known = _evaluated(before, known)
+        return [jnp.reshape(known[x], ()) for x in handed]
+
+    def integers_of(numbers: Sequence) -> list:
+        known = _evaluated(integers, dict(zip(handed, numbers, strict=True)))
+        return [known[x] for x in crossing]
 
     def elements_of(scalars: Sequence, given: Mapping[str, Any], index: Any) -> list:
         parts = [given[name] for name in sorted(arrays)]
@@ -101,7 +115,31 @@ def taken_apart(
             known[e.outvars[0]] = _on_part(e, values, part, index)
         return values_of(known, outputs)
 
-    return Elementwise(numbers_of, elements_of)
+    return Elementwise(numbers_of, integers_of, elements_of)
+
+
+def _evaluated(equations: Sequence, known: dict) -> dict:
+    known = dict(known)
+    for e in equations:
+        results = e.primitive.bind(*values_of(known, e.invars), **e.params)
+        results = results if e.primitive.multiple_results else [results]
+        known |= dict(zip(e.outvars, results, strict=True))
+    return known
+
+
+def _integers(once: Sequence) -> list:
+    """Return the equations of 32-bit integers that no other one waits for."""
+    late: list = []
+    waited: set = set()
+    for e in reversed(once):
+        scalars = all(not x.aval.shape for x in (*e.invars, *e.outvars))
+        kinds = {x.aval.dtype.name for x in (*e.invars, *e.outvars)}
+        alone = scalars and kinds <= {"int32", "uint32"} and e.primitive.name in _HASH
+        if alone and not waited & set(e.outvars):
+            late.append(e)
+        else:
+            waited |= {x for x in e.invars if not isinstance(x, Literal)}
+    return late[::-1]
 
 
 def _abstract(x: Any) -> Any:

@@ -177,7 +177,7 @@ def _parts(
         operands,
         first | {n: like for n, like in operands.items() if n.startswith("slots/")},
         functools.partial(step.scalars, apart),
-        step.keyed,
+        functools.partial(step.keyed, apart),
         functools.partial(step.on_part, apart, decoded.dtype),
     )
 
@@ -244,12 +244,11 @@ class _Step(NamedTuple):
         words = [jnp.asarray(n).astype(jnp.uint32) for n in given if self.coders]
         return words + apart.numbers(self.numbers_of(rule, shared, count, x))
 
-    def keyed(self, scalars: list) -> list:
-        if not self.coders:
-            return scalars
-        n = 2 + len(self.coders)
-        key = key_of(*scalars[:2])
-        return [key_of(seed, key) for seed in scalars[2:n]] + scalars[n:]
+    def keyed(self, apart: Any, scalars: list) -> list:
+        n = 2 + len(self.coders) if self.coders else 0
+        key = key_of(*scalars[:2]) if n else None
+        keys = [key_of(seed, key) for seed in scalars[2:n]]
+        return keys + apart.integers(scalars[n:])
 
     def on_part(
         self, apart: Any, dtype: Any, blocks: Mapping, scalars: list, *first: Any
