@@ -42,12 +42,16 @@ class Elementwise(NamedTuple):
             numbers.
         elements: a function of these scalars, of the arrays by name (or the same part
             of each) and of `index`; it returns a list of results, in the shape of the
-            part. `index(shape)` must return the indices of the part's elements.
+            part, or as scalars where the function returns these. `index(shape)` must
+            return the indices of the part's elements.
+        given: for each scalar of `numbers` which leaf of its tree it is, None if it is
+            computed.
     """
 
     numbers: Callable[[Any], list]
     integers: Callable[[Sequence], list]
     elements: Callable[[Sequence, Mapping[str, Any], Any], list]
+    given: tuple[int | None, ...]
 
 
 def taken_apart(
@@ -59,7 +63,7 @@ def taken_apart(
     """Take a function apart, or say why it is not the same for every element.
 
     Args:
-        function: it takes numbers and arrays, and returns a list of arrays.
+        function: it takes numbers and arrays, and returns a list of arrays and scalars.
         shape: the shape of the arrays; it must have more than one element.
         numbers: a tree of the shapes and dtypes of its numbers.
         arrays: those of its arrays, by name, all of the shape.
@@ -72,7 +76,7 @@ def taken_apart(
     whole = jax.make_jaxpr(inlined(traced))(*flat)
     jaxpr, consts = opened(whole)
     outputs = jaxpr.outvars
-    if any(x.aval.shape != shape for x in outputs):
+    if any(x.aval.shape not in (shape, ()) for x in outputs):
         return "the rule returns an array of another shape"
     once, each = [], []
     for equation in _used(jaxpr):
@@ -115,7 +119,9 @@ def taken_apart(
             known[e.outvars[0]] = _on_part(e, values, part, index)
         return values_of(known, outputs)
 
-    return Elementwise(numbers_of, integers_of, elements_of)
+    place = {x: i for i, x in enumerate(given_once)}
+    given = tuple(place.get(x) for x in handed)
+    return Elementwise(numbers_of, integers_of, elements_of, given)
 
 
 def _evaluated(equations: Sequence, known: dict) -> dict:

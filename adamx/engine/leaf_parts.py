@@ -40,6 +40,8 @@ class LeafParts(NamedTuple):
         operands: the arrays that are read.
         results: those that are written: `update` or `param`, and the slots. What is in
             both can be written in place.
+        words: which of the scalars of `numbers` are the word of the leaf's path; the
+            others are the same for leaves that are alike.
         numbers: a function of the rule, the shared values, the count and the inputs of
             the leaf; it returns scalars, which are computed once.
         keyed: a function of these scalars; it returns those that every part is given:
@@ -53,6 +55,7 @@ class LeafParts(NamedTuple):
     block: int
     operands: dict[str, Rows]
     results: dict[str, Rows]
+    words: tuple[int, ...]
     numbers: Callable[[Any, Mapping, Any, Inputs], list]
     keyed: Callable[[list], list]
     on_part: Callable[[Mapping[str, Any], list, Any, Any], dict[str, Any]]
@@ -168,6 +171,7 @@ def _parts(
     apart = taken_apart(step.arithmetic, shape, numbers, arrays)
     if isinstance(apart, str):
         return apart
+    word = len(jax.tree.leaves(numbers)) - 1 if x.word is not None else None
     first = {"update": Rows(rows, jnp.dtype(form.dtype))}
     if param is not None:
         first = {"param": operands["param"]}
@@ -176,8 +180,9 @@ def _parts(
         block,
         operands,
         first | {n: like for n, like in operands.items() if n.startswith("slots/")},
-        functools.partial(step.scalars, apart),
-        functools.partial(step.keyed, apart),
+        tuple(i for i, given in enumerate(apart.given) if given == word),
+        functools.partial(step.numbers, apart),
+        apart.integers,
         functools.partial(step.on_part, apart, decoded.dtype),
     )
 
@@ -209,13 +214,13 @@ class _Step(NamedTuple):
             "rule": jax.tree.leaves(rule),
             "shared": dict(shared),
             "count": count,
-            "word": x.word,
             "extra": extra,
+            "word": x.word,  # the last, as the names are sorted
         }
 
     def arithmetic(self, numbers: Any, arrays: Any) -> list:
         """Return the update or the parameter, and the new slots."""
-        *_, enter = entrance(self.rule)
+        _, unflatten, enter = entrance(self.rule)
         extra = numbers["extra"] | {
             name.removeprefix("extra/"): array
             for name, array in arrays.items()
@@ -234,21 +239,14 @@ class _Step(NamedTuple):
                 "standard"
             ):  # an update may be the wider one
                 first = optax.apply_updates(arrays["param"], first)
-        return [first, *(new[name] for name in self.live)]
+        seeds = {n: slot.seed for n, slot in unflatten(numbers["rule"]).slots().items()}
+        keys = [key_of(seeds[name], ctx.key) for name in self.coders]
+        return [first, *(new[name] for name in self.live), *keys]
 
-    def scalars(
+    def numbers(
         self, apart: Any, rule: Any, shared: Mapping, count: Any, x: Inputs
     ) -> list:
-        slots = rule.slots()
-        given = [count, x.word, *(slots[name].seed for name in self.coders)]
-        words = [jnp.asarray(n).astype(jnp.uint32) for n in given if self.coders]
-        return words + apart.numbers(self.numbers_of(rule, shared, count, x))
-
-    def keyed(self, apart: Any, scalars: list) -> list:
-        n = 2 + len(self.coders) if self.coders else 0
-        key = key_of(*scalars[:2]) if n else None
-        keys = [key_of(seed, key) for seed in scalars[2:n]]
-        return keys + apart.integers(scalars[n:])
+        return apart.numbers(self.numbers_of(rule, shared, count, x))
 
     def on_part(
         self, apart: Any, dtype: Any, blocks: Mapping, scalars: list, *first: Any
@@ -263,12 +261,11 @@ class _Step(NamedTuple):
             else:
                 decoded = blocks[f"slots/{name}/"]
             arrays[f"slots/{name}"] = decoded.astype(dtype)
-        keys, others = scalars[: len(self.coders)], scalars[len(self.coders) :]
-        result, *new = apart.elements(others, arrays, part.index)
+        result, *new = apart.elements(scalars, arrays, part.index)
         results = {"param" if self.applied else "update": result}
         coded = [n for n, slot in kept_slots(self.rule).items() if slot.codec]
-        key_for = dict(zip(self.coders, keys, strict=True))
-        for name, value in zip(self.live, new, strict=True):
+        key_for = dict(zip(self.coders, new[len(self.live) :], strict=True))
+        for name, value in zip(self.live, new[: len(self.live)], strict=True):
             if name not in self.coders:
                 old = blocks[f"slots/{name}/"]
                 results[f"slots/{name}/"] = value.astype(old.dtype)

@@ -51,7 +51,7 @@ def body(
 ) -> Callable[[Any, Any, list, list], list] | str:
     """Return the step of a tile as one list of operations, or why there is none.
 
-    `dtypes` are those of the scalars that a tile is given.
+    `dtypes` are those of the numbers of the leaf.
 
     It is a function of the row and column of the first element, the scalars and the
     blocks of the operands; it returns those of the results. All are in their order.
@@ -70,7 +70,8 @@ def body(
         jax.ShapeDtypeStruct((tile[0], tile[1] // like.each), like.dtype)
         for like in parts.operands.values()
     ]
-    scalars = [jax.ShapeDtypeStruct((), dtype) for dtype in dtypes]
+    numbers = [jax.ShapeDtypeStruct((), dtype) for dtype in dtypes]
+    scalars = jax.eval_shape(parts.keyed, numbers)
     place = jax.ShapeDtypeStruct((), jnp.int32)
     given = place, place, scalars, blocks
     traced = jax.make_jaxpr(step)(*given)
@@ -88,10 +89,10 @@ def body(
 
 
 def in_place(parts: LeafParts) -> dict[int, int]:
-    """Return which operands, behind that of scalars, are which results.
+    """Return which operands, behind the two of scalars, are which results.
 
     The slots and the parameter are. The gradient is not, as it may be used again.
     """
     kept = [n for n in parts.results if n != "update"]
     operands, results = list(parts.operands), list(parts.results)
-    return {1 + operands.index(n): results.index(n) for n in kept}
+    return {2 + operands.index(n): results.index(n) for n in kept}

@@ -52,11 +52,6 @@ def _power_above(n: int) -> int:
     return 1 << (n - 1).bit_length()
 
 
-def scalars(parts: LeafParts, numbers: list) -> list:
-    """Return what a kernel is given of a leaf's numbers: computed once, not by each."""
-    return parts.keyed(numbers)
-
-
 def prepared(parts: LeafParts, packing: Packing) -> "Kernel | str":
     """Return the kernel of a leaf, or why there is none."""
     tiles = tiling(parts)
@@ -79,7 +74,7 @@ class Kernel(NamedTuple):
     compute: Any
 
     def run(
-        self, arrays: Mapping[str, Any], packed: Any, interpret: bool = False
+        self, arrays: Mapping[str, Any], packed: tuple, interpret: bool = False
     ) -> dict[str, Any]:
         """Return the results of a leaf, as rows, given the operands as rows
         and the scalars as `Packing.pack` returns them.
@@ -102,7 +97,7 @@ class Kernel(NamedTuple):
             interpret=interpret,
             name="adamx_step",
         )
-        done = call(packed, *given)
+        done = call(*packed, *given)
         pairs = zip(results.items(), done, strict=True)
         return {n: a.reshape(like.shape) for (n, like), a in pairs}
 
@@ -110,7 +105,7 @@ class Kernel(NamedTuple):
         rows, columns = self.tiles.shape
         return rows, -(-columns // like.each)
 
-    def _program(self, packed: Any, *refs: Any) -> None:
+    def _program(self, alike: Any, word: Any, *refs: Any) -> None:
         """Compute one tile."""
         operands, results = self.parts.operands.values(), self.parts.results.values()
         ins, outs = refs[: len(operands)], refs[len(operands) :]
@@ -120,7 +115,8 @@ class Kernel(NamedTuple):
             blocks.append(triton.load(tile, mask=inside))
         rows, columns = self.tiles.tile
         first = pl.program_id(0) * rows, pl.program_id(1) * columns
-        new = self.compute(*first, self.packing.unpack(packed), blocks)
+        scalars = self.parts.keyed(self.packing.unpack(alike, word))
+        new = self.compute(*first, scalars, blocks)
         for ref, like, value in zip(outs, results, new, strict=True):
             tile, inside = self._place(ref, like)
             triton.store(tile, value, mask=inside)

@@ -67,9 +67,9 @@ def _outlined(platform: str, loop: LeafLoop) -> Any:
 
     def numbers(flat: Sequence) -> list:
         rule, _, shared, count, x, _ = source.given(flat)
-        return module.scalars(parts, parts.numbers(rule, shared, count, x))
+        return parts.numbers(rule, shared, count, x)
 
-    packing = packed_as(jax.eval_shape(numbers, loop.closed.in_avals))
+    packing = packed_as(jax.eval_shape(numbers, loop.closed.in_avals), parts.words)
     kernel = module.prepared(parts, packing)
     if isinstance(kernel, str):
         return kernel

@@ -55,14 +55,6 @@ def windows(parts: LeafParts) -> Windows | str:
     return Windows((rows, row), (high, columns), (ROWS, tile))
 
 
-def scalars(parts: LeafParts, numbers: list) -> list:
-    """Return what a kernel is given of a leaf's numbers: it computes the keys itself.
-
-    XLA would compute each operation on a scalar as a kernel of its own.
-    """
-    return numbers
-
-
 def prepared(parts: LeafParts, packing: Packing) -> "Kernel | str":
     """Return the kernel of a leaf, or why there is none."""
     divided = windows(parts)
@@ -70,9 +62,7 @@ def prepared(parts: LeafParts, packing: Packing) -> "Kernel | str":
         return divided
     if packing.why_not:
         return packing.why_not
-    like = [jax.ShapeDtypeStruct((), dtype) for dtype in packing.dtypes]
-    given = [x.dtype for x in jax.eval_shape(parts.keyed, like)]
-    compute = body(parts, given, divided.tile, PLATFORM)
+    compute = body(parts, packing.dtypes, divided.tile, PLATFORM)
     if isinstance(compute, str):
         return compute
     return Kernel(parts, packing, divided, compute)
@@ -87,7 +77,7 @@ class Kernel(NamedTuple):
     compute: Any
 
     def run(
-        self, arrays: Mapping[str, Any], packed: Any, interpret: bool = False
+        self, arrays: Mapping[str, Any], packed: tuple, interpret: bool = False
     ) -> dict[str, Any]:
         """Return the results of a leaf, as rows, given the operands as rows
         and the scalars as `Packing.pack` returns them.
@@ -99,7 +89,7 @@ class Kernel(NamedTuple):
         call = pl.pallas_call(
             self._program,
             grid=self.divided.grid,
-            in_specs=[numbers, *map(self._window, operands.values())],
+            in_specs=[numbers, numbers, *map(self._window, operands.values())],
             out_specs=[*map(self._window, results.values())],
             out_shape=[
                 jax.ShapeDtypeStruct(like.shape, like.dtype)
@@ -113,19 +103,19 @@ class Kernel(NamedTuple):
             interpret=interpret,
             name="adamx_step",
         )
-        done = call(packed, *(arrays[n] for n in operands))
+        done = call(*packed, *(arrays[n] for n in operands))
         return dict(zip(results, done, strict=True))
 
     def _window(self, like: Rows) -> pl.BlockSpec:
         rows, columns = self.divided.window
         return pl.BlockSpec((rows, columns // like.each), lambda i, j: (i, j))
 
-    def _program(self, packed: Any, *refs: Any) -> None:
+    def _program(self, alike: Any, word: Any, *refs: Any) -> None:
         """Compute one window, tile by tile."""
         (high, columns), (rows, tile) = self.divided.window, self.divided.tile
         operands = self.parts.operands.values()
         ins, outs = refs[: len(operands)], refs[len(operands) :]
-        scalars = self.parts.keyed(self.packing.unpack(packed))
+        scalars = self.parts.keyed(self.packing.unpack(alike, word))
         corner = pl.program_id(0) * high, pl.program_id(1) * columns
         across = columns // tile
 

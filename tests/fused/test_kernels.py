@@ -27,8 +27,8 @@ def test_kernels_return_the_bits_of_the_plain_step(case, kernel):
         update, kept = whole(form, before, *given)
     parts = in_parts(rule, form, before, *given)
     assert not isinstance(parts, str), parts
-    scalars = KERNELS[kernel].scalars(parts, parts.numbers(rule, *given))
-    made = KERNELS[kernel].prepared(parts, packed_as(scalars))
+    scalars = parts.numbers(rule, *given)
+    made = KERNELS[kernel].prepared(parts, packed_as(scalars, parts.words))
     assert not isinstance(made, str), made
 
     @jax.jit
