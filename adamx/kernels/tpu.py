@@ -1,10 +1,12 @@
 """A step of a leaf as one kernel of a TPU: Pallas, lowered by Mosaic.
 
-A window of rows lies in the vector memory; the next is copied meanwhile. It is worked
-through in tiles of 32 rows and one block of the codecs, the shape in which a TPU keeps
-8-bit numbers.
+A window of the leaf lies in the vector memory; the next is copied meanwhile. It is
+worked through in tiles of 32 rows and one block of the codecs, the shape in which a TPU
+keeps 8-bit numbers. An array with few numbers in each row, as scales are, is given with
+its rows along the lanes: the other way, XLA would fill each row up to 128 lanes.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -18,11 +20,11 @@ from ..numerics.halves import bytes_split, halves_joined
 from .body import ELEMENTWISE, SHAPING, Platform, body, in_place
 from .scalars import Packing
 
-LANES, ROWS = 128, 32
-VECTOR_MEMORY = 100 << 20
-"""The bytes that a kernel may have of it, of 128 MiB."""
-WINDOW = 1 << 18
-"""About how many elements lie in the vector memory, twice of each array."""
+LANES, SUBLANES, ROWS = 128, 8, 32
+WIDTH, WINDOW = 1024, 1 << 17
+"""About the columns of a window, and its elements."""
+VECTOR_MEMORY = 12 << 20
+"""The bytes that every TPU has for windows, beside those of the program."""
 
 
 class Windows(NamedTuple):
@@ -49,9 +51,11 @@ def windows(parts: LeafParts) -> Windows | str:
     tile = max(parts.block, LANES) * (packed if parts.block < LANES * packed else 1)
     if tile % LANES or tile % parts.block:
         return f"blocks of {parts.block} elements do not fit {LANES} lanes"
-    columns = min(-(-row // tile) * tile, LANES * tile)
-    high = max(WINDOW // columns // ROWS, 1) * ROWS
-    high = min(high, -(-rows // ROWS) * ROWS)
+    across = -(-row // tile) * tile
+    fewest = max(like.each for like in parts.operands.values()) * SUBLANES
+    columns = min(across, max(WIDTH // tile * tile, math.lcm(fewest, tile)))
+    high = max(WINDOW // columns // LANES, 1) * LANES
+    high = min(high, -(-rows // LANES) * LANES)
     return Windows((rows, row), (high, columns), (ROWS, tile))
 
 
@@ -85,6 +89,7 @@ class Kernel(NamedTuple):
         With `interpret` the kernel is run by XLA, on any platform.
         """
         operands, results = self.parts.operands, self.parts.results
+        flipped = [*filter(_is_flipped, [*operands.values(), *results.values()])]
         numbers = pl.BlockSpec(memory_space=tpu.SMEM)
         call = pl.pallas_call(
             self._program,
@@ -92,29 +97,56 @@ class Kernel(NamedTuple):
             in_specs=[numbers, numbers, *map(self._window, operands.values())],
             out_specs=[*map(self._window, results.values())],
             out_shape=[
-                jax.ShapeDtypeStruct(like.shape, like.dtype)
+                jax.ShapeDtypeStruct(_given(like), like.dtype)
                 for like in results.values()
             ],
+            scratch_shapes=[tpu.VMEM(self._inside(x), x.dtype) for x in flipped],
             input_output_aliases=in_place(self.parts),
             compiler_params=tpu.CompilerParams(
                 dimension_semantics=("parallel", "parallel"),
-                vmem_limit_bytes=VECTOR_MEMORY,
+                vmem_limit_bytes=self._memory(),
             ),
             interpret=interpret,
             name="adamx_step",
         )
-        done = call(*packed, *(arrays[n] for n in operands))
-        return dict(zip(results, done, strict=True))
+        given = [
+            arrays[n].T if _is_flipped(like) else arrays[n]
+            for n, like in operands.items()
+        ]
+        pairs = zip(results.items(), call(*packed, *given), strict=True)
+        return {n: a.T if _is_flipped(like) else a for (n, like), a in pairs}
+
+    def _memory(self) -> int:
+        """Return how many bytes the windows may have: two of each array, and more."""
+        every = [*self.parts.operands.values(), *self.parts.results.values()]
+        held = sum(math.prod(self._inside(x)) * x.dtype.itemsize for x in every)
+        return max(VECTOR_MEMORY, 3 * held) + (4 << 20)
+
+    def _inside(self, like: Rows) -> tuple[int, int]:
+        """Return the rows and columns of an array's window."""
+        rows, columns = self.divided.window
+        return rows, columns // like.each
 
     def _window(self, like: Rows) -> pl.BlockSpec:
-        rows, columns = self.divided.window
-        return pl.BlockSpec((rows, columns // like.each), lambda i, j: (i, j))
+        shape = self._inside(like)
+        if _is_flipped(like):
+            return pl.BlockSpec(shape[::-1], lambda i, j: (j, i))
+        return pl.BlockSpec(shape, lambda i, j: (i, j))
 
     def _program(self, alike: Any, word: Any, *refs: Any) -> None:
         """Compute one window, tile by tile."""
         (high, columns), (rows, tile) = self.divided.window, self.divided.tile
-        operands = self.parts.operands.values()
-        ins, outs = refs[: len(operands)], refs[len(operands) :]
+        operands = list(self.parts.operands.values())
+        every = operands + list(self.parts.results.values())
+        turned = iter(refs[len(every) :])
+        views = [
+            next(turned) if _is_flipped(like) else ref
+            for like, ref in zip(every, refs[: len(every)], strict=True)
+        ]
+        ins, outs = views[: len(operands)], views[len(operands) :]
+        for view, ref in zip(ins, refs[: len(operands)], strict=True):
+            if view is not ref:
+                view[...] = ref[...].T
         scalars = self.parts.keyed(self.packing.unpack(alike, word))
         corner = pl.program_id(0) * high, pl.program_id(1) * columns
         across = columns // tile
@@ -131,8 +163,22 @@ class Kernel(NamedTuple):
                 _write(ref, below, j, value)
             return nothing
 
-        tiles = jnp.int32(high // rows * across)
+        # no more than the rows that there are
+        left = jnp.minimum(self.divided.shape[0] - corner[0], high) + rows - 1
+        tiles = jax.lax.div(left, jnp.int32(rows)) * across
         jax.lax.fori_loop(jnp.int32(0), tiles, one, 0)
+        for view, ref in zip(outs, refs[len(operands) : len(every)], strict=True):
+            if view is not ref:
+                ref[...] = view[...].T
+
+
+def _is_flipped(like: Rows) -> bool:
+    return like.shape[1] < LANES and like.each >= SUBLANES
+
+
+def _given(like: Rows) -> tuple[int, int]:
+    """Return the shape in which an array is given to a kernel."""
+    return like.shape[::-1] if _is_flipped(like) else like.shape
 
 
 def _read(ref: Any, below: Any, j: Any, width: int) -> Any:
