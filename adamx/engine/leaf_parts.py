@@ -35,6 +35,7 @@ class LeafParts(NamedTuple):
     Arrays are named `update`, `param`, `extra/<name>`, `slots/<slot>/<codec's part>`.
 
     Attributes:
+        leaf: the shape of the leaf.
         shape: the rows and columns as which the leaf is seen.
         block: the columns of a part must be a multiple of it, also at the end.
         operands: the arrays that are read.
@@ -51,6 +52,7 @@ class LeafParts(NamedTuple):
             What a part has beyond the end of the leaf may be anything.
     """
 
+    leaf: tuple[int, ...]
     shape: tuple[int, int]
     block: int
     operands: dict[str, Rows]
@@ -176,6 +178,7 @@ def _parts(
     if param is not None:
         first = {"param": operands["param"]}
     return LeafParts(
+        shape,
         rows,
         block,
         operands,

@@ -22,6 +22,19 @@ TILE = 1024
 """The elements of a tile: 8 for each of 128 threads."""
 
 
+def unknown() -> str:
+    """Return why no kernel can be made for the GPU of a program; nothing if it can.
+
+    Pallas asks which GPU it is, also where a program is lowered without one.
+    """
+    ask = getattr(triton, "get_gpu_info", None)
+    try:
+        ask() if ask else None  # not in older versions of JAX
+    except (RuntimeError, ValueError) as error:
+        return str(error)
+    return ""
+
+
 class Tiling(NamedTuple):
     """How a leaf is divided: its rows and columns, and those of a tile."""
 

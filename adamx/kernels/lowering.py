@@ -31,7 +31,7 @@ def _lower(platform: str, ctx: Any, *operands: Any, steps: tuple[LeafStep, ...])
     context = ctx.module_context
     # what Triton compiles is not promised to be read by another version
     exported = platform == "cuda" and context.lowering_parameters.for_export
-    if is_whole(context) and not exported:
+    if is_whole(context) and not exported and not _module(platform).unknown():
         how = functools.partial(_by_kernels, platform)
     else:
         how = plain
@@ -48,6 +48,11 @@ def _by_kernels(platform: str, *operands: Any, steps: tuple[LeafStep, ...]) -> l
     return results
 
 
+def _module(platform: str) -> Any:
+    # imported when it is needed, as Pallas takes half a second
+    return importlib.import_module(f"adamx.kernels.{_MODULES[platform]}")
+
+
 def why_not(platform: str, loop: LeafLoop) -> str:
     """Return why a leaf has no kernel on a platform; nothing if it has."""
     found = _outlined(platform, loop)
@@ -62,15 +67,12 @@ def _outlined(platform: str, loop: LeafLoop) -> Any:
     if isinstance(parts, str):
         return parts
 
-    # imported here, as the import of Pallas takes half a second
-    module = importlib.import_module(f"adamx.kernels.{_MODULES[platform]}")
-
     def numbers(flat: Sequence) -> list:
         rule, _, shared, count, x, _ = source.given(flat)
         return parts.numbers(rule, shared, count, x)
 
     packing = packed_as(jax.eval_shape(numbers, loop.closed.in_avals), parts.words)
-    kernel = module.prepared(parts, packing)
+    kernel = _module(platform).prepared(parts, packing)
     if isinstance(kernel, str):
         return kernel
 

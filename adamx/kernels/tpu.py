@@ -27,6 +27,11 @@ VECTOR_MEMORY = 12 << 20
 """The bytes that every TPU has for windows, beside those of the program."""
 
 
+def unknown() -> str:
+    """Return why no kernel can be made for the TPU of a program: none is needed."""
+    return ""
+
+
 class Windows(NamedTuple):
     """How a leaf is divided: its rows and columns, those of a window and of a tile."""
 
@@ -45,8 +50,15 @@ class Windows(NamedTuple):
 def windows(parts: LeafParts) -> Windows | str:
     """Return how a leaf is divided, or why it cannot be."""
     rows, row = parts.shape
-    if rows < 8:
-        return f"it has {rows} rows, and a TPU computes 8 at once"
+    if rows < SUBLANES:
+        return f"it has {rows} rows, and a TPU computes {SUBLANES} at once"
+    # other arrays are copied before and after the kernel, which is worth it for codecs
+    plain = parts.block == 1
+    if plain and row % LANES:
+        return f"its rows of {row} elements do not fill {LANES} lanes"
+    merged = row != parts.leaf[-1] or (len(parts.leaf) > 2 and parts.leaf[-2] % ROWS)
+    if plain and merged:
+        return f"{parts.leaf} is not kept in rows of {row}, {ROWS} together"
     packed = max(like.each for like in parts.operands.values() if like.each < 8)
     tile = max(parts.block, LANES) * (packed if parts.block < LANES * packed else 1)
     if tile % LANES or tile % parts.block:
