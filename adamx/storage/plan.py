@@ -7,6 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ..compiled.apart import compiled_apart
+from ..compiled.figures import CompiledStep
+from ..compiled.targets import target_of
 from ..engine.chain import Chain, External
 from ..engine.paths import paths
 from ..engine.rule import Rule
@@ -48,6 +51,7 @@ class MemoryPlan:
         leaves: one row for each leaf: whether it decays, is clipped, is masked. They
             are printed if the transformation decays, clips or masks anything.
         notes: which masks select no leaf, and which parts cannot be looked into.
+        step: what one step is compiled to, if a target was named.
     """
 
     rows: tuple[MemoryRow, ...]
@@ -55,6 +59,7 @@ class MemoryPlan:
     shared: int
     leaves: tuple[LeafRow, ...] = ()
     notes: tuple[str, ...] = ()
+    step: CompiledStep | None = None
 
     @property
     def bytes(self) -> int:
@@ -76,6 +81,7 @@ class MemoryPlan:
             f"{self.bytes_per_parameter:.4g} a parameter, {self.shared:,} shared."
         )
         text = [*columns(lines, right=5), total, *self.notes]
+        text += [] if self.step is None else [str(self.step)]
         if any(
             x.decays != "no" or x.clipped != "no" or x.left_out_by for x in self.leaves
         ):
@@ -171,7 +177,7 @@ def _foreign(name: str, state: Any) -> list[MemoryRow]:
     ]
 
 
-def memory_plan(tx: Any, params: Any) -> MemoryPlan:
+def memory_plan(tx: Any, params: Any, *, target: str | None = None) -> MemoryPlan:
     """List what `tx` keeps for each leaf of `params`, with the number of bytes.
 
         print(memory_plan(store(adamw(1e-3), nu=Blockwise(bits=8)), params))
@@ -185,9 +191,20 @@ def memory_plan(tx: Any, params: Any) -> MemoryPlan:
         tx: a transformation; for one that is not adamx's, only shapes and bytes are
             known.
         params: the parameters.
+        target: a machine to compile one step for, without it: "cpu", "h100" or
+            "tpu-v5e". The plan then tells its kernels, the bytes that they move beside
+            the fewest possible, and its temporaries. It takes as long as compiling
+            that step; the last two need `pip install 'adamx[compiled]'`.
+
+    Raises:
+        ValueError: a target that is not known, or whose compiler is not installed.
     """
+    machine = None if target is None else target_of("memory_plan", target)
     state = jax.eval_shape(tx.init, params)
     rows = tuple(_rows(tx, state, params))
     parameters = sum(math.prod(p.shape) for p in jax.tree.leaves(params))
     shared = _bytes(state) - sum(row.bytes for row in rows)
-    return MemoryPlan(rows, parameters, shared, *treatments(tx, params))
+    step = (
+        None if machine is None else compiled_apart("memory_plan", tx, params, machine)
+    )
+    return MemoryPlan(rows, parameters, shared, *treatments(tx, params), step)

@@ -1,8 +1,8 @@
 """One train step: update and apply, so that the state is updated in place.
 
-With `update` alone XLA may write the new moments before the old ones have been used for
-the parameters, and must then copy the donated buffers. Here stochastic rounding waits
-for the new parameters, and the moments are updated in place.
+On a CPU, with `update` alone, XLA may write the new moments before the old ones have
+been used for the parameters, and must then copy the donated buffers. Here stochastic
+rounding waits for the new parameters, and the moments are updated in place.
 """
 
 from typing import Any
@@ -26,10 +26,11 @@ def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[An
         updates, state = tx.update(grads, state, params)
         params = optax.apply_updates(params, updates)
 
-    Call it inside `jax.jit` with params and state donated. A state with stochastic
-    rounding (`adamx.store`) then needs no temporary copy of its moments. For other
-    states there is no gain, and tracing takes longer; with `split_master` it is slower.
-    One element of each sharded parameter is exchanged between devices.
+    Call it inside `jax.jit` with params and state donated. On a CPU, a state with
+    stochastic rounding (`adamx.store`) then needs no temporary copy of its moments. For
+    other states there is no gain, and tracing takes longer; with `split_master` it is
+    slower. One element of each sharded parameter is exchanged between devices. On a GPU
+    and a TPU, the program is that of the two calls.
 
     Args:
         tx: any gradient transformation.
@@ -87,14 +88,23 @@ def _with_others(stepped: Any, params: Any, grads: Any) -> Any:
 
 def _after(params: Any, state: Any) -> Any:
     """Return the same state, with counts that depend on the new parameters."""
-    arrays = filter(is_array, jax.tree.leaves(params))
-    zero = sum(map(_zero, arrays), jnp.int32(0))
+    arrays = list(filter(is_array, jax.tree.leaves(params)))
+    zero = jax.lax.platform_dependent(arrays, cpu=_zeros, default=_known_zero)
 
     def one(x: Any) -> Any:
         is_count = jnp.shape(x) == () and jnp.issubdtype(x.dtype, jnp.integer)
         return x + zero.astype(x.dtype) if is_count else x
 
     return jax.tree.map(one, state)
+
+
+def _zeros(params: list[Array]) -> Int[Array, ""]:
+    return sum(map(_zero, params), jnp.int32(0))
+
+
+def _known_zero(params: list[Array]) -> Int[Array, ""]:
+    """Return 0 where XLA updates in place without being told: on a GPU and a TPU."""
+    return jnp.int32(0)
 
 
 def _zero(p: Array) -> Int[Array, ""]:

@@ -19,8 +19,8 @@ import jax.numpy as jnp
 import optax
 
 import adamx
-from benchmarks.cost.compiled.row import compiled
-from benchmarks.cost.compiled.targets import TARGETS, missing
+from adamx.compiled.targets import TARGETS, missing
+from benchmarks.cost.compiled import row as rows_of
 from benchmarks.cost.harness import options, report
 from benchmarks.cost.harness.trees import FULL, square
 from benchmarks.cost.memory.forms import BY_NAME
@@ -79,6 +79,21 @@ def worse(row: dict[str, Any], known: dict[str, Any]) -> list[str]:
     ]
 
 
+def plan_differs(target: str) -> list[str]:
+    """Compare a step compiled apart, as by `memory_plan`, with one compiled here."""
+    tree, tx = square(2048, 1), adamx.adamw(1e-3)
+    here, _ = rows_of.row(tx, tree, TARGETS[target])
+    plan = adamx.memory_plan(tx, tree, target=target).step
+    assert plan is not None
+    theirs = {"kernels": plan.kernels, "bytes": plan.bytes}
+    theirs["temporaries"] = plan.temporaries
+    return [
+        f"{target}: memory_plan has {name} {value:g}, a step compiled here {here[name]}"
+        for name, value in theirs.items()
+        if value != here[name]
+    ]
+
+
 HEAD = ["target", "tree", "case", "kernels", "bytes", "ideal", "temporaries", "compile"]
 
 
@@ -124,7 +139,7 @@ def main(argv: Sequence[str]) -> int:
         for tree in names:
             shaped = TREES[tree]()
             for case, (tx, dtype, step) in cases(tree, given.quick).items():
-                figures, text = compiled(tx, cast(shaped, dtype), target, step)
+                figures, text = rows_of.row(tx, cast(shaped, dtype), target, step)
                 row = {"target": target.name, "tree": tree, "case": case, **figures}
                 rows.append(row)
                 options.progress("  ".join(line(row)))
@@ -136,6 +151,8 @@ def main(argv: Sequence[str]) -> int:
                 elif given.check:
                     found.append(f"{', '.join(key(row))}: is not on record")
                 jax.clear_caches()
+        if given.check:
+            found += plan_differs(target.name)
     print(report.aligned([HEAD, *map(line, rows)]))
     print(*left, *found, sep="\n")
     if given.check:

@@ -61,7 +61,7 @@ def size(shape: str) -> int:
     for kind, dims, layout in _ELEMENT.findall(shape):
         if "S(1)" in layout:
             continue
-        bits = 8 if kind == "pred" else int(re.search(r"\d+", kind)[0])
+        bits = 8 if kind == "pred" else int(re.findall(r"\d+", kind)[0])
         count = math.prod(int(d) for d in dims.split(",") if d)
         total += -(-count * bits // 8)
     return total
