@@ -14,10 +14,10 @@ from adamx.engine.leaf_functions import Form, Inputs, leaf_functions
 from adamx.engine.leaf_parts import in_parts
 from adamx.engine.tree import start
 from adamx.numerics.random_bits import word_of
-from adamx.storage import Blockwise, Cast, Companded, DynamicMap, Linear
+from adamx.storage import Blockwise, Cast, Companded, Linear, RowColumnMeans
 
-HALF = Cast(jnp.bfloat16, "stochastic")
 SMALL = functools.partial(Blockwise, min_size=0)
+FP8 = Cast(jnp.float8_e4m3fn, "stochastic")
 
 
 def adamw(*last: Any, **codecs: Any) -> Any:
@@ -25,34 +25,29 @@ def adamw(*last: Any, **codecs: Any) -> Any:
     return adamx.chain(adamx.store(tx, **codecs) if codecs else tx, *last)
 
 
-def both(codec: Any) -> Any:
-    return adamw(mu=codec, nu=codec)
-
-
+# a transformation, the shape of a leaf that is no multiple of anything, its dtype
 CASES = {
-    "float32": (adamw(), (5, 130), jnp.float32),
-    "float32, one axis": (adamw(), (301,), jnp.float32),
-    "bfloat16": (both(HALF), (3, 7, 41), jnp.float32),
-    "8 bits": (both(SMALL()), (6, 300), jnp.float32),
-    "8 bits, merged axes": (both(SMALL()), (5, 7, 37), jnp.float32),
-    "8 bits, other blocks": (
-        adamw(mu=SMALL(block=32), nu=SMALL(block=64)),
+    "no codec": (adamw(adamx.stochastic_rounding()), (301,), jnp.bfloat16),
+    "16 and 8 bits": (
+        adamw(mu=Cast(jnp.bfloat16, "stochastic"), nu=FP8),
+        (3, 7, 41),
+        jnp.float32,
+    ),
+    "blocks of two lengths": (
+        adamw(mu=SMALL(block=32), nu=SMALL(block=64, rounding="dither")),
         (5, 192),
         jnp.float32,
     ),
-    "dither": (both(SMALL(rounding="dither", block=64)), (4, 200), jnp.float32),
-    "nearest": (both(SMALL(code=Companded(), rounding="nearest")), (3, 256), "float32"),
-    "4 bits": (both(SMALL(4)), (5, 300), jnp.float32),
-    "4 bits, odd rows": (both(SMALL(4, block=32)), (4, 77), jnp.float32),
-    "4 bits, linear": (both(SMALL(4, code=Linear())), (2, 256), jnp.float32),
-    "dynamic": (both(SMALL(code=DynamicMap())), (2, 256), jnp.float32),
-    "fp8": (both(Cast(jnp.float8_e4m3fn, "stochastic")), (3, 200), jnp.float32),
+    "8 and 4 bits": (adamw(mu=SMALL(), nu=SMALL(4)), (3, 7, 43), jnp.float32),
     "split": (
-        adamw(adamx.split_master(8), mu=SMALL(), nu=SMALL()),
+        adamw(
+            adamx.split_master(8),
+            mu=SMALL(4, code=Linear()),
+            nu=SMALL(code=Companded(), rounding="nearest"),
+        ),
         (4, 300),
-        "bfloat16",
+        jnp.bfloat16,
     ),
-    "rounded": (adamw(adamx.stochastic_rounding()), (3, 100), jnp.bfloat16),
 }
 
 
@@ -132,19 +127,63 @@ def same(a: Any, b: Any) -> None:
     np.testing.assert_array_equal(a.view(f"u{a.itemsize}"), b.view(f"u{b.itemsize}"))
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_parts_put_together_are_the_whole(case):
-    tx, shape, dtype = CASES[case]
+def after_two_steps(tx: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    """What a step is given, with slots that are not zero, and what it returns."""
     rule, form, kept, x = leaf(tx, shape, jnp.dtype(dtype))
     kept = as_given(rule, kept)
     whole, given = leaf_functions(rule).apply, (shared(rule), jnp.int32(3), x)
-    for _ in range(2):  # of slots that are not zero
+    for _ in range(2):
         before = kept
         update, kept = whole(form, before, *given)
+    return rule, form, (before, *given), (update, kept)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_parts_put_together_are_the_whole(case):
+    """Bit for bit, whatever lies beyond the end of the leaf in its last parts."""
+    rule, form, (before, *given), (update, kept) = after_two_steps(*CASES[case])
     parts = in_parts(rule, form, before, *given)
     assert not isinstance(parts, str), parts
     columns = parts.block * 2 if parts.block > 1 else 50
-    done = put_together(parts, rule, before, x, (2, columns))
-    joined, new = parts.joined(done, before, x)
+    done = put_together(parts, rule, before, given[-1], (2, columns))
+    joined, new = parts.joined(done, before, given[-1])
     same(joined, update)
     jax.tree.map(same, new, kept)
+
+
+class Own(adamx.storage.Codec):
+    """A codec that says nothing of parts."""
+
+    parts = ("",)
+
+    def encode(self, x, uniform):
+        return {"": x}
+
+    def decode(self, kept, shape):
+        return kept[""]
+
+
+class Centred(adamx.Rule):
+    """A rule whose scope is wrong."""
+
+    def apply(self, update, slots, ctx):
+        return update - jnp.mean(update), slots
+
+
+@pytest.mark.parametrize(
+    ("tx", "shape", "why"),
+    [
+        (adamw(mu=Own()), (2, 128), "the slot `mu` is kept whole: Own()"),
+        (adamw(nu=RowColumnMeans()), (2, 128), "is kept whole: RowColumnMeans()"),
+        (adamw(nu=Blockwise()), (2, 128), "float32, fewer than 4,096 elements"),
+        (adamw(mu=SMALL(block=64), nu=SMALL()), (2, 3, 100), "not lie in the same"),
+        (adamx.chain(Centred()), (2, 8), "uses `reduce_sum` on (2, 8)"),
+        (adamx.chain(adamx.parts.GradientNoise()), (2, 8), "`random_bits`"),
+        (adamw(), (1,), "it has 1 elements"),
+    ],
+)
+def test_what_is_not_computed_in_parts_says_why(tx, shape, why):
+    rule, form, kept, x = leaf(tx, shape, jnp.dtype(jnp.float32))
+    kept = as_given(rule, kept)
+    form = form._replace(path="w")
+    assert why in in_parts(rule, form, kept, shared(rule), jnp.int32(3), x)

@@ -61,6 +61,10 @@ def cases(tree: str, quick: bool) -> dict[str, tuple[Any, Any, Any]]:
         for name in ("float32", "bfloat16", "8 bits"):
             tx = BY_NAME[name].tx()
             found[f"adamw, {name}, step"] = (tx, jnp.float32, in_one_call(tx))
+        for name in STORAGES:
+            tx = adamx.fused(BY_NAME[name].tx())
+            case = f"adamw, {name}, fused step"
+            found[case] = (tx, BY_NAME[name].params, in_one_call(tx))
         for name in () if quick else ELEMENTWISE:
             found[name] = (getattr(adamx, name)(1e-3), jnp.float32, None)
     return found
