@@ -5,7 +5,7 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -34,69 +34,79 @@ def run(
         numbers: the places of the leaves in the tree.
         params: the parameters, to return the new ones in the place of the updates.
     """
-    arrays, function = methods.once
+    olds = [None] * len(calls) if params is None else params
+    if rule._widest_scope() == "tensor" or _are_typed(calls, olds):
+        results = [methods.apply(*call) for call in calls]
+        return [(_applied(p, u), new) for p, (u, new) in zip(olds, results, strict=True)]
+    function, arrays = methods.step
     structure = jax.tree.structure(rule)
     steps, trees = [], []
-    for place, (form, kept, shared, count, x) in enumerate(calls):
-        param = None if params is None else params[place]
-        given = kept, arrays, shared, count, x, param
-        flat, tree = jax.tree.flatten(given)
-        flat = [a if hasattr(a, "aval") else jnp.asarray(a) for a in flat]
-        avals = tuple((a.shape, a.dtype, bool(a.weak_type)) for a in flat)
-        made = _loop(structure, form, tree, avals, _Function(function))
-        steps.append((made.loop, flat, numbers[place]))
-        trees.append(made.tree)
-    return [
-        jax.tree.unflatten(tree, flat)
-        for tree, flat in zip(trees, leaf_steps(steps), strict=True)
-    ]
+    for (form, kept, *rest), param, number in zip(calls, olds, numbers, strict=True):
+        flat, tree = jax.tree.flatten((kept, arrays, *rest, param))
+        flat = [x if isinstance(x, jax.Array) else jnp.asarray(x) for x in flat]
+        avals = tuple((x.shape, x.dtype, x.weak_type) for x in flat)
+        traced = _traced(structure, form, tree, avals, _Uncompared(function))
+        steps.append((traced.loop, flat, number))
+        trees.append(traced.results)
+    each = zip(trees, leaf_steps(steps), strict=True)
+    return [jax.tree.unflatten(tree, flat) for tree, flat in each]
 
 
-class _Function:
-    """The function of a leaf, left out of comparisons: the rule's structure decides."""
+def _are_typed(calls: Any, params: Any) -> bool:
+    """Return whether arrays say in their types how devices share them."""
+    for x in jax.tree.leaves(([call[1:] for call in calls], params)):
+        known = jax.typeof(x)
+        manual = getattr(getattr(known, "manual_axis_type", None), "varying", ())
+        if manual or any(getattr(known.sharding, "spec", ())):
+            return True
+    return False
+
+
+def _applied(param: Any, update: Any) -> Any:
+    """Return the new parameter, or the update if there is none."""
+    if param is None:
+        return update
+    with jax.numpy_dtype_promotion("standard"):  # an update may be the wider one
+        return optax.apply_updates(param, update)
+
+
+class _Uncompared:
+    """A function that compares equal to any: the other arguments decide what it does."""
 
     def __init__(self, function: Any) -> None:
         self.function = function
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Function)
+        return isinstance(other, _Uncompared)
 
     def __hash__(self) -> int:
         return 0
 
 
-class _Traced:
-    def __init__(self, loop: LeafLoop, tree: Any) -> None:
-        self.loop, self.tree = loop, tree
+class _Traced(NamedTuple):
+    loop: LeafLoop
+    results: Any  # the structure of what the function returns
 
 
 @functools.lru_cache(maxsize=1024)
-def _loop(structure: Any, form: Any, tree: Any, avals: Any, made: _Function) -> _Traced:
+def _traced(
+    structure: Any, form: Any, tree: Any, avals: Any, step: _Uncompared
+) -> _Traced:
     """Trace the function of a leaf, once for leaves that are alike."""
 
     def of_flat(*flat: Any) -> Any:
-        *given, param = jax.tree.unflatten(tree, flat)
-        kept, *rest = given
-        update, new = made.function(form, kept, *rest)
-        if param is None:
-            return update, new
-        with jax.numpy_dtype_promotion("standard"):  # an update may be the wider one
-            return optax.apply_updates(param, update), new
+        kept, *given, param = jax.tree.unflatten(tree, flat)
+        update, new = step.function(form, kept, *given)
+        return _applied(param, update), new
 
     abstract = [jax.ShapeDtypeStruct(s, d, weak_type=w) for s, d, w in avals]
     closed, shapes = jax.make_jaxpr(of_flat, return_shape=True)(*abstract)
-    numbered = jax.tree.unflatten(tree, range(len(avals)))
-    kept, _, _, _, x, param = numbered
-    outputs = jax.tree.unflatten(jax.tree.structure(shapes), range(len(closed.out_avals)))
-    first, new = outputs
+    results = jax.tree.structure(shapes)
+    kept, *_, x, param = jax.tree.unflatten(tree, range(len(avals)))
+    first, new = jax.tree.unflatten(results, range(results.num_leaves))
     pairs = list(zip(jax.tree.leaves(kept), jax.tree.leaves(new), strict=True))
-    if param is not None:
-        pairs.append((param, first))
-    alike = tuple(
-        (i, o)
-        for i, o in pairs
-        if avals[i][:2] == (closed.out_avals[o].shape, closed.out_avals[o].dtype)
-    )
+    pairs += [] if param is None else [(param, first)]
+    outs = [(a.shape, a.dtype) for a in closed.out_avals]
+    same = tuple((i, o) for i, o in pairs if avals[i][:2] == outs[o])
     source = Source(structure, form, tree)
-    loop = LeafLoop(closed, avals[x.update][0], alike, source)
-    return _Traced(loop, jax.tree.structure(shapes))
+    return _Traced(LeafLoop(closed, avals[x.update][0], same, source), results)

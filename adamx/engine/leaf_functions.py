@@ -32,7 +32,7 @@ class LeafFunctions(NamedTuple):
     matrices: Any
     together: Any
     apply: Any
-    once: Any  # `apply` as it is where no platform has a form of its own, not compiled
+    step: Any  # `apply` before it is compiled, and the numbers of the rule it is given
 
 
 def leaf_functions(rule: Any) -> LeafFunctions:
@@ -63,7 +63,7 @@ def leaf_functions(rule: Any) -> LeafFunctions:
         here, u, ctx = enter(form, *given)
         return *here.apply(u, seen(form, kept, u), ctx), ctx
 
-    def stepped(form: Any, kept: dict[str, Any], *given: Any, scales: dict) -> Any:
+    def stepped(form: Any, scales: dict, kept: dict[str, Any], *given: Any) -> Any:
         u, new, ctx = computed(form, kept, *given)
         after = {}
         for name, old in kept.items():
@@ -80,11 +80,10 @@ def leaf_functions(rule: Any) -> LeafFunctions:
         scales = {name: scale_of(declared[name], new[name], form) for name in coded}
         *before, x = given
         kept, update = jax.lax.optimization_barrier((kept, x.update))
-        again = (*before, x._replace(update=update))
-        return stepped(form, kept, *again, scales=scales)
+        return stepped(form, scales, kept, *before, x._replace(update=update))
 
     def apply(form: Any, kept: dict[str, Any], *given: Any) -> Any:
-        once = functools.partial(stepped, form, scales={})
+        once = functools.partial(stepped, form, {})
         scaled = any(is_scaled(declared[n], given[-1].update, form) for n in coded)
         if not scaled or rule._widest_scope() != "element":
             return once(kept, *given)
@@ -98,9 +97,8 @@ def leaf_functions(rule: Any) -> LeafFunctions:
         return lambda form, kept, *given: compiled(form, kept, arrays, *given)
 
     whole = functools.partial(jax.jit(together), arrays)
-    once = functools.partial(stepped, scales={})
     return LeafFunctions(
-        bound(partial_sums), bound(matrices), whole, bound(apply), (arrays, once)
+        bound(partial_sums), bound(matrices), whole, bound(apply), (apply, arrays)
     )
 
 

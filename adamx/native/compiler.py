@@ -39,6 +39,8 @@ def _machine() -> Any:
         cpu=llvm.get_host_cpu_name(),
         features=llvm.get_host_cpu_features().flatten(),
         opt=3,
+        reloc="pic",
+        codemodel="small",  # constants beside the code, read without their address
     )
 
 

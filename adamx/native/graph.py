@@ -10,7 +10,7 @@ import enum
 import math
 from typing import Any
 
-import numpy as np
+from .ranges import bounds, never_negative
 
 
 class Unfit(Exception):
@@ -84,6 +84,8 @@ class Node:
         dtype: of the value.
         where: how many values there are.
         data: see `op`.
+        bounds: the least and the largest value, or None if it may be NaN or any float.
+        unsigned: whether the sign bit of a float is never set, NaN included.
     """
 
     number: int
@@ -92,6 +94,8 @@ class Node:
     dtype: str
     where: Where
     data: Any = None
+    bounds: tuple[float, float] | None = None
+    unsigned: bool = False
 
 
 class Graph:
@@ -116,7 +120,10 @@ class Graph:
         key = op, numbers, dtype, where, _exact(data)
         found = self._known.get(key)
         if found is None:
-            found = Node(len(self.nodes), op, args, dtype, where, data)
+            known = bounds(op, args, dtype, data)
+            free = never_negative(op, args, data)
+            number = len(self.nodes)
+            found = Node(number, op, args, dtype, where, data, known, free)
             self._known[key] = found
             self.nodes.append(found)
         return found
@@ -139,66 +146,3 @@ def _joined(args: tuple[Node, ...]) -> Where:
     if len(found) > 1:
         raise Unfit("it computes with pairs and elements at once")
     return found.pop() if found else Where.LEAF
-
-
-def range_of(node: Node) -> tuple[float, float] | None:
-    """Return bounds of a value that is never NaN, or None if they are not known."""
-    known: dict[int, Any] = {}
-
-    def of(n: Node) -> Any:
-        if n.number not in known:
-            known[n.number] = _range(n, of)
-        return known[n.number]
-
-    return of(node)
-
-
-_WIDTHS = {"uint8": (0, 255), "int8": (-128, 127), "bool": (0, 1)}
-
-
-def _range(n: Node, of: Any) -> tuple[float, float] | None:
-    if n.op == "literal":
-        return None if math.isnan(n.data) else (n.data, n.data)
-    if n.op == "and" and n.dtype.startswith("uint"):
-        masks = [a.data for a in n.args if a.op == "literal"]
-        if masks:
-            return 0, masks[0]
-    if n.op == "shift_right_logical" and n.dtype == "uint32":
-        by = n.args[1]
-        if by.op == "literal":
-            return 0, (1 << (32 - by.data)) - 1
-    if n.op in ("convert_element_type", "floor") and n.dtype != "bool":
-        inner = of(n.args[0])
-        if inner is not None and n.op == "floor":
-            return math.floor(inner[0]), math.floor(inner[1])
-        if inner is not None and _fits(inner, n.dtype):
-            return inner
-    if n.op == "abs" and (inner := of(n.args[0])) is not None:
-        return (0 if inner[0] < 0 else inner[0]), max(map(abs, inner))
-    if n.op in ("add", "mul") and "float" in n.dtype:
-        both = [of(a) for a in n.args]
-        if None not in both and all(math.isfinite(x) for b in both for x in b):
-            (a, b), (c, d) = both
-            if n.op == "add":
-                return a + c, b + d
-            ends = a * c, a * d, b * c, b * d
-            return min(ends), max(ends)
-    return _WIDTHS.get(n.dtype)
-
-
-def _fits(bounds: tuple[float, float], dtype: str) -> bool:
-    if "float" in dtype:
-        return True
-    known = np.iinfo(dtype)
-    return known.min <= bounds[0] and bounds[1] <= known.max
-
-
-def is_never_negative(node: Node) -> bool:
-    """Return whether the sign bit of a float is never set, NaN included."""
-    if node.op == "abs":
-        return True
-    if node.op == "literal":
-        return math.copysign(1, node.data) > 0
-    if node.op == "select_n":
-        return all(is_never_negative(a) for a in node.args[1:])
-    return False

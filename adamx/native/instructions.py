@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .graph import Node, Unfit, is_never_negative, range_of
+from .graph import Node, Unfit
 
 _BITS = {"bool": 1, "bfloat16": 16, "float16": 16, "float32": 32, "float64": 64}
 
@@ -107,6 +107,12 @@ class Writer:
             return self.let(f"select i1 {p}, {kind} {yes}, {kind} {no}")
         if n.op in _COMPARED:
             return self._compared(n.op, dtype, *args)
+        if n.op == "max" and is_float(dtype):
+            zeros = [constant(0.0, dtype) == value for value in args]
+            if any(zeros):  # cheaper than the intrinsic, which orders zeros
+                x = args[1 if zeros[0] else 0]
+                over = self.let(f"fcmp ugt {kind} {x}, 0.0")
+                return self.let(f"select i1 {over}, {kind} {x}, {kind} 0.0")
         if is_float(dtype):
             return self._of_floats(n.op, kind, *args)
         return self._of_integers(n, dtype, args)
@@ -195,13 +201,13 @@ class Writer:
             return self.let(f"{how} {kind} {x} to {wanted}")
         if unsigned and bits(source) < 32:
             x, kind, unsigned = self.let(f"zext {kind} {x} to i32"), "i32", False
-        bounds = range_of(n)
+        bounds = n.bounds
         small = bounds is not None and bounds[1] < 2**31
         how = "uitofp" if unsigned and not small else "sitofp"
         return self.let(f"{how} {kind} {x} to {wanted}")
 
     def _to_integer(self, x: str, kind: str, n: Node, target: str) -> str:
-        wanted, bounds = type_of(target), range_of(n)
+        wanted, bounds = type_of(target), n.bounds
         if bounds is not None and bits(target) <= 32 and -(2**31) <= bounds[0] and bounds[1] < 2**31:
             whole = self.let(f"fptosi {kind} {x} to i32")
             return whole if wanted == "i32" else self.let(f"trunc i32 {whole} to {wanted}")
@@ -242,6 +248,6 @@ class Writer:
     def larger(self, acc: str, x: str, n: Node) -> str:
         """Return the larger of two; of never negative floats by their bits."""
         kind = type_of(n.dtype)
-        if is_never_negative(n):
+        if n.unsigned:
             return self.intrinsic("umax", f"i{bits(n.dtype)}", acc, x)
         return self.intrinsic("maximum", kind, acc, x)

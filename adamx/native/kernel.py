@@ -10,7 +10,7 @@ own; `sizes` are the length of a row, the blocks and the pairs of a row.
 import hashlib
 from typing import NamedTuple
 
-from .graph import Node, Where, is_never_negative
+from .graph import Node, Where
 from .instructions import Writer, bits, constant, kept_type, type_of
 from .program import Program
 from .schedule import FREE, Loop, Schedule, schedule
@@ -66,6 +66,7 @@ class _Kernel:
         self.out = Writer()
         self.once: dict[Node, str] = {}  # values of the leaf and of the block
         self.buffers: dict[Node, str] = {}
+        self.constants: dict[tuple[str, str], str] = {}
         self.dtypes = {n.data: n.dtype for n in program.graph.nodes if n.op == "input"}
 
     def text(self) -> str:
@@ -87,10 +88,23 @@ class _Kernel:
         sizes = "i64 %length, i64 %blocks, i64 %pairs, i64 %first, i64 %last"
         body = [
             f"define internal void @KERNEL.body({given}, {sizes}) #0 {{",
-            *w.lines,
+            w.lines[0],
+            *self._constants(),
+            *w.lines[1:],
             "}",
         ]
-        return "\n".join([*body, *self._entry(), *w.declared, *_ATTRIBUTES, ""])
+        kept = [
+            f"@KERNEL.c{i} = global {kind} {value}"  # LLVM must not know its value
+            for i, (value, kind) in enumerate(self.constants)
+        ]
+        lines = [*kept, *body, *self._entry(), *w.declared, *_ATTRIBUTES, ""]
+        return "\n".join(lines)
+
+    def _constants(self) -> list[str]:
+        return [
+            f"  {name} = load {kind}, ptr @KERNEL.c{i}"
+            for i, ((_, kind), name) in enumerate(self.constants.items())
+        ]
 
     def _entry(self) -> list[str]:
         lines = [
@@ -241,6 +255,25 @@ class _Kernel:
             i if base == "0" else self.out.let(f"add i64 {base}, {i}")
         )
 
+    def _args(self, n: Node, values: dict, bases: dict, i: str) -> list[str]:
+        """Return the operands; constants of vector operations from memory.
+
+        An instruction reads a vector from memory as cheaply as from a register. LLVM
+        would build it from the constant each time, with an instruction of its own.
+        """
+        args = []
+        for a in n.args:
+            apart = n.op in _WITH_MEMORY and n.where is not Where.BLOCK
+            if a.op == "literal" and apart and a.dtype in ("float32", "int32", "uint32"):
+                args.append(self._constant(a))
+            else:
+                args.append(self._value(a, values, bases, i))
+        return args
+
+    def _constant(self, n: Node) -> str:
+        key = constant(n.data, n.dtype), type_of(n.dtype)
+        return self.constants.setdefault(key, f"%c{len(self.constants)}")
+
     def _value(self, n: Node, values: dict, bases: dict, i: str) -> str:
         if n.where is Where.LEAF and n.op in ("literal", "input"):
             return self._shared(n)
@@ -268,7 +301,7 @@ class _Kernel:
             twice = w.let(f"shl nuw nsw i64 {i}, 1")
             at = w.let(f"or disjoint i64 {twice}, {n.data[0]}")
             return self._load(self.buffers[n.args[0]], n.dtype, at)
-        args = [self._value(a, values, bases, i) for a in n.args]
+        args = self._args(n, values, bases, i)
         if n.op == "unpack":
             twice = w.let(f"shl nuw nsw i64 {i}, 1")
             for place, value in enumerate(args):
@@ -290,9 +323,12 @@ class _Kernel:
 
 def _held(n: Node) -> tuple[str, str]:
     """Return the type in which a largest number is gathered, and its zero."""
-    if is_never_negative(n.args[0]):
+    if n.args[0].unsigned:
         return f"i{bits(n.dtype)}", "0"
     return type_of(n.dtype), "0.0"
+
+
+_WITH_MEMORY = {"add", "sub", "mul", "and", "xor", "or", "lt", "gt", "le", "ge"}
 
 
 _ATTRIBUTES = ['attributes #0 = { nounwind "prefer-vector-width"="256" }']

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import numpy as np
+import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from . import compiler, handler
 from .flatten import Constant, Flat, flatten
-from .graph import Unfit, Where
+from .graph import Unfit
 from .hoisting import hoisted
 from .kernel import Kernel, kernel
 from .program import build
@@ -64,6 +64,7 @@ class Made:
     Attributes:
         scalars: what XLA computes first, from the scalars among the operands.
         passed: outputs that are an operand unchanged, with its number.
+        constant: outputs that are known.
         kernel: the loop of the others; its inputs are the operands, then what XLA has
             computed first.
     """
@@ -71,10 +72,11 @@ class Made:
     def __init__(
         self, flat: Flat, shape: tuple[int, ...], pairs: tuple[tuple[int, int], ...]
     ) -> None:
-        self.passed = {
-            i: v for i, v in enumerate(flat.outputs) if isinstance(v, int) and v < len(flat.inputs)
-        }
-        self.computed = [i for i in range(len(flat.outputs)) if i not in self.passed]
+        outputs = list(enumerate(flat.outputs))
+        self.constant = {i: v for i, v in outputs if isinstance(v, Constant)}
+        computed = [(i, v) for i, v in outputs if i not in self.constant]
+        self.passed = {i: v for i, v in computed if v < len(flat.inputs)}
+        self.computed = [i for i, _ in computed if i not in self.passed]
         self.out_avals = [flat.out_avals[i] for i in self.computed]
         kept = flat._replace(
             outputs=tuple(flat.outputs[i] for i in self.computed),
@@ -128,6 +130,8 @@ def called(calls: Sequence[tuple[LeafLoop, list]]) -> list:
         mine: list = [None] * len(loop.closed.out_avals)
         for out, i in made.passed.items():
             mine[out] = given[i]
+        for out, known in made.constant.items():
+            mine[out] = jnp.asarray(known.value, known.aval.dtype)
         waiting.append((len(results), made.computed, len(out_avals)))
         out_avals += made.out_avals
         results.append(mine)

@@ -8,6 +8,7 @@ import numpy as np
 
 from .flatten import Constant, Equation, Flat
 from .graph import Graph, Node, Rows, Unfit, Where
+from .simplify import converted, simplified
 
 _UNARY = {"neg", "abs", "sign", "floor", "ceil", "sqrt", "is_finite", "not"}
 
@@ -122,6 +123,8 @@ class _Builder:
             self._equation(e)
         pairs = zip(self.flat.outputs, self.flat.out_avals, strict=True)
         outputs = tuple((self._node(v), self.rows.where(a.shape)) for v, a in pairs)
+        if any(over is Where.LEAF for _, over in outputs):
+            raise Unfit("it returns a number for the whole leaf")
         return Program(self.graph, self.rows, outputs)
 
     def _equation(self, e: Equation) -> None:
@@ -212,13 +215,9 @@ class _Builder:
         raise Unfit(f"the operation {e.name!r} is not known to the native loop")
 
     def _simplified(self, op: str, args: tuple[Node, ...], dtype: str) -> Node:
-        divisor = args[-1]
-        if op == "div" and divisor.op == "literal" and dtype in FLOATS:
-            # as XLA's algebraic simplifier does
-            number = np.dtype(dtype).type(1) / np.dtype(dtype).type(divisor.data)
-            inverse = self.graph.literal(number, dtype)
-            return self.graph.add("mul", (args[0], inverse), dtype)
-        if op == "div" and dtype not in FLOATS:
+        if args[0].dtype in FLOATS:
+            return simplified(self.graph, op, args, dtype)
+        if op == "div":
             raise Unfit("it divides integers")
         return self.graph.add(op, args, dtype)
 
@@ -232,10 +231,7 @@ class _Builder:
                 raise Unfit(f"the operation {e.name!r} spreads an array over an axis")
 
     def _convert(self, e: Equation) -> Node:
-        x, dtype = self._node(e.inputs[0]), _dtype(e.out_avals[0])
-        if x.op == "literal" and math.isfinite(x.data) and "int" not in dtype:
-            return self.graph.literal(np.dtype(dtype).type(x.data), dtype)
-        return x if x.dtype == dtype else self.graph.add(e.name, (x,), dtype)
+        return converted(self.graph, self._node(e.inputs[0]), _dtype(e.out_avals[0]))
 
     def _bitcast(self, e: Equation) -> Node:
         x, dtype = self._node(e.inputs[0]), _dtype(e.out_avals[0])
@@ -294,6 +290,15 @@ class _Builder:
             raise Unfit("it reduces over blocks from something else than 0")
         if x.dtype not in FLOATS:
             raise Unfit(f"it reduces over blocks in {x.dtype}")
+        if x.op == "select_n" and x.args[1].op == "abs":
+            none, size, infinite = x.args
+            inner = size.args[0]
+            asks = none.op == "ne" and none.args == (inner, inner)
+            if asks and infinite.op == "literal" and infinite.data == math.inf:
+                # by its bits a NaN is the largest: it is replaced once for the block
+                top = self.graph.add("largest", (size,), x.dtype, Where.BLOCK)
+                none = self.graph.add("ne", (top, top), "bool")
+                return self.graph.add("select_n", (none, top, infinite), x.dtype)
         return self.graph.add("largest", (x,), x.dtype, Where.BLOCK)
 
     def _pad(self, e: Equation) -> Node:

@@ -16,6 +16,7 @@ from ..engine.rule import Rule
 from ..engine.state import Slot, State, is_absent
 from ..engine.transformation import Transformation
 from ..wrappers.tunable import Tunable, Tuned
+from .fused_plan import ways_computed
 from .treatment import LeafRow, name_of, treatments
 
 
@@ -49,7 +50,8 @@ class MemoryPlan:
         parameters: the number of parameters.
         shared: the bytes that do not belong to a leaf: counts and other scalars.
         leaves: one row for each leaf: whether it decays, is clipped, is masked. They
-            are printed if the transformation decays, clips or masks anything.
+            are printed if the transformation decays, clips or masks anything, and
+            how they are computed if it is fused.
         notes: which masks select no leaf, and which parts cannot be looked into.
         step: what one step is compiled to, if a target was named.
     """
@@ -90,6 +92,10 @@ class MemoryPlan:
                 (x.leaf, x.decays, x.clipped, x.left_out_by) for x in self.leaves
             ]
             text += ["", *columns(treated)]
+        if any(x.computed for x in self.leaves):
+            ways = [("leaf", "computed on a CPU")]
+            ways += [(x.leaf, x.computed) for x in self.leaves]
+            text += ["", *columns(ways)]
         return "\n".join(text)
 
 
@@ -185,7 +191,7 @@ def memory_plan(tx: Any, params: Any, *, target: str | None = None) -> MemoryPla
     Nothing is allocated: `params` may be arrays or `jax.ShapeDtypeStruct`s. The table
     says which leaves a codec keeps in float32 because they are small. A second
     table says which weight decay each leaf gets, what clips it, and which masks leave
-    it out.
+    it out; of a fused one (`adamx.fused`), a third which leaf a native loop computes.
 
     Args:
         tx: a transformation; for one that is not adamx's, only shapes and bytes are
@@ -204,7 +210,12 @@ def memory_plan(tx: Any, params: Any, *, target: str | None = None) -> MemoryPla
     rows = tuple(_rows(tx, state, params))
     parameters = sum(math.prod(p.shape) for p in jax.tree.leaves(params))
     shared = _bytes(state) - sum(row.bytes for row in rows)
+    leaves, notes = treatments(tx, params)
+    ways = ways_computed(tx, state, params)
+    leaves = tuple(
+        dataclasses.replace(x, computed=ways.get(x.leaf, "")) for x in leaves
+    )
     step = (
         None if machine is None else compiled_apart("memory_plan", tx, params, machine)
     )
-    return MemoryPlan(rows, parameters, shared, *treatments(tx, params), step)
+    return MemoryPlan(rows, parameters, shared, leaves, notes, step)

@@ -96,3 +96,14 @@ def _part(part: Any) -> Any:
         return _fused(part)
     known = isinstance(part.tx, Transformation)
     return External(part.name, _fused(part.tx)) if known else part
+
+
+def is_fused(tx: Any) -> bool:
+    """Return whether any rule of a transformation is fused."""
+    if isinstance(tx, Rule):
+        return tx._is_fused()
+    if isinstance(tx, Tunable):
+        return is_fused(tx.inner)
+    if isinstance(tx, Chain):
+        return any(is_fused(p.tx if isinstance(p, External) else p) for p in tx.parts)
+    return False

@@ -1,0 +1,45 @@
+"""How the leaves of a fused transformation are computed on a CPU."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+
+from .. import errors
+from ..engine.paths import leaves_by_path
+from ..native.primitive import LeafStep, leaf_steps_p
+from ..wrappers.fused import is_fused
+
+_NATIVE = "in one native loop"
+
+
+def ways_computed(tx: Any, state: Any, params: Any) -> dict[str, str]:
+    """Return for each leaf, by path, what computes it; nothing if `tx` is not fused."""
+    if not is_fused(tx):
+        return {}
+    named = leaves_by_path(params)
+    try:
+        closed = jax.make_jaxpr(tx.update)(params, state, params)
+    except errors.AdamxTypeError as error:  # an extra argument that is not known here
+        return {path: f"not known: {error}" for path, _ in named}
+    found: dict[int, list[str]] = {}
+    for step in _steps(closed.jaxpr):
+        reason = step.loop.why_not
+        said = f"by XLA: {reason}" if reason else _NATIVE
+        found.setdefault(step.leaf, []).append(said)
+    whole = "by XLA: its rules need the whole leaf"
+    ways = {}
+    for i, (path, leaf) in enumerate(named):
+        if leaf is not None and leaf.size:
+            ways[path] = "; ".join(dict.fromkeys(found.get(i, [whole])))
+    return ways
+
+
+def _steps(jaxpr: Any) -> Iterator[LeafStep]:
+    for e in jaxpr.eqns:
+        if e.primitive is leaf_steps_p:
+            yield from e.params["steps"]
+        for value in jax.tree.leaves(list(e.params.values())):
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                yield from _steps(inner)
