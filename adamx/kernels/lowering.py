@@ -7,6 +7,7 @@ device has them: on one device, or inside `shard_map`. Others are computed by XL
 
 import functools
 import importlib
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,12 +32,22 @@ def _lower(platform: str, ctx: Any, *operands: Any, steps: tuple[LeafStep, ...])
     context = ctx.module_context
     # what Triton compiles is not promised to be read by another version
     exported = platform == "cuda" and context.lowering_parameters.for_export
-    if is_whole(context) and not exported and not _module(platform).unknown():
+    how = plain
+    if is_whole(context) and not exported and not _unknown(platform):
         how = functools.partial(_by_kernels, platform)
-    else:
-        how = plain
     function = functools.partial(how, steps=steps)
-    return mlir.lower_fun(function, multiple_results=True)(ctx, *operands)
+    lower = mlir.lower_fun(function, multiple_results=True)
+    with warnings.catch_warnings():  # a user cannot do anything about it
+        warnings.filterwarnings("ignore", "The Pallas Triton backend is deprecated")
+        return lower(ctx, *operands)
+
+
+def _unknown(platform: str) -> str:
+    """Return why there are no kernels for the platform of a program, or nothing."""
+    try:
+        return _module(platform).unknown()
+    except ImportError as error:  # a future version of JAX
+        return str(error)
 
 
 def _by_kernels(platform: str, *operands: Any, steps: tuple[LeafStep, ...]) -> list:
@@ -55,7 +66,10 @@ def _module(platform: str) -> Any:
 
 def why_not(platform: str, loop: LeafLoop) -> str:
     """Return why a leaf has no kernel on a platform; nothing if it has."""
-    found = _outlined(platform, loop)
+    try:
+        found = _outlined(platform, loop)
+    except ImportError as error:
+        return str(error)
     return found if isinstance(found, str) else ""
 
 
