@@ -40,12 +40,13 @@ def run(
         return [(_applied(p, u), new) for p, (u, new) in zip(olds, results, strict=True)]
     function, arrays = methods.step
     structure = jax.tree.structure(rule)
+    modes = jax.config.jax_enable_x64, jax.config.jax_numpy_dtype_promotion  # pyright: ignore[reportAttributeAccessIssue]
     steps, trees = [], []
     for (form, kept, *rest), param, number in zip(calls, olds, numbers, strict=True):
         flat, tree = jax.tree.flatten((kept, arrays, *rest, param))
         flat = [x if isinstance(x, jax.Array) else jnp.asarray(x) for x in flat]
         avals = tuple((x.shape, x.dtype, x.weak_type) for x in flat)
-        traced = _traced(structure, form, tree, avals, _Uncompared(function))
+        traced = _traced(structure, form, tree, avals, modes, _Uncompared(function))
         steps.append((traced.loop, flat, number))
         trees.append(traced.results)
     each = zip(trees, leaf_steps(steps), strict=True)
@@ -90,9 +91,12 @@ class _Traced(NamedTuple):
 
 @functools.lru_cache(maxsize=1024)
 def _traced(
-    structure: Any, form: Any, tree: Any, avals: Any, step: _Uncompared
+    structure: Any, form: Any, tree: Any, avals: Any, modes: Any, step: _Uncompared
 ) -> _Traced:
-    """Trace the function of a leaf, once for leaves that are alike."""
+    """Trace the function of a leaf, once for leaves that are alike.
+
+    `modes` are what else a trace depends on.
+    """
 
     def of_flat(*flat: Any) -> Any:
         kept, *given, param = jax.tree.unflatten(tree, flat)

@@ -264,7 +264,7 @@ class _Step(NamedTuple):
             else:
                 decoded = blocks[f"slots/{name}/"]
             arrays[f"slots/{name}"] = decoded.astype(dtype)
-        result, *new = apart.elements(scalars, arrays, part.index)
+        result, *new = apart.elements(scalars, arrays, part.indices)
         results = {"param" if self.applied else "update": result}
         coded = [n for n, slot in kept_slots(self.rule).items() if slot.codec]
         key_for = dict(zip(self.coders, new[len(self.live) :], strict=True))

@@ -141,6 +141,14 @@ class Writer:
         kind, op = type_of(dtype), n.op
         if op in ("add", "sub", "mul", "and", "or", "xor"):
             return self.let(f"{op} {kind} {', '.join(args)}")
+        if op in ("div", "rem"):  # by a positive number
+            sign = "u" if dtype[0] in "ub" else "s"
+            return self.let(f"{sign}{op} {kind} {', '.join(args)}")
+        if op == "sign":
+            above = self.let(f"icmp sgt {kind} {args[0]}, 0")
+            one = self.let(f"zext i1 {above} to {kind}")
+            below = self.let(f"icmp slt {kind} {args[0]}, 0")
+            return self.let(f"select i1 {below}, {kind} -1, {kind} {one}")
         if op == "not":
             return self.let(f"xor {kind} {args[0]}, -1")
         if op == "neg":

@@ -17,7 +17,8 @@ _COMPARED = {"eq", "ne", "lt", "le", "gt", "ge"}
 
 
 _BINARY = {
-    *("add", "sub", "mul", "div", "max", "min", "and", "or", "xor", "shift_left"),
+    *("add", "sub", "mul", "div", "rem", "max", "min", "and", "or", "xor"),
+    "shift_left",
     *("shift_right_logical", "shift_right_arithmetic"),
     *_COMPARED,
 }
@@ -202,6 +203,8 @@ class _Builder:
         args = tuple(map(self._node, e.inputs))
         dtype = _dtype(e.out_avals[0])
         if e.name in _UNARY or e.name in _BINARY:
+            if e.name in _COMPARED and args[0].dtype in ("bfloat16", "float16"):
+                args = tuple(converted(self.graph, a, "float32") for a in args)
             narrow = {a.dtype for a in args if "float" in a.dtype} - set(FLOATS)
             if narrow:
                 raise Unfit(f"it computes in {narrow.pop()}")
@@ -215,10 +218,14 @@ class _Builder:
         raise Unfit(f"the operation {e.name!r} is not known to the native loop")
 
     def _simplified(self, op: str, args: tuple[Node, ...], dtype: str) -> Node:
-        if args[0].dtype in FLOATS:
+        if args[0].dtype in FLOATS and op != "rem":
             return simplified(self.graph, op, args, dtype)
-        if op == "div":
-            raise Unfit("it divides integers")
+        if op in ("div", "rem"):
+            by = args[1]
+            if by.op != "literal" or by.data < 1 or "float" in by.dtype:
+                raise Unfit("it divides integers by what is not known")
+            if by.data == 1:
+                return args[0] if op == "div" else self.graph.literal(0, dtype)
         return self.graph.add(op, args, dtype)
 
     def _check_shapes(self, e: Equation, args: tuple[Node, ...]) -> None:

@@ -79,7 +79,7 @@ class Part(NamedTuple):
     first_row: Any
     first_column: Any
 
-    def index(self, shape: tuple[int, int]) -> UInt32[Array, "rows columns"]:
+    def indices(self, shape: tuple[int, int]) -> UInt32[Array, "rows columns"]:
         """Return the indices in the array of what has this shape in the part.
 
         It may have one number for several elements of a row; the index is then that
@@ -106,7 +106,7 @@ class Uniform:
 
     def __init__(self, key: Array, draw: int = 0, part: Part | None = None) -> None:
         self._key, self._draw = key, draw
-        self._index = index_in_array if part is None else part.index
+        self._index = index_in_array if part is None else part.indices
 
     def __call__(self, shape: tuple[int, ...]) -> Float[Array, "..."]:
         word = bits(key_of(self._key, self._draw // 2), shape, self._index)

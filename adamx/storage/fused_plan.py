@@ -7,12 +7,16 @@ from typing import Any
 import jax
 
 from .. import errors
+from ..engine.chain import Chain, External
 from ..engine.paths import leaves_by_path
+from ..engine.rule import Rule
 from ..kernels import lowering
 from ..native.leaf_loop import LeafLoop
 from ..native.primitive import LeafStep, leaf_steps_p
 from ..wrappers.fused import is_fused
+from ..wrappers.tunable import Tunable
 
+_WHOLE = "by XLA: its rules need the whole leaf"
 # what computes a leaf, and a function that says why it does not
 MACHINES: dict[str, tuple[str, Callable[[LeafLoop], str]]] = {
     "a CPU": ("in one native loop", lambda loop: loop.why_not),
@@ -38,12 +42,22 @@ def ways_computed(
         reason = why_not(step.loop)
         said = f"by XLA: {reason}" if reason else done
         found.setdefault(step.leaf, []).append(said)
-    whole = "by XLA: its rules need the whole leaf"
-    ways = {}
-    for i, (path, leaf) in enumerate(named):
-        if leaf is not None and leaf.size:
-            ways[path] = "; ".join(dict.fromkeys(found.get(i, [whole])))
-    return ways
+    first = [_WHOLE] if _has_whole(tx) else []
+    return {
+        path: "; ".join(dict.fromkeys(first + found.get(i, [])))
+        for i, (path, leaf) in enumerate(named)
+        if leaf is not None and leaf.size
+    }
+
+
+def _has_whole(tx: Any) -> bool:
+    """Return whether some pass over the leaves needs whole ones."""
+    if isinstance(tx, Tunable):
+        return _has_whole(tx.inner)
+    if isinstance(tx, Rule):
+        return tx._widest_scope() == "tensor"
+    inner = [p.tx if isinstance(p, External) else p for p in tx.passes]
+    return any(_has_whole(p) for p in inner if isinstance(p, Rule | Chain | Tunable))
 
 
 def _steps(jaxpr: Any) -> Iterator[LeafStep]:

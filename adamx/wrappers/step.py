@@ -18,6 +18,7 @@ from ..engine.leaves import column
 from ..engine.paths import flatten
 from ..engine.transformation import Transformation
 from ..engine.value import is_array
+from .fused import is_fused
 
 
 def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[Any, Any]:
@@ -60,6 +61,9 @@ def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[An
         in_one = tx._step(grads, state, kept, extra)
         if in_one is not None:
             return _with_others(in_one[0], params, grads), in_one[1]
+    if is_fused(tx):
+        updates, state = tx.update(grads, state, params, **extra)
+        return _applied(params, updates), state
     updates, _ = tx.update(grads, state, params, **extra)
     stepped = _applied(params, updates)
     _, state = tx.update(grads, _after(stepped, state), params, **extra)
