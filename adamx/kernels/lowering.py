@@ -37,7 +37,8 @@ def _lower(platform: str, ctx: Any, *operands: Any, steps: tuple[LeafStep, ...])
         how = functools.partial(_by_kernels, platform)
     function = functools.partial(how, steps=steps)
     lower = mlir.lower_fun(function, multiple_results=True)
-    with warnings.catch_warnings():  # a user cannot do anything about it
+    with jax.numpy_dtype_promotion("standard"), warnings.catch_warnings():
+        # a user cannot do anything about it
         warnings.filterwarnings("ignore", "The Pallas Triton backend is deprecated")
         return lower(ctx, *operands)
 
