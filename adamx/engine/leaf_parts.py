@@ -50,6 +50,7 @@ class LeafParts(NamedTuple):
         on_part: a function of the parts of the operands by name, the scalars, and the
             row and column of the first element; it returns the parts of the results.
             What a part has beyond the end of the leaf may be anything.
+        whole_rows: whether the next row goes on where a row ends.
     """
 
     leaf: tuple[int, ...]
@@ -61,6 +62,34 @@ class LeafParts(NamedTuple):
     numbers: Callable[[Any, Mapping, Any, Inputs], list]
     keyed: Callable[[list], list]
     on_part: Callable[[Mapping[str, Any], list, Any, Any], dict[str, Any]]
+    whole_rows: bool = True
+
+    def of_shard(self, shape: tuple[int, int]) -> "LeafParts":
+        """Return the same for a shard of a matrix, which devices hold in equal ones.
+
+        It has two more numbers behind the others: the row and column of the shard.
+        """
+
+        def divided(like: Rows) -> Rows:
+            return like._replace(shape=(shape[0], -(-shape[1] // like.each)))
+
+        def keyed(numbers: list) -> list:
+            return [*self.keyed(numbers[:-2]), *numbers[-2:]]
+
+        def on_part(blocks: Mapping, scalars: list, row: Any, column: Any) -> dict:
+            *others, first_row, first_column = scalars
+            place = row + first_row, column + first_column
+            return self.on_part(blocks, others, *place)
+
+        return self._replace(
+            leaf=shape,
+            shape=shape,
+            whole_rows=shape[1] == self.shape[1],
+            operands={n: divided(like) for n, like in self.operands.items()},
+            results={n: divided(like) for n, like in self.results.items()},
+            keyed=keyed,
+            on_part=on_part,
+        )
 
     def arrays(self, kept: Mapping, x: Inputs, param: Any = None) -> dict[str, Any]:
         """Return the operands, as rows."""

@@ -53,7 +53,7 @@ def tiling(parts: LeafParts) -> Tiling | str:
     if parts.block > 4 * TILE:
         return f"blocks of {parts.block} elements are too long for the registers"
     rows, row = parts.shape
-    if row % parts.block == 0:  # a block never goes on in the next row
+    if parts.whole_rows and row % parts.block == 0:  # no block goes on in the next row
         rows, row = 1, rows * row
     columns = max(parts.block, min(TILE, _power_above(row)))
     return Tiling(

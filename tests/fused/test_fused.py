@@ -1,6 +1,5 @@
 """Fused steps: those of the plain path, of every elementwise optimizer and codec."""
 
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -83,7 +82,6 @@ def test_numbers_that_are_not_finite_or_subnormal():
         got = stepping(adamx.fused(tx))(params, grads, tx.init(params))
         for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
             np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
-
 
 
 class CubeRootOfMean(adamx.Rule):
