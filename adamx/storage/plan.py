@@ -17,7 +17,7 @@ from ..engine.slot_trees import column_of
 from ..engine.state import Slot, State, is_absent
 from ..engine.transformation import Transformation
 from ..wrappers.tunable import Tunable, Tuned
-from .fused_plan import ways_computed
+from .fused_plan import MACHINES, ways_computed
 from .treatment import LeafRow, name_of, treatments
 
 
@@ -94,8 +94,8 @@ class MemoryPlan:
             ]
             text += ["", *columns(treated)]
         if any(x.computed for x in self.leaves):
-            ways = [("leaf", "computed on a CPU")]
-            ways += [(x.leaf, x.computed) for x in self.leaves]
+            ways = [("leaf", "computed on a CPU", "on a GPU", "on a TPU")]
+            ways += [(x.leaf, x.computed, x.on_gpu, x.on_tpu) for x in self.leaves]
             text += ["", *columns(ways)]
         return "\n".join(text)
 
@@ -193,7 +193,8 @@ def memory_plan(tx: Any, params: Any, *, target: str | None = None) -> MemoryPla
     Nothing is allocated: `params` may be arrays or `jax.ShapeDtypeStruct`s. The table
     says which leaves a codec keeps in float32 because they are small. A second
     table says which weight decay each leaf gets, what clips it, and which masks leave
-    it out; of a fused one (`adamx.fused`), a third which leaf a native loop computes.
+    it out; of a fused one (`adamx.fused`), a third which leaf a native
+    loop or a kernel computes, and why the others are left to XLA.
 
     Args:
         tx: a transformation; for one that is not adamx's, only shapes and bytes are
@@ -213,9 +214,11 @@ def memory_plan(tx: Any, params: Any, *, target: str | None = None) -> MemoryPla
     parameters = sum(math.prod(p.shape) for p in jax.tree.leaves(params))
     shared = _bytes(state) - sum(row.bytes for row in rows)
     leaves, notes = treatments(tx, params)
-    ways = ways_computed(tx, state, params)
+    ways = [ways_computed(tx, state, params, machine) for machine in MACHINES]
     leaves = tuple(
-        dataclasses.replace(x, computed=ways.get(x.leaf, "")) for x in leaves
+        dataclasses.replace(x, computed=cpu, on_gpu=gpu, on_tpu=tpu)
+        for x in leaves
+        for cpu, gpu, tpu in [[way.get(x.leaf, "") for way in ways]]
     )
     step = (
         None if machine is None else compiled_apart("memory_plan", tx, params, machine)
