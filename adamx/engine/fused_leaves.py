@@ -14,6 +14,7 @@ import optax
 from ..native.leaf_loop import LeafLoop
 from ..native.primitive import leaf_steps
 from .leaf_functions import LeafFunctions
+from .leaf_parts import Source
 
 
 def run(
@@ -113,4 +114,5 @@ def _traced(
     pairs += [] if param is None else [(param, first)]
     outs = [(a.shape, a.dtype) for a in jax.tree.leaves(shapes)]
     same = tuple((i, o) for i, o in pairs if avals[i][:2] == outs[o])
-    return _Traced(LeafLoop(closed, avals[x.update][0], same), results)
+    source = Source(structure, form, tree)
+    return _Traced(LeafLoop(closed, avals[x.update][0], same, source), results)

@@ -24,6 +24,7 @@ class LeafLoop:
         closed: its jaxpr.
         shape: of the leaf.
         pairs: (input, output) that may have the same memory.
+        source: what its inputs are, from which `adamx.kernels` makes its kernels.
 
     Attributes:
         why_not: the reason why there is no native loop, or "".
@@ -34,8 +35,10 @@ class LeafLoop:
         closed: Any,
         shape: tuple[int, ...],
         pairs: tuple[tuple[int, int], ...],
+        source: Any = None,
     ) -> None:
         self.closed, self.shape, self.pairs = closed, shape, pairs
+        self.source = source
         # traced and compiled once for leaves that are alike
         self.outlined = jax.jit(jaxpr_as_fun(closed))
 

@@ -107,15 +107,14 @@ def _native(*operands: Any, steps: tuple[LeafStep, ...]) -> list:
 
 
 def _lower_on_cpu(ctx: Any, *operands: Any, steps: tuple[LeafStep, ...]) -> Any:
-    how = _native if _is_whole(ctx.module_context) else plain
+    here = not ctx.module_context.lowering_parameters.for_export
+    how = _native if here and is_whole(ctx.module_context) else plain
     function = functools.partial(how, steps=steps)
     return mlir.lower_fun(function, multiple_results=True)(ctx, *operands)
 
 
-def _is_whole(context: Any) -> bool:
-    """Return whether the program runs here, on arrays as each device has them."""
-    if context.lowering_parameters.for_export:
-        return False
+def is_whole(context: Any) -> bool:
+    """Return whether a program is given arrays as each device has them."""
     axes = context.axis_context
     devices = getattr(axes, "num_devices", None)
     if devices is None:  # inside shard_map, if no axis is left to the compiler

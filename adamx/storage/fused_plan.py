@@ -1,6 +1,7 @@
-"""How the leaves of a fused transformation are computed on a CPU."""
+"""How the leaves of a fused transformation are computed on each machine."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -9,18 +10,28 @@ from .. import errors
 from ..engine.chain import Chain, External
 from ..engine.paths import leaves_by_path
 from ..engine.rule import Rule
+from ..kernels import lowering
+from ..native.leaf_loop import LeafLoop
 from ..native.primitive import LeafStep, leaf_steps_p
 from ..wrappers.fused import is_fused
 from ..wrappers.tunable import Tunable
 
-_NATIVE = "in one native loop"
 _WHOLE = "by XLA: its rules need the whole leaf"
+# what computes a leaf, and a function that says why it does not
+MACHINES: dict[str, tuple[str, Callable[[LeafLoop], str]]] = {
+    "a CPU": ("in one native loop", lambda loop: loop.why_not),
+    "a GPU": ("in one kernel", functools.partial(lowering.why_not, "cuda")),
+    "a TPU": ("in one kernel", functools.partial(lowering.why_not, "tpu")),
+}
 
 
-def ways_computed(tx: Any, state: Any, params: Any) -> dict[str, str]:
+def ways_computed(
+    tx: Any, state: Any, params: Any, machine: str = "a CPU"
+) -> dict[str, str]:
     """Return for each leaf, by path, what computes it; nothing if `tx` is not fused."""
     if not is_fused(tx):
         return {}
+    done, why_not = MACHINES[machine]
     named = leaves_by_path(params)
     try:
         closed = jax.make_jaxpr(tx.update)(params, state, params)
@@ -28,8 +39,8 @@ def ways_computed(tx: Any, state: Any, params: Any) -> dict[str, str]:
         return {path: f"not known: {error}" for path, _ in named}
     found: dict[int, list[str]] = {}
     for step in _steps(closed.jaxpr):
-        reason = step.loop.why_not
-        said = f"by XLA: {reason}" if reason else _NATIVE
+        reason = why_not(step.loop)
+        said = f"by XLA: {reason}" if reason else done
         found.setdefault(step.leaf, []).append(said)
     first = [_WHOLE] if _has_whole(tx) else []
     return {

@@ -36,6 +36,8 @@ class LeafRow:
         left_out_by: the masks that do not select it, each with its part; or "".
         computed: of a fused transformation (`adamx.fused`), how the leaf is computed on
             a CPU: by a native loop, or by XLA and why.
+        on_gpu: how it is computed on a GPU: by a kernel, or by XLA and why.
+        on_tpu: the same on a TPU.
     """
 
     leaf: str
@@ -43,6 +45,8 @@ class LeafRow:
     clipped: str
     left_out_by: str
     computed: str = ""
+    on_gpu: str = ""
+    on_tpu: str = ""
 
 
 def treatments(tx: Any, params: Any) -> tuple[tuple[LeafRow, ...], tuple[str, ...]]:

@@ -10,7 +10,10 @@ from ..engine.chain import Chain, External
 from ..engine.rule import Rule, Wrapper
 from ..engine.state import Context, Slots
 from ..engine.transformation import Transformation
+from ..kernels import lowering
 from .tunable import Tunable
+
+lowering.register()
 
 
 class Fused(Wrapper):
@@ -51,16 +54,25 @@ def fused(tx: Any) -> Any:
         tx = adamx.fused(adamx.adamw(1e-3))
         params, state = adamx.step(tx, params, grads, state)
 
-    On a CPU XLA computes a step of Adam in three loops. Here the arithmetic of the
-    rules, the slots' codecs and the sum with the parameters are compiled to one native
-    loop, from the same definition: decode, update, encode, in place. It needs the
-    extra `adamx[fused]`, and `adamx.step`, which also applies the update (with
-    `tx.update` the sum with the parameters is another pass). The state is that of `tx`.
+    The arithmetic of the rules, the slots' codecs and the sum with the parameters
+    become one loop over the leaf, from the same definition: decode, update, encode, in
+    place. It needs `adamx.step`, which also applies the update (with `tx.update` the
+    sum with the parameters is another pass). The state is that of `tx`.
+
+    - On a CPU, where XLA computes a step of Adam in three loops, it is a native loop;
+      that needs the extra `adamx[fused]`.
+    - On an NVIDIA GPU and on a TPU it is a kernel, by Pallas. XLA computes a step of
+      Adam in float32 in one kernel too, but a step of 8 bits in several. The kernels
+      are the plain step bit for bit where XLA interprets them; on a device, quotients,
+      roots and the like may differ by some units in the last place.
 
     A leaf whose arithmetic is no such loop (sums over the leaf, an operation that is
     not known) is computed as without `fused`; `memory_plan(fused(tx), params)` says
-    which, and why. So are all leaves without the extra, under `vmap`, in derivatives,
-    in exported programs, and where the compiler divides arrays among devices.
+    which, and why. So are all leaves on a CPU without the extra, under `vmap`, in
+    derivatives, and where the compiler divides arrays among devices, except matrices on
+    GPUs: there each device runs a kernel on its shard, without communication. A
+    program exported for several platforms has the kernels of a TPU, and XLA's own for
+    the others.
 
     Args:
         tx: an adamx transformation, in any nesting of chains, masks and `tunable`.
