@@ -15,11 +15,11 @@ from tests.table.cases import SMALL
 from tests.table.row import kept
 
 NOT_NATIVE = {"diffgrad", "padam"}  # logistic and pow are XLA's own
-SAMPLE = {"adamw", "adadelta", "adopt", "lion", "rprop", "schedule_free", "sgd"}
+SAMPLE = {"adamw", "adadelta", "lion", "rprop", "padam"}  # of the small grid
 ELEMENTWISE = [
     row
     for row in OPTIMIZERS
-    if row.scope == "element" and (not SMALL or row.name in SAMPLE | NOT_NATIVE)
+    if row.scope == "element" and (not SMALL or row.name in SAMPLE)
 ]
 STOCHASTIC = Cast(jnp.bfloat16, "stochastic")
 CODECS = {
@@ -56,7 +56,9 @@ def test_every_elementwise_optimizer(row):
     compare(tx, tree(0), tree(1), native=0 if row.name in NOT_NATIVE else 1)
 
 
-@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize(
+    "name", ["bfloat16", "8 bits", "4 bits"] if SMALL else list(CODECS)
+)
 def test_codecs_store_the_same_bits(name):
     codec = CODECS[name]
     tx = adamx.store(adamx.adamw(1e-2), mu=codec, nu=codec)
@@ -101,18 +103,21 @@ def test_a_rule_of_ones_own():
     compare(adamx.chain(CubeRootOfMean(), optax.scale(-0.1)), tree(0), tree(1))
 
 
-def test_compositions():
-    masked = adamx.adamw(1e-3, weight_decay=0.1, mask=r"matrix")
-    clipped = adamx.chain(optax.clip_by_global_norm(1.0), adamx.lion(1e-3))
-    tuned = adamx.tunable(adamx.adamw(1e-3), "learning_rate", "b1")
-    scheduled = adamx.adamw(optax.linear_schedule(1e-3, 0.0, 5), b1=jnp.float32(0.8))
-    for tx in (masked, clipped, tuned, scheduled):
-        compare(tx, tree(0), tree(1), steps=1)
+def test_a_composition():
+    decayed = adamx.adamw(
+        optax.linear_schedule(1e-3, 0.0, 5),
+        b1=jnp.float32(0.8),
+        weight_decay=0.1,
+        mask=r"matrix",
+    )
+    tx = adamx.tunable(adamx.chain(optax.clip_by_global_norm(1.0), decayed), "b2")
+    compare(tx, tree(0), tree(1))
 
 
 def test_many_leaves_are_few_calls():
     shapes = {f"leaf{i}": (7,) for i in range(70)}
-    compare(adamx.adamw(1e-3), tree(0, shapes), tree(1, shapes), steps=1, native=3)
+    params, tx = tree(0, shapes), adamx.fused(adamx.sgd(1e-3, momentum=0.9))
+    assert native_calls(stepping(tx), params, params, tx.init(params)) == 3
 
 
 def test_in_place_without_temporaries():
