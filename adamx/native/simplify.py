@@ -58,11 +58,26 @@ def converted(graph: Graph, x: Node, dtype: str) -> Node:
             return graph.literal(np.dtype(dtype).type(x.data), dtype)
         if x.data == int(x.data) and _inside(x, dtype):
             return graph.literal(int(x.data), dtype)
+    if dtype == "bfloat16" and _is_cut(x):
+        # what has nothing beyond bfloat16 is not rounded
+        high = graph.literal(16, "uint32")
+        half = graph.add("shift_right_logical", (x.args[0], high), "uint32")
+        half = graph.add("convert_element_type", (half,), "uint16")
+        return graph.add("bitcast_convert_type", (half,), dtype)
     if "float" in x.dtype and "int" in dtype:
         whole = as_integer(graph, x)
         if whole is not None and _inside(whole, dtype):
             return _between_integers(graph, whole, dtype)
     return graph.add("convert_element_type", (x,), dtype)
+
+
+def _is_cut(x: Node) -> bool:
+    """Return whether a float32 is made of bits of which the lower half is 0."""
+    if x.op != "bitcast_convert_type" or x.args[0].dtype != "uint32":
+        return False
+    bits = x.args[0]
+    masks = [a.data for a in bits.args if a.op == "literal"]
+    return bits.op == "and" and any(mask & 0xFFFF == 0 for mask in masks)
 
 
 def _between_integers(graph: Graph, x: Node, dtype: str) -> Node:
