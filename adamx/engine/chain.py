@@ -188,7 +188,7 @@ class Chain(Transformation):
     ) -> tuple[Any, State]:
         return self._run(updates, state, params, extra)
 
-    def _step(
+    def _in_one_pass(
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
     ) -> tuple[Any, State] | None:
         ends = self.passes[-1] if self.passes else None

@@ -37,7 +37,9 @@ def run(
     olds = [None] * len(calls) if params is None else params
     if rule._widest_scope() == "tensor" or _are_typed(calls, olds):
         results = [methods.apply(*call) for call in calls]
-        return [(_applied(p, u), new) for p, (u, new) in zip(olds, results, strict=True)]
+        return [
+            (_applied(p, u), new) for p, (u, new) in zip(olds, results, strict=True)
+        ]
     function, arrays = methods.step
     structure = jax.tree.structure(rule)
     modes = jax.config.jax_enable_x64, jax.config.jax_numpy_dtype_promotion  # pyright: ignore[reportAttributeAccessIssue]
@@ -72,7 +74,7 @@ def _applied(param: Any, update: Any) -> Any:
 
 
 class _Uncompared:
-    """A function that compares equal to any: the other arguments decide what it does."""
+    """A function that equals any other: the arguments beside it say what it does."""
 
     def __init__(self, function: Any) -> None:
         self.function = function
@@ -110,7 +112,7 @@ def _traced(
     first, new = jax.tree.unflatten(results, range(results.num_leaves))
     pairs = list(zip(jax.tree.leaves(kept), jax.tree.leaves(new), strict=True))
     pairs += [] if param is None else [(param, first)]
-    outs = [(a.shape, a.dtype) for a in closed.out_avals]
+    outs = [(a.shape, a.dtype) for a in jax.tree.leaves(shapes)]
     same = tuple((i, o) for i, o in pairs if avals[i][:2] == outs[o])
     source = Source(structure, form, tree)
     return _Traced(LeafLoop(closed, avals[x.update][0], same, source), results)

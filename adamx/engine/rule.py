@@ -229,7 +229,7 @@ class Rule(Transformation):
     ) -> tuple[Any, State]:
         return tree.update(self, updates, state, params, extra)
 
-    def _step(
+    def _in_one_pass(
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
     ) -> tuple[Any, State] | None:
         if not self._is_fused():

@@ -68,7 +68,7 @@ class Transformation(Value, optax.GradientTransformationExtraArgs):
     ) -> tuple[Any, Any]:
         raise NotImplementedError
 
-    def _step(
+    def _in_one_pass(
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
     ) -> tuple[Any, Any] | None:
         """Return the new parameters and the new state, computed in one pass over them.

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from jax.extend.core import Jaxpr, Literal
 
 # calls whose jaxpr is the same arithmetic, and where each keeps it
 _CALLS = {
@@ -46,7 +46,7 @@ class Flat(NamedTuple):
     out_avals: tuple[Any, ...]
 
 
-def flatten(closed: ClosedJaxpr) -> Flat:
+def flatten(closed: Any) -> Flat:
     """Return the equations of a jaxpr with those of its calls in their place."""
     equations: list[Equation] = []
     avals = [v.aval for v in closed.jaxpr.invars]
@@ -105,7 +105,8 @@ def _inner(name: str, params: dict[str, Any]) -> tuple[Jaxpr, Any] | None:
         found = params[_CALLS[name]]
     else:
         return None
-    return (found.jaxpr, found.consts) if isinstance(found, ClosedJaxpr) else (found, ())
+    # some are closed over their constants
+    return getattr(found, "jaxpr", found), getattr(found, "consts", ())
 
 
 def needed(equations: list[Equation], outputs: Any) -> list[Equation]:

@@ -40,6 +40,7 @@ def hoisted(flat: Flat) -> tuple[Callable[[Sequence], list], Flat]:
         return (lambda operands: []), flat
     fresh = 1 + max([*makers, len(flat.inputs)])
     moved = {n: len(flat.inputs) + i for i, n in enumerate(wanted)}
+
     # numbers of inputs come first: those of the others move behind them
     def renamed(v: Any) -> Any:
         if not isinstance(v, int):

@@ -20,7 +20,14 @@ _FLOATS = {"float32": "float", "float64": "double", "float16": "half"}
 _ARITHMETIC = {"add": "fadd", "sub": "fsub", "mul": "fmul"}
 
 
-_COMPARED = {"eq": "oeq", "ne": "une", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge"}
+_COMPARED = {
+    "eq": "oeq",
+    "ne": "une",
+    "lt": "olt",
+    "le": "ole",
+    "gt": "ogt",
+    "ge": "oge",
+}
 
 
 _ROUNDED = {"floor": "floor", "ceil": "ceil", "sqrt": "sqrt", "abs": "fabs"}
@@ -100,7 +107,11 @@ class Writer:
             return self.converted(args[0], n.args[0], n.dtype)
         if n.op == "bitcast_convert_type":
             target = type_of(n.dtype)
-            return args[0] if kind == target else self.let(f"bitcast {kind} {args[0]} to {target}")
+            return (
+                args[0]
+                if kind == target
+                else self.let(f"bitcast {kind} {args[0]} to {target}")
+            )
         if n.op == "select_n":
             kind = type_of(n.dtype)
             p, no, yes = args
@@ -154,9 +165,7 @@ class Writer:
         if op == "neg":
             return self.let(f"sub {kind} 0, {args[0]}")
         if op == "abs":
-            return self.call(
-                f"llvm.abs.{kind}", kind, (kind, args[0]), ("i1", "false")
-            )
+            return self.call(f"llvm.abs.{kind}", kind, (kind, args[0]), ("i1", "false"))
         if op in ("max", "min"):
             sign = "u" if dtype[0] in "ub" else "s"
             return self.intrinsic(f"{sign}{op}", kind, *args)
@@ -205,7 +214,13 @@ class Writer:
         if not is_float(target):
             if bits(target) == bits(source):
                 return x
-            how = "trunc" if bits(target) < bits(source) else "zext" if unsigned else "sext"
+            how = (
+                "trunc"
+                if bits(target) < bits(source)
+                else "zext"
+                if unsigned
+                else "sext"
+            )
             return self.let(f"{how} {kind} {x} to {wanted}")
         if unsigned and bits(source) < 32:
             x, kind, unsigned = self.let(f"zext {kind} {x} to i32"), "i32", False
@@ -216,9 +231,16 @@ class Writer:
 
     def _to_integer(self, x: str, kind: str, n: Node, target: str) -> str:
         wanted, bounds = type_of(target), n.bounds
-        if bounds is not None and bits(target) <= 32 and -(2**31) <= bounds[0] and bounds[1] < 2**31:
+        if (
+            bounds is not None
+            and bits(target) <= 32
+            and bounds[0] >= -(2**31)
+            and bounds[1] < 2**31
+        ):
             whole = self.let(f"fptosi {kind} {x} to i32")
-            return whole if wanted == "i32" else self.let(f"trunc i32 {whole} to {wanted}")
+            return (
+                whole if wanted == "i32" else self.let(f"trunc i32 {whole} to {wanted}")
+            )
         if bits(target) < 32:  # the saturating intrinsics are slow on a CPU
             least, most = np.iinfo(target).min, np.iinfo(target).max
             known = self.let(f"fcmp ord {kind} {x}, {x}")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from .graph import Node, Where
 from .instructions import Writer, bits, constant, kept_type, type_of
 from .program import Program
-from .schedule import FREE, Loop, Schedule, schedule
+from .schedule import Loop, Schedule, schedule
 
 
 class Kernel(NamedTuple):
@@ -118,7 +118,12 @@ class _Kernel:
             lines.append(f"  %{name} = load i64, ptr %size{i}")
         given = ", ".join(f"ptr {a}" for a in self.arrays.values())
         sizes = "i64 %length, i64 %blocks, i64 %pairs, i64 %first, i64 %last"
-        return [*lines, f"  call void @KERNEL.body({given}, {sizes})", "  ret void", "}"]
+        return [
+            *lines,
+            f"  call void @KERNEL.body({given}, {sizes})",
+            "  ret void",
+            "}",
+        ]
 
     # ---- loops ---------------------------------------------------------------
 
@@ -161,7 +166,9 @@ class _Kernel:
                     values[n] = self.once[n]
                 self._store(loop, values, bases, "0")
                 continue
-            self._run(loop, "0", "%half" if loop.over is Where.PAIR else "%n", bases, tag)
+            self._run(
+                loop, "0", "%half" if loop.over is Where.PAIR else "%n", bases, tag
+            )
         w.line("br label %tile.end")
         w.label("tile.end")
         w.line("%t.next = add nuw nsw i64 %t, 1")
@@ -180,14 +187,12 @@ class _Kernel:
         w.line(f"%{tag}.some = icmp slt i64 {first}, {last}")
         w.line(f"br i1 %{tag}.some, label %{tag}.body, label %{tag}.end")
         w.label(f"{tag}.body")
-        w.line(
-            f"{i} = phi i64 [ {first}, %{tag}.enter ], [ {at}, %{tag}.body ]"
-        )
+        w.line(f"{i} = phi i64 [ {first}, %{tag}.enter ], [ {at}, %{tag}.body ]")
         reduced = [n for n in loop.nodes if n.op == "largest"]
         accs = {n: w.name() for n in reduced}
         found: dict[Node, str] = {}
         phis = len(w.lines)
-        for n in reduced:
+        for _ in reduced:
             w.line("")  # known at the end of the loop
         values = dict(self.once)
         for n in loop.nodes:
@@ -212,7 +217,9 @@ class _Kernel:
         for n in reduced:
             kind, _ = _held(n)
             if kind != type_of(n.dtype):
-                self.once[n] = w.let(f"bitcast {kind} {self.once[n]} to {type_of(n.dtype)}")
+                self.once[n] = w.let(
+                    f"bitcast {kind} {self.once[n]} to {type_of(n.dtype)}"
+                )
 
     def _fill_ends(self, loop: Loop) -> None:
         """Put after an odd end what is packed with the last number."""
@@ -251,8 +258,10 @@ class _Kernel:
 
     def _index(self, over: Where, bases: dict[Where, str], i: str) -> str:
         base = bases[over]
-        return base if over is Where.BLOCK else (
-            i if base == "0" else self.out.let(f"add i64 {base}, {i}")
+        return (
+            base
+            if over is Where.BLOCK
+            else (i if base == "0" else self.out.let(f"add i64 {base}, {i}"))
         )
 
     def _args(self, n: Node, values: dict, bases: dict, i: str) -> list[str]:
@@ -264,7 +273,11 @@ class _Kernel:
         args = []
         for a in n.args:
             apart = n.op in _WITH_MEMORY and n.where is not Where.BLOCK
-            if a.op == "literal" and apart and a.dtype in ("float32", "int32", "uint32"):
+            if (
+                a.op == "literal"
+                and apart
+                and a.dtype in ("float32", "int32", "uint32")
+            ):
                 args.append(self._constant(a))
             else:
                 args.append(self._value(a, values, bases, i))
@@ -317,7 +330,11 @@ class _Kernel:
         for number in loop.stores:
             n, over = self.program.outputs[number]
             value = self._value(n, values, bases, i)
-            key = ("in", self.aliases[number]) if number in self.aliases else ("out", number)
+            key = (
+                ("in", self.aliases[number])
+                if number in self.aliases
+                else ("out", number)
+            )
             self._keep(value, self.arrays[key], n.dtype, self._index(over, bases, i))
 
 

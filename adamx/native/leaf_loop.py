@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+from jax.extend.core import jaxpr_as_fun
 
 from . import compiler, handler
 from .flatten import Constant, Flat, flatten
@@ -32,7 +32,7 @@ class LeafLoop:
 
     def __init__(
         self,
-        closed: ClosedJaxpr,
+        closed: Any,
         shape: tuple[int, ...],
         pairs: tuple[tuple[int, int], ...],
         source: Any = None,

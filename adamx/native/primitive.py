@@ -103,9 +103,7 @@ ad.primitive_jvps[leaf_steps_p] = _derived
 
 
 def _native(*operands: Any, steps: tuple[LeafStep, ...]) -> list:
-    return called(
-        [(step.loop, [operands[i] for i in step.operands]) for step in steps]
-    )
+    return called([(step.loop, [operands[i] for i in step.operands]) for step in steps])
 
 
 def _lower_on_cpu(ctx: Any, *operands: Any, steps: tuple[LeafStep, ...]) -> Any:

@@ -129,17 +129,17 @@ class _Builder:
         return Program(self.graph, self.rows, outputs)
 
     def _equation(self, e: Equation) -> None:
-        if e.name in _SAME and len(e.inputs) > 1:  # a barrier of several
-            for number, v in zip(e.outputs, e.inputs, strict=True):
-                self.known[number] = self._value(v)
+        several = len(e.inputs) > 1
+        if e.name in _SAME and several:  # a barrier
+            self.known |= dict(zip(e.outputs, map(self._value, e.inputs), strict=True))
             return
         if len(e.outputs) != 1:
             raise Unfit(f"the operation {e.name!r} is not known to the native loop")
-        shape = e.out_avals[0].shape
+        (number,), shape = e.outputs, e.out_avals[0].shape
         if e.name in ("mul", "add"):
             result = self._affine(e)
             if result is not None:
-                self.known[e.outputs[0]] = result
+                self.known[number] = result
                 return
         special = _SPECIAL.get(e.name)
         if special is not None:
@@ -153,7 +153,7 @@ class _Builder:
             where = self.rows.where(shape) if shape else Where.LEAF
             if where is not result.where and result.where is not Where.BLOCK:
                 raise Unfit(f"the operation {e.name!r} changes the order of elements")
-        self.known[e.outputs[0]] = result
+        self.known[number] = result
 
     def _value(self, v: Any) -> Node | Affine:
         if isinstance(v, Constant):
@@ -181,7 +181,9 @@ class _Builder:
         place = self.graph.add("place", (), x.dtype, self.rows.where(x.shape))
         if times == 1:
             return place
-        return self.graph.add("mul", (place, self.graph.literal(times, x.dtype)), x.dtype)
+        return self.graph.add(
+            "mul", (place, self.graph.literal(times, x.dtype)), x.dtype
+        )
 
     def _affine(self, e: Equation) -> Affine | None:
         """Return the sum or the multiple of affine integers, if it is one."""
@@ -254,7 +256,9 @@ class _Builder:
         power = None
         while y:
             if y & 1:
-                power = x if power is None else self._simplified("mul", (power, x), x.dtype)
+                power = (
+                    x if power is None else self._simplified("mul", (power, x), x.dtype)
+                )
             y >>= 1
             if y:
                 x = self._simplified("mul", (x, x), x.dtype)
@@ -277,7 +281,9 @@ class _Builder:
         if kept and tuple(sorted(dims)) == tuple(dims):
             return x
         lead = tuple(dims) == tuple(range(len(given)))
-        spread = given in (shape[:-1], (*shape[:-1], 1)) and shape[-1] == self.rows.block
+        spread = (
+            given in (shape[:-1], (*shape[:-1], 1)) and shape[-1] == self.rows.block
+        )
         if x.where is Where.BLOCK and lead and spread:
             return x
         raise Unfit("it spreads an array over an axis")
@@ -362,7 +368,7 @@ def _dtype(aval: Any) -> str:
     return name
 
 
-_SPECIAL: dict[str, Callable[[_Builder, Equation], Any]] = {
+_SPECIAL: dict[str, Callable[[Any, Equation], Any]] = {
     "convert_element_type": _Builder._convert,
     "bitcast_convert_type": _Builder._bitcast,
     "integer_pow": _Builder._power,

@@ -53,9 +53,9 @@ def _found(op: str, args: tuple, data: Any) -> Bounds:
         return choose(a, c), choose(b, d)
     if op == "select_n":
         return min(a, c), max(b, d)
-    if op.startswith("shift_right") and args[1].op == "literal":
-        if op == "shift_right_arithmetic" or a >= 0:
-            return int(a) >> args[1].data, int(b) >> args[1].data
+    shifts = op == "shift_right_arithmetic" or (op == "shift_right_logical" and a >= 0)
+    if shifts and args[1].op == "literal":
+        return int(a) >> args[1].data, int(b) >> args[1].data
     return None
 
 

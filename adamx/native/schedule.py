@@ -106,9 +106,7 @@ def _postpone(nodes: list[Node], turns: dict[Node, int], program: Program) -> No
             turns[n] = latest
 
 
-def _buffered(
-    program: Program, loops: list[Loop], turns: dict[Node, int]
-) -> set[Node]:
+def _buffered(program: Program, loops: list[Loop], turns: dict[Node, int]) -> set[Node]:
     found = set()
     for loop in loops:
         uses = [a for n in loop.nodes for a in n.args]

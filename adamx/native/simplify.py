@@ -19,9 +19,9 @@ def simplified(graph: Graph, op: str, args: tuple[Node, ...], dtype: str) -> Nod
     if op == "div" and b.op == "literal" and b.data:
         # as XLA's algebraic simplifier does
         number = np.dtype(dtype).type(1) / np.dtype(dtype).type(b.data)
-        op, args = "mul", (a, graph.literal(number, dtype))
+        return _product(graph, a, graph.literal(number, dtype), dtype)
     if op == "mul":
-        return _product(graph, *args, dtype)
+        return _product(graph, a, b, dtype)
     if op == "max":
         for x, least in ((a, b), (b, a)):
             if least.op == "literal" and least.data == 0 and x.unsigned:
@@ -58,11 +58,26 @@ def converted(graph: Graph, x: Node, dtype: str) -> Node:
             return graph.literal(np.dtype(dtype).type(x.data), dtype)
         if x.data == int(x.data) and _inside(x, dtype):
             return graph.literal(int(x.data), dtype)
+    if dtype == "bfloat16" and _is_cut(x):
+        # what has nothing beyond bfloat16 is not rounded
+        high = graph.literal(16, "uint32")
+        half = graph.add("shift_right_logical", (x.args[0], high), "uint32")
+        half = graph.add("convert_element_type", (half,), "uint16")
+        return graph.add("bitcast_convert_type", (half,), dtype)
     if "float" in x.dtype and "int" in dtype:
         whole = as_integer(graph, x)
         if whole is not None and _inside(whole, dtype):
             return _between_integers(graph, whole, dtype)
     return graph.add("convert_element_type", (x,), dtype)
+
+
+def _is_cut(x: Node) -> bool:
+    """Return whether a float32 is made of bits of which the lower half is 0."""
+    if x.op != "bitcast_convert_type" or x.args[0].dtype != "uint32":
+        return False
+    bits = x.args[0]
+    masks = [a.data for a in bits.args if a.op == "literal"]
+    return bits.op == "and" and any(mask & 0xFFFF == 0 for mask in masks)
 
 
 def _between_integers(graph: Graph, x: Node, dtype: str) -> Node:
@@ -81,7 +96,7 @@ def as_integer(graph: Graph, x: Node) -> Node | None:
     found = _as_integer(graph, x)
     if found is None or found.bounds is None:
         return None
-    exact = -_EXACT <= found.bounds[0] and found.bounds[1] <= _EXACT
+    exact = found.bounds[0] >= -_EXACT and found.bounds[1] <= _EXACT
     return found if exact else None
 
 
@@ -102,7 +117,9 @@ def _as_integer(graph: Graph, x: Node) -> Node | None:
     if x.op == "select_n":
         args = [as_integer(graph, a) for a in x.args[1:]]
         known = tuple(a for a in args if a is not None)
-        return graph.add(x.op, (x.args[0], *known), "int32") if len(known) == 2 else None
+        return (
+            graph.add(x.op, (x.args[0], *known), "int32") if len(known) == 2 else None
+        )
     return None
 
 

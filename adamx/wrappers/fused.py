@@ -6,7 +6,7 @@ from typing import Any
 from jaxtyping import Array, Float
 
 from .. import errors
-from ..engine.chain import Chain, External, RuleSequence
+from ..engine.chain import Chain, External
 from ..engine.rule import Rule, Wrapper
 from ..engine.state import Context, Slots
 from ..engine.transformation import Transformation
@@ -56,8 +56,8 @@ def fused(tx: Any) -> Any:
 
     The arithmetic of the rules, the slots' codecs and the sum with the parameters
     become one loop over the leaf, from the same definition: decode, update, encode, in
-    place. It needs `adamx.step`, which also applies the update (with `tx.update` the sum
-    with the parameters is another pass). The state is that of `tx`.
+    place. It needs `adamx.step`, which also applies the update (with `tx.update` the
+    sum with the parameters is another pass). The state is that of `tx`.
 
     - On a CPU, where XLA computes a step of Adam in three loops, it is a native loop;
       that needs the extra `adamx[fused]`.
@@ -69,10 +69,10 @@ def fused(tx: Any) -> Any:
     A leaf whose arithmetic is no such loop (sums over the leaf, an operation that is
     not known) is computed as without `fused`; `memory_plan(fused(tx), params)` says
     which, and why. So are all leaves on a CPU without the extra, under `vmap`, in
-    derivatives, and where the compiler divides arrays among devices, except for matrices
-    on GPUs: there each device runs a kernel on its shard, without communication. A
-    program exported for several platforms has the kernels of a TPU, and XLA's own for
-    the others.
+    derivatives, and where the compiler divides arrays among devices, except for
+    matrices on GPUs: there each device runs a kernel on its shard, without
+    communication. A program exported for several platforms has the kernels of a TPU,
+    and XLA's own for the others.
 
     Args:
         tx: an adamx transformation, in any nesting of chains, masks and `tunable`.

@@ -58,7 +58,7 @@ def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[An
         grads = tree_checks.as_arrays(grads)
         tree_checks.check_updates(grads)
         kept = tree_checks.with_gradients(grads, params)
-        in_one = tx._step(grads, state, kept, extra)
+        in_one = tx._in_one_pass(grads, state, kept, extra)
         if in_one is not None:
             return _with_others(in_one[0], params, grads), in_one[1]
     if is_fused(tx):

@@ -106,10 +106,10 @@ class Tunable(Transformation):
         updates, inner = now._update(updates, state.inner, params, extra)
         return updates, self._after(state, inner)
 
-    def _step(
+    def _in_one_pass(
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
     ) -> tuple[Any, Tuned] | None:
-        found = self._now(state)._step(updates, state.inner, params, extra)
+        found = self._now(state)._in_one_pass(updates, state.inner, params, extra)
         return None if found is None else (found[0], self._after(state, found[1]))
 
     def _now(self, state: Any) -> Any:
