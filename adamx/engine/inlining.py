@@ -66,9 +66,14 @@ def _inline(
     return results if equation.primitive.multiple_results else [results]
 
 
+def name_of(function: Any) -> str:
+    """Return the name by which calls of a compiled function are known."""
+    return function.__name__
+
+
 def is_index(equation: Any) -> bool:
     return (
-        equation.params.get("name") == index_in_array.__name__ and not equation.invars
+        equation.params.get("name") == name_of(index_in_array) and not equation.invars
     )
 
 

@@ -129,15 +129,15 @@ class Source(NamedTuple):
     form: Form
     tree: Any
 
-    def given(self, flat: Sequence) -> tuple[Any, Any, Any, Any, Inputs, Any]:
+    def given(self, flat: Sequence) -> tuple[Any, Any, Any, Any, Any, Any]:
         """Return the rule, the slots, the shared values, the count, and so on."""
         kept, numbers, *rest = jax.tree.unflatten(self.tree, flat)
         return self.structure.unflatten(numbers), kept, *rest
 
     def parts(self, flat: Sequence) -> LeafParts | str:
         """Return how the leaf is computed part by part, or why not; see `in_parts`."""
-        rule, *rest = self.given(flat)
-        return in_parts(rule, self.form, *rest)
+        rule, kept, shared, count, x, param = self.given(flat)
+        return in_parts(rule, self.form, kept, shared, count, x, param)
 
 
 def in_parts(

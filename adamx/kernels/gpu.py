@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
+from ..engine.inlining import name_of
 from ..engine.leaf_parts import LeafParts, Rows
 from ..numerics.halves import halves_joined
 from .body import ELEMENTWISE, SHAPING, Platform, body, in_place
@@ -161,7 +162,7 @@ PLATFORM = Platform(
     | SHAPING
     | {"acos", "acosh", "asin", "asinh", "atan", "atanh", "cbrt", "cosh", "expm1"}
     | {"sign", "sinh", "stack", "unstack"},
-    {halves_joined.__name__: _halves_joined},
+    {name_of(halves_joined): _halves_joined},
     frozenset(
         {
             *("float32", "bfloat16", "float16", "float8_e4m3fn", "float8_e5m2"),

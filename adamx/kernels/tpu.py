@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu
 
+from ..engine.inlining import name_of
 from ..engine.leaf_parts import LeafParts, Rows
 from ..numerics.halves import bytes_split, halves_joined
 from .body import ELEMENTWISE, SHAPING, Platform, body, in_place
@@ -190,7 +191,8 @@ def _is_flipped(like: Rows) -> bool:
 
 def _given(like: Rows) -> tuple[int, int]:
     """Return the shape in which an array is given to a kernel."""
-    return like.shape[::-1] if _is_flipped(like) else like.shape
+    rows, columns = like.shape
+    return (columns, rows) if _is_flipped(like) else (rows, columns)
 
 
 def _read(ref: Any, below: Any, j: Any, width: int) -> Any:
@@ -260,8 +262,8 @@ PLATFORM = Platform(
     | {"concatenate", "dot_general", "erf", "round", "slice", "transpose"},
     {
         "sign": _sign,
-        bytes_split.__name__: _bytes_split,
-        halves_joined.__name__: _halves_joined,
+        name_of(bytes_split): _bytes_split,
+        name_of(halves_joined): _halves_joined,
     },
     frozenset(
         {

@@ -69,10 +69,10 @@ def fused(tx: Any) -> Any:
     A leaf whose arithmetic is no such loop (sums over the leaf, an operation that is
     not known) is computed as without `fused`; `memory_plan(fused(tx), params)` says
     which, and why. So are all leaves on a CPU without the extra, under `vmap`, in
-    derivatives, and where the compiler divides arrays among devices, except matrices on
-    GPUs: there each device runs a kernel on its shard, without communication. A
-    program exported for several platforms has the kernels of a TPU, and XLA's own for
-    the others.
+    derivatives, and where the compiler divides arrays among devices, except for
+    matrices on GPUs: there each device runs a kernel on its shard, without
+    communication. A program exported for several platforms has the kernels of a TPU,
+    and XLA's own for the others.
 
     Args:
         tx: an adamx transformation, in any nesting of chains, masks and `tunable`.

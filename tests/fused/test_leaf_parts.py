@@ -12,6 +12,7 @@ import adamx
 from adamx.engine import hyperparams
 from adamx.engine.leaf_functions import Form, Inputs, leaf_functions
 from adamx.engine.leaf_parts import in_parts
+from adamx.engine.slot_trees import FORM
 from adamx.engine.tree import start
 from adamx.numerics.random_bits import word_of
 from adamx.storage import Blockwise, Cast, Companded, Linear, RowColumnMeans
@@ -70,7 +71,7 @@ def leaf(tx: Any, shape: tuple[int, ...], dtype: Any) -> Any:
 def _without_tree(kept: Any) -> Any:
     if set(kept) == {"w"}:
         return kept["w"]
-    return {part: tree["w"] for part, tree in kept.items()}
+    return {part: tree["w"] for part, tree in kept.items() if part != FORM}
 
 
 def as_given(rule: Any, kept: dict) -> dict:
