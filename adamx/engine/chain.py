@@ -63,6 +63,9 @@ class RuleSequence(Rule):
     def together(self, stack: Float[Array, "k m n"]) -> Float[Array, "k m n"]:
         return self.rules[0].together(stack)
 
+    def _sum_axis_name(self) -> Any:
+        return self.rules[0]._sum_axis_name()
+
     def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:

@@ -150,23 +150,29 @@ class Not(Mask):
 
 def _spread(mask: Any, tree: Any) -> list[bool]:
     """Expand the prefix tree `mask` to the leaves of `tree`."""
+    answers = spread("mask: it", mask, tree, lambda x: x is None)
+    return [x is not None and as_bool(x) for x in answers]
+
+
+def spread(what: str, given: Any, tree: Any, is_leaf: Any) -> list[Any]:
+    """Expand a prefix tree to the leaves of `tree`; None for a leaf that is None."""
     leaves, treedef = flatten(tree)
     # each leaf is its index, None for a frozen one: the order of `plain` may differ
     numbered = [None if x is None else i for i, x in enumerate(leaves)]
     numbers = plain(treedef.unflatten(numbered))
     try:
-        spread = jax.tree.broadcast(plain(mask), numbers, is_leaf=lambda x: x is None)
+        expanded = jax.tree.broadcast(plain(given), numbers, is_leaf=is_leaf)
     except ValueError as error:
         raise errors.AdamxError(
-            f"mask: it must have the structure of the parameters or be a prefix of it, "
-            f"got another: {errors.shorten(str(error))}. Build it with jax.tree.map "
-            f"over the parameters."
+            f"{what} must have the structure of the parameters or be a prefix "
+            f"of it, got another: {errors.shorten(str(error))}. Build it with "
+            f"jax.tree.map over the parameters."
         ) from None
-    answers = [False] * len(leaves)
-    pairs = zip(flatten(numbers)[0], flatten(spread)[0], strict=True)
-    for i, answer in pairs:
-        if i is not None and answer is not None:
-            answers[i] = as_bool(answer)
+    answers: list[Any] = [None] * len(leaves)
+    found = jax.tree.leaves(expanded, is_leaf=is_leaf)
+    for i, answer in zip(flatten(numbers)[0], found, strict=True):
+        if i is not None:
+            answers[i] = answer
     return answers
 
 

@@ -104,23 +104,24 @@ def begin(slot: Slot, p: Any, chosen: frozenset, path: str) -> Any:
         return start if start.size else absent()
     # the first step is 1: 0 gives initialisation its own random numbers
     zeros = not callable(slot.init) and slot.init == 0
-    encode = functools.partial(_encode_start, slot.codec, zeros)
+    encode = functools.partial(_encode_start, slot.codec, slot.split, zeros)
     key = key_of(slot.seed, key_of(0))
     abstract = isinstance(p, jax.ShapeDtypeStruct)
     return jax.eval_shape(encode, start, key) if abstract else encode(start, key)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _encode_start(codec: Any, zeros: bool, x: Any, key: Any) -> Any:
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _encode_start(codec: Any, split: Any, zeros: bool, x: Any, key: Any) -> Any:
     known = codec.zeros(x) if zeros else None
-    return codec.encode(x, Uniform(key, 0)) if known is None else known
+    drawn = Uniform(key, 0, x.shape, split)
+    return codec.encode(x, drawn) if known is None else known
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _encode(codec: Any, draw: int, x: Any, scale: Any, key: Any) -> Any:
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _encode(codec: Any, split: Any, draw: int, x: Any, scale: Any, key: Any) -> Any:
     """Encode an array; traced once for leaves of one shape."""
     known = () if scale is None else (scale,)
-    return codec.encode(x, Uniform(key, draw), *known)
+    return codec.encode(x, Uniform(key, draw, x.shape, split), *known)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -174,4 +175,5 @@ def encoded(
         return kept
     if slot.codec is None:
         return kept if is_absent(kept) else new.astype(kept.dtype)
-    return _encode(slot.codec, draw, new, scale, key_of(slot.seed, key))
+    key = key_of(slot.seed, key)
+    return _encode(slot.codec, slot.split, draw, new, scale, key)

@@ -41,6 +41,6 @@ def _kind(x: Any) -> Any:
     where they are.
     """
     known = jax.typeof(x)
-    where = getattr(known, "sharding", None), getattr(known, "vma", None)
+    where = getattr(known, "sharding", None), known.manual_axis_type
     placed = None if isinstance(x, Tracer) else getattr(x, "sharding", None)
     return x.shape[1:], x.dtype, where, placed

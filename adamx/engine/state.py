@@ -57,6 +57,7 @@ class Slot:
         dtype: the dtype of the slot, if not that of the arithmetic.
         codec: the codec that stores it (`adamx.store`); None for none.
         seed: the seed of the codec's random numbers.
+        split: how the slot is split inside `shard_map`, where that is known.
         single_array_because: why it must stay one array; the reason given in errors
             for codecs that make several arrays of a slot.
     """
@@ -72,6 +73,7 @@ class Slot:
     dtype: Any = None
     codec: Any = None
     seed: Any = 0
+    split: Any = None
     single_array_because: str = ""
 
 

@@ -18,8 +18,9 @@ from ..numerics.arithmetic import compute_dtype
 from ..numerics.random_bits import word_of
 from . import hyperparams, stacks, tree_checks
 from .leaf_functions import Form, Inputs, leaf_functions
-from .leaves import column, slot_column
+from .leaves import column, place, slot_column
 from .paths import flatten, paths
+from .placement import Placed, place_of, totals
 from .slots import begin, split
 from .state import Labelled, Slot, State
 
@@ -33,6 +34,12 @@ def start(rule: Any, params: Any) -> dict[str, Any]:
         if p is not None:
             tree_checks.check_param(p, params, i)
     selected = _selected(rule, params, len(leaves))
+    at_place = Placed(rule)
+    places: list = [None] * len(leaves)
+    for i, p in enumerate(leaves):
+        if p is not None:
+            where = functools.partial(place, params, i)
+            places[i] = place_of(rule, selected[i], [p], where)
     declared, slots = rule.slots(), {}
     by_path = any(slot.by_path for slot in declared.values())
     by_leaf = paths(params) if by_path else [""] * len(leaves)
@@ -41,8 +48,13 @@ def start(rule: Any, params: Any) -> dict[str, Any]:
         if slot.shared:
             slots[name] = jnp.full((), slot.init, shared_dtype())
             continue
-        begun = map(functools.partial(begin, slot), leaves, selected, by_leaf)
-        slots[name] = _as_trees(slot, list(begun), treedef)
+        begun = [
+            begin(at_place.slots(here, chosen)[name], p, chosen, path)
+            for p, chosen, path, here in zip(
+                leaves, selected, by_leaf, places, strict=True
+            )
+        ]
+        slots[name] = _as_trees(slot, begun, treedef)
     return slots
 
 
@@ -157,18 +169,24 @@ def _inputs(rule: Any, leaves: list, treedef: Any, updates: Any, step: Step) -> 
 
 def _forms(rule: Any, treedef: Any, updates: Any, step: Step) -> list[Form]:
     n = treedef.num_leaves
-    tree = updates
+    tree, known = updates, [flatten(updates)[0]]
     if step.params is not None:  # what they hold where there is no gradient is ignored
         each = column("params", treedef, step.params, updates)
         # a None among the updates may stand for a whole subtree
         leaves = [p if jax.tree_util.all_leaves([p]) else None for p in each]
         tree = treedef.unflatten(leaves)
+        known.append(leaves)
     selected = _selected(rule, tree, n)
+    places: list = [None] * n
+    for i, arrays in enumerate(zip(*known, strict=True)):
+        if arrays[0] is not None:
+            where = functools.partial(place, updates, i)
+            places[i] = place_of(rule, selected[i], arrays, where)
     by_leaf = paths(updates) if "path" in rule.needs() else [None] * n
     dtypes = step.dtypes
     if not step.last or rule._has_place("last"):
         dtypes = [None if d is None else compute_dtype(d) for d in dtypes]
-    return list(map(Form, selected, by_leaf, dtypes))
+    return list(map(Form, selected, by_leaf, dtypes, places))
 
 
 def run_rule(
@@ -176,7 +194,6 @@ def run_rule(
 ) -> tuple[Any, dict[str, Any]]:
     """Run one step of a rule, its schedules resolved, on each leaf of a tree."""
     tree_checks.check_scalars(rule)
-    tree_checks.check_axes(rule)
     declared = rule.slots()
     tree_checks.check_present(declared, slots)
     leaves, treedef = flatten(updates)
@@ -187,8 +204,10 @@ def run_rule(
         for name, slot in declared.items()
         if not slot.shared
     }
-    tree_checks.check_slots(declared, columns, leaves, updates)
-    tree_checks.check_selected(declared, columns, leaves, forms, updates)
+    at_place = Placed(rule)
+    each = [at_place.slots(form.place, form.selected) for form in forms]
+    tree_checks.check_slots(each, columns, leaves, updates)
+    tree_checks.check_selected(each, columns, leaves, forms, updates)
     live = [i for i, g in enumerate(leaves) if g is not None and g.size]
     for i, g in enumerate(leaves):
         if g is not None and not g.size:
@@ -205,9 +224,8 @@ def run_rule(
         parts = []
         for i in live:
             given = forms[i], kept_of(i), shared, step.count, inputs[i]
-            parts.append(methods.partial_sums(*given))
-        names = {name for part in parts for name in part}
-        sums = {k: sum(part[k] for part in parts if k in part) for k in sorted(names)}
+            parts.append((forms[i].place, methods.partial_sums(*given)))
+        sums = totals(rule, parts)
         shared = shared | rule.cast(shared_dtype()).from_sums(sums, shared)
     if rule._has_stacks():
         held = {}

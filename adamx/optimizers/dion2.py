@@ -24,7 +24,7 @@ from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.matrices import HIGHEST, QUINTIC
-from ..numerics.norms import own, shards, whole
+from ..numerics.splits import own, whole, whole_shape
 from ..parts.denominators import Eps
 from ..parts.iterations import as_iteration
 from ..parts.layer_axes import TWO_AXES
@@ -257,5 +257,5 @@ class LargestSlices(Rule):
 
     def _is_turned(self, x: Array) -> bool:
         """Return whether slices of the matrix are its columns."""
-        rows, columns = x.shape[0] * shards(self.axis_name), x.shape[1]
+        rows, columns = whole_shape(x.shape, self.axis_name)
         return columns <= rows if self.out_axis in (-1, 1) else columns < rows

@@ -18,7 +18,7 @@ from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.matrices import HIGHEST, product
-from ..numerics.norms import own, shards, whole
+from ..numerics.splits import own, whole, whole_shape
 from ..parts.denominators import Eps
 from ..parts.weight_decay import Decay, as_decay, with_rate
 from .adam import scale_by_adam
@@ -141,8 +141,7 @@ class _Low(Rule):
         """Return (m, n) with m ≤ n for a leaf that is projected, else None."""
         if len(shape) != 2:
             return None
-        rows = shape[0] * shards(self.axis_name)
-        m, n = sorted((rows, shape[1]))
+        m, n = sorted(whole_shape(shape, self.axis_name))
         return (m, n) if self.rank < m else None
 
     def _like(self, shape_of: Any, otherwise: Any) -> Any:
@@ -166,8 +165,8 @@ class _Low(Rule):
         return x.T if x.shape[0] > x.shape[1] else x
 
     def _back(self, x: Any, like: Any) -> Any:
-        rows = like.shape[0] * shards(self.axis_name)
-        return own(x.T if rows > like.shape[1] else x, self.axis_name)
+        rows, columns = whole_shape(like.shape, self.axis_name)
+        return own(x.T if rows > columns else x, self.axis_name)
 
     def _product(self, a: Any, b: Any) -> Any:
         return product(a, b, self.precision)

@@ -3,7 +3,6 @@
 import math
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -12,6 +11,7 @@ from ..engine.hyperparams import ScalarOrSchedule, is_zero, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
+from ..numerics.splits import along, largest_across
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, Identity
@@ -59,9 +59,8 @@ class Sm3Accumulator(Rule):
         maxima = []
         for axis in range(g.ndim):
             mu = _over_others(nu, axis, jnp.max)
-            if axis > 0 and self.axis_name is not None:
-                mu = jax.lax.pmax(mu, self.axis_name)
-            maxima.append(mu)
+            others = [i for i in range(g.ndim) if i != axis]
+            maxima.append(largest_across(mu, along(self.axis_name, others, g.ndim)))
         new = {self.name: jnp.concatenate(maxima)}
         return nu.reshape(update.shape), slots | new
 

@@ -14,7 +14,8 @@ from ..engine.rule import Rule
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_divide
 from ..numerics.matrices import HIGHEST
-from ..numerics.norms import across, norm, own, shards, whole
+from ..numerics.norms import norm
+from ..numerics.splits import across, own, shards, whole, whole_shape
 from .iterations import Iteration, muon_quintic
 from .matrix_axes import Layout, MatrixAxes
 from .tree_axes import AxesByName, as_axes
@@ -54,10 +55,7 @@ def layout_of(rule: Rule, x: Any, axes: MatrixAxes | None) -> Layout:
 
 def _whole_like(x: Any, axis_name: Any) -> Any:
     """Return the shape and dtype of a leaf, given its shard."""
-    shape = x.shape
-    if shape:
-        shape = (shape[0] * shards(axis_name), *shape[1:])
-    return jax.ShapeDtypeStruct(shape, x.dtype)
+    return jax.ShapeDtypeStruct(whole_shape(x.shape, axis_name), x.dtype)
 
 
 class Orthogonalize(_OnMatrices):
@@ -294,10 +292,12 @@ class NormalizeRms(Rule):
     ) -> tuple[Float[Array, "..."], Slots]:
         axes = None if self.axes is None else ctx.label(self.axes)
         if axes is not None:
-            layout = axes.of(update.shape, "NormalizeRms")
-            if layout.sizes[0] > 1 and self.axis_name is None:
+            split = self.axis_name
+            layout = axes.of(whole_shape(update.shape, split), "NormalizeRms")
+            if layout.sizes[0] > 1:
                 each = jax.vmap(lambda x: self._scaled(x, None))
-                return layout.unstack(each(layout.stack(update))), slots
+                done = layout.unstack(each(layout.stack(whole(update, split))))
+                return own(done, split), slots
         return self._scaled(update, self.axis_name), slots
 
     def _scaled(self, update: Array, axis_name: Any) -> Array:

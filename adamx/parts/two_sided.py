@@ -18,7 +18,7 @@ from ..engine.hyperparams import option
 from ..engine.rule import Rule
 from ..engine.state import Slots
 from ..numerics.matrices import HIGHEST, product
-from ..numerics.norms import own, shards, whole
+from ..numerics.splits import own, whole, whole_shape
 
 SIDES = ("left", "right")
 ONE_SIDED = (None, "smaller", *SIDES)
@@ -84,9 +84,9 @@ class _AsMatrix(Rule):
         """Return the shape of the whole matrix, given that of the leaf or its shard."""
         if not shape:
             return (1, 1)
+        shape = whole_shape(shape, self.axis_name)
         columns = shape[-1] if len(shape) >= 2 else 1
-        rows = math.prod(shape) // max(columns, 1) if columns else 0
-        return rows * shards(self.axis_name), columns
+        return math.prod(shape) // max(columns, 1) if columns else 0, columns
 
     def _matrix(self, x: Any) -> Any:
         if x.ndim == 0:
@@ -98,8 +98,8 @@ class _AsMatrix(Rule):
         """Return a matrix as a leaf, or as the shard that belongs to this device."""
         if like.ndim == 0:
             return x.reshape(())
-        rows = like.shape[0] * shards(self.axis_name)
-        return own(x.reshape(rows, *like.shape[1:]), self.axis_name)
+        shape = whole_shape(like.shape, self.axis_name)
+        return own(x.reshape(shape), self.axis_name)
 
 
 class _TwoSided(_AsMatrix):

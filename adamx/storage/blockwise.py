@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from .. import errors
 from ..engine.state import absent
+from ..numerics.splits import shards
 from .blocks import Blocks, layout
 from .codec import Codec, Draw, Kept
 from .quantization_maps import Companded, Minifloat, QuantizationMap
@@ -123,6 +124,9 @@ class Blockwise(Codec):
                 f"{slot!r}. Leave signed= out: the slot says whether it needs a sign."
             )
         return dataclasses.replace(self, signed=self.signed or signed)
+
+    def placed(self, split: Any) -> "Blockwise":
+        return dataclasses.replace(self, min_size=-(-self.min_size // shards(split)))
 
     @property
     def _code(self) -> QuantizationMap:
