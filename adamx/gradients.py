@@ -60,7 +60,9 @@ def sharpness_aware(
             return across(of_shard, split_of(axis_name, (x, p), lambda: "params"))
 
         tg = jax.tree.map(scaled, grad(params, *args, **kwargs), params)
-        norm = safe_sqrt(jnp.asarray(sum(jax.tree.leaves(jax.tree.map(square, tg, params)))))
+        norm = safe_sqrt(
+            jnp.asarray(sum(jax.tree.leaves(jax.tree.map(square, tg, params))))
+        )
 
         def moved(p: Any, g: Any) -> Any:
             step = rho * safe_divide(scaled(g, p), norm.astype(g.dtype))

@@ -1,9 +1,9 @@
 """Where the pieces of a leaf are inside `shard_map`, and the rule that it is given.
 
-A rule says by `axis_name` over which mesh axes leaves may be split. Here it is replaced,
-leaf by leaf, by how that leaf is split: over the axes along which it varies, or, with
-`adamx.in_shard_map`, as its spec says. A leaf that all devices have is not split, so
-that its sums count it once.
+A rule says by `axis_name` over which mesh axes leaves may be split. Here that is
+replaced, leaf by leaf, by how the leaf is split: over the axes along which it varies,
+or, with `adamx.in_shard_map`, as its spec says. A leaf that all devices have is not
+split, so that its sums count it once.
 """
 
 import dataclasses

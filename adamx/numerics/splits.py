@@ -174,9 +174,7 @@ def is_checked(name: str) -> bool | None:
     return bool(varying(jax.lax.axis_index(name)))
 
 
-def split_of(
-    axis_name: Any, arrays: Sequence[Any], where: Callable[[], str]
-) -> Split:
+def split_of(axis_name: Any, arrays: Sequence[Any], where: Callable[[], str]) -> Split:
     """Return the split of the arrays of one leaf, of which only names are given.
 
     These are the given mesh axes over which one of the arrays varies: a leaf that is
@@ -190,7 +188,7 @@ def split_of(
         raise errors.AdamxError(
             f"update: `axis_name` must name axes of a shard_map that checks which "
             f"leaves vary, got {unchecked[0]!r} of one with check_vma=False, where "
-            f"`{where()}` may be split or not. Leave check_vma=True, or say it for every "
+            f"`{where()}` may be split or not. Leave check_vma=True, or say it of each "
             f"leaf: adamx.in_shard_map(tx, specs)."
         )
     seen = frozenset().union(*(varying(x) for x in arrays))

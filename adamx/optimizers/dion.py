@@ -34,8 +34,8 @@ from ..numerics.matrices import (
     product,
     randomized_orthonormal,
 )
-from ..numerics.splits import across, along, own, whole, whole_shape
 from ..numerics.random_bits import Uniform, key_of, normal
+from ..numerics.splits import across, along, own, whole, whole_shape
 from ..parts.denominators import Eps
 from ..parts.layer_axes import TWO_AXES
 from ..parts.masked import Masked

@@ -25,8 +25,8 @@ from ..engine.keywords import checked_keywords
 from ..engine.state import Context, Slot, Slots
 from ..numerics.matrices import HIGHEST, gram, product
 from ..numerics.norms import norm
-from ..numerics.splits import whole, whole_shape
 from ..numerics.random_bits import normal
+from ..numerics.splits import whole, whole_shape
 from ..parts.bias_correction import Debiased
 from ..parts.clipping import ClipByRms
 from ..parts.moments import Ema

@@ -14,9 +14,9 @@ from ..engine.hyperparams import NON_NEGATIVE, POSITIVE, Hyper, hyper, option
 from ..engine.rule import Rule, Wrapper
 from ..engine.state import Context, Slots
 from ..engine.value import Value
+from ..numerics.arithmetic import safe_divide
 from ..numerics.norms import mean
 from ..numerics.splits import Split, across, along, shards
-from ..numerics.arithmetic import safe_divide
 
 
 class Sign(Rule):

@@ -1,4 +1,4 @@
-"""`adamx.in_shard_map`: an optimizer that knows how each leaf is split by `shard_map`."""
+"""`adamx.in_shard_map`: an optimizer that knows how `shard_map` splits each leaf."""
 
 from collections.abc import Iterator
 from typing import Any

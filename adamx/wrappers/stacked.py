@@ -43,6 +43,10 @@ class Stacked(Wrapper):
                 "example mask=r'layers/'."
             )
 
+    def _placed(self, place: Any, chosen: frozenset) -> Rule:
+        inside = place.without(0) if self.mask in chosen else place
+        return super()._placed(inside, chosen)
+
     def _links(self) -> Iterator[Rule]:
         yield from self._each_link()
 

@@ -1,0 +1,1 @@
+"""Past one device: meshes, `shard_map`, stacks of layers, sharded state."""
