@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from .. import errors
 from ..numerics.splits import Split, across, names_of, shards, split_of, varying
-from .state import Labelled, Slot, copied
+from .slots import is_like
+from .state import Labelled, Slot
 
 
 class Place(NamedTuple):
@@ -106,8 +107,7 @@ class Placed:
 
 def _slot_at(slot: Slot, place: Place) -> Slot:
     """Return a slot whose codec knows how the slot is split, if it is like the leaf."""
-    like = slot.shape_of is None and (not callable(slot.init) or slot.init is copied)
-    if slot.codec is None or not (like and place.given):
+    if slot.codec is None or not (is_like(slot) and place.given):
         return slot
     codec = slot.codec.placed(place.split)
     return dataclasses.replace(slot, codec=codec, split=place.split)

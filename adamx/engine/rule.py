@@ -5,7 +5,7 @@ The author of an algorithm writes `slots()` and `apply(update, slots, ctx)`; `in
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, TypeAlias
 
 from jaxtyping import Array, Float
@@ -163,6 +163,19 @@ class Rule(Transformation):
         slots; if a shared slot is returned, its new value is kept.
         """
         return totals
+
+    def _with_masks(self, change: Callable[[Mask], Mask]) -> "Rule":
+        """Return the rule with other masks, also in its parts."""
+
+        def changed(x: Any) -> Any:
+            if type(x) is tuple:
+                return tuple(map(changed, x))
+            if isinstance(x, Rule):
+                return x._with_masks(change)
+            return change(x) if isinstance(x, Mask) else x
+
+        fields = {name: changed(getattr(self, name)) for name in self._fields}
+        return restored(type(self), fields)
 
     def _placed(self, place: Any, chosen: frozenset) -> "Rule":
         """Return the rule for a leaf that is split inside `shard_map` (`Place`).

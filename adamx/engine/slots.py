@@ -9,7 +9,7 @@ from jax.core import Tracer
 
 from ..numerics.arithmetic import compute_dtype
 from ..numerics.random_bits import Uniform, key_of
-from .state import Slot, absent, is_absent
+from .state import Slot, absent, copied, is_absent
 
 
 def full(like: Any, value: Any, dtype: Any) -> Any:
@@ -48,11 +48,37 @@ def join(slot: Slot, trees: Any, column_of: Any) -> list:
     return [dict(zip(slot.codec.parts, kept, strict=True)) for kept in parts]
 
 
+def is_like(slot: Slot) -> bool:
+    """Return whether a slot has the axes of the parameter."""
+    return slot.shape_of is None and (not callable(slot.init) or slot.init is copied)
+
+
+def axis_of_layers(slot_ndim: int, ndim: int, axis: int) -> int:
+    """Return the axis of layers of a slot of a stack: 0, or the leaf's own.
+
+    It is the leaf's if the slot has as many axes as the leaf.
+    """
+    return axis % ndim if slot_ndim == ndim else 0
+
+
+def _over_layers(function: Any, axis: int) -> Any:
+    """Map a function of the parameter over the layers of a stack."""
+
+    def mapped(p: Any) -> Any:
+        n = axis % p.ndim
+        of_one = jax.ShapeDtypeStruct((*p.shape[:n], *p.shape[n + 1 :]), p.dtype)
+        ndim = 1 + jax.eval_shape(function, of_one).ndim
+        return jax.vmap(function, n, axis_of_layers(ndim, p.ndim, axis))(p)
+
+    return mapped
+
+
 def _of_param(slot: Slot, function: Any, p: Any, chosen: frozenset) -> Any:
     """Return `function(p)` in the arithmetic's dtype, mapped over stacked layers."""
     dtype = compute_dtype(p.dtype)
-    for _ in range(sum(mask in chosen for mask in slot.stacked_by)):
-        function = jax.vmap(function)
+    for mask, axis in slot.stacked_by:
+        if mask in chosen:
+            function = _over_layers(function, axis)
     if isinstance(p, jax.ShapeDtypeStruct):
         return jax.eval_shape(function, jax.ShapeDtypeStruct(p.shape, dtype))
     return function(jnp.asarray(p, dtype))

@@ -52,8 +52,9 @@ class Slot:
         from_count: for a shared slot, its value after `count` steps, which
             `adamx.restore` adds to a state saved without it.
         masks: only the leaves that all of these select have the slot.
-        stacked_by: the slot has one value for each slice along the first axis of the
-            leaves that these masks select.
+        stacked_by: the slot has one value for each slice of the leaves that these masks
+            select: pairs of a mask and the axis of layers, the outermost last. A slot
+            of as many axes as the parameter has that axis, others have it first.
         dtype: the dtype of the slot, if not that of the arithmetic.
         codec: the codec that stores it (`adamx.store`); None for none.
         seed: the seed of the codec's random numbers.

@@ -138,7 +138,16 @@ def test_sums_count_each_leaf_as_often_as_it_is_there(how, third, x64):
 # ---- matrices ------------------------------------------------------------------------
 
 # those first that differ in what they gather and sum; the others under ADAMX_GRID=full
-MATRICES = ("adafactor", "adam_mini", "sm3", "adamp", "muown", "dion", "adamuon")
+MATRICES = (
+    "adafactor",
+    "psgd_kron",
+    "adam_mini",
+    "sm3",
+    "adamp",
+    "muown",
+    "dion",
+    "adamuon",
+)
 MATRICES += tuple(name for name in BUILT if name not in MATRICES)
 SPLIT = {"kernel": P("d", "m"), "wide": P(None, "d"), "bias": P()}
 
@@ -265,8 +274,8 @@ def test_bad_input_is_refused_by_a_sentence(sentence):
 
 def test_the_state_is_that_of_the_whole_and_the_text_builds_it_again():
     tx = adamx.tunable(adamx.adamw(0.1), "learning_rate")
-    mapped = adamx.in_shard_map(tx, P("d"))
-    assert mapped == adamx.in_shard_map(tx, P("d"))
+    mapped = adamx.in_shard_map(tx, ROWS)
+    assert mapped == adamx.in_shard_map(tx, ROWS)
     alone = adamx.in_shard_map(parts.Ema(0.9), P("d"))
     names = {"in_shard_map": adamx.in_shard_map, "P": P, "Ema": parts.Ema}
     assert eval(repr(alone), names) == alone
