@@ -147,7 +147,7 @@ def _extra_axis(x: Any, update: Any, axis: int) -> int | None:
     return axis if getattr(x, "shape", None) == update.shape else None
 
 
-def stacked(tx: Any, mask: Any, axis: int = 0) -> Any:
+def stacked(tx: Any, mask: Any, axis: Any = 0) -> Any:
     """Return the same optimizer for parameters with leaves that are stacks of layers.
 
         stacked(muon(0.02), r"blocks/")           # (layers, m, n) and (layers, d)
