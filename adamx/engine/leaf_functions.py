@@ -52,6 +52,7 @@ def leaf_functions(rule: Any) -> LeafFunctions:
     coded = [name for name, slot in declared.items() if slot.codec is not None]
     # what is neither kept nor summed cannot overflow, and a step is no gradient
     first = getattr(rule, "rules", (rule,))[0]
+    elementwise = rule._widest_scope() == "element"
     keeps = bool(declared) or rule._widest_scope() != "element"
     bounded = keeps and first.takes != "step"
 
@@ -100,11 +101,12 @@ def leaf_functions(rule: Any) -> LeafFunctions:
     def stepped(form: Any, scales: dict, kept: dict[str, Any], *given: Any) -> Any:
         u, new, ctx = computed(form, kept, *given)
         known, after = declared_for(form), {}
+        leaf = None if elementwise else given[-1].update
         for name, old in kept.items():
             draw = coded.index(name) if name in coded else 0
             slot, key = known[name], ctx.key if coded else None
             scale = scales.get(name)
-            after[name] = encoded(slot, new[name], old, form, key, draw, scale)
+            after[name] = encoded(slot, new[name], old, leaf, form, key, draw, scale)
         return u.astype(form.dtype), after
 
     def twice(form: Any, kept: dict[str, Any], *given: Any) -> Any:

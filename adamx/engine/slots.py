@@ -6,9 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
+from jax.sharding import AxisType
 
 from ..numerics.arithmetic import compute_dtype
 from ..numerics.random_bits import Uniform, key_of
+from ..numerics.sharding import laid_out, layout_of, placed_like, spread_over, unsharded
 from .state import Slot, absent, copied, is_absent
 
 
@@ -18,7 +20,11 @@ def full(like: Any, value: Any, dtype: Any) -> Any:
         # plain zeros lose the sharding under jit: they are computed from the parameter,
         # whatever it holds; tests/interop/test_sharding.py has every mesh mode
         filling = jnp.asarray(value, dtype)
-        return jnp.where(like == like, filling, filling)
+        started = jnp.where(like == like, filling, filling)
+        known, kind = layout_of(like)
+        if kind is AxisType.Explicit:  # written as an update writes it: (d, None)
+            return jax.sharding.reshard(started, known)
+        return started
     placed = getattr(like, "sharding", None) if _is_placed(like) else None
     return jnp.full(like.shape, value, dtype, device=placed)
 
@@ -96,7 +102,44 @@ def _start(slot: Slot, p: Any, chosen: frozenset, path: str) -> Any:
         return jnp.zeros(start.shape, dtype) if abstract else jnp.array(start, dtype)
     if slot.shape_of is None:
         return full(p, slot.init, dtype)
-    return full(_of_param(slot, _like(slot, path), p, chosen), slot.init, dtype)
+    like = _of_param(slot, _like(slot, path), p, chosen)
+    if slot.whole and slot.codec is None:
+        return _spread(slot, like.shape, p, chosen, dtype)
+    return full(like, slot.init, dtype)
+
+
+def _spread(slot: Slot, shape: Any, p: Any, chosen: frozenset, dtype: Any) -> Any:
+    """Return the start of a slot that is split over the devices of the parameter."""
+    if shape == p.shape:
+        return full(p, slot.init, dtype)
+    placed = spread_over(shape, p, _layers(slot, shape, p, chosen))
+    if not isinstance(p, Tracer):
+        return jnp.full(shape, slot.init, dtype, device=placed)
+    return laid_out(jnp.full(shape, slot.init, dtype), placed)
+
+
+def _layers(
+    slot: Slot, shape: tuple[int, ...], leaf: Any, chosen: frozenset
+) -> tuple[int, int] | None:
+    """Return the axes of layers of the leaf and of a slot of it, None for no stack."""
+    axes = [axis for mask, axis in slot.stacked_by if mask in chosen]
+    if not axes:
+        return None
+    ndim = len(leaf.shape)
+    return axes[-1] % ndim, axis_of_layers(len(shape), ndim, axes[-1])
+
+
+def _laid_out(slot: Slot, new: Any, kept: Any, leaf: Any, chosen: frozenset) -> Any:
+    """Give a new slot the layout that it had.
+
+    So that the layout of the state is a fixed point, and no step compiles again.
+    """
+    if slot.whole:
+        layers = _layers(slot, new.shape, leaf, chosen)
+        new = unsharded(new, () if layers is None else layers[1:])
+        if new.shape != leaf.shape:
+            return laid_out(new, spread_over(new.shape, leaf, layers))
+    return placed_like(new, kept)
 
 
 def of_state(slot: Slot, trees: Any, params: Any) -> Any:
@@ -194,12 +237,26 @@ def scale_of(slot: Slot, new: Any, form: Any) -> Any:
 
 
 def encoded(
-    slot: Slot, new: Any, kept: Any, form: Any, key: Any, draw: int, scale: Any = None
+    slot: Slot,
+    new: Any,
+    kept: Any,
+    leaf: Any,
+    form: Any,
+    key: Any,
+    draw: int,
+    scale: Any = None,
 ) -> Any:
-    """Encode the new value of a slot, with the parts and dtypes of `kept`."""
+    """Encode the new value of a slot, with the parts and dtypes of `kept`.
+
+    `leaf` is the update of a rule that sees more than one element of it, else None:
+    what is computed element by element is laid out as the leaf is.
+    """
     if not is_kept(slot, form.selected):
         return kept
     if slot.codec is None:
-        return kept if is_absent(kept) else new.astype(kept.dtype)
+        if is_absent(kept):
+            return kept
+        new = new.astype(kept.dtype)
+        return new if leaf is None else _laid_out(slot, new, kept, leaf, form.selected)
     key = key_of(slot.seed, key)
     return _encode(slot.codec, slot.split, draw, new, scale, key)

@@ -22,7 +22,8 @@ def run(together: Callable[[Array], Array], each: dict[int, Any]) -> dict[int, A
     kinds: dict[Any, list[int]] = {}
     for i, x in each.items():
         if x is not None:
-            kinds.setdefault(_kind(x), []).append(i)
+            alone = i if _is_split(x) else None
+            kinds.setdefault((_kind(x), alone), []).append(i)
     done: dict[int, Any] = dict.fromkeys(each)
     for numbers in kinds.values():
         parts = [each[i] for i in numbers]
@@ -32,6 +33,14 @@ def run(together: Callable[[Array], Array], each: dict[int, Any]) -> dict[int, A
             done[i] = jax.lax.slice_in_dim(stack, first, first + part.shape[0])
             first += part.shape[0]
     return done
+
+
+def _is_split(x: Any) -> bool:
+    """Return whether devices have different matrices, by the type of the stack.
+
+    Such a stack is not joined to others: its matrices would have to be sent.
+    """
+    return any(jax.typeof(x).sharding.spec)
 
 
 def _kind(x: Any) -> Any:

@@ -55,6 +55,9 @@ class Slot:
         stacked_by: the slot has one value for each slice of the leaves that these masks
             select: pairs of a mask and the axis of layers, the outermost last. A slot
             of as many axes as the parameter has that axis, others have it first.
+        whole: whether every device computes with the whole of it, as with a square
+            matrix. On a mesh it is kept split over the devices of the parameter, and
+            the rule gathers it by `numerics.sharding.unsharded`.
         dtype: the dtype of the slot, if not that of the arithmetic.
         codec: the codec that stores it (`adamx.store`); None for none.
         seed: the seed of the codec's random numbers.
@@ -71,6 +74,7 @@ class Slot:
     masks: tuple = ()
     stacked_by: tuple = ()
     by_path: bool = False
+    whole: bool = False
     dtype: Any = None
     codec: Any = None
     seed: Any = 0

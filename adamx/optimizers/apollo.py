@@ -315,7 +315,7 @@ class ApolloScaling(_Low, _Limited):
         size = self._size(update.shape)
         if size is None:
             return self.part.apply(update, slots, ctx)
-        g = self._wide(update)
+        g, slots = self._wide(update), self._whole(slots)
         draw = (ctx.count - 1) // self.update_proj_gap
         shape = (size[0], self.rank)
         p = random_projection(self.seed, ctx.path or "", draw, shape, g.dtype)

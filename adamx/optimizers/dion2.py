@@ -24,7 +24,8 @@ from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.matrices import HIGHEST, QUINTIC
-from ..numerics.splits import own, whole, whole_shape
+from ..numerics.sharding import as_piece, as_whole
+from ..numerics.splits import whole_shape
 from ..parts.denominators import Eps
 from ..parts.iterations import as_iteration
 from ..parts.layer_axes import TWO_AXES
@@ -235,7 +236,7 @@ class LargestSlices(Rule):
         u = jnp.zeros_like(m).at[chosen].set(stack[0])
         m = m.at[chosen].multiply(self.mu)
         turned = self._is_turned(update)
-        u, m = (own(x.T if turned else x, self.axis_name) for x in (u, m))
+        u, m = (as_piece(x.T if turned else x, self.axis_name, update) for x in (u, m))
         return u, slots | {"momentum": m}
 
     def _chosen(self, update: Array, slots: Slots) -> tuple[Array, Array]:
@@ -246,7 +247,7 @@ class LargestSlices(Rule):
                 f"{jnp.shape(update)}. Give dion2 a mask that selects matrices only, "
                 f"or adamx.stacked the leaves (layers, m, n)."
             )
-        m = whole(slots["momentum"] + update, self.axis_name)
+        m = as_whole(slots["momentum"] + update, self.axis_name)
         m = m.T if self._is_turned(update) else m
         sums = jnp.sum(jnp.abs(jax.lax.stop_gradient(m)), 1)
         return m, jax.lax.top_k(sums, self.number_of(*m.shape))[1]

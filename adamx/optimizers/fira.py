@@ -101,7 +101,7 @@ class FiraResidual(GaloreProjection, _Limited):
     ) -> tuple[Float[Array, "..."], Slots]:
         if self._size(update.shape) is None:
             return self.part.apply(update, slots, ctx)
-        g = self._wide(update)
+        g, slots = self._wide(update), self._whole(slots)
         p = self._projection(g, slots, ctx)
         r = self._product(p.T, g)
         n, slots = self.part.apply(r, slots, ctx)

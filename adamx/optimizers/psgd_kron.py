@@ -26,7 +26,8 @@ from ..engine.state import Context, Slot, Slots
 from ..numerics.matrices import HIGHEST, gram, product
 from ..numerics.norms import norm
 from ..numerics.random_bits import normal
-from ..numerics.splits import whole, whole_shape
+from ..numerics.sharding import as_whole, unsharded
+from ..numerics.splits import whole_shape
 from ..parts.bias_correction import Debiased
 from ..parts.clipping import ClipByRms
 from ..parts.moments import Ema
@@ -229,7 +230,7 @@ class KronWhitening(_AsMatrix):
         because = "Its inverse is applied, and must exist."
         slots = {
             f"{name}_factor": Slot(
-                shape_of=self._start(side), single_array_because=because
+                shape_of=self._start(side), whole=True, single_array_because=because
             )
             for side, name in enumerate(("left", "right"))
         }
@@ -272,12 +273,12 @@ class KronWhitening(_AsMatrix):
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        g = whole(update, self.axis_name)
+        g = as_whole(update, self.axis_name)
         v = normal(ctx.key, g.shape, g.dtype)
         g, v = (x.reshape(-1, x.shape[-1] if x.ndim >= 2 else 1) for x in (g, v))
         names = ("left_factor", "right_factor")[: len(self._shapes(update.shape))]
         factors = [
-            jnp.where(ctx.count == 1, self._start(i)(update), slots[name])
+            jnp.where(ctx.count == 1, self._start(i)(g), unsharded(slots[name]))
             for i, name in enumerate(names)
         ]
 

@@ -115,6 +115,11 @@ class Layout(NamedTuple):
         k, _, m, _, n = self._blocks
         return k * self.split_rows * self.split_columns, m, n
 
+    @property
+    def apart(self) -> tuple[int, ...]:
+        """The axis of the array along which devices may have different matrices."""
+        return self.batch if len(self.batch) == 1 else ()
+
     def stack(self, x: Array) -> Array:
         """Return the array as a stack (batch, rows, columns)."""
         moved = x.transpose(self._order)

@@ -18,7 +18,8 @@ from ..engine.hyperparams import option
 from ..engine.rule import Rule
 from ..engine.state import Slots
 from ..numerics.matrices import HIGHEST, product
-from ..numerics.splits import own, whole, whole_shape
+from ..numerics.sharding import as_piece, as_whole, unsharded
+from ..numerics.splits import whole_shape
 
 SIDES = ("left", "right")
 ONE_SIDED = (None, "smaller", *SIDES)
@@ -91,7 +92,7 @@ class _AsMatrix(Rule):
     def _matrix(self, x: Any) -> Any:
         if x.ndim == 0:
             return x[None, None]
-        x = whole(x, self.axis_name)
+        x = as_whole(x, self.axis_name)
         return x.reshape(-1, x.shape[-1] if x.ndim >= 2 else 1)
 
     def _own(self, x: Any, like: Any) -> Any:
@@ -99,7 +100,7 @@ class _AsMatrix(Rule):
         if like.ndim == 0:
             return x.reshape(())
         shape = whole_shape(like.shape, self.axis_name)
-        return own(x.reshape(shape), self.axis_name)
+        return as_piece(x.reshape(shape), self.axis_name, like)
 
 
 class _TwoSided(_AsMatrix):
@@ -167,10 +168,10 @@ class _TwoSided(_AsMatrix):
         return like
 
     def _of_sides(self, slots: Slots) -> Slots:
-        """Return the slots that belong to a side."""
+        """Return the slots that belong to a side, on every device."""
         declared = self.slots().items()
         names = [n for n, s in declared if n.startswith(SIDES) and not s.shared]
-        return {name: slots[name] for name in names}
+        return {name: unsharded(slots[name]) for name in names}
 
     def _square(self, side: int) -> Any:
         """Return the shape of the statistic of one side."""

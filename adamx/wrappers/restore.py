@@ -154,7 +154,7 @@ def _recoded(
     if slot.codec is None:
         return value.astype(fresh.dtype)
     form = _Selected(chosen)
-    return encoded(slot, value.astype(jnp.float32), None, form, key_of(0), 0)
+    return encoded(slot, value.astype(jnp.float32), None, p, form, key_of(0), 0)
 
 
 class _Selected(NamedTuple):
