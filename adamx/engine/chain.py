@@ -181,7 +181,8 @@ class Chain(Transformation):
         inner: dict[str, Any] = {}
         for part in self.passes:
             if isinstance(part, External):
-                inner[part.name] = part.tx.init(tree.widen(params))
+                wide = tree.widen(params)
+                inner[part.name] = tree.laid_out_as(part.tx.init(wide), wide)
             else:
                 slots |= tree.start(part, params)
         return State(jnp.zeros((), jnp.int32), slots, inner)

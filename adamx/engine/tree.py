@@ -16,6 +16,7 @@ from jax.core import Tracer
 from .. import errors
 from ..numerics.arithmetic import compute_dtype
 from ..numerics.random_bits import word_of
+from ..numerics.sharding import placed_like
 from . import hyperparams, stacks, tree_checks
 from .leaf_functions import Form, Inputs, leaf_functions
 from .leaves import column, place, slot_column
@@ -308,6 +309,31 @@ def widen(tree: Any) -> Any:
         return x if x.dtype == dtype else x.astype(dtype)
 
     return jax.tree.map(one, tree)
+
+
+def laid_out_as(state: Any, params: Any) -> Any:
+    """Give what is like the parameters in a foreign state their layout on a mesh.
+
+    Under `jit` a transformation that starts at zeros loses it.
+    """
+    structure = jax.tree.structure(params)
+
+    def is_like(x: Any) -> bool:
+        return jax.tree.structure(x) == structure
+
+    def one(x: Any, p: Any) -> Any:
+        traced = isinstance(x, jax.Array) and isinstance(p, Tracer)
+        # computed from the parameter, or `jit` would not know the devices
+        return (
+            placed_like(jnp.where(p == p, x, x), p)
+            if traced and x.shape == p.shape
+            else x
+        )
+
+    def laid_out(x: Any) -> Any:
+        return jax.tree.map(one, x, params) if is_like(x) else x
+
+    return jax.tree.map(laid_out, state, is_leaf=is_like)
 
 
 def narrow(tree: Any, dtypes: Sequence[Any]) -> Any:

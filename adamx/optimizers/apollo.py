@@ -306,7 +306,8 @@ class ApolloScaling(_Low, _Limited):
         return super().needs() | {"path"}
 
     def slots(self) -> dict[str, Slot]:
-        length = Slot(shape_of=self._like(lambda m, n: (), _nothing), signed=False)
+        one = self._like(lambda m, n: (), _nothing)
+        length = Slot(shape_of=one, whole=True, signed=False)
         return {**super().slots(), "length": length}
 
     def apply(

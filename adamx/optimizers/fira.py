@@ -93,7 +93,8 @@ class FiraResidual(GaloreProjection, _Limited):
     released: bool = option(False)
 
     def slots(self) -> dict[str, Slot]:
-        length = Slot(shape_of=self._like(lambda m, n: (), _nothing), signed=False)
+        one = self._like(lambda m, n: (), _nothing)
+        length = Slot(shape_of=one, whole=True, signed=False)
         return {**super().slots(), "length": length}
 
     def apply(
