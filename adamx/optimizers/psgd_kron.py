@@ -278,7 +278,7 @@ class KronWhitening(_AsMatrix):
         g, v = (x.reshape(-1, x.shape[-1] if x.ndim >= 2 else 1) for x in (g, v))
         names = ("left_factor", "right_factor")[: len(self._shapes(update.shape))]
         factors = [
-            jnp.where(ctx.count == 1, self._start(i)(g), unsharded(slots[name]))
+            jnp.where(ctx.count == 1, self._start(i)(update), unsharded(slots[name]))
             for i, name in enumerate(names)
         ]
 

@@ -56,27 +56,6 @@ BUILT = {
     "apollo": functools.partial(adamx.apollo, RATE, **LOW),
     "apollo_mini": functools.partial(adamx.apollo_mini, RATE, 2),
 }
-# A known limit: on an Explicit mesh JAX refuses, loudly, products and decompositions of
-# matrices that are split along both axes. Give those leaves a layout of whole matrices.
-REFUSED = {
-    AxisType.Auto: (),
-    AxisType.Explicit: (
-        "sm3",
-        "muon",
-        "adamuon",
-        "normuon",
-        "muown",
-        "scion",
-        "dion2",
-        "muonh",
-        "kl_soap",
-        "splus",
-        "shampoo",
-        "psgd_kron",
-        "galore",
-        "fira",
-    ),
-}
 # The first gradient of an (8, 6) matrix leaves SOAP two directions of eigenvalue 0, in
 # which any basis will do: what it takes is decided by rounding.
 UNIQUE = pytest.mark.parametrize("name", [name for name in BUILT if name != "soap"])
@@ -141,10 +120,6 @@ def test_under_sharded_jit_it_is_the_unsharded_run(name, mode):
         p = jax.device_put(tree(0), where)
         g = [jax.device_put(x, where) for x in gradients()]
         sharded = jax.jit(lambda p, g: run(tx, p, g))
-        if name in REFUSED[mode]:
-            with pytest.raises(Exception, match=r"[Ss]hard|duplicate"):
-                sharded(p, g)
-            return
         got = sharded(p, g)
     assert_near(got, unsharded(name))
 
