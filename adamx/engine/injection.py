@@ -7,7 +7,7 @@ arguments: there these are hidden in a `Fixed`, and `static_args` need not name 
 """
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
@@ -27,23 +27,28 @@ def plain(given: Any) -> Any:
 
 
 class _Signature(inspect.Signature):
-    """A signature whose `bind` hides the arguments `fixed`, defaults included."""
+    """A signature whose `bind` hides the arguments `fixed()`, defaults included."""
 
-    fixed: frozenset[str] = frozenset()  # also of a copy made by `replace`
+    fixed: Callable[[], Iterable[str]] = tuple  # also of a copy made by `replace`
 
     def bind(self, *args: Any, **kwargs: Any) -> inspect.BoundArguments:
         bound = super().bind(*args, **kwargs)
         bound.apply_defaults()
-        for name in self.fixed & bound.arguments.keys():
+        for name in bound.arguments.keys() & self.fixed():
             bound.arguments[name] = Fixed(bound.arguments[name])
         return bound
 
 
-def signature_with(function: Any, fixed: Iterable[str]) -> inspect.Signature:
-    """Return the signature of a function for `optax.inject_hyperparams`."""
+def signature_with(
+    function: Any, fixed: Callable[[], Iterable[str]]
+) -> inspect.Signature:
+    """Return the signature of a function for `optax.inject_hyperparams`.
+
+    `fixed` returns the names of the arguments to hide; it is not called before.
+    """
     known = inspect.signature(function)
     signature = _Signature(
         list(known.parameters.values()), return_annotation=known.return_annotation
     )
-    signature.fixed = frozenset(fixed)
+    signature.fixed = fixed
     return signature

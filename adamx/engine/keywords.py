@@ -218,10 +218,11 @@ def _is_static(parameter: inspect.Parameter) -> bool:
 
 def checked_keywords(function: Callable[P, T]) -> Callable[P, T]:
     """Check how a function is called, and tell its parts' errors in its own words."""
-    arguments = Arguments(function)
+    read = functools.cache(lambda: Arguments(function))  # at the first call
 
     @functools.wraps(function)
     def explained(*args: P.args, **kwargs: P.kwargs) -> T:
+        arguments = read()
         given = arguments.bound(args, kwargs)
         arguments.check(given)
         call: Any = function
@@ -234,8 +235,9 @@ def checked_keywords(function: Callable[P, T]) -> Callable[P, T]:
             raise told from None
 
     explained.__dict__[_OPTIMIZER] = True
-    fixed = (*arguments.static, *arguments.masks)
-    explained.__dict__["__signature__"] = signature_with(function, fixed)
+    explained.__dict__["__signature__"] = signature_with(
+        function, lambda: (*read().static, *read().masks)
+    )
     return explained
 
 

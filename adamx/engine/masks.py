@@ -184,7 +184,7 @@ class OfSlice(Mask):
 
     mask: Any
     stacks: Any
-    axis: int = 0
+    axis: Any = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mask", as_mask("OfSlice", self.mask))

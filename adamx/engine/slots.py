@@ -9,7 +9,7 @@ from jax.core import Tracer
 from jax.sharding import AxisType
 
 from ..numerics.arithmetic import compute_dtype
-from ..numerics.random_bits import Uniform, key_of
+from ..numerics.random_bits import Piece, Uniform, key_of
 from ..numerics.sharding import laid_out, layout_of, placed_like, spread_over, unsharded
 from .state import Slot, absent, copied, is_absent
 
@@ -97,9 +97,7 @@ def _like(slot: Slot, path: str) -> Any:
 def _start(slot: Slot, p: Any, chosen: frozenset, path: str) -> Any:
     dtype = slot.dtype or compute_dtype(p.dtype)
     if callable(slot.init):
-        start = _of_param(slot, slot.init, p, chosen)
-        abstract = isinstance(p, jax.ShapeDtypeStruct)
-        return jnp.zeros(start.shape, dtype) if abstract else jnp.array(start, dtype)
+        return jnp.array(_of_param(slot, slot.init, p, chosen), dtype)
     if slot.shape_of is None:
         return full(p, slot.init, dtype)
     like = _of_param(slot, _like(slot, path), p, chosen)
@@ -175,30 +173,40 @@ def begin(slot: Slot, p: Any, chosen: frozenset, path: str) -> Any:
     zeros = not callable(slot.init) and slot.init == 0
     encode = functools.partial(_encode_start, slot.codec, slot.split, zeros)
     key = key_of(slot.seed, key_of(0))
-    abstract = isinstance(p, jax.ShapeDtypeStruct)
-    return jax.eval_shape(encode, start, key) if abstract else encode(start, key)
+    return encode(start, key)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _encode_start(codec: Any, split: Any, zeros: bool, x: Any, key: Any) -> Any:
     known = codec.zeros(x) if zeros else None
-    drawn = Uniform(key, 0, x.shape, split)
+    drawn = Uniform(key, 0, _piece(x, split))
     return codec.encode(x, drawn) if known is None else known
+
+
+def _piece(x: Any, split: Any) -> Piece | None:
+    return None if split is None else Piece(x.shape, split)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _encode(codec: Any, split: Any, draw: int, x: Any, scale: Any, key: Any) -> Any:
     """Encode an array; traced once for leaves of one shape."""
     known = () if scale is None else (scale,)
-    return codec.encode(x, Uniform(key, draw, x.shape, split), *known)
+    return codec.encode(x, Uniform(key, draw, _piece(x, split)), *known)
 
 
 @functools.lru_cache(maxsize=1024)
 def shapes_kept(slot: Slot, shape: tuple[int, ...]) -> Any:
-    """Return the shapes of what a codec keeps for a slot of this shape."""
-    like = jax.ShapeDtypeStruct(shape, jnp.float32)
-    kept = begin(slot, like, frozenset(slot.masks), "")
-    return jax.tree.map(jnp.shape, kept)
+    """Return the shapes of what a codec keeps for a slot of this shape, by part."""
+
+    def kept(p: Any) -> Any:
+        return begin(slot, p, frozenset(slot.masks), "")
+
+    return shapes(jax.eval_shape(kept, jax.ShapeDtypeStruct(shape, jnp.float32)))
+
+
+def shapes(kept: dict[str, Any]) -> dict[str, Any]:
+    """Return the shapes of the parts that are kept, None for nothing."""
+    return {n: None if is_absent(x) else jnp.shape(x) for n, x in kept.items()}
 
 
 def shape_of(slot: Slot, g: Any, chosen: frozenset, path: str | None) -> Any:
@@ -259,4 +267,6 @@ def encoded(
         new = new.astype(kept.dtype)
         return new if leaf is None else _laid_out(slot, new, kept, leaf, form.selected)
     key = key_of(slot.seed, key)
-    return _encode(slot.codec, slot.split, draw, new, scale, key)
+    after = _encode(slot.codec, slot.split, draw, new, scale, key)
+    # a state saved long ago may keep another placeholder
+    return {n: kept[n] if kept and is_absent(x) else x for n, x in after.items()}

@@ -8,14 +8,14 @@ the same on any number of devices, and any step can be repeated.
 import functools
 import math
 import zlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt32
 
-from .splits import Split, dims_of, first_indices, names_of, whole_shape
+from .splits import Split, dims_of, first_indices, whole_shape
 
 
 def key_of(*words: Any) -> UInt32[Array, ""]:
@@ -43,63 +43,113 @@ def _mix(x: Array, salt: Array) -> Array:
     return x ^ (x >> 16)
 
 
-def bits(
-    key: UInt32[Array, ""], shape: tuple[int, ...], split: Any = None
-) -> UInt32[Array, "..."]:
-    """Return 32 random bits for each element, from the key and the element's index.
+@functools.partial(jax.jit, static_argnums=0)
+def index_in_array(shape: tuple[int, ...]) -> UInt32[Array, "..."]:
+    """Return the index of each element of an array, modulo 2³².
 
-    Of arrays with more than 2³² elements, those 2³² apart have the same bits. With
-    `split` the array is a piece of a whole one, in which the index is.
+    It is a call of its own in a traced program, by which `engine.elementwise` finds it.
     """
-    whole = whole_shape(shape, split)
+    return _index_in(shape, shape, [0] * len(shape))
+
+
+def _index_in(shape: tuple[int, ...], whole: tuple[int, ...], starts: Any) -> Array:
+    """Return the indices in a whole array of a piece that begins there."""
     steps = np.cumprod((1, *whole[:0:-1]), dtype=np.uint64).astype(np.uint32)[::-1]
-    starts = first_indices(shape, split) if names_of(split) else [0] * len(shape)
 
     def place_on(axis: int, start: Any) -> Any:
         place = jax.lax.broadcasted_iota(jnp.uint32, shape, axis)
-        return place if isinstance(start, int) else place + start.astype(jnp.uint32)
+        return place if isinstance(start, int) else place + _as_uint32(start)
 
     axes = [
         place_on(axis, start) * step
         for axis, (start, step) in enumerate(zip(starts, steps, strict=False))
     ]
-    place = functools.reduce(jnp.add, axes) if axes else jnp.uint32(0)
-    return _mix(place ^ key, _mix(key, jnp.uint32(0xC2B2AE35)))
+    return functools.reduce(jnp.add, axes) if axes else jnp.uint32(0)
+
+
+def bits(
+    key: UInt32[Array, ""], shape: tuple[int, ...], index: Any = index_in_array
+) -> UInt32[Array, "..."]:
+    """Return 32 random bits for each element, from the key and the element's index.
+
+    Of arrays with more than 2³² elements, those 2³² apart have the same bits.
+    """
+    return _mix(index(shape) ^ key, _mix(key, jnp.uint32(0xC2B2AE35)))
+
+
+class Part(NamedTuple):
+    """Where a part of an array lies: it is given as rows, and the part is a rectangle.
+
+    Attributes:
+        row: how many elements a row of the array has.
+        columns: how many of them the part has.
+        first_row: the row of its first element, a number or an array.
+        first_column: the column of it.
+    """
+
+    row: int
+    columns: int
+    first_row: Any
+    first_column: Any
+
+    def indices(self, shape: tuple[int, int]) -> UInt32[Array, "rows columns"]:
+        """Return the indices in the array of what has this shape in the part.
+
+        It may have one number for several elements of a row; the index is then that
+        among these numbers.
+        """
+        each = self.columns // shape[1]
+        row, column = (_as_uint32(x) for x in (self.first_row, self.first_column))
+        column = column if each == 1 else column // jnp.uint32(each)
+        length = jnp.uint32(-(-self.row // each) % 2**32)
+        rows = jax.lax.broadcasted_iota(jnp.uint32, shape, 0) + row
+        return rows * length + jax.lax.broadcasted_iota(jnp.uint32, shape, 1) + column
+
+
+class Piece(NamedTuple):
+    """A piece of an array that `shard_map` splits: the shape of it, and the split."""
+
+    of: tuple[int, ...]
+    split: Split
+
+    def indices(self, shape: tuple[int, ...]) -> UInt32[Array, "..."]:
+        """Return the indices in the whole array of what has this shape in the piece.
+
+        Of as many numbers as the piece has, in any shape, they are those of its
+        elements; of fewer, such as one for each block, the axes are split alike.
+        """
+        if math.prod(shape) == math.prod(self.of):
+            return self._indices(self.of, self.split).reshape(shape)
+        dims = dims_of(self.split, len(self.of))[: len(shape)]
+        dims += ((),) * (len(shape) - len(dims))
+        return self._indices(shape, Split.by_dims(dims))
+
+    def _indices(self, shape: tuple[int, ...], split: Split) -> Array:
+        return _index_in(shape, whole_shape(shape, split), first_indices(shape, split))
+
+
+def _as_uint32(x: Any) -> Array:
+    return jnp.asarray(x).astype(jnp.uint32)
 
 
 class Uniform:
     """Draw one number in (0, 1) for each element: `uniform(shape)`, multiples of 2⁻¹⁷.
 
     Two draws share one word of `bits`: an even draw uses its lower half, the odd draw
-    after it the upper. With `split`, the numbers are for a piece of `of` elements of a
-    whole array: in that shape or another of as many numbers they are those of the whole
-    at its place, and in the shape of fewer numbers, such as one for each block, the
-    axes are split alike.
+    after it the upper. For a `Part` or a `Piece` of an array the numbers are those
+    of the array.
     """
 
     def __init__(
-        self,
-        key: Array,
-        draw: int = 0,
-        of: tuple[int, ...] | None = None,
-        split: Any = None,
+        self, key: Array, draw: int = 0, part: Part | Piece | None = None
     ) -> None:
-        self._key, self._draw, self._of, self._split = key, draw, of, split
+        self._key, self._draw = key, draw
+        self._index = index_in_array if part is None else part.indices
 
     def __call__(self, shape: tuple[int, ...]) -> Float[Array, "..."]:
-        word = self._bits(key_of(self._key, self._draw // 2), shape)
+        word = bits(key_of(self._key, self._draw // 2), shape, self._index)
         half = word >> 16 if self._draw % 2 else word & 0xFFFF
         return (half.astype(jnp.float32) + 0.5) * 2.0**-16
-
-    def _bits(self, key: Array, shape: tuple[int, ...]) -> UInt32[Array, "..."]:
-        of, split = self._of, self._split
-        if of is None or not names_of(split):
-            return bits(key, shape)
-        if math.prod(shape) == math.prod(of):
-            return bits(key, of, split).reshape(shape)
-        dims = dims_of(split, len(of))[: len(shape)]
-        dims += ((),) * (len(shape) - len(dims))
-        return bits(key, shape, Split.by_dims(dims))
 
 
 def normal(key: Array, shape: tuple[int, ...], dtype: Any) -> Float[Array, "..."]:

@@ -7,12 +7,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ..compiled.apart import compiled_apart
+from ..compiled.figures import CompiledStep
+from ..compiled.targets import target_of
 from ..engine.chain import Chain, External
-from ..engine.paths import paths
+from ..engine.paths import flatten, paths
 from ..engine.rule import Rule
+from ..engine.slot_trees import column_of
 from ..engine.state import Slot, State, is_absent
 from ..engine.transformation import Transformation
 from ..wrappers.tunable import Tunable, Tuned
+from .fused_plan import MACHINES, ways_computed
 from .treatment import LeafRow, name_of, treatments
 
 
@@ -46,8 +51,10 @@ class MemoryPlan:
         parameters: the number of parameters.
         shared: the bytes that do not belong to a leaf: counts and other scalars.
         leaves: one row for each leaf: whether it decays, is clipped, is masked. They
-            are printed if the transformation decays, clips or masks anything.
+            are printed if the transformation decays, clips or masks anything, and
+            how they are computed if it is fused.
         notes: which masks select no leaf, and which parts cannot be looked into.
+        step: what one step is compiled to, if a target was named.
     """
 
     rows: tuple[MemoryRow, ...]
@@ -55,6 +62,7 @@ class MemoryPlan:
     shared: int
     leaves: tuple[LeafRow, ...] = ()
     notes: tuple[str, ...] = ()
+    step: CompiledStep | None = None
 
     @property
     def bytes(self) -> int:
@@ -76,6 +84,7 @@ class MemoryPlan:
             f"{self.bytes_per_parameter:.4g} a parameter, {self.shared:,} shared."
         )
         text = [*columns(lines, right=5), total, *self.notes]
+        text += [] if self.step is None else [str(self.step)]
         if any(
             x.decays != "no" or x.clipped != "no" or x.left_out_by for x in self.leaves
         ):
@@ -84,6 +93,10 @@ class MemoryPlan:
                 (x.leaf, x.decays, x.clipped, x.left_out_by) for x in self.leaves
             ]
             text += ["", *columns(treated)]
+        if any(x.computed for x in self.leaves):
+            ways = [("leaf", "computed on a CPU", "on a GPU", "on a TPU")]
+            ways += [(x.leaf, x.computed, x.on_gpu, x.on_tpu) for x in self.leaves]
+            text += ["", *columns(ways)]
         return "\n".join(text)
 
 
@@ -110,7 +123,8 @@ def _parts(tx: Any) -> list[Any]:
 
 
 def _trees(slot: Slot, kept: Any) -> list[Any]:
-    return list(kept.values()) if slot.codec and len(slot.codec.parts) > 1 else [kept]
+    parts = () if slot.codec is None else slot.codec.parts
+    return [kept[part] for part in parts] if len(parts) > 1 else [kept]
 
 
 def _rows(tx: Any, state: Any, params: Any) -> list[MemoryRow]:
@@ -137,8 +151,8 @@ def _rows(tx: Any, state: Any, params: Any) -> list[MemoryRow]:
 def _of_slot(
     part: str, name: str, slot: Slot, kept: Any, params: Any
 ) -> list[MemoryRow]:
-    leaves, treedef = jax.tree.flatten(params, is_leaf=lambda x: x is None)
-    columns = [treedef.flatten_up_to(tree) for tree in _trees(slot, kept)]
+    leaves = flatten(params)[0]
+    columns = [column_of(tree, params) for tree in _trees(slot, kept)]
     rows = []
     for path, p, *arrays in zip(paths(params), leaves, *columns, strict=True):
         if p is None:
@@ -171,7 +185,7 @@ def _foreign(name: str, state: Any) -> list[MemoryRow]:
     ]
 
 
-def memory_plan(tx: Any, params: Any) -> MemoryPlan:
+def memory_plan(tx: Any, params: Any, *, target: str | None = None) -> MemoryPlan:
     """List what `tx` keeps for each leaf of `params`, with the number of bytes.
 
         print(memory_plan(store(adamw(1e-3), nu=Blockwise(bits=8)), params))
@@ -179,15 +193,34 @@ def memory_plan(tx: Any, params: Any) -> MemoryPlan:
     Nothing is allocated: `params` may be arrays or `jax.ShapeDtypeStruct`s. The table
     says which leaves a codec keeps in float32 because they are small. A second
     table says which weight decay each leaf gets, what clips it, and which masks leave
-    it out.
+    it out; of a fused one (`adamx.fused`), a third which leaf a native
+    loop or a kernel computes, and why the others are left to XLA.
 
     Args:
         tx: a transformation; for one that is not adamx's, only shapes and bytes are
             known.
         params: the parameters.
+        target: a machine to compile one step for, without it: "cpu", "h100" or
+            "tpu-v5e". The plan then tells its kernels, the bytes that they move beside
+            the fewest possible, and its temporaries. It takes as long as compiling
+            that step; the last two need `pip install 'adamx[compiled]'`.
+
+    Raises:
+        ValueError: a target that is not known, or whose compiler is not installed.
     """
+    machine = None if target is None else target_of("memory_plan", target)
     state = jax.eval_shape(tx.init, params)
     rows = tuple(_rows(tx, state, params))
     parameters = sum(math.prod(p.shape) for p in jax.tree.leaves(params))
     shared = _bytes(state) - sum(row.bytes for row in rows)
-    return MemoryPlan(rows, parameters, shared, *treatments(tx, params))
+    leaves, notes = treatments(tx, params)
+    ways = [ways_computed(tx, state, params, machine) for machine in MACHINES]
+    leaves = tuple(
+        dataclasses.replace(x, computed=cpu, on_gpu=gpu, on_tpu=tpu)
+        for x in leaves
+        for cpu, gpu, tpu in [[way.get(x.leaf, "") for way in ways]]
+    )
+    step = (
+        None if machine is None else compiled_apart("memory_plan", tx, params, machine)
+    )
+    return MemoryPlan(rows, parameters, shared, leaves, notes, step)

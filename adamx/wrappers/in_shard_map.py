@@ -92,8 +92,7 @@ class InShardMap(Wrapper):
 def in_shard_map(tx: Any, specs: Any) -> Any:
     """Return the same optimizer for leaves that `jax.shard_map` splits by these specs.
 
-        tx = in_shard_map(adamx.muon(0.02), specs)
-        jax.shard_map(step, mesh=mesh, in_specs=(specs, ...), check_vma=False, ...)
+        in_shard_map(muon(0.02), specs)
 
     Inside `shard_map` a device has a piece of each leaf. With the specs, norms and
     sums are those of the whole model, a leaf that all devices have is counted once,

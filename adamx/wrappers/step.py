@@ -1,8 +1,8 @@
 """One train step: update and apply, so that the state is updated in place.
 
-With `update` alone XLA may write the new moments before the old ones have been used for
-the parameters, and must then copy the donated buffers. Here stochastic rounding waits
-for the new parameters, and the moments are updated in place.
+On a CPU, with `update` alone, XLA may write the new moments before the old ones have
+been used for the parameters, and must then copy the donated buffers. Here stochastic
+rounding waits for the new parameters, and the moments are updated in place.
 """
 
 from typing import Any
@@ -13,9 +13,12 @@ import optax
 from jaxtyping import Array, Int
 
 from .. import errors
+from ..engine import tree_checks
 from ..engine.leaves import column
 from ..engine.paths import flatten
+from ..engine.transformation import Transformation
 from ..engine.value import is_array
+from .fused import is_fused
 
 
 def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[Any, Any]:
@@ -24,10 +27,11 @@ def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[An
         updates, state = tx.update(grads, state, params)
         params = optax.apply_updates(params, updates)
 
-    Call it inside `jax.jit` with params and state donated. A state with stochastic
-    rounding (`adamx.store`) then needs no temporary copy of its moments. For other
-    states there is no gain, and tracing takes longer; with `split_master` it is slower.
-    One element of each sharded parameter is exchanged between devices.
+    Call it inside `jax.jit` with params and state donated. On a CPU, a state with
+    stochastic rounding (`adamx.store`) then needs no temporary copy of its moments. For
+    other states there is no gain, and tracing takes longer; with `split_master` it is
+    slower. One element of each sharded parameter is exchanged between devices. On a GPU
+    and a TPU, the program is that of the two calls.
 
     Args:
         tx: any gradient transformation.
@@ -49,6 +53,17 @@ def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[An
             repr(tx),
             "Pass for example adamw(1e-3) first, then params, grads and state.",
         )
+    if isinstance(tx, Transformation):
+        tx._check_call(grads, state, params)
+        grads = tree_checks.as_arrays(grads)
+        tree_checks.check_updates(grads)
+        kept = tree_checks.with_gradients(grads, params)
+        in_one = tx._in_one_pass(grads, state, kept, extra)
+        if in_one is not None:
+            return _with_others(in_one[0], params, grads), in_one[1]
+    if is_fused(tx):
+        updates, state = tx.update(grads, state, params, **extra)
+        return _applied(params, updates), state
     updates, _ = tx.update(grads, state, params, **extra)
     stepped = _applied(params, updates)
     _, state = tx.update(grads, _after(stepped, state), params, **extra)
@@ -65,16 +80,35 @@ def _applied(params: Any, updates: Any) -> Any:
     return treedef.unflatten(new)
 
 
+def _with_others(stepped: Any, params: Any, grads: Any) -> Any:
+    """Return the new parameters, the old ones where there is no gradient."""
+    leaves, treedef = flatten(grads)
+    olds = column("params", treedef, params, grads)
+    news = treedef.flatten_up_to(stepped)
+    some = [g is not None and g.size for g in leaves]
+    pairs = zip(some, news, olds, strict=True)
+    return treedef.unflatten([new if here else old for here, new, old in pairs])
+
+
 def _after(params: Any, state: Any) -> Any:
     """Return the same state, with counts that depend on the new parameters."""
-    arrays = filter(is_array, jax.tree.leaves(params))
-    zero = sum(map(_zero, arrays), jnp.int32(0))
+    arrays = list(filter(is_array, jax.tree.leaves(params)))
+    zero = jax.lax.platform_dependent(arrays, cpu=_zeros, default=_known_zero)
 
     def one(x: Any) -> Any:
         is_count = jnp.shape(x) == () and jnp.issubdtype(x.dtype, jnp.integer)
         return x + zero.astype(x.dtype) if is_count else x
 
     return jax.tree.map(one, state)
+
+
+def _zeros(params: list[Array]) -> Int[Array, ""]:
+    return sum(map(_zero, params), jnp.int32(0))
+
+
+def _known_zero(params: list[Array]) -> Int[Array, ""]:
+    """Return 0 where XLA updates in place without being told: on a GPU and a TPU."""
+    return jnp.int32(0)
 
 
 def _zero(p: Array) -> Int[Array, ""]:

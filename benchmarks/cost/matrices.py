@@ -25,9 +25,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from adamx.compiled.program import Program
 from benchmarks.cost import matrix_errors, matrix_targets
 from benchmarks.cost.accelerator.command import torch_rows
-from benchmarks.cost.compiled.program import Program
 from benchmarks.cost.harness import measure, options, report
 from benchmarks.cost.harness.ratio import ratio
 from benchmarks.cost.memory.sizes import gpt2

@@ -15,9 +15,9 @@ from typing import Any
 from optax import contrib
 
 import adamx
+from adamx.compiled.targets import TARGETS, missing
 from adamx.parts.tree_axes import AxesByName
-from benchmarks.cost.compiled.row import compiled
-from benchmarks.cost.compiled.targets import TARGETS, missing, prepare
+from benchmarks.cost.compiled.row import prepare, row
 from benchmarks.cost.harness import options
 from benchmarks.cost.harness.trees import square
 from benchmarks.cost.memory.sizes import gpt2
@@ -68,7 +68,7 @@ def one(target: str, case: str) -> dict[str, Any]:
     """The row of one case, compiled in this process."""
     prepare()
     tree, shaped, make = cases()[case]
-    figures, _ = compiled(make(), shaped(), TARGETS[target])
+    figures, _ = row(make(), shaped(), TARGETS[target])
     return {"target": target, "tree": tree, "case": case, **figures}
 
 
@@ -79,34 +79,33 @@ def rows(targets: list[str], progress: Callable[[str], None]) -> Iterator[dict]:
             continue
         for case, (tree, _, _) in cases().items():
             command = [sys.executable, "-m", __name__, target, case]
-            row = {"target": target, "tree": tree, "case": case}
+            found = {"target": target, "tree": tree, "case": case}
             try:
                 done = subprocess.run(
                     command, timeout=LIMIT, check=True, stdout=subprocess.PIPE
                 )
-                row = json.loads(done.stdout.splitlines()[-1])
+                found = json.loads(done.stdout.splitlines()[-1])
             except subprocess.TimeoutExpired:
-                row["not run"] = f"not compiled after {LIMIT} s"
-            progress(json.dumps(row, ensure_ascii=False))
-            yield row
+                found["not run"] = f"not compiled after {LIMIT} s"
+            progress(json.dumps(found, ensure_ascii=False))
+            yield found
 
 
 COLUMNS = ("target", "case", "kernels", "products", "products run", "temporaries")
 HEAD = [*COLUMNS, "compile, s"]
 
 
-def line(row: dict[str, Any]) -> list[str]:
-    if "not run" in row:
-        return [row["target"], row["case"], *["–"] * 4, row["not run"]]
-    return [f"{row[k]:g}" if k not in COLUMNS[:2] else row[k] for k in COLUMNS] + [
-        f"{row['compile']:g}"
-    ]
+def line(found: dict[str, Any]) -> list[str]:
+    if "not run" in found:
+        return [found["target"], found["case"], *["–"] * 4, found["not run"]]
+    named = [found[k] if k in COLUMNS[:2] else f"{found[k]:g}" for k in COLUMNS]
+    return [*named, f"{found['compile']:g}"]
 
 
 def table() -> Iterator[tuple[str, ...]]:
     """The recorded rows."""
     kept = json.loads((options.RESULTS / "matrices.json").read_text())
-    yield from (tuple(line(row)) for row in kept.get("targets", ()))
+    yield from (tuple(line(one)) for one in kept.get("targets", ()))
 
 
 if __name__ == "__main__":

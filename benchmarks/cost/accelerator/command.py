@@ -23,9 +23,9 @@ import optax
 from optax import contrib
 
 import adamx
+from adamx.compiled.figures import held
 from adamx.parts.tree_axes import AxesByName
 from benchmarks.cost.accelerator.seconds import seconds_of
-from benchmarks.cost.compiled.row import held
 from benchmarks.cost.harness import options, report
 from benchmarks.cost.harness.measure import step_of
 from benchmarks.cost.harness.trees import Tree, square

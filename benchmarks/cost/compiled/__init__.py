@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from benchmarks.cost.compiled import command, targets
+from benchmarks.cost.compiled import command, row
 
 
 def main(argv: Sequence[str]) -> int:
-    targets.prepare()
+    row.prepare()
     return command.main(argv)

@@ -19,8 +19,8 @@ import jax.numpy as jnp
 import optax
 
 import adamx
-from benchmarks.cost.compiled.row import compiled
-from benchmarks.cost.compiled.targets import TARGETS, missing
+from adamx.compiled.targets import TARGETS, missing
+from benchmarks.cost.compiled import row as rows_of
 from benchmarks.cost.harness import options, report
 from benchmarks.cost.harness.trees import FULL, square
 from benchmarks.cost.memory.forms import BY_NAME
@@ -57,10 +57,17 @@ def cases(tree: str, quick: bool) -> dict[str, tuple[Any, Any, Any]]:
             continue  # they compile for minutes
         form = BY_NAME[name]
         found[f"adamw, {name}"] = (form.tx(), form.params, None)
+    if tree == "GPT-2 small":
+        tx = adamx.fused(BY_NAME["8 bits"].tx())
+        found["adamw, 8 bits, fused step"] = (tx, jnp.float32, in_one_call(tx))
     if tree == "2048²":
         for name in ("float32", "bfloat16", "8 bits"):
             tx = BY_NAME[name].tx()
             found[f"adamw, {name}, step"] = (tx, jnp.float32, in_one_call(tx))
+        for name in STORAGES:
+            tx = adamx.fused(BY_NAME[name].tx())
+            case = f"adamw, {name}, fused step"
+            found[case] = (tx, BY_NAME[name].params, in_one_call(tx))
         for name in () if quick else ELEMENTWISE:
             found[name] = (getattr(adamx, name)(1e-3), jnp.float32, None)
     return found
@@ -76,6 +83,21 @@ def worse(row: dict[str, Any], known: dict[str, Any]) -> list[str]:
         f"{', '.join(key(row))}: {name} {row[name]:g}, on record {known[name]:g}"
         for name in HELD
         if row[name] > known[name] * (1 + 1e-3) + 0.005
+    ]
+
+
+def plan_differs(target: str) -> list[str]:
+    """Compare a step compiled apart, as by `memory_plan`, with one compiled here."""
+    tree, tx = square(2048, 1), adamx.adamw(1e-3)
+    here, _ = rows_of.row(tx, tree, TARGETS[target])
+    plan = adamx.memory_plan(tx, tree, target=target).step
+    assert plan is not None
+    theirs = {"kernels": plan.kernels, "bytes": plan.bytes}
+    theirs["temporaries"] = plan.temporaries
+    return [
+        f"{target}: memory_plan has {name} {value:g}, a step compiled here {here[name]}"
+        for name, value in theirs.items()
+        if value != here[name]
     ]
 
 
@@ -107,6 +129,7 @@ def main(argv: Sequence[str]) -> int:
         "--targets", type=options.some_of(TARGETS), default=list(TARGETS.values())
     )
     parser.add_argument("--trees", help=f"some of {'; '.join(TREES)}, by semicolons")
+    parser.add_argument("--only", default="", help="cases whose name has this text")
     parser.add_argument("--quick", action="store_true", help="AdamW on one leaf only")
     parser.add_argument("--check", action="store_true", help="compare with the record")
     parser.add_argument("--text", type=Path, help="write the programs to this folder")
@@ -124,7 +147,9 @@ def main(argv: Sequence[str]) -> int:
         for tree in names:
             shaped = TREES[tree]()
             for case, (tx, dtype, step) in cases(tree, given.quick).items():
-                figures, text = compiled(tx, cast(shaped, dtype), target, step)
+                if given.only not in case:
+                    continue
+                figures, text = rows_of.row(tx, cast(shaped, dtype), target, step)
                 row = {"target": target.name, "tree": tree, "case": case, **figures}
                 rows.append(row)
                 options.progress("  ".join(line(row)))
@@ -136,6 +161,8 @@ def main(argv: Sequence[str]) -> int:
                 elif given.check:
                     found.append(f"{', '.join(key(row))}: is not on record")
                 jax.clear_caches()
+        if given.check:
+            found += plan_differs(target.name)
     print(report.aligned([HEAD, *map(line, rows)]))
     print(*left, *found, sep="\n")
     if given.check:

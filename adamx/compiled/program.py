@@ -61,7 +61,7 @@ def size(shape: str) -> int:
     for kind, dims, layout in _ELEMENT.findall(shape):
         if "S(1)" in layout:
             continue
-        bits = 8 if kind == "pred" else int(re.search(r"\d+", kind)[0])
+        bits = 8 if kind == "pred" else int(re.findall(r"\d+", kind)[0])
         count = math.prod(int(d) for d in dims.split(",") if d)
         total += -(-count * bits // 8)
     return total
@@ -156,7 +156,8 @@ class Program:
     def products(self, one: Instruction) -> int:
         """The products of matrices of an instruction and of what it calls."""
         if one.kind == "custom-call":
-            return int(bool(re.search(r"matmul|gemm|dot", one.rest, re.I)))
+            target = re.search(r'custom_call_target="([^"]*)"', one.rest)
+            return int(bool(target and re.search(r"matmul|gemm|dot", target[1], re.I)))
         own = one.kind in ("dot", "convolution")
         inside = (i for c in one.called for i in self.blocks.get(c, []))
         return own + sum(self.products(i) for i in inside)

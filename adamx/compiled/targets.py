@@ -1,7 +1,7 @@
 """The machines that programs are compiled for: this CPU, an H100 and a TPU v5e.
 
 The last two need no such machine: XLA compiles for a description of it. They need the
-packages of the dependency group `compiled`; `missing` says which are not there.
+packages of the extra `compiled`; `missing` says which are not there.
 """
 
 import importlib.util
@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import jax
 from jax.experimental import topologies
+
+from .. import errors
 
 _H100 = """
 gpu_device_info {
@@ -42,7 +44,7 @@ device_description_str: "NVIDIA H100 80GB HBM3"
 
 
 class Target(NamedTuple):
-    """Its name, the bytes a second of its memory, and the packages it needs."""
+    """A machine: the bytes a second that its memory moves, and the packages needed."""
 
     name: str
     bandwidth: float
@@ -53,42 +55,57 @@ TARGETS = {
     target.name: target
     for target in (
         Target("cpu", 20e9),
-        Target("h100", 3.352e12, ("jax_cuda12_plugin", "nvidia.cuda_nvcc")),
-        Target("tpu-v5e", 8.19e11, ("libtpu",)),
+        Target(
+            "h100", 3.352e12, ("jax_cuda12_plugin", "nvidia.cuda_nvcc", "flatbuffers")
+        ),
+        Target("tpu-v5e", 8.19e11, ("libtpu", "flatbuffers")),
     )
 }
 
 
-def prepare() -> None:
-    """Look for no accelerator, and let XLA find its tools. Call it before any array."""
-    jax.config.update("jax_platforms", "cpu")
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+def find_tools() -> None:
+    """Let XLA find what it compiles with, and let several processes compile."""
     os.environ["TPU_SKIP_MDS_QUERY"] = "1"
-    os.environ["ALLOW_MULTIPLE_LIBTPU_LOAD"] = "1"  # several processes may compile
+    os.environ["ALLOW_MULTIPLE_LIBTPU_LOAD"] = "1"
     nvcc = Path(sysconfig.get_paths()["purelib"]) / "nvidia" / "cuda_nvcc"
-    if nvcc.exists():
+    flag = f"--xla_gpu_cuda_data_dir={nvcc}"
+    if nvcc.exists() and flag not in os.environ.get("XLA_FLAGS", ""):
         os.environ["PATH"] = f"{nvcc / 'bin'}:{os.environ['PATH']}"
-        flags = os.environ.get("XLA_FLAGS", "")
-        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_cuda_data_dir={nvcc}"
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}"
 
 
 def missing(target: Target) -> str:
-    """Why programs cannot be compiled for it here; nothing if they can."""
+    """Return why programs cannot be compiled for it here; nothing if they can."""
     for package in target.packages:
         try:
             found = importlib.util.find_spec(package)
         except ModuleNotFoundError:
             found = None
         if found is None:
-            return (
-                f"{target.name}: {package} is not installed; `pip install --group "
-                "compiled` brings it."
-            )
+            return f"{target.name}: {package} is not installed."
     return ""
 
 
+def target_of(where: str, name: Any) -> Target:
+    """Return the target of this name, if programs can be compiled for it here."""
+    if name not in TARGETS:
+        raise errors.AdamxError(
+            f"{where}: `target` must be one of {', '.join(map(repr, TARGETS))}, got "
+            f"{name!r}. {errors.suggest(str(name), TARGETS)}"
+        )
+    why = missing(TARGETS[name])
+    if why:
+        raise errors.AdamxError(
+            f"{where}: target={name!r} needs XLA's compiler for it, got none. {why} "
+            f"Call pip install 'adamx[compiled]' jax-cuda12-plugin=={jax.__version__} "
+            f"jax-cuda12-pjrt=={jax.__version__}."
+        )
+    return TARGETS[name]
+
+
 def placed(target: Target, tree: Any) -> Any:
-    """The shapes of a tree, on the first device of the target."""
+    """Return the shapes of a tree, on the first device of the target."""
+    find_tools()
     if target.name == "cpu":
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), tree)
     if target.name == "h100":
