@@ -74,10 +74,10 @@ def shards(split: Any) -> int:
     try:
         return jax.lax.psum(1, names)
     except NameError:
-        given = names if len(names) > 1 else names[0]
+        given = ", ".join(map(repr, names))
         raise errors.AdamxError(
             f"update: `axis_name` must be the name of a mesh axis of the shard_map "
-            f"around it, got {given!r}, which is none. Outside jax.shard_map pass "
+            f"around it, got {given}, which is none. Outside jax.shard_map pass "
             f"axis_name=None."
         ) from None
 

@@ -230,4 +230,5 @@ def _whole_shape(where: str, update: Any, axis_name: Any) -> tuple[int, int]:
             f"{jnp.shape(update)}. Give scion masks that select matrices only, or "
             f"adamx.stacked the leaves (layers, m, n) that are stacks of them."
         )
-    return whole_shape(update.shape, axis_name)
+    rows, columns = whole_shape(update.shape, axis_name)
+    return rows, columns

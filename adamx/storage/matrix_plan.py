@@ -137,12 +137,12 @@ def matrix_plan(tx: Any, params: Any) -> MatrixPlan:
         shape = tuple(leaf.shape)
         if chosen[i]:
             layers, each = 1, shape
-            if stacks[i] is not None:
-                each = shape[: stacks[i]] + shape[stacks[i] + 1 :]
-                layers = shape[stacks[i]]
+            axis = stacks[i]
+            if axis is not None:
+                each, layers = shape[:axis] + shape[axis + 1 :], shape[axis]
             like = jax.ShapeDtypeStruct(each, leaf.dtype)
             k, m, n = layout_of(rule, like, axes).sizes
-            why = why if stacks[i] is None else f"{why}; stacked"
+            why = why if axis is None else f"{why}; stacked"
             for slices, selected in parted:
                 if selected[i]:
                     number = slices.number_of(m, n)

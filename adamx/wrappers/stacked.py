@@ -57,8 +57,9 @@ class Stacked(Wrapper):
 
     def __repr__(self) -> str:
         def seen(mask: Mask) -> Mask:
-            outer = isinstance(mask, OfSlice) and mask.stacks == self.mask
-            return mask.mask if outer else mask
+            if isinstance(mask, OfSlice) and mask.stacks == self.mask:
+                return mask.mask
+            return mask
 
         axis = f", axis={self.axis}" if self.axis else ""
         return f"Stacked({self.part._with_masks(seen)!r}, {self.mask!r}{axis})"
