@@ -48,6 +48,7 @@ from .storage.store import store as store
 from .wrappers.cautious import cautious as cautious, grams as grams
 from .wrappers.fused import fused as fused
 from .wrappers.graft import graft as graft
+from .wrappers.in_shard_map import in_shard_map as in_shard_map
 from .wrappers.stacked import stacked as stacked
 from .wrappers.step import step as step
 from .wrappers.tunable import (

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from . import errors
 from .numerics.arithmetic import compute_dtype, safe_divide, safe_sqrt
+from .numerics.splits import across, split_of
 
 
 def sharpness_aware(
@@ -52,11 +53,16 @@ def sharpness_aware(
             wide = compute_dtype(g.dtype, p.dtype)
             return g.astype(wide) * (jnp.abs(p).astype(wide) if adaptive else 1)
 
+        def square(x: Any, p: Any) -> Any:
+            of_shard = jnp.sum(x * x)
+            if axis_name is None:
+                return of_shard
+            return across(of_shard, split_of(axis_name, (x, p), lambda: "params"))
+
         tg = jax.tree.map(scaled, grad(params, *args, **kwargs), params)
-        square = sum(jnp.sum(x * x) for x in jax.tree.leaves(tg))
-        if axis_name is not None:
-            square = jax.lax.psum(square, axis_name)
-        norm = safe_sqrt(jnp.asarray(square))
+        norm = safe_sqrt(
+            jnp.asarray(sum(jax.tree.leaves(jax.tree.map(square, tg, params))))
+        )
 
         def moved(p: Any, g: Any) -> Any:
             step = rho * safe_divide(scaled(g, p), norm.astype(g.dtype))

@@ -63,6 +63,9 @@ class RuleSequence(Rule):
     def together(self, stack: Float[Array, "k m n"]) -> Float[Array, "k m n"]:
         return self.rules[0].together(stack)
 
+    def _sum_axis_name(self) -> Any:
+        return self.rules[0]._sum_axis_name()
+
     def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
@@ -178,7 +181,8 @@ class Chain(Transformation):
         inner: dict[str, Any] = {}
         for part in self.passes:
             if isinstance(part, External):
-                inner[part.name] = part.tx.init(tree.widen(params))
+                wide = tree.widen(params)
+                inner[part.name] = tree.laid_out_as(part.tx.init(wide), wide)
             else:
                 slots |= tree.start(part, params)
         return State(jnp.zeros((), jnp.int32), slots, inner)

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 
 from ..numerics.arithmetic import compute_dtype, within_range
 from ..numerics.random_bits import key_of
+from .placement import Placed
 from .slots import decoded, encoded, is_scaled, scale_of
-from .state import Context
+from .state import Context, Slot
 
 
 class Inputs(NamedTuple):
@@ -38,15 +39,22 @@ class LeafFunctions(NamedTuple):
 def leaf_functions(rule: Any) -> LeafFunctions:
     """Compile the methods of a rule for a leaf, once for each form of leaf.
 
-    A form is static: the masks that select the leaf, its path if the rule needs it, and
-    the dtype of the returned update.
+    A form is static: the masks that select the leaf, its path if the rule needs it, the
+    dtype of the returned update, and how the leaf is split inside `shard_map`.
     """
     arrays, unflatten, enter = entrance(rule)
+    at_place = Placed(rule)
     declared = kept_slots(rule)
     coded = [name for name, slot in declared.items() if slot.codec is not None]
+    elementwise = rule._widest_scope() == "element"
+
+    def declared_for(form: Any) -> dict[str, Slot]:
+        slots = at_place.slots(form.place, form.selected).items()
+        return {name: slot for name, slot in slots if not slot.shared}
 
     def seen(form: Any, kept: dict[str, Any], u: Any) -> dict[str, Any]:
-        return {n: decoded(declared[n], s, u, form) for n, s in kept.items()}
+        known = declared_for(form)
+        return {n: decoded(known[n], s, u, form) for n, s in kept.items()}
 
     def partial_sums(form: Any, kept: dict[str, Any], *given: Any) -> Any:
         here, u, ctx = enter(form, *given)
@@ -65,26 +73,29 @@ def leaf_functions(rule: Any) -> LeafFunctions:
 
     def stepped(form: Any, scales: dict, kept: dict[str, Any], *given: Any) -> Any:
         u, new, ctx = computed(form, kept, *given)
-        after = {}
+        known, after = declared_for(form), {}
+        leaf = None if elementwise else given[-1].update
         for name, old in kept.items():
             draw = coded.index(name) if name in coded else 0
-            slot, key = declared[name], ctx.key if coded else None
+            slot, key = known[name], ctx.key if coded else None
             scale = scales.get(name)
-            after[name] = encoded(slot, new[name], old, form, key, draw, scale)
+            after[name] = encoded(slot, new[name], old, leaf, form, key, draw, scale)
         return u.astype(form.dtype), after
 
     def twice(form: Any, kept: dict[str, Any], *given: Any) -> Any:
         # the first time only for the scales: on a GPU it takes less time to read the
         # gradient again than to write the new slots and to read them
         _, new, _ = computed(form, kept, *given)
-        scales = {name: scale_of(declared[name], new[name], form) for name in coded}
+        known = declared_for(form)
+        scales = {name: scale_of(known[name], new[name], form) for name in coded}
         *before, x = given
         kept, update = jax.lax.optimization_barrier((kept, x.update))
         return stepped(form, scales, kept, *before, x._replace(update=update))
 
     def apply(form: Any, kept: dict[str, Any], *given: Any) -> Any:
         once = functools.partial(stepped, form, {})
-        scaled = any(is_scaled(declared[n], given[-1].update, form) for n in coded)
+        known = declared_for(form)
+        scaled = any(is_scaled(known[n], given[-1].update, form) for n in coded)
         if not scaled or rule._widest_scope() != "element":
             return once(kept, *given)
         on_gpu = functools.partial(twice, form)
@@ -137,7 +148,10 @@ def entrance(rule: Any) -> tuple[list, Any, Any]:
         if x.together is not None:
             asked_for["together"] = x.together
         ctx = Context(count, known, extra, form.selected, **asked_for)
-        return structure.unflatten(arrays).cast(dtype), update, ctx
+        here = structure.unflatten(arrays).cast(dtype)
+        if form.place is not None:
+            here = here._placed(form.place, form.selected)
+        return here, update, ctx
 
     return arrays, structure.unflatten, enter
 
@@ -154,3 +168,4 @@ class Form(NamedTuple):
     selected: frozenset
     path: str | None
     dtype: Any
+    place: Any = None

@@ -166,6 +166,8 @@ def _parts(
     rule: Any, form: Form, kept: dict, shared: dict, count: Any, x: Inputs, param: Any
 ) -> LeafParts | str:
     shape = x.update.shape
+    if form.place is not None:
+        return "it is a piece of a leaf inside shard_map"
     if x.together is not None:
         return "its matrices are computed together with those of other leaves"
     declared = kept_slots(rule)

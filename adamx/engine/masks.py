@@ -148,25 +148,98 @@ class Not(Mask):
         return [not selected for selected in self.mask.resolve(tree)]
 
 
+class Stacks(Mask):
+    """The leaves that are stacks of layers along an axis: `mask` selects them."""
+
+    mask: Any
+    axis: int = 0
+
+    def __repr__(self) -> str:
+        return repr(self.mask)
+
+    def resolve(self, tree: Any) -> list[bool]:
+        answers = self.mask.resolve(tree)
+        for yes, (path, leaf) in zip(answers, leaves_by_path(tree), strict=True):
+            n = len(leaf.shape) if yes else 0
+            if yes and not -n <= self.axis < n:
+                raise errors.AdamxError(
+                    f"stacked: every leaf that `mask` selects must have the axis "
+                    f"{self.axis} of layers, got {n} axes for `{path}`. Let the mask "
+                    f"select stacks of layers only, or pass another axis=."
+                )
+        return answers
+
+
+class Slice(jax.ShapeDtypeStruct):
+    """The shape and dtype of one layer of a stack, as masks inside `stacked` see it."""
+
+
+class OfSlice(Mask):
+    """Ask a mask about one layer of each leaf that is a stack of layers.
+
+    What `mask` is given has the shape of a slice across the axis of layers for the
+    leaves that `stacks` selects, and is the leaf itself for others. `adamx.stacked`
+    puts it around the masks of an optimizer.
+    """
+
+    mask: Any
+    stacks: Any
+    axis: Any = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mask", as_mask("OfSlice", self.mask))
+        if not isinstance(self.stacks, Stacks):
+            stacks = Stacks(as_mask("OfSlice", self.stacks), self.axis)
+            object.__setattr__(self, "stacks", stacks)
+
+    def resolve(self, tree: Any) -> list[bool]:
+        return self.mask.resolve(self.slices(tree))
+
+    def labels(self, tree: Any) -> list[Any]:
+        return self.mask.labels(self.slices(tree))
+
+    def explained(self, tree: Any) -> list[tuple[Any, str]]:
+        """Return the axes of each slice and the reason, for a mask that gives axes."""
+        return self.mask.explained(self.slices(tree))
+
+    def slices(self, tree: Any) -> Any:
+        """Return the tree with one layer in the place of each stack."""
+        leaves, treedef = flatten(tree)
+        pairs = zip(leaves, self.stacks.resolve(tree), strict=True)
+        each = [_slice(x, self.stacks.axis) if yes else x for x, yes in pairs]
+        return treedef.unflatten(each)
+
+
+def _slice(x: Any, axis: int) -> Slice:
+    n = axis % len(x.shape)
+    return Slice((*x.shape[:n], *x.shape[n + 1 :]), x.dtype)
+
+
 def _spread(mask: Any, tree: Any) -> list[bool]:
     """Expand the prefix tree `mask` to the leaves of `tree`."""
+    answers = spread("mask: it", mask, tree, lambda x: x is None)
+    return [x is not None and as_bool(x) for x in answers]
+
+
+def spread(what: str, given: Any, tree: Any, is_leaf: Any) -> list[Any]:
+    """Expand a prefix tree to the leaves of `tree`; None for a leaf that is None."""
     leaves, treedef = flatten(tree)
     # each leaf is its index, None for a frozen one: the order of `plain` may differ
     numbered = [None if x is None else i for i, x in enumerate(leaves)]
     numbers = plain(treedef.unflatten(numbered))
     try:
-        spread = jax.tree.broadcast(plain(mask), numbers, is_leaf=lambda x: x is None)
+        expanded = jax.tree.broadcast(plain(given), numbers, is_leaf=is_leaf)
     except ValueError as error:
         raise errors.AdamxError(
-            f"mask: it must have the structure of the parameters or be a prefix of it, "
-            f"got another: {errors.shorten(str(error))}. Build it with jax.tree.map "
-            f"over the parameters."
+            f"{what} must have the structure of the parameters or be a prefix "
+            f"of it, got another: {errors.shorten(str(error))}. Build it with "
+            f"jax.tree.map over the parameters."
         ) from None
-    answers = [False] * len(leaves)
-    pairs = zip(flatten(numbers)[0], flatten(spread)[0], strict=True)
-    for i, answer in pairs:
-        if i is not None and answer is not None:
-            answers[i] = as_bool(answer)
+    answers: list[Any] = [None] * len(leaves)
+    found = jax.tree.leaves(expanded, is_leaf=is_leaf)
+    for i, answer in zip(flatten(numbers)[0], found, strict=True):
+        if i is not None:
+            answers[i] = answer
     return answers
 
 

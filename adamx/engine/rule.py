@@ -5,12 +5,13 @@ The author of an algorithm writes `slots()` and `apply(update, slots, ctx)`; `in
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, TypeAlias
 
 from jaxtyping import Array, Float
 
 from .. import errors
+from ..numerics.splits import names_of
 from . import own_rules, tree
 from .hyperparams import at, declare_hyperparams
 from .masks import Mask
@@ -129,7 +130,11 @@ class Rule(Transformation):
     def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> dict[str, Array]:
-        """Return numbers of one leaf, to be summed over the tree (scope "tree")."""
+        """Return numbers of one leaf, to be summed over the tree (scope "tree").
+
+        Where the leaf is split over mesh axes that `axis_name` of the rule names, they
+        are summed over these too.
+        """
         return {}
 
     def matrices(
@@ -158,6 +163,47 @@ class Rule(Transformation):
         slots; if a shared slot is returned, its new value is kept.
         """
         return totals
+
+    def _with_masks(self, change: Callable[[Mask], Mask]) -> "Rule":
+        """Return the rule with other masks, also in its parts."""
+
+        def changed(x: Any) -> Any:
+            if type(x) is tuple:
+                return tuple(map(changed, x))
+            if isinstance(x, Rule):
+                return x._with_masks(change)
+            return change(x) if isinstance(x, Mask) else x
+
+        fields = {name: changed(getattr(self, name)) for name in self._fields}
+        return restored(type(self), fields)
+
+    def _placed(self, place: Any, chosen: frozenset) -> "Rule":
+        """Return the rule for a leaf that is split inside `shard_map` (`Place`).
+
+        `chosen` are the masks that select the leaf.
+        """
+
+        def placed(x: Any) -> Any:
+            return x._placed(place, chosen) if isinstance(x, Rule) else x
+
+        fields: dict[str, Any] = {}
+        for name in self._fields:
+            x = getattr(self, name)
+            if name == "axis_name":
+                x = place.of(x)
+            fields[name] = tuple(map(placed, x)) if type(x) is tuple else placed(x)
+        return restored(type(self), fields)
+
+    def _axis_names(self) -> tuple[str, ...]:
+        """Return the mesh axes over which this rule and its parts sum."""
+        names = dict.fromkeys(names_of(getattr(self, "axis_name", None)))
+        for part in self._parts():
+            names |= dict.fromkeys(part._axis_names())
+        return tuple(names)
+
+    def _sum_axis_name(self) -> Any:
+        """Return the mesh axes over which its sums over the tree are taken."""
+        return getattr(self, "axis_name", None)
 
     def _in_order(self) -> Iterator[tuple["Rule", frozenset]]:
         yield self, frozenset()
@@ -265,6 +311,9 @@ class Wrapper(Rule):
             yield from self.part._in_order()
         else:
             yield self, frozenset()
+
+    def _sum_axis_name(self) -> Any:
+        return self.part._sum_axis_name()
 
     def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

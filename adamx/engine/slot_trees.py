@@ -11,7 +11,6 @@ form has another structure: under `jit`, too, and in every kind of checkpoint. T
 value, a version, is there since a dict without leaves is not saved by all of them.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,15 +34,20 @@ def is_placeholder(params: Any) -> bool:
 
 
 def start_tree(
-    slot: Slot, params: Any, selected: Sequence[frozenset], by_leaf: Sequence[str]
+    slot: Slot,
+    params: Any,
+    selected: Sequence[frozenset],
+    by_leaf: Sequence[str],
+    each: Sequence[Slot],
 ) -> Any:
     """Return the first value of a slot as it is in the state.
 
-    It is a tree, or a dict of trees by codec part.
+    It is a tree, or a dict of trees by codec part. `each` is the slot of each leaf, in
+    which is how the leaf is split.
     """
     leaves = flatten(params)[0]
     given = (leaves, selected, by_leaf)
-    columns = split(slot, list(map(functools.partial(begin, slot), *given)))
+    columns = split(slot, list(map(begin, each, *given)))
     if isinstance(columns, dict):
         trees = {
             part: _placed(slot, part, params, column, *given[1:])

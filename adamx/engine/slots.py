@@ -6,10 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
+from jax.sharding import AxisType
 
 from ..numerics.arithmetic import compute_dtype
-from ..numerics.random_bits import Uniform, key_of
-from .state import Slot, absent, is_absent
+from ..numerics.random_bits import Piece, Uniform, key_of
+from ..numerics.sharding import laid_out, layout_of, placed_like, spread_over, unsharded
+from .state import Slot, absent, copied, is_absent
 
 
 def full(like: Any, value: Any, dtype: Any) -> Any:
@@ -18,7 +20,11 @@ def full(like: Any, value: Any, dtype: Any) -> Any:
         # plain zeros lose the sharding under jit: they are computed from the parameter,
         # whatever it holds; tests/interop/test_sharding.py has every mesh mode
         filling = jnp.asarray(value, dtype)
-        return jnp.where(like == like, filling, filling)
+        started = jnp.where(like == like, filling, filling)
+        known, kind = layout_of(like)
+        if kind is AxisType.Explicit:  # written as an update writes it: (d, None)
+            return jax.sharding.reshard(started, known)
+        return started
     placed = getattr(like, "sharding", None) if _is_placed(like) else None
     return jnp.full(like.shape, value, dtype, device=placed)
 
@@ -48,11 +54,37 @@ def join(slot: Slot, trees: Any, column_of: Any) -> list:
     return [dict(zip(slot.codec.parts, kept, strict=True)) for kept in parts]
 
 
+def is_like(slot: Slot) -> bool:
+    """Return whether a slot has the axes of the parameter."""
+    return slot.shape_of is None and (not callable(slot.init) or slot.init is copied)
+
+
+def axis_of_layers(slot_ndim: int, ndim: int, axis: int) -> int:
+    """Return the axis of layers of a slot of a stack: 0, or the leaf's own.
+
+    It is the leaf's if the slot has as many axes as the leaf.
+    """
+    return axis % ndim if slot_ndim == ndim else 0
+
+
+def _over_layers(function: Any, axis: int) -> Any:
+    """Map a function of the parameter over the layers of a stack."""
+
+    def mapped(p: Any) -> Any:
+        n = axis % p.ndim
+        of_one = jax.ShapeDtypeStruct((*p.shape[:n], *p.shape[n + 1 :]), p.dtype)
+        ndim = 1 + jax.eval_shape(function, of_one).ndim
+        return jax.vmap(function, n, axis_of_layers(ndim, p.ndim, axis))(p)
+
+    return mapped
+
+
 def _of_param(slot: Slot, function: Any, p: Any, chosen: frozenset) -> Any:
     """Return `function(p)` in the arithmetic's dtype, mapped over stacked layers."""
     dtype = compute_dtype(p.dtype)
-    for _ in range(sum(mask in chosen for mask in slot.stacked_by)):
-        function = jax.vmap(function)
+    for mask, axis in slot.stacked_by:
+        if mask in chosen:
+            function = _over_layers(function, axis)
     if isinstance(p, jax.ShapeDtypeStruct):
         return jax.eval_shape(function, jax.ShapeDtypeStruct(p.shape, dtype))
     return function(jnp.asarray(p, dtype))
@@ -68,7 +100,44 @@ def _start(slot: Slot, p: Any, chosen: frozenset, path: str) -> Any:
         return jnp.array(_of_param(slot, slot.init, p, chosen), dtype)
     if slot.shape_of is None:
         return full(p, slot.init, dtype)
-    return full(_of_param(slot, _like(slot, path), p, chosen), slot.init, dtype)
+    like = _of_param(slot, _like(slot, path), p, chosen)
+    if slot.whole and slot.codec is None:
+        return _spread(slot, like.shape, p, chosen, dtype)
+    return full(like, slot.init, dtype)
+
+
+def _spread(slot: Slot, shape: Any, p: Any, chosen: frozenset, dtype: Any) -> Any:
+    """Return the start of a slot that is split over the devices of the parameter."""
+    if shape == p.shape:
+        return full(p, slot.init, dtype)
+    placed = spread_over(shape, p, _layers(slot, shape, p, chosen))
+    if not isinstance(p, Tracer):
+        return jnp.full(shape, slot.init, dtype, device=placed)
+    return laid_out(jnp.full(shape, slot.init, dtype), placed)
+
+
+def _layers(
+    slot: Slot, shape: tuple[int, ...], leaf: Any, chosen: frozenset
+) -> tuple[int, int] | None:
+    """Return the axes of layers of the leaf and of a slot of it, None for no stack."""
+    axes = [axis for mask, axis in slot.stacked_by if mask in chosen]
+    if not axes:
+        return None
+    ndim = len(leaf.shape)
+    return axes[-1] % ndim, axis_of_layers(len(shape), ndim, axes[-1])
+
+
+def _laid_out(slot: Slot, new: Any, kept: Any, leaf: Any, chosen: frozenset) -> Any:
+    """Give a new slot the layout that it had.
+
+    So that the layout of the state is a fixed point, and no step compiles again.
+    """
+    if slot.whole:
+        layers = _layers(slot, new.shape, leaf, chosen)
+        new = unsharded(new, () if layers is None else layers[1:])
+        if new.shape != leaf.shape:
+            return laid_out(new, spread_over(new.shape, leaf, layers))
+    return placed_like(new, kept)
 
 
 def of_state(slot: Slot, trees: Any, params: Any) -> Any:
@@ -102,22 +171,27 @@ def begin(slot: Slot, p: Any, chosen: frozenset, path: str) -> Any:
         return start if start.size else absent()
     # the first step is 1: 0 gives initialisation its own random numbers
     zeros = not callable(slot.init) and slot.init == 0
-    encode = functools.partial(_encode_start, slot.codec, zeros)
+    encode = functools.partial(_encode_start, slot.codec, slot.split, zeros)
     key = key_of(slot.seed, key_of(0))
     return encode(start, key)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _encode_start(codec: Any, zeros: bool, x: Any, key: Any) -> Any:
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _encode_start(codec: Any, split: Any, zeros: bool, x: Any, key: Any) -> Any:
     known = codec.zeros(x) if zeros else None
-    return codec.encode(x, Uniform(key, 0)) if known is None else known
+    drawn = Uniform(key, 0, _piece(x, split))
+    return codec.encode(x, drawn) if known is None else known
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _encode(codec: Any, draw: int, x: Any, scale: Any, key: Any) -> Any:
+def _piece(x: Any, split: Any) -> Piece | None:
+    return None if split is None else Piece(x.shape, split)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _encode(codec: Any, split: Any, draw: int, x: Any, scale: Any, key: Any) -> Any:
     """Encode an array; traced once for leaves of one shape."""
     known = () if scale is None else (scale,)
-    return codec.encode(x, Uniform(key, draw), *known)
+    return codec.encode(x, Uniform(key, draw, _piece(x, split)), *known)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -171,13 +245,28 @@ def scale_of(slot: Slot, new: Any, form: Any) -> Any:
 
 
 def encoded(
-    slot: Slot, new: Any, kept: Any, form: Any, key: Any, draw: int, scale: Any = None
+    slot: Slot,
+    new: Any,
+    kept: Any,
+    leaf: Any,
+    form: Any,
+    key: Any,
+    draw: int,
+    scale: Any = None,
 ) -> Any:
-    """Encode the new value of a slot, with the parts and dtypes of `kept`."""
+    """Encode the new value of a slot, with the parts and dtypes of `kept`.
+
+    `leaf` is the update of a rule that sees more than one element of it, else None:
+    what is computed element by element is laid out as the leaf is.
+    """
     if not is_kept(slot, form.selected):
         return kept
     if slot.codec is None:
-        return kept if is_absent(kept) else new.astype(kept.dtype)
-    after = _encode(slot.codec, draw, new, scale, key_of(slot.seed, key))
+        if is_absent(kept):
+            return kept
+        new = new.astype(kept.dtype)
+        return new if leaf is None else _laid_out(slot, new, kept, leaf, form.selected)
+    key = key_of(slot.seed, key)
+    after = _encode(slot.codec, slot.split, draw, new, scale, key)
     # a state saved long ago may keep another placeholder
     return {n: kept[n] if kept and is_absent(x) else x for n, x in after.items()}

@@ -22,7 +22,8 @@ def run(together: Callable[[Array], Array], each: dict[int, Any]) -> dict[int, A
     kinds: dict[Any, list[int]] = {}
     for i, x in each.items():
         if x is not None:
-            kinds.setdefault(_kind(x), []).append(i)
+            alone = i if _is_split(x) else None
+            kinds.setdefault((_kind(x), alone), []).append(i)
     done: dict[int, Any] = dict.fromkeys(each)
     for numbers in kinds.values():
         parts = [each[i] for i in numbers]
@@ -34,6 +35,14 @@ def run(together: Callable[[Array], Array], each: dict[int, Any]) -> dict[int, A
     return done
 
 
+def _is_split(x: Any) -> bool:
+    """Return whether devices have different matrices, by the type of the stack.
+
+    Such a stack is not joined to others: its matrices would have to be sent.
+    """
+    return any(jax.typeof(x).sharding.spec)
+
+
 def _kind(x: Any) -> Any:
     """Return what arrays must have in common to stand in one stack.
 
@@ -41,6 +50,6 @@ def _kind(x: Any) -> Any:
     where they are.
     """
     known = jax.typeof(x)
-    where = getattr(known, "sharding", None), getattr(known, "vma", None)
+    where = getattr(known, "sharding", None), known.manual_axis_type
     placed = None if isinstance(x, Tracer) else getattr(x, "sharding", None)
     return x.shape[1:], x.dtype, where, placed

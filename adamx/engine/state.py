@@ -73,11 +73,16 @@ class Slot:
         from_count: for a shared slot, its value after `count` steps, which
             `adamx.restore` adds to a state saved without it.
         masks: only the leaves that all of these select have the slot.
-        stacked_by: the slot has one value for each slice along the first axis of the
-            leaves that these masks select.
+        stacked_by: the slot has one value for each slice of the leaves that these masks
+            select: pairs of a mask and the axis of layers, the outermost last. A slot
+            of as many axes as the parameter has that axis, others have it first.
+        whole: whether every device computes with the whole of it, as with a square
+            matrix. On a mesh it is kept split over the devices of the parameter, and
+            the rule gathers it by `numerics.sharding.unsharded`.
         dtype: the dtype of the slot, if not that of the arithmetic.
         codec: the codec that stores it (`adamx.store`); None for none.
         seed: the seed of the codec's random numbers.
+        split: how the slot is split inside `shard_map`, where that is known.
         single_array_because: why it must stay one array; the reason given in errors
             for codecs that make several arrays of a slot.
     """
@@ -90,9 +95,11 @@ class Slot:
     masks: tuple = ()
     stacked_by: tuple = ()
     by_path: bool = False
+    whole: bool = False
     dtype: Any = None
     codec: Any = None
     seed: Any = 0
+    split: Any = None
     single_array_because: str = ""
 
 

@@ -4,6 +4,7 @@ Only these methods of a rule are used: `slots`, `needs`, `shared`, `partial_sums
 `from_sums` and `apply`.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,10 +16,12 @@ from jax.core import Tracer
 from .. import errors
 from ..numerics.arithmetic import compute_dtype
 from ..numerics.random_bits import word_of
+from ..numerics.sharding import placed_like
 from . import fused_leaves, hyperparams, stacks, tree_checks
 from .leaf_functions import Form, Inputs, leaf_functions
-from .leaves import column, slot_column
+from .leaves import column, place, slot_column
 from .paths import flatten, paths
+from .placement import Placed, place_of, totals
 from .slot_trees import start_tree, with_columns
 from .state import Labelled, State
 
@@ -32,6 +35,12 @@ def start(rule: Any, params: Any) -> dict[str, Any]:
         if p is not None:
             tree_checks.check_param(p, params, i)
     chosen = selected(rule, params, len(leaves))
+    at_place = Placed(rule)
+    places: list = [None] * len(leaves)
+    for i, p in enumerate(leaves):
+        if p is not None:
+            where = functools.partial(place, params, i)
+            places[i] = place_of(rule, chosen[i], [p], where)
     declared, slots = rule.slots(), {}
     by_path = any(slot.by_path for slot in declared.values())
     by_leaf = paths(params) if by_path else [""] * len(leaves)
@@ -42,7 +51,9 @@ def start(rule: Any, params: Any) -> dict[str, Any]:
             continue
         if callable(slot.init):
             tree_checks.check_values(name, slot, params, chosen)
-        slots[name] = start_tree(slot, params, chosen, by_leaf)
+        pairs = zip(places, chosen, strict=True)
+        each = [at_place.slots(*pair)[name] for pair in pairs]
+        slots[name] = start_tree(slot, params, chosen, by_leaf, each)
     return slots
 
 
@@ -150,18 +161,24 @@ def _inputs(rule: Any, leaves: list, treedef: Any, updates: Any, step: Step) -> 
 
 def _forms(rule: Any, treedef: Any, updates: Any, step: Step) -> list[Form]:
     n = treedef.num_leaves
-    tree = updates
+    tree, known = updates, [flatten(updates)[0]]
     if step.params is not None:  # what they hold where there is no gradient is ignored
         each = column("params", treedef, step.params, updates)
         # a None among the updates may stand for a whole subtree
         leaves = [p if jax.tree_util.all_leaves([p]) else None for p in each]
         tree = treedef.unflatten(leaves)
+        known.append(leaves)
     chosen = selected(rule, tree, n)
+    places: list = [None] * n
+    for i, arrays in enumerate(zip(*known, strict=True)):
+        if arrays[0] is not None:
+            where = functools.partial(place, updates, i)
+            places[i] = place_of(rule, chosen[i], arrays, where)
     by_leaf = paths(updates) if "path" in rule.needs() else [None] * n
     dtypes = step.dtypes
     if not step.last or rule._has_place("last"):
         dtypes = [None if d is None else compute_dtype(d) for d in dtypes]
-    return list(map(Form, chosen, by_leaf, dtypes))
+    return list(map(Form, chosen, by_leaf, dtypes, places))
 
 
 def run_rule(
@@ -169,7 +186,6 @@ def run_rule(
 ) -> tuple[Any, dict[str, Any]]:
     """Run one step of a rule, its schedules resolved, on each leaf of a tree."""
     tree_checks.check_scalars(rule)
-    tree_checks.check_axes(rule)
     declared = rule.slots()
     tree_checks.check_present(declared, slots)
     leaves, treedef = flatten(updates)
@@ -180,8 +196,10 @@ def run_rule(
         for name, slot in declared.items()
         if not slot.shared
     }
-    tree_checks.check_slots(declared, columns, leaves, updates)
-    tree_checks.check_selected(declared, columns, leaves, forms, updates)
+    at_place = Placed(rule)
+    each = [at_place.slots(form.place, form.selected) for form in forms]
+    tree_checks.check_slots(each, columns, leaves, updates)
+    tree_checks.check_selected(each, columns, leaves, forms, updates)
     live = [i for i, g in enumerate(leaves) if g is not None and g.size]
     for i, g in enumerate(leaves):
         if g is not None and not g.size:
@@ -198,9 +216,8 @@ def run_rule(
         parts = []
         for i in live:
             given = forms[i], kept_of(i), shared, step.count, inputs[i]
-            parts.append(methods.partial_sums(*given))
-        names = {name for part in parts for name in part}
-        sums = {k: sum(part[k] for part in parts if k in part) for k in sorted(names)}
+            parts.append((forms[i].place, methods.partial_sums(*given)))
+        sums = totals(rule, parts)
         shared = shared | rule.cast(shared_dtype()).from_sums(sums, shared)
     if rule._has_stacks():
         held = {}
@@ -297,6 +314,31 @@ def widen(tree: Any) -> Any:
         return x if x.dtype == dtype else x.astype(dtype)
 
     return jax.tree.map(one, tree)
+
+
+def laid_out_as(state: Any, params: Any) -> Any:
+    """Give what is like the parameters in a foreign state their layout on a mesh.
+
+    Under `jit` a transformation that starts at zeros loses it.
+    """
+    structure = jax.tree.structure(params)
+
+    def is_like(x: Any) -> bool:
+        return jax.tree.structure(x) == structure
+
+    def one(x: Any, p: Any) -> Any:
+        traced = isinstance(x, jax.Array) and isinstance(p, Tracer)
+        # computed from the parameter, or `jit` would not know the devices
+        return (
+            placed_like(jnp.where(p == p, x, x), p)
+            if traced and x.shape == p.shape
+            else x
+        )
+
+    def laid_out(x: Any) -> Any:
+        return jax.tree.map(one, x, params) if is_like(x) else x
+
+    return jax.tree.map(laid_out, state, is_leaf=is_like)
 
 
 def narrow(tree: Any, dtypes: Sequence[Any]) -> Any:

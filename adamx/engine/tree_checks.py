@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 
 from .. import errors
-from ..numerics.norms import shards
 from .leaves import column, place
 from .paths import flatten
 from .slots import is_kept, shape_of, shapes, shapes_kept
@@ -144,13 +143,6 @@ def check_scalars(rule: Any) -> None:
             )
 
 
-def check_axes(rule: Any) -> None:
-    """Raise an error if a rule or a part sums over a mesh axis that is not there."""
-    shards(getattr(rule, "axis_name", None))
-    for part in rule._parts():
-        check_axes(part)
-
-
 def check_present(declared: dict[str, Slot], slots: dict[str, Any]) -> None:
     missing = sorted(declared.keys() - slots.keys())
     if missing:
@@ -162,14 +154,15 @@ def check_present(declared: dict[str, Slot], slots: dict[str, Any]) -> None:
 
 
 def check_slots(
-    declared: dict[str, Slot], columns: dict[str, list], leaves: list, tree: Any
+    declared: list[dict[str, Slot]], columns: dict[str, list], leaves: list, tree: Any
 ) -> None:
     for name, kept_of_leaves in columns.items():
-        if declared[name].shape_of is not None or callable(declared[name].init):
-            continue
         for i, (g, s) in enumerate(zip(leaves, kept_of_leaves, strict=True)):
+            slot = declared[i][name]
+            if slot.shape_of is not None or callable(slot.init):
+                continue
             if isinstance(s, dict):
-                s = _only_shape(name, declared[name], g, s, tree, i)
+                s = _only_shape(name, slot, g, s, tree, i)
             if g is not None and s is None:
                 raise errors.AdamxError(
                     f"update: a leaf without a parameter must have no gradient, got "
@@ -185,7 +178,7 @@ def check_slots(
 
 
 def check_selected(
-    declared: dict[str, Slot],
+    declared: list[dict[str, Slot]],
     columns: dict[str, list],
     leaves: list,
     forms: list,
@@ -193,9 +186,9 @@ def check_selected(
 ) -> None:
     """Raise an error if a leaf that the masks select has nothing in the state."""
     for name, kept_of_leaves in columns.items():
-        slot = declared[name]
         each = zip(leaves, kept_of_leaves, forms, strict=True)
         for i, (g, kept, form) in enumerate(each):
+            slot = declared[i][name]
             if g is None or not g.size or not is_kept(slot, form.selected):
                 continue
             if not all(map(is_absent, jax.tree.leaves(kept))):

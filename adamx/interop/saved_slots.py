@@ -234,7 +234,7 @@ def _leaf(
     if slot.codec is None:
         return _cast(where, new, value)
     form = _Selected(chosen)
-    return encoded(slot, value.astype(jnp.float32), None, form, key_of(0), 0)
+    return encoded(slot, value.astype(jnp.float32), None, p, form, key_of(0), 0)
 
 
 class _Selected(NamedTuple):

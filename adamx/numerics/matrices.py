@@ -110,9 +110,7 @@ def orthonormal(p: Float[Array, "m r"]) -> Float[Array, "m r"]:
     """Compute Q of the QR decomposition, on every device that has some of the rows."""
     rows, columns = split_axes(p)
     if rows is None and columns is None:
-        # in these two steps, as a stack on Explicit axes has no decomposition in one
-        reflectors, scales = jnp.linalg.qr(p, mode="raw")
-        return jax.lax.linalg.householder_product(reflectors.T, scales)
+        return _orthonormal_columns(p)
     whole = jax.sharding.reshard(p, PartitionSpec(None, None))
     return placed_as(orthonormal(whole), p)
 
@@ -163,14 +161,28 @@ def _norms(x: Float[Array, "k m n"]) -> Float[Array, "k 1 1"]:
     return safe_sqrt(jnp.sum(x * x, (1, 2), keepdims=True))
 
 
-@jax.custom_batching.sequential_vmap
+@jax.custom_batching.custom_vmap
 def orthonormal_in_turn(x: Float[Array, "m n"]) -> Float[Array, "m n"]:
     """Compute Q of X = Q R: the columns of X, made orthonormal from the first on.
 
     A stack is taken one matrix after another: XLA takes minutes to compile the QR of a
-    stack for TPUs, and other backends factorise one at a time anyway.
+    stack for TPUs, and other backends factorise one at a time anyway. One whose
+    matrices are split over Explicit axes of a mesh is taken together.
     """
     return jnp.linalg.qr(x)[0]
+
+
+@orthonormal_in_turn.def_vmap
+def _(axis_size: int, batched: Any, x: Array) -> tuple[Array, bool]:
+    if any(jax.typeof(x).sharding.spec):
+        return _orthonormal_columns(x), True
+    return jax.lax.map(orthonormal_in_turn, x), True
+
+
+def _orthonormal_columns(x: Array) -> Array:
+    """Compute Q, in two steps: a stack on Explicit axes has no decomposition in one."""
+    reflectors, scales = jnp.linalg.qr(x, mode="raw")
+    return jax.lax.linalg.householder_product(reflectors.mT, scales)
 
 
 def by_frobenius(x: Array, eps: Any, precision: Any, factor: float) -> Array:

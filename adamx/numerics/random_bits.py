@@ -6,6 +6,7 @@ the same on any number of devices, and any step can be repeated.
 """
 
 import functools
+import math
 import zlib
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt32
+
+from .splits import Split, dims_of, first_indices, whole_shape
 
 
 def key_of(*words: Any) -> UInt32[Array, ""]:
@@ -46,10 +49,20 @@ def index_in_array(shape: tuple[int, ...]) -> UInt32[Array, "..."]:
 
     It is a call of its own in a traced program, by which `engine.elementwise` finds it.
     """
-    steps = np.cumprod((1, *shape[:0:-1]), dtype=np.uint64).astype(np.uint32)[::-1]
+    return _index_in(shape, shape, [0] * len(shape))
+
+
+def _index_in(shape: tuple[int, ...], whole: tuple[int, ...], starts: Any) -> Array:
+    """Return the indices in a whole array of a piece that begins there."""
+    steps = np.cumprod((1, *whole[:0:-1]), dtype=np.uint64).astype(np.uint32)[::-1]
+
+    def place_on(axis: int, start: Any) -> Any:
+        place = jax.lax.broadcasted_iota(jnp.uint32, shape, axis)
+        return place if isinstance(start, int) else place + _as_uint32(start)
+
     axes = [
-        jax.lax.broadcasted_iota(jnp.uint32, shape, axis) * step
-        for axis, step in enumerate(steps[: len(shape)])
+        place_on(axis, start) * step
+        for axis, (start, step) in enumerate(zip(starts, steps, strict=False))
     ]
     return functools.reduce(jnp.add, axes) if axes else jnp.uint32(0)
 
@@ -93,6 +106,28 @@ class Part(NamedTuple):
         return rows * length + jax.lax.broadcasted_iota(jnp.uint32, shape, 1) + column
 
 
+class Piece(NamedTuple):
+    """A piece of an array that `shard_map` splits: the shape of it, and the split."""
+
+    of: tuple[int, ...]
+    split: Split
+
+    def indices(self, shape: tuple[int, ...]) -> UInt32[Array, "..."]:
+        """Return the indices in the whole array of what has this shape in the piece.
+
+        Of as many numbers as the piece has, in any shape, they are those of its
+        elements; of fewer, such as one for each block, the axes are split alike.
+        """
+        if math.prod(shape) == math.prod(self.of):
+            return self._indices(self.of, self.split).reshape(shape)
+        dims = dims_of(self.split, len(self.of))[: len(shape)]
+        dims += ((),) * (len(shape) - len(dims))
+        return self._indices(shape, Split.by_dims(dims))
+
+    def _indices(self, shape: tuple[int, ...], split: Split) -> Array:
+        return _index_in(shape, whole_shape(shape, split), first_indices(shape, split))
+
+
 def _as_uint32(x: Any) -> Array:
     return jnp.asarray(x).astype(jnp.uint32)
 
@@ -101,10 +136,13 @@ class Uniform:
     """Draw one number in (0, 1) for each element: `uniform(shape)`, multiples of 2⁻¹⁷.
 
     Two draws share one word of `bits`: an even draw uses its lower half, the odd draw
-    after it the upper. For a `Part` of an array the numbers are those of the array.
+    after it the upper. For a `Part` or a `Piece` of an array the numbers are those
+    of the array.
     """
 
-    def __init__(self, key: Array, draw: int = 0, part: Part | None = None) -> None:
+    def __init__(
+        self, key: Array, draw: int = 0, part: Part | Piece | None = None
+    ) -> None:
         self._key, self._draw = key, draw
         self._index = index_in_array if part is None else part.indices
 

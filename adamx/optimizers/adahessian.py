@@ -23,7 +23,7 @@ from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_sqrt
-from ..numerics.norms import own, whole
+from ..numerics.splits import own, whole
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Precondition
 from ..parts.moments import Ema, square
@@ -81,8 +81,7 @@ class HessianRoot(Rule):
         return root + self.eps, slots
 
     def _averaged(self, d: Array) -> Array:
-        axis_name = self.axis_name if d.ndim else None
-        return own(self.average(whole(d, axis_name)), axis_name)  # pyright: ignore[reportOptionalCall]
+        return own(self.average(whole(d, self.axis_name)), self.axis_name)  # pyright: ignore[reportOptionalCall]
 
 
 @checked_keywords

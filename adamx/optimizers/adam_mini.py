@@ -26,7 +26,8 @@ from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..engine.value import Value
 from ..numerics.arithmetic import lerp
-from ..numerics.norms import across, shards
+from ..numerics.norms import mean
+from ..numerics.splits import along, own_grid, whole_shape
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.moments import Ema
@@ -236,24 +237,18 @@ class BlockEma(Rule):
 
         return {self.name: Slot(shape_of=like, by_path=True, signed=False)}
 
-    def _grid(self, path: str, shape: Grid) -> tuple[Grid, bool]:
-        """Return this device's blocks, and whether other devices hold parts of them."""
-        pieces = shards(self.axis_name) if shape else 1
-        whole = (shape[0] * pieces, *shape[1:]) if shape else ()
+    def _grid(self, path: str, shape: Grid) -> tuple[Grid, list[int]]:
+        """Return this device's blocks, and the axes along which others hold parts."""
+        whole = whole_shape(shape, self.axis_name)
         grid = tuple(self.blocks(path, whole))
-        fits = len(grid) == len(whole) and all(
-            b > 0 and n % b == 0 for n, b in zip(whole, grid, strict=True)
-        )
-        shared = pieces > 1 and grid[0] == 1
-        if not fits or (pieces > 1 and not shared and grid[0] % pieces):
+        found = own_grid(grid, shape, self.axis_name)
+        if found is None:
             raise errors.AdamxError(
                 f"BlockEma: `blocks` must divide every axis (and its shards), got "
                 f"{grid} for `{path}` of shape {whole}. Return the number of blocks "
                 f"along each axis, 1 for an axis that is not divided."
             )
-        return (
-            grid if shared or pieces == 1 else (grid[0] // pieces, *grid[1:])
-        ), shared
+        return found
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -261,11 +256,10 @@ class BlockEma(Rule):
         grid, shared = self._grid(ctx.path or "", update.shape)
         cells = _cells(update * update, grid)
         inside = tuple(range(1, cells.ndim, 2))
-        mean = cells.mean(inside, keepdims=True)
-        if shared:
-            mean = across(mean, self.axis_name) / shards(self.axis_name)
-        v = lerp(slots[self.name], mean.reshape(grid), self.decay)
-        spread = jnp.broadcast_to(v.reshape(mean.shape), cells.shape)
+        split = along(self.axis_name, shared, update.ndim)
+        new = mean(cells, inside, split, keepdims=True)
+        v = lerp(slots[self.name], new.reshape(grid), self.decay)
+        spread = jnp.broadcast_to(v.reshape(new.shape), cells.shape)
         return spread.reshape(update.shape), slots | {self.name: v}
 
 

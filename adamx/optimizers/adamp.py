@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -20,7 +19,7 @@ from ..engine.masks import as_mask
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_divide, safe_sqrt
-from ..numerics.norms import across
+from ..numerics.splits import across, along, everywhere, shards
 from ..parts.bias_correction import Debiased
 from ..parts.denominators import Eps, Precondition
 from ..parts.moments import Ema
@@ -220,25 +219,25 @@ class AdampProjection(Rule):
         axes = tuple(
             i for i in range(theta.ndim) if i != self.channel_axis % theta.ndim
         )
-        by_channel, one = self._view(theta, update, p, axes, None)
-        by_tensor, other = self._view(theta, update, p, None, self.axis_name)
+        by_channel, one = self._view(theta, update, p, axes)
+        by_tensor, other = self._view(theta, update, p, tuple(range(theta.ndim)))
         q = jnp.where(one, by_channel, jnp.where(other, by_tensor, p))
         share = jnp.where(one | other, self.wd_ratio, 1)
         return q + share * decay_term(self.weight_decay, self.mask, q, ctx), slots
 
     def _view(
-        self, theta: Any, g: Any, p: Any, axes: Any, axis_name: Any
+        self, theta: Any, g: Any, p: Any, axes: tuple[int, ...]
     ) -> tuple[Any, Any]:
         """Project over `axes`; return the result and whether the test passes."""
+        split = along(self.axis_name, axes, theta.ndim)
 
         def dot(a: Any, b: Any) -> Any:
-            return across(jnp.sum(a * b, axes, keepdims=True), axis_name)
+            return across(jnp.sum(a * b, axes, keepdims=True), split)
 
         length, steepness = (safe_sqrt(dot(x, x)) for x in (theta, g))
         cosine = safe_divide(jnp.abs(dot(theta, g)), length * steepness)
         unit = safe_divide(theta, length + self.eps_norm)
-        dimension = across(jnp.asarray(theta.size // length.size), axis_name)
-        passes = jnp.max(cosine) < self.delta / dimension.astype(theta.dtype) ** 0.5
-        if self.axis_name is not None:
-            passes = jax.lax.pmin(passes.astype(jnp.int32), self.axis_name) == 1
+        dimension = theta.size // length.size * shards(split)
+        passes = jnp.max(cosine) < self.delta / dimension**0.5
+        passes = everywhere(passes, self.axis_name)
         return p - dot(unit, p) * unit, passes

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -19,6 +18,7 @@ from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp, safe_divide
+from ..numerics.splits import largest_across
 from ..parts.denominators import Eps, EpsOutsideRoot
 from ..parts.learning_rate import LearningRate
 
@@ -74,10 +74,7 @@ class TemporalShift(Rule):
     def _squares(self, g: Float[Array, "..."]) -> Float[Array, "..."]:
         if self.elementwise:
             return g * g
-        largest = jnp.max(g * g, initial=0.0)
-        if self.axis_name is not None:
-            largest = jax.lax.pmax(largest, self.axis_name)
-        return largest
+        return largest_across(jnp.max(g * g, initial=0.0), self.axis_name)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

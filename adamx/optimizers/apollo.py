@@ -306,7 +306,8 @@ class ApolloScaling(_Low, _Limited):
         return super().needs() | {"path"}
 
     def slots(self) -> dict[str, Slot]:
-        length = Slot(shape_of=self._like(lambda m, n: (), _nothing), signed=False)
+        one = self._like(lambda m, n: (), _nothing)
+        length = Slot(shape_of=one, whole=True, signed=False)
         return {**super().slots(), "length": length}
 
     def apply(
@@ -315,7 +316,7 @@ class ApolloScaling(_Low, _Limited):
         size = self._size(update.shape)
         if size is None:
             return self.part.apply(update, slots, ctx)
-        g = self._wide(update)
+        g, slots = self._wide(update), self._whole(slots)
         draw = (ctx.count - 1) // self.update_proj_gap
         shape = (size[0], self.rank)
         p = random_projection(self.seed, ctx.path or "", draw, shape, g.dtype)

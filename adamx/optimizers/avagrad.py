@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -66,8 +65,6 @@ class AvagradDirection(Rule):
         nothing = jnp.zeros(())
         squares = totals.get("rate_squares", nothing)
         count = totals.get("rate_count", nothing)
-        if self.axis_name is not None:
-            squares, count = jax.lax.psum((squares, count), self.axis_name)
         return {"rate_rms": safe_sqrt(safe_divide(squares, count))}
 
     def apply(

@@ -20,7 +20,7 @@ from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import gathered_weight, lerp, safe_divide, safe_sqrt
-from ..numerics.norms import _reduced
+from ..numerics.norms import total_of
 from ..parts.learning_rate import Negate
 from ..parts.weight_decay import Decay, DecayBeforeRate, by_place, decay_term
 
@@ -90,8 +90,8 @@ class DAdaptDirection(Rule):
         self, totals: dict[str, Array], known: dict[str, Array]
     ) -> dict[str, Array]:
         d, root = known["d"], self.b2**0.5
-        product = _reduced(totals, "product", d, self.axis_name)
-        size = _reduced(totals, "size", d, self.axis_name)
+        product = total_of(totals, "product", d)
+        size = total_of(totals, "size", d)
         r = root * known["r"] + (1 - root) * known["rate"] * product
         return {"r": r, "d": jnp.maximum(d, safe_divide(r, (1 - root) * size))}
 

@@ -34,8 +34,8 @@ from ..numerics.matrices import (
     product,
     randomized_orthonormal,
 )
-from ..numerics.norms import across, own, shards, whole
 from ..numerics.random_bits import Uniform, key_of, normal
+from ..numerics.splits import across, along, own, whole, whole_shape
 from ..parts.denominators import Eps
 from ..parts.layer_axes import TWO_AXES
 from ..parts.masked import Masked
@@ -241,7 +241,7 @@ class LowRankOrthogonal(Rule):
                 f"shape {jnp.shape(param)}. Give dion a mask that selects matrices "
                 f"only, or adamx.stacked the leaves (layers, m, n)."
             )
-        shape = (param.shape[0] * shards(self.axis_name), param.shape[1])
+        shape = whole_shape(param.shape, self.axis_name)
         rank = math.ceil(self.rank_fraction * min(shape))
         drawn = Uniform(key_of(0))((shape[self.out_axis - 1], rank)) - 0.5
         return drawn.astype(param.dtype)
@@ -251,7 +251,9 @@ class LowRankOrthogonal(Rule):
     ) -> tuple[Float[Array, "..."], Slots]:
         turned = self.out_axis in (-1, 1)
         # over which axis of a shard_map the rows and the columns of B are split
-        rows, columns = (None, self.axis_name) if turned else (self.axis_name, None)
+        rows, columns = (
+            along(self.axis_name, (i,), 2) for i in ((1, 0) if turned else (0, 1))
+        )
         g, m = (x.T if turned else x for x in (update, slots["momentum"]))
         b, old = m + g, slots["right_factor"]
         begins = (ctx.count == 1).astype(b.dtype)

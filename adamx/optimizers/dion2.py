@@ -24,7 +24,8 @@ from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.matrices import HIGHEST, QUINTIC
-from ..numerics.norms import own, shards, whole
+from ..numerics.sharding import as_piece, as_whole
+from ..numerics.splits import whole_shape
 from ..parts.denominators import Eps
 from ..parts.iterations import as_iteration
 from ..parts.layer_axes import TWO_AXES
@@ -235,7 +236,7 @@ class LargestSlices(Rule):
         u = jnp.zeros_like(m).at[chosen].set(stack[0])
         m = m.at[chosen].multiply(self.mu)
         turned = self._is_turned(update)
-        u, m = (own(x.T if turned else x, self.axis_name) for x in (u, m))
+        u, m = (as_piece(x.T if turned else x, self.axis_name, update) for x in (u, m))
         return u, slots | {"momentum": m}
 
     def _chosen(self, update: Array, slots: Slots) -> tuple[Array, Array]:
@@ -246,7 +247,7 @@ class LargestSlices(Rule):
                 f"{jnp.shape(update)}. Give dion2 a mask that selects matrices only, "
                 f"or adamx.stacked the leaves (layers, m, n)."
             )
-        m = whole(slots["momentum"] + update, self.axis_name)
+        m = as_whole(slots["momentum"] + update, self.axis_name)
         m = m.T if self._is_turned(update) else m
         sums = jnp.sum(jnp.abs(jax.lax.stop_gradient(m)), 1)
         return m, jax.lax.top_k(sums, self.number_of(*m.shape))[1]
@@ -257,5 +258,5 @@ class LargestSlices(Rule):
 
     def _is_turned(self, x: Array) -> bool:
         """Return whether slices of the matrix are its columns."""
-        rows, columns = x.shape[0] * shards(self.axis_name), x.shape[1]
+        rows, columns = whole_shape(x.shape, self.axis_name)
         return columns <= rows if self.out_axis in (-1, 1) else columns < rows

@@ -18,7 +18,7 @@ from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots, copied
 from ..numerics.arithmetic import safe_sqrt
-from ..numerics.norms import _reduced
+from ..numerics.norms import total_of
 from ..parts.learning_rate import LearningRate
 from ..parts.weight_decay import decoupled
 
@@ -73,8 +73,7 @@ class DogDirection(Rule):
     ) -> dict[str, Array]:
         like = known["distance"]
         away, began, square = (
-            _reduced(totals, n, like, self.axis_name)
-            for n in ("away", "began", "square")
+            total_of(totals, n, like) for n in ("away", "began", "square")
         )
         least = self.init_distance * (1 + safe_sqrt(began))
         distance = jnp.maximum(jnp.maximum(known["distance"], least), safe_sqrt(away))

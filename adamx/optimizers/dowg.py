@@ -18,7 +18,7 @@ from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots, copied
 from ..numerics.arithmetic import safe_sqrt
-from ..numerics.norms import _reduced
+from ..numerics.norms import total_of
 from ..parts.learning_rate import LearningRate
 from ..parts.weight_decay import decoupled
 from .dog import _over
@@ -61,8 +61,8 @@ class DowgDirection(Rule):
         self, totals: dict[str, Array], known: dict[str, Array]
     ) -> dict[str, Array]:
         like = known["weighted_sum"]
-        away = _reduced(totals, "away", like, self.axis_name)
-        square = _reduced(totals, "square", like, self.axis_name)
+        away = total_of(totals, "away", like)
+        square = total_of(totals, "square", like)
         least = jnp.maximum(known["square_distance"], self.init_estim_sq_dist)
         distance = jnp.maximum(least, away)
         weighted = known["weighted_sum"] + distance * square

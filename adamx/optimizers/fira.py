@@ -93,7 +93,8 @@ class FiraResidual(GaloreProjection, _Limited):
     released: bool = option(False)
 
     def slots(self) -> dict[str, Slot]:
-        length = Slot(shape_of=self._like(lambda m, n: (), _nothing), signed=False)
+        one = self._like(lambda m, n: (), _nothing)
+        length = Slot(shape_of=one, whole=True, signed=False)
         return {**super().slots(), "length": length}
 
     def apply(
@@ -101,7 +102,7 @@ class FiraResidual(GaloreProjection, _Limited):
     ) -> tuple[Float[Array, "..."], Slots]:
         if self._size(update.shape) is None:
             return self.part.apply(update, slots, ctx)
-        g = self._wide(update)
+        g, slots = self._wide(update), self._whole(slots)
         p = self._projection(g, slots, ctx)
         r = self._product(p.T, g)
         n, slots = self.part.apply(r, slots, ctx)

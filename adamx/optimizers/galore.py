@@ -18,7 +18,8 @@ from ..engine.keywords import checked_keywords
 from ..engine.rule import Part, Rule, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.matrices import HIGHEST, product
-from ..numerics.norms import own, shards, whole
+from ..numerics.sharding import as_piece, as_whole, unsharded
+from ..numerics.splits import whole_shape
 from ..parts.denominators import Eps
 from ..parts.weight_decay import Decay, as_decay, with_rate
 from .adam import scale_by_adam
@@ -141,8 +142,7 @@ class _Low(Rule):
         """Return (m, n) with m ≤ n for a leaf that is projected, else None."""
         if len(shape) != 2:
             return None
-        rows = shape[0] * shards(self.axis_name)
-        m, n = sorted((rows, shape[1]))
+        m, n = sorted(whole_shape(shape, self.axis_name))
         return (m, n) if self.rank < m else None
 
     def _like(self, shape_of: Any, otherwise: Any) -> Any:
@@ -157,17 +157,24 @@ class _Low(Rule):
     def slots(self) -> dict[str, Slot]:
         low = self._like(lambda m, n: (self.rank, n), lambda p: p)
         return {
-            name: slot if slot.shared else dataclasses.replace(slot, shape_of=low)
+            name: slot
+            if slot.shared
+            else dataclasses.replace(slot, shape_of=low, whole=True)
             for name, slot in self.part.slots().items()
         }
 
     def _wide(self, x: Any) -> Any:
-        x = whole(x, self.axis_name)
+        x = as_whole(x, self.axis_name)
         return x.T if x.shape[0] > x.shape[1] else x
 
+    def _whole(self, slots: Slots) -> Slots:
+        """Return the slots, those of low rank on every device."""
+        kept = {name for name, slot in self.slots().items() if slot.whole}
+        return {n: unsharded(x) if n in kept else x for n, x in slots.items()}
+
     def _back(self, x: Any, like: Any) -> Any:
-        rows = like.shape[0] * shards(self.axis_name)
-        return own(x.T if rows > like.shape[1] else x, self.axis_name)
+        rows, columns = whole_shape(like.shape, self.axis_name)
+        return as_piece(x.T if rows > columns else x, self.axis_name, like)
 
     def _product(self, a: Any, b: Any) -> Any:
         return product(a, b, self.precision)
@@ -200,7 +207,8 @@ class GaloreProjection(_Low):
     """
 
     def slots(self) -> dict[str, Slot]:
-        projection = Slot(shape_of=self._like(lambda m, n: (m, self.rank), _nothing))
+        low = self._like(lambda m, n: (m, self.rank), _nothing)
+        projection = Slot(shape_of=low, whole=True)
         return {**super().slots(), "projection": projection}
 
     def _projection(self, g: Any, slots: Slots, ctx: Context) -> Any:
@@ -218,7 +226,7 @@ class GaloreProjection(_Low):
     ) -> tuple[Float[Array, "..."], Slots]:
         if self._size(update.shape) is None:
             return self.part.apply(update, slots, ctx)
-        g = self._wide(update)
+        g, slots = self._wide(update), self._whole(slots)
         p = self._projection(g, slots, ctx)
         n, slots = self.part.apply(self._product(p.T, g), slots, ctx)
         u = self.scale * self._product(p, n)

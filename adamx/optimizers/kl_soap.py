@@ -178,7 +178,10 @@ class KlSoapDirection(SoapDirection):
         because = "Its inverse is taken."
         values = {
             f"{name}_values": Slot(
-                shape_of=self._values(side), signed=False, single_array_because=because
+                shape_of=self._values(side),
+                whole=True,
+                signed=False,
+                single_array_because=because,
             )
             for side, name in enumerate(SIDES)
         }

@@ -27,7 +27,7 @@ from ..engine.rule import Part, Rule, merge_slots, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import safe_sqrt
 from ..numerics.matrices import HIGHEST, QUINTIC
-from ..numerics.norms import across
+from ..numerics.splits import across, along
 from ..parts.denominators import Eps
 from ..parts.iterations import as_iteration
 from ..parts.layer_axes import TWO_AXES
@@ -198,7 +198,7 @@ class MuownStep(Rule):
         """Sum over the inputs of each neuron."""
         inputs = 0 if self.out_axis in (-1, 1) else 1
         total = jnp.sum(x, inputs, keepdims=True)
-        return total if inputs else across(total, self.axis_name)
+        return across(total, along(self.axis_name, (inputs,), x.ndim))
 
     def _lengths(self, x: Array) -> Array:
         """Return the length of each neuron, at least 1e-12."""

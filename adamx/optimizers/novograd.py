@@ -11,7 +11,7 @@ from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp
-from ..numerics.norms import across
+from ..numerics.splits import across
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, Identity, Momentum

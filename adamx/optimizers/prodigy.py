@@ -20,7 +20,7 @@ from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots, copied
 from ..numerics.arithmetic import lerp, safe_divide, safe_sqrt
-from ..numerics.norms import _reduced
+from ..numerics.norms import total_of
 from ..parts.learning_rate import Negate
 from ..parts.weight_decay import Decay, DecayBeforeRate, by_place, decay_term
 from .dadapt_adamw import _corrected_rate
@@ -170,8 +170,8 @@ class ProdigyDirection(Rule):
         self, totals: dict[str, Array], known: dict[str, Array]
     ) -> dict[str, Array]:
         d, rate = known["d"], known["rate"]
-        progress = _reduced(totals, "progress", d, self.axis_name)
-        size = _reduced(totals, "size", d, self.axis_name)
+        progress = total_of(totals, "progress", d)
+        size = total_of(totals, "size", d)
         r = self._b3() * known["r"] + d * rate * progress
         found = self.estim_lr_coef * safe_divide(r, size)
         return {"r": r, "d": jnp.where(size > 0, jnp.maximum(d, found), d)}

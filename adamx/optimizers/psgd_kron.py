@@ -24,8 +24,10 @@ from ..engine.hyperparams import (
 from ..engine.keywords import checked_keywords
 from ..engine.state import Context, Slot, Slots
 from ..numerics.matrices import HIGHEST, gram, product
-from ..numerics.norms import norm, shards, whole
+from ..numerics.norms import norm
 from ..numerics.random_bits import normal
+from ..numerics.sharding import as_whole, unsharded
+from ..numerics.splits import whole_shape
 from ..parts.bias_correction import Debiased
 from ..parts.clipping import ClipByRms
 from ..parts.moments import Ema
@@ -228,7 +230,7 @@ class KronWhitening(_AsMatrix):
         because = "Its inverse is applied, and must exist."
         slots = {
             f"{name}_factor": Slot(
-                shape_of=self._start(side), single_array_because=because
+                shape_of=self._start(side), whole=True, single_array_because=because
             )
             for side, name in enumerate(("left", "right"))
         }
@@ -242,8 +244,8 @@ class KronWhitening(_AsMatrix):
 
     def _shapes(self, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
         """Return the shapes of the factors: (n, n), or (n,) of a diagonal one."""
-        split = shards(self.axis_name) if shape else 1
-        sizes = [split * (shape[0] if shape else 1)]
+        shape = whole_shape(shape, self.axis_name)
+        sizes = [shape[0] if shape else 1]
         if len(shape) >= 2:
             for n in shape[1:-1]:
                 sizes[0] *= n
@@ -271,12 +273,12 @@ class KronWhitening(_AsMatrix):
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        g = whole(update, self.axis_name) if update.ndim else update
+        g = as_whole(update, self.axis_name)
         v = normal(ctx.key, g.shape, g.dtype)
         g, v = (x.reshape(-1, x.shape[-1] if x.ndim >= 2 else 1) for x in (g, v))
         names = ("left_factor", "right_factor")[: len(self._shapes(update.shape))]
         factors = [
-            jnp.where(ctx.count == 1, self._start(i)(update), slots[name])
+            jnp.where(ctx.count == 1, self._start(i)(update), unsharded(slots[name]))
             for i, name in enumerate(names)
         ]
 

@@ -18,7 +18,7 @@ from ..engine.masks import Not, as_mask
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
 from ..numerics.matrices import HIGHEST, QUINTIC
-from ..numerics.norms import shards
+from ..numerics.splits import whole_shape
 from ..parts.iterations import as_iteration
 from ..parts.layer_axes import TWO_AXES
 from ..parts.masked import Masked
@@ -230,4 +230,5 @@ def _whole_shape(where: str, update: Any, axis_name: Any) -> tuple[int, int]:
             f"{jnp.shape(update)}. Give scion masks that select matrices only, or "
             f"adamx.stacked the leaves (layers, m, n) that are stacks of them."
         )
-    return update.shape[0] * shards(axis_name), update.shape[1]
+    rows, columns = whole_shape(update.shape, axis_name)
+    return rows, columns

@@ -62,7 +62,8 @@ class ShampooPreconditioner(_TwoSided):
         return self.precondition_frequency > 1 or self.start_preconditioning_step > 1
 
     def slots(self) -> dict[str, Slot]:
-        kept = {name: Slot(shape_of=self._square(i)) for i, name in enumerate(SIDES)}
+        sides = enumerate(SIDES)
+        kept = {n: Slot(shape_of=self._square(i), whole=True) for i, n in sides}
         if self._keeps_roots():
             kept |= {f"{name}_root": slot for name, slot in kept.items()}
         return kept

@@ -3,7 +3,6 @@
 import math
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -12,6 +11,8 @@ from ..engine.hyperparams import ScalarOrSchedule, is_zero, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
+from ..numerics.sharding import placed_like, unsharded
+from ..numerics.splits import along, largest_across
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
 from ..parts.moments import Ema, Identity
@@ -42,7 +43,8 @@ class Sm3Accumulator(Rule):
     def slots(self) -> dict[str, Slot]:
         def like(p: Any) -> Any:
             p = jnp.atleast_1d(p)
-            return jnp.concatenate([_over_others(p, i, jnp.sum) for i in range(p.ndim)])
+            sums = [_over_others(p, i, jnp.sum) for i in range(p.ndim)]
+            return jnp.concatenate(list(map(unsharded, sums)))
 
         return {self.name: Slot(shape_of=like, signed=False)}
 
@@ -51,17 +53,17 @@ class Sm3Accumulator(Rule):
     ) -> tuple[Float[Array, "..."], Slots]:
         g = jnp.atleast_1d(update)
         least, start = jnp.full(g.shape, jnp.inf, g.dtype), 0
+        cover = unsharded(slots[self.name])
         for axis, length in enumerate(g.shape):
-            mu = slots[self.name][start : start + length]
+            mu = cover[start : start + length]
             shape = [length if i == axis else 1 for i in range(g.ndim)]
             least, start = jnp.minimum(least, mu.reshape(shape)), start + length
-        nu = least + g * g
+        nu = placed_like(least, g) + g * g
         maxima = []
         for axis in range(g.ndim):
-            mu = _over_others(nu, axis, jnp.max)
-            if axis > 0 and self.axis_name is not None:
-                mu = jax.lax.pmax(mu, self.axis_name)
-            maxima.append(mu)
+            mu = unsharded(_over_others(nu, axis, jnp.max))
+            others = [i for i in range(g.ndim) if i != axis]
+            maxima.append(largest_across(mu, along(self.axis_name, others, g.ndim)))
         new = {self.name: jnp.concatenate(maxima)}
         return nu.reshape(update.shape), slots | new
 

@@ -259,9 +259,10 @@ class SoapDirection(_TwoSided):
     def slots(self) -> dict[str, Slot]:
         slots = {"mu": Slot(), "nu": Slot(signed=False)}
         for side, name in enumerate(SIDES):
-            slots[name] = Slot(shape_of=self._square(side))
+            slots[name] = Slot(shape_of=self._square(side), whole=True)
             slots[f"{name}_basis"] = Slot(
                 shape_of=self._square(side),
+                whole=True,
                 single_array_because="Its columns must stay orthogonal.",
             )
         for name, decay in (("mu", self.b1), ("nu", self.b2)):

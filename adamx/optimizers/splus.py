@@ -4,6 +4,7 @@ Inside `shard_map` pass `axis_name`, the mesh axis over which the first axis of 
 leaves is split; the gradients are gathered. Stacked layers: `adamx.stacked`.
 """
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -190,8 +191,10 @@ class SignInEigenbasis(_TwoSided):
         slots = {"mu": Slot()}
         for side, name in enumerate(SIDES):
             like = self._square(side)
-            slots[name] = Slot(shape_of=like)
-            slots[f"{name}_basis"] = Slot(shape_of=like, single_array_because=because)
+            slots[name] = Slot(shape_of=like, whole=True)
+            slots[f"{name}_basis"] = dataclasses.replace(
+                slots[name], single_array_because=because
+            )
         return slots
 
     def apply(

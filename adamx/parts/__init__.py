@@ -4,7 +4,7 @@ Moments, bias correction, denominators, weight decay, learning rate, clipping, m
 averages of the parameters. Each rule is also an Optax transformation.
 """
 
-from ..engine.masks import Not as Not
+from ..engine.masks import Not as Not, OfSlice as OfSlice
 from .bias_correction import Debiased as Debiased, Rectified as Rectified
 from .clipping import (
     AdaptiveClip as AdaptiveClip,

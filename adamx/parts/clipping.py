@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -10,7 +9,7 @@ from ..engine.hyperparams import FRACTION, NON_NEGATIVE, POSITIVE, Hyper, hyper,
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import lerp, safe_sqrt
-from ..numerics.norms import across, norm, rms, shrink
+from ..numerics.norms import norm, rms, shrink
 
 
 class Clip(Rule):
@@ -90,8 +89,6 @@ class ClipByGlobalNorm(Rule):
         self, totals: dict[str, Array], known: dict[str, Array]
     ) -> dict[str, Array]:
         square = totals.get("square_sum", jnp.zeros(()))
-        if self.axis_name is not None:
-            square = jax.lax.psum(square, self.axis_name)
         return {"global_norm": safe_sqrt(square)}
 
     def apply(
@@ -174,7 +171,7 @@ class AdaptiveClip(Rule):
         self, totals: dict[str, Array], known: dict[str, Array]
     ) -> dict[str, Array]:
         squares = totals.get("clip_squares", jnp.zeros(()))
-        return {"clip_norm": safe_sqrt(across(squares, self.axis_name))}
+        return {"clip_norm": safe_sqrt(squares)}
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

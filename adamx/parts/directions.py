@@ -14,8 +14,9 @@ from ..engine.hyperparams import NON_NEGATIVE, POSITIVE, Hyper, hyper, option
 from ..engine.rule import Rule, Wrapper
 from ..engine.state import Context, Slots
 from ..engine.value import Value
-from ..numerics import norms
 from ..numerics.arithmetic import safe_divide
+from ..numerics.norms import mean
+from ..numerics.splits import Split, across, along, shards
 
 
 class Sign(Rule):
@@ -96,8 +97,8 @@ class Cautious(Wrapper):
     ) -> tuple[Float[Array, "..."], Slots]:
         u, slots = self.part.apply(update, slots, ctx)
         agreed = u * update > 0
-        kept = norms.across(jnp.sum(agreed, dtype=u.dtype), self.axis_name)
-        size = float(u.size * norms.shards(self.axis_name))
+        kept = across(jnp.sum(agreed, dtype=u.dtype), self.axis_name)
+        size = float(u.size * shards(self.axis_name))
         return jnp.where(agreed, u, 0) * self.longer(kept, size), slots
 
 
@@ -157,6 +158,7 @@ class Centralize(Rule):
         if update.ndim < 2:
             return update, slots
         axes = tuple(range(update.ndim - 1)) if self.axes is None else self.axes
-        mean = jnp.mean(update, axis=axes, keepdims=True)
-        mean = norms.across(mean, self.axis_name) / norms.shards(self.axis_name)
-        return update - mean, slots
+        split = self.axis_name
+        if isinstance(split, Split) and split.dims is not None:
+            split = along(split, axes, update.ndim)
+        return update - mean(update, axes, split, keepdims=True), slots

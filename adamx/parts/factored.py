@@ -22,7 +22,8 @@ from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..engine.value import Value
 from ..numerics.arithmetic import lerp, safe_divide
-from ..numerics.norms import across, shards
+from ..numerics.norms import mean
+from ..numerics.splits import along, whole_shape
 from .moments import Reading, square
 
 
@@ -84,8 +85,8 @@ class FactoredSecondMoment(Rule):
         """Return whether a leaf of this shape is factored."""
         if len(shape) < 2:
             return False
-        rows = shape[-2] * (shards(self.axis_name) if len(shape) == 2 else 1)
-        return min(rows, shape[-1]) >= self.min_dim_size_to_factor
+        sides = whole_shape(shape, self.axis_name)[-2:]
+        return min(sides) >= self.min_dim_size_to_factor
 
     def slots(self) -> dict[str, Slot]:
         def like(reduce: Any, factored: bool) -> Any:
@@ -121,15 +122,12 @@ class FactoredSecondMoment(Rule):
                 return jnp.ones_like(x), slots
             v = lerp(slots[self.name], x, decay)
             return v, slots | {self.name: v}
-        split = self.axis_name if x.ndim == 2 else None
-
-        def mean_of_rows(x: Any, axis: int) -> Any:
-            return across(x.mean(axis), split) / shards(split)
+        rows, columns = (along(self.axis_name, (a,), x.ndim) for a in (-2, -1))
 
         row, col = f"{self.name}_row", f"{self.name}_col"
-        r = lerp(slots[row], x.mean(-1), decay)
-        c = lerp(slots[col], mean_of_rows(x, -2), decay)
-        share = safe_divide(r, mean_of_rows(r, -1)[..., None])
+        r = lerp(slots[row], mean(x, -1, columns), decay)
+        c = lerp(slots[col], mean(x, -2, rows), decay)
+        share = safe_divide(r, mean(r, -1, rows)[..., None])
         v = share[..., None] * c[..., None, :]
         some = (r[..., None] > 0) & (c[..., None, :] > 0)  # v may be below the range
         v = jnp.where(some, jnp.maximum(v, jnp.finfo(v.dtype).tiny), v)

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, option
 from ..engine.rule import Rule
 from ..engine.state import Context, Slots
+from ..numerics.splits import names_of
 
 
 class GradientNoise(Rule):
@@ -48,8 +49,8 @@ class GradientNoise(Rule):
         key = jax.random.key(self.seed)
         key = jax.random.fold_in(key, zlib.crc32((ctx.path or "").encode()))
         key = jax.random.fold_in(key, ctx.count)
-        if self.axis_name is not None:
-            key = jax.random.fold_in(key, jax.lax.axis_index(self.axis_name))
+        if names := names_of(self.axis_name):
+            key = jax.random.fold_in(key, jax.lax.axis_index(names))
         t = ctx.count.astype(update.dtype)
         deviation = jnp.sqrt(self.noise_variance / t**self.gamma)
         return update + deviation * jax.random.normal(

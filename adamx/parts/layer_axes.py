@@ -7,7 +7,7 @@ otherwise.
 import re
 from typing import Any
 
-from ..engine.masks import as_mask
+from ..engine.masks import Slice, as_mask
 from .matrix_axes import MatrixAxes
 
 _ENDS = re.compile(
@@ -65,7 +65,9 @@ def axes_by_name(path: str, leaf: Any, out_axis: int = -1) -> tuple[Any, str]:
     attention = _INTO_HEADS.search(path) or _FROM_HEADS.search(path)
     # without a stack it has as many axes: parameters that all steps of a scan share
     least = 3 if attention and n > 2 else 2 if n > 2 or _KERNEL.search(path) else 1
-    layers = min(len(_STACK.findall(path)), n - least)
+    # inside `stacked` the leaf is a slice: it has one axis of layers less
+    axes_of_layers = len(_STACK.findall(path)) - isinstance(leaf, Slice)
+    layers = min(max(axes_of_layers, 0), n - least)
     if n - layers < 2:
         return None, f"{STACK}, with a vector for each"
     axes, why = _of_layer(path, tuple(leaf.shape)[layers:], out_axis in (-1, 1))

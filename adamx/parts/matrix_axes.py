@@ -58,17 +58,6 @@ class MatrixAxes(Value):
                 f"at least one axis for each."
             )
 
-    def of_slice(self, n: int) -> "MatrixAxes | None":
-        """Return the axes of a slice along the first of n axes, if that is of batch."""
-        layout = self._counted((1,) * n, "MatrixAxes")
-        if 0 not in layout.batch:
-            return None
-        rows, columns, batch = (
-            tuple(a - 1 for a in axes if a)
-            for axes in (layout.rows, layout.columns, layout.batch)
-        )
-        return MatrixAxes(rows, columns, batch, self.split_rows, self.split_columns)
-
     def of_stack(self) -> "MatrixAxes":
         """Return these axes, counted from 0, behind a first one of batch."""
         rows, columns = (tuple(a + 1 for a in x) for x in (self.rows, self.columns))
@@ -125,6 +114,11 @@ class Layout(NamedTuple):
         """The number of matrices, and of their rows and columns."""
         k, _, m, _, n = self._blocks
         return k * self.split_rows * self.split_columns, m, n
+
+    @property
+    def apart(self) -> tuple[int, ...]:
+        """The axis of the array along which devices may have different matrices."""
+        return self.batch if len(self.batch) == 1 else ()
 
     def stack(self, x: Array) -> Array:
         """Return the array as a stack (batch, rows, columns)."""

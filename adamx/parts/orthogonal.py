@@ -14,7 +14,9 @@ from ..engine.rule import Rule
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_divide
 from ..numerics.matrices import HIGHEST
-from ..numerics.norms import across, norm, own, shards, whole
+from ..numerics.norms import norm
+from ..numerics.sharding import as_piece, as_whole
+from ..numerics.splits import across, shards, whole_shape
 from .iterations import Iteration, muon_quintic
 from .matrix_axes import Layout, MatrixAxes
 from .tree_axes import AxesByName, as_axes
@@ -54,10 +56,7 @@ def layout_of(rule: Rule, x: Any, axes: MatrixAxes | None) -> Layout:
 
 def _whole_like(x: Any, axis_name: Any) -> Any:
     """Return the shape and dtype of a leaf, given its shard."""
-    shape = x.shape
-    if shape:
-        shape = (shape[0] * shards(axis_name), *shape[1:])
-    return jax.ShapeDtypeStruct(shape, x.dtype)
+    return jax.ShapeDtypeStruct(whole_shape(x.shape, axis_name), x.dtype)
 
 
 class Orthogonalize(_OnMatrices):
@@ -124,8 +123,9 @@ class Orthogonalize(_OnMatrices):
     def matrices(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> Float[Array, "k m n"]:
-        full = whole(update, self.axis_name)
-        stack = self._layout(full, ctx).stack(full)
+        layout = self._layout(_whole_like(update, self.axis_name), ctx)
+        full = as_whole(update, self.axis_name, layout.apart)
+        stack = layout.stack(full)
         return stack.mT if stack.shape[1] > stack.shape[2] else stack
 
     def together(self, stack: Float[Array, "k m n"]) -> Float[Array, "k m n"]:
@@ -149,7 +149,7 @@ class Orthogonalize(_OnMatrices):
         )
         layout = self._layout(_whole_like(update, self.axis_name), ctx)
         stack = stack.mT if layout.sizes[1] > layout.sizes[2] else stack
-        o = own(layout.unstack(stack), self.axis_name)
+        o = as_piece(layout.unstack(stack), self.axis_name, update, layout.apart)
         if self.adaptive:
             o = across(jnp.sum(update * o), self.axis_name) * o
         return o, slots
@@ -294,10 +294,13 @@ class NormalizeRms(Rule):
     ) -> tuple[Float[Array, "..."], Slots]:
         axes = None if self.axes is None else ctx.label(self.axes)
         if axes is not None:
-            layout = axes.of(update.shape, "NormalizeRms")
-            if layout.sizes[0] > 1 and self.axis_name is None:
+            split = self.axis_name
+            layout = axes.of(whole_shape(update.shape, split), "NormalizeRms")
+            if layout.sizes[0] > 1:
                 each = jax.vmap(lambda x: self._scaled(x, None))
-                return layout.unstack(each(layout.stack(update))), slots
+                full = as_whole(update, split, layout.apart)
+                done = layout.unstack(each(layout.stack(full)))
+                return as_piece(done, split, update, layout.apart), slots
         return self._scaled(update, self.axis_name), slots
 
     def _scaled(self, update: Array, axis_name: Any) -> Array:

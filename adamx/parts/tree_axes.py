@@ -8,8 +8,8 @@ import jax
 from optax.contrib import MuonDimensionNumbers
 
 from .. import errors
-from ..engine.masks import Mask
-from ..engine.paths import flatten, leaves_by_path, plain
+from ..engine.masks import Mask, spread
+from ..engine.paths import flatten, leaves_by_path
 from .layer_axes import STACK, TWO, axes_by_name
 from .matrix_axes import MatrixAxes
 
@@ -115,21 +115,8 @@ class AxesByTree(AxesOf):
     def explained(self, tree: Any) -> list[tuple[Any, str]]:
         given = self.structure
         given = self.tree(tree) if given is None else given.unflatten(self.tree)
-        leaves, treedef = flatten(tree)
-        numbers = plain(treedef.unflatten(range(len(leaves))))
-        try:
-            spread = jax.tree.broadcast(plain(given), numbers, is_leaf=_is_axes)
-        except ValueError as error:
-            raise errors.AdamxError(
-                f"axes: a tree of axes must have the structure of the parameters or be "
-                f"a prefix of it, got another: {errors.shorten(str(error))}. Build it "
-                f"with jax.tree.map over the parameters."
-            ) from None
-        found: list[Any] = [None] * len(leaves)
-        each = jax.tree.leaves(spread, is_leaf=_is_axes)
-        for i, axes in zip(jax.tree.leaves(numbers), each, strict=True):
-            found[i] = _as_axes(axes)
-        return [(axes, "axes= says so") for axes in found]
+        found = spread("axes: a tree of axes", given, tree, _is_axes)
+        return [(_as_axes(axes), "axes= says so") for axes in found]
 
 
 def _is_axes(x: Any) -> bool:

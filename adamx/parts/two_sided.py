@@ -18,7 +18,8 @@ from ..engine.hyperparams import option
 from ..engine.rule import Rule
 from ..engine.state import Slots
 from ..numerics.matrices import HIGHEST, product
-from ..numerics.norms import own, shards, whole
+from ..numerics.sharding import as_piece, as_whole, unsharded
+from ..numerics.splits import whole_shape
 
 SIDES = ("left", "right")
 ONE_SIDED = (None, "smaller", *SIDES)
@@ -84,22 +85,22 @@ class _AsMatrix(Rule):
         """Return the shape of the whole matrix, given that of the leaf or its shard."""
         if not shape:
             return (1, 1)
+        shape = whole_shape(shape, self.axis_name)
         columns = shape[-1] if len(shape) >= 2 else 1
-        rows = math.prod(shape) // max(columns, 1) if columns else 0
-        return rows * shards(self.axis_name), columns
+        return math.prod(shape) // max(columns, 1) if columns else 0, columns
 
     def _matrix(self, x: Any) -> Any:
         if x.ndim == 0:
             return x[None, None]
-        x = whole(x, self.axis_name)
+        x = as_whole(x, self.axis_name)
         return x.reshape(-1, x.shape[-1] if x.ndim >= 2 else 1)
 
     def _own(self, x: Any, like: Any) -> Any:
         """Return a matrix as a leaf, or as the shard that belongs to this device."""
         if like.ndim == 0:
             return x.reshape(())
-        rows = like.shape[0] * shards(self.axis_name)
-        return own(x.reshape(rows, *like.shape[1:]), self.axis_name)
+        shape = whole_shape(like.shape, self.axis_name)
+        return as_piece(x.reshape(shape), self.axis_name, like)
 
 
 class _TwoSided(_AsMatrix):
@@ -167,10 +168,10 @@ class _TwoSided(_AsMatrix):
         return like
 
     def _of_sides(self, slots: Slots) -> Slots:
-        """Return the slots that belong to a side."""
+        """Return the slots that belong to a side, on every device."""
         declared = self.slots().items()
         names = [n for n, s in declared if n.startswith(SIDES) and not s.shared]
-        return {name: slots[name] for name in names}
+        return {name: unsharded(slots[name]) for name in names}
 
     def _square(self, side: int) -> Any:
         """Return the shape of the statistic of one side."""

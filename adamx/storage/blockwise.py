@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from .. import errors
 from ..engine.state import absent
 from ..numerics.halves import bytes_split, halves_joined
+from ..numerics.splits import shards
 from .blocks import Blocks, layout
 from .codec import Codec, Divided, Draw, Kept
 from .quantization_maps import Companded, Minifloat, QuantizationMap
@@ -124,6 +125,9 @@ class Blockwise(Codec):
                 f"{slot!r}. Leave signed= out: the slot says whether it needs a sign."
             )
         return dataclasses.replace(self, signed=self.signed or signed)
+
+    def placed(self, split: Any) -> "Blockwise":
+        return dataclasses.replace(self, min_size=-(-self.min_size // shards(split)))
 
     @property
     def _code(self) -> QuantizationMap:

@@ -52,6 +52,13 @@ class Codec(Value):
         """Return the codec for a slot of this name, and whether it may be negative."""
         return self
 
+    def placed(self, split: Any) -> "Codec":
+        """Return the codec for pieces of arrays, split like this inside `shard_map`.
+
+        `adamx.in_shard_map` asks for it: `split` is an `adamx.numerics.splits.Split`.
+        """
+        return self
+
     def encode(self, x: Float[Array, "..."], uniform: Draw) -> Kept:
         """Return what is kept of x; names, shapes and dtypes must not depend on x.
 

@@ -136,12 +136,13 @@ def matrix_plan(tx: Any, params: Any) -> MatrixPlan:
         axes, why = explained[i]
         shape = tuple(leaf.shape)
         if chosen[i]:
-            layers, each = (shape[0], shape[1:]) if stacks[i] else (1, shape)
+            layers, each = 1, shape
+            axis = stacks[i]
+            if axis is not None:
+                each, layers = shape[:axis] + shape[axis + 1 :], shape[axis]
             like = jax.ShapeDtypeStruct(each, leaf.dtype)
-            if stacks[i] and axes is not None:
-                axes = axes.of_slice(len(shape))
             k, m, n = layout_of(rule, like, axes).sizes
-            why = f"{why}; stacked" if stacks[i] else why
+            why = why if axis is None else f"{why}; stacked"
             for slices, selected in parted:
                 if selected[i]:
                     number = slices.number_of(m, n)
@@ -168,12 +169,14 @@ def _is_adam(rule: Any) -> bool:
     return isinstance(rule, Masked) and {"mu", "nu"} <= rule.part.slots().keys()
 
 
-def _stacks(found: list[tuple[Any, tuple]], params: Any) -> list[bool]:
-    """Return for each leaf whether `stacked` maps the orthogonalisation over it."""
-    each = [False] * len(leaves_by_path(params))
+def _stacks(found: list[tuple[Any, tuple]], params: Any) -> list[int | None]:
+    """Return for each leaf over which axis `stacked` maps the orthogonalisation."""
+    leaves = [leaf for _, leaf in leaves_by_path(params)]
+    each: list[int | None] = [None] * len(leaves)
     for rule, _ in found:
         inside = isinstance(rule, Stacked) and walk(rule.part, (), [])
         if inside and any(isinstance(r, Orthogonalize) for r, _ in inside):
             answers = rule.mask.resolve(params)
-            each = [a or b for a, b in zip(each, answers, strict=True)]
+            for i, yes in enumerate(answers):
+                each[i] = rule.axis % len(leaves[i].shape) if yes else each[i]
     return each

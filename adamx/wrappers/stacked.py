@@ -1,8 +1,9 @@
-"""Stacked (scanned) layers: rules mapped over the first axis of some leaves.
+"""Stacked (scanned) layers: rules mapped over an axis of some leaves.
 
 A leaf `(L, m, n)` of L layers is not one tensor. A rule that needs the whole tensor
-(norms, factors, orthogonalisation) is mapped over the first axis, so that layers are
-never mixed; elementwise rules need no change.
+(norms, factors, orthogonalisation) is mapped over the axis of layers, so that layers
+are never mixed; elementwise rules need no change. Masks see a layer, not the stack: a
+stack of biases `(L, d)` is no matrix.
 """
 
 import dataclasses
@@ -14,34 +15,58 @@ from jaxtyping import Array, Float
 
 from .. import errors
 from ..engine.chain import Chain, External, chain
-from ..engine.masks import as_mask
+from ..engine.hyperparams import option
+from ..engine.masks import Mask, OfSlice, Stacks, as_mask
 from ..engine.rule import Rule, Wrapper, as_rule
-from ..engine.state import Context, Labelled, Slot, Slots
+from ..engine.slots import axis_of_layers
+from ..engine.state import Context, Slot, Slots
 from ..parts.masked import Masked
-from ..parts.matrix_axes import MatrixAxes
+from .tunable import Tunable
 
 
 class Stacked(Wrapper):
-    """Apply `part` to each slice along the first axis of the leaves in `mask`.
+    """Apply `part` to each slice along an axis of the leaves in `mask`.
 
-    Optimizing a leaf `(L, m, n)` equals L runs on `(m, n)`; every slot has that axis.
+    Optimizing a leaf `(L, m, n)` equals L runs on `(m, n)`, in which masks and axes are
+    those of `(m, n)`; every slot has the axis of layers, a slot with fewer axes than
+    the leaf as its first.
 
     Args:
         part: a rule; other parts whose slots it reads must be inside it.
         mask: the leaves that are stacks: a tree of bools (or a prefix of one), a
             callable on the parameters, a predicate of path and leaf, or a path regex.
+        axis: the axis of layers.
     """
 
     mask: Any = None
+    axis: int = option(0, kw_only=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "mask", as_mask("Stacked", self.mask))
-        if self.mask is None:
+        if self.mask is None or self.mask is True:
             raise errors.AdamxError(
                 "Stacked: `mask` must say which leaves are stacks, got None. Pass for "
                 "example mask=r'layers/'."
             )
+        stacks = self.mask
+        if not isinstance(stacks, Stacks):
+            stacks = Stacks(as_mask("Stacked", stacks), self.axis)
+        part = self.part._with_masks(lambda mask: OfSlice(mask, stacks, self.axis))
+        object.__setattr__(self, "mask", stacks)
+        object.__setattr__(self, "part", part)
+
+    def __repr__(self) -> str:
+        def seen(mask: Mask) -> Mask:
+            if isinstance(mask, OfSlice) and mask.stacks == self.mask:
+                return mask.mask
+            return mask
+
+        axis = f", axis={self.axis}" if self.axis else ""
+        return f"Stacked({self.part._with_masks(seen)!r}, {self.mask!r}{axis})"
+
+    def _placed(self, place: Any, chosen: frozenset) -> Rule:
+        inside = place.without(self.axis) if self.mask in chosen else place
+        return super()._placed(inside, chosen)
 
     def _links(self) -> Iterator[Rule]:
         yield from self._each_link()
@@ -62,7 +87,7 @@ class Stacked(Wrapper):
 
     def slots(self) -> dict[str, Slot]:
         def stacked(slot: Slot) -> Slot:
-            stacks = () if slot.shared else (self.mask,)
+            stacks = () if slot.shared else ((self.mask, self.axis),)
             return dataclasses.replace(slot, stacked_by=slot.stacked_by + stacks)
 
         return {name: stacked(slot) for name, slot in self.part.slots().items()}
@@ -80,68 +105,92 @@ class Stacked(Wrapper):
     ) -> tuple[Float[Array, "..."], Slots]:
         if not ctx.selects(self.mask):
             return self.part.apply(update, slots, ctx)
-        update, new = self._mapped(self.part.apply, update, slots, ctx)
+        update, new = self._mapped(self.part.apply, update, slots, ctx, kept=True)
         return update, slots | new
 
-    def _mapped(self, function: Any, update: Any, slots: Slots, ctx: Context) -> Any:
-        """Map `function(update, slots, ctx)` over the slices."""
-        if update.ndim == 0:
-            raise errors.AdamxError(
-                "Stacked: a stack must have an axis of layers, got a scalar leaf. "
-                "Let the mask select leaves of shape (layers, ...)."
-            )
-        kept = self.part.slots().items()
-        own = {name: slots[name] for name, slot in kept if not slot.shared}
+    def _mapped(
+        self, function: Any, update: Any, slots: Slots, ctx: Context, kept: bool = False
+    ) -> Any:
+        """Map `function(update, slots, ctx)` over the slices.
 
-        selected = frozenset(_of_slice(x, update.ndim) for x in ctx.selected)
+        What it returns has the axis of layers first, or with `kept`, which is for what
+        `apply` returns, where the update and the slots have it.
+        """
+        axis = self.axis % update.ndim
+        declared = self.part.slots().items()
+        own = {name: slots[name] for name, slot in declared if not slot.shared}
+        places = {name: _axis_of(x, update.ndim, axis) for name, x in own.items()}
 
-        def one(update: Any, own: Slots, param: dict, extra: Any) -> Any:
-            seen = ctx.replace(**param, extra=extra, selected=selected)
-            return function(update, own, seen)
+        def one(update: Any, own: Slots, param: dict, extra: Any, done: dict) -> Any:
+            return function(update, own, ctx.replace(**param, **done, extra=extra))
 
         param = {"param": ctx.param} if ctx.has("param") else {}
+        done = {}
         if ctx.has("together"):  # of every slice, one after another
-            done = ctx.together
-            param["together"] = done.reshape(len(update), -1, *done.shape[1:])
-        extra = {name: _extra_axis(x, update) for name, x in ctx.extra.items()}
-        mapped = jax.vmap(one, in_axes=(0, 0, 0, extra))
-        return mapped(update, own, param, dict(ctx.extra))
+            each = ctx.together
+            done["together"] = each.reshape(update.shape[axis], -1, *each.shape[1:])
+        extra = {name: _extra_axis(x, update, axis) for name, x in ctx.extra.items()}
+        mapped = jax.vmap(
+            one,
+            in_axes=(axis, places, axis, extra, 0),
+            out_axes=(axis, places) if kept else 0,
+        )
+        return mapped(update, own, param, dict(ctx.extra), done)
 
 
-def _of_slice(chosen: Any, n: int) -> Any:
-    """Return a mask that selects the leaf, with the axes of a slice if it has axes."""
-    if isinstance(chosen, Labelled) and isinstance(chosen.label, MatrixAxes):
-        return Labelled(chosen.mask, chosen.label.of_slice(n))
-    return chosen
+def _axis_of(x: Any, ndim: int, axis: int) -> int | None:
+    """Return the axis of layers of a slot; None for one that the leaf has not."""
+    return None if x.shape == (0,) else axis_of_layers(x.ndim, ndim, axis)
 
 
-def _extra_axis(x: Any, update: Any) -> int | None:
-    """Return the axis of an extra argument: 0 if it is like the leaf, else None."""
-    return 0 if getattr(x, "shape", None) == update.shape else None
+def _extra_axis(x: Any, update: Any, axis: int) -> int | None:
+    """Return the axis of an extra argument: that of a leaf if it is like it."""
+    return axis if getattr(x, "shape", None) == update.shape else None
 
 
-def stacked(tx: Any, mask: Any) -> Any:
+def stacked(tx: Any, mask: Any, axis: Any = 0) -> Any:
     """Return the same optimizer for parameters with leaves that are stacks of layers.
 
-    Rules that need whole tensors are mapped over the first axis of those leaves.
+        stacked(muon(0.02), r"blocks/")           # (layers, m, n) and (layers, d)
+        stacked(muon(0.02), r"decoder/", axis=1)  # (m, layers, n) and (d, layers)
+
+    Rules that need whole tensors are mapped over the axis of layers. All masks and axes
+    of `tx` are asked about a layer, not about the stack: which leaves decay, which are
+    Muon's, which axes are rows. Here kernels are orthogonalised, and biases and norms,
+    vectors in a layer, are Adam's.
 
     Args:
-        tx: a rule or a chain.
+        tx: a rule, a chain, or one of them in `tunable`.
         mask: the leaves that are stacks, as in `Stacked`.
+        axis: the axis of layers in each of them; -1 is the last.
 
     Raises:
-        TypeError: `tx` is neither a rule nor a chain.
+        TypeError: `tx` is neither a rule nor a chain, or `axis` is no integer.
+        ValueError: at `init`: the mask selects a leaf without that axis.
     """
+    if not isinstance(axis, int) or isinstance(axis, bool):
+        raise errors.type_error(
+            "stacked",
+            "`axis` must be an integer, the axis of layers",
+            errors.shown(axis),
+            "Call stacked once for each axis, with a mask of the leaves that have it.",
+        )
+    stacks = Stacks(as_mask("stacked", mask), axis)
+    if isinstance(tx, Tunable):
+        return Tunable(stacked(tx.inner, mask, axis), tx.names)
     if isinstance(tx, Masked):  # stays outside: leaves it excludes keep no stack
-        return Masked(as_rule("stacked", "tx", stacked(tx.part, mask)), tx.mask)
+        part = as_rule("stacked", "tx", stacked(tx.part, mask, axis))
+        return Masked(part, OfSlice(tx.mask, stacks, axis))
     if isinstance(tx, Rule):
-        return Stacked(tx, mask) if tx._widest_scope() != "element" else tx
+        if tx._widest_scope() != "element":
+            return Stacked(tx, mask, axis)
+        return tx._with_masks(lambda mask: OfSlice(mask, stacks, axis))
     if not isinstance(tx, Chain):
         raise errors.type_error(
             "stacked",
             "`tx` must be a rule or a chain of rules",
             repr(tx),
-            "Stack the inner transformation of a wrapper before it is wrapped.",
+            "Give it the adamx transformation inside a wrapper before that is wrapped.",
         )
     foreign = [p for p in tx.parts if isinstance(p, External)]
     if foreign:
@@ -151,4 +200,4 @@ def stacked(tx: Any, mask: Any) -> Any:
             repr(foreign[0]),
             "A transformation of whole trees cannot be mapped over layers.",
         )
-    return chain(*(stacked(part, mask) for part in tx.parts))
+    return chain(*(stacked(part, mask, axis) for part in tx.parts))

@@ -275,7 +275,7 @@ def test_a_stack_of_fused_kernels_is_updated_as_its_layers(x64):
     w = jnp.asarray(RANDOM.standard_normal((2, D, 3 * D)))
     axes = MatrixAxes(1, 2, split_columns=3)
     got = updated({"w": w}, axes=axes)["w"]
-    deep = adamx.stacked(adamx.muon(0.1, axes=axes), "w")
+    deep = adamx.stacked(adamx.muon(0.1, axes=MatrixAxes(split_columns=3)), "w")
     again = step(deep, {"w": w})["w"]
     for i in range(2):
         alone = updated({"w": w[i]}, axes=MatrixAxes(split_columns=3))["w"]

@@ -1,1 +1,1 @@
-"""Past one device: where the arrays of a state are, and states without values."""
+"""Past one device: meshes, `shard_map`, stacks of layers, sharded state."""
