@@ -40,6 +40,10 @@ from .storage.low_precision_params import (
 )
 from .storage.matrix_plan import matrix_plan as matrix_plan
 from .storage.plan import memory_plan as memory_plan
+from .storage.state_sharding import (
+    abstract_state as abstract_state,
+    state_sharding as state_sharding,
+)
 from .storage.store import store as store
 from .wrappers.cautious import cautious as cautious, grams as grams
 from .wrappers.graft import graft as graft

@@ -15,6 +15,7 @@ import optax
 
 from .. import errors
 from .paths import _children, is_box, leaves_by_path, plain
+from .state import Absent
 
 
 def _fields_of(x: Any, kind: type) -> dict[str, Any] | None:
@@ -122,14 +123,16 @@ def _is_mapping(x: Any) -> bool:
 def by_path(where: str, kept: Any, params: Any) -> dict[str, Any]:
     """Return what a tree in a state keeps for the parameters, by path.
 
-    Leaves that `optax.masked` and `optax.partition` hide are missing in the result.
+    Leaves that `optax.masked` and `optax.partition` hide are missing in the result, and
+    those that do not have the slot, for which nothing is left in the forms of nnx.
 
     Raises:
         ValueError: the tree is not that of these parameters.
     """
 
     def is_hidden(x: Any) -> bool:
-        return isinstance(x, optax.MaskedNode) or (_is_mapping(x) and not x)
+        empty = _is_mapping(x) and not x
+        return empty or isinstance(x, optax.MaskedNode | Absent)
 
     leaves = leaves_by_path(kept, is_hidden)
     hidden = {path for path, x in leaves if x is None or is_hidden(x)}
@@ -141,7 +144,7 @@ def by_path(where: str, kept: Any, params: Any) -> dict[str, Any]:
         for path in names
         if path not in found and not any(_is_below(path, above) for above in hidden)
     ]
-    if unknown or missing:
+    if unknown or (missing and not found):
         raise errors.AdamxError(
             f"{where}: the state must be that of these parameters, got "
             f"{errors.listed(sorted(unknown) or missing)} in one of the two only. Pass "

@@ -4,7 +4,6 @@ Only these methods of a rule are used: `slots`, `needs`, `shared`, `partial_sums
 `from_sums` and `apply`.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -20,19 +19,19 @@ from . import hyperparams, stacks, tree_checks
 from .leaf_functions import Form, Inputs, leaf_functions
 from .leaves import column, slot_column
 from .paths import flatten, paths
-from .slots import begin, split
-from .state import Labelled, Slot, State
+from .slot_trees import start_tree, with_columns
+from .state import Labelled, State
 
 # ---- initialisation ----------------------------------------------------------
 
 
 def start(rule: Any, params: Any) -> dict[str, Any]:
     """Initialise the slots of a rule."""
-    leaves, treedef = flatten(params)
+    leaves = flatten(params)[0]
     for i, p in enumerate(leaves):
         if p is not None:
             tree_checks.check_param(p, params, i)
-    selected = _selected(rule, params, len(leaves))
+    chosen = selected(rule, params, len(leaves))
     declared, slots = rule.slots(), {}
     by_path = any(slot.by_path for slot in declared.values())
     by_leaf = paths(params) if by_path else [""] * len(leaves)
@@ -41,17 +40,10 @@ def start(rule: Any, params: Any) -> dict[str, Any]:
         if slot.shared:
             slots[name] = jnp.full((), slot.init, shared_dtype())
             continue
-        begun = map(functools.partial(begin, slot), leaves, selected, by_leaf)
-        slots[name] = _as_trees(slot, list(begun), treedef)
+        if callable(slot.init):
+            tree_checks.check_values(name, slot, params, chosen)
+        slots[name] = start_tree(slot, params, chosen, by_leaf)
     return slots
-
-
-def _as_trees(slot: Slot, column: list, treedef: Any) -> Any:
-    """Return a slot as it is in the state: a tree, or a dict of trees by codec part."""
-    columns = split(slot, column)
-    if isinstance(columns, dict):
-        return {part: treedef.unflatten(each) for part, each in columns.items()}
-    return treedef.unflatten(columns)
 
 
 def init(rule: Any, params: Any) -> State:
@@ -66,7 +58,7 @@ def shared_dtype() -> Any:
 # ---- masks, columns, extra arguments -----------------------------------------
 
 
-def _selected(rule: Any, tree: Any, n: int) -> list[frozenset]:
+def selected(rule: Any, tree: Any, n: int) -> list[frozenset]:
     """Return, for each leaf, the masks of the rule that select it."""
     chosen: list[set] = [set() for _ in range(n)]
     if n:
@@ -163,12 +155,12 @@ def _forms(rule: Any, treedef: Any, updates: Any, step: Step) -> list[Form]:
         # a None among the updates may stand for a whole subtree
         leaves = [p if jax.tree_util.all_leaves([p]) else None for p in each]
         tree = treedef.unflatten(leaves)
-    selected = _selected(rule, tree, n)
+    chosen = selected(rule, tree, n)
     by_leaf = paths(updates) if "path" in rule.needs() else [None] * n
     dtypes = step.dtypes
     if not step.last or rule._has_place("last"):
         dtypes = [None if d is None else compute_dtype(d) for d in dtypes]
-    return list(map(Form, selected, by_leaf, dtypes))
+    return list(map(Form, chosen, by_leaf, dtypes))
 
 
 def run_rule(
@@ -223,7 +215,7 @@ def run_rule(
             kept_of_leaves[i] = new[name]
     new_slots = {name: shared[name].astype(old.dtype) for name, old in kept.items()}
     for name, kept_of_leaves in columns.items():
-        new_slots[name] = _as_trees(declared[name], kept_of_leaves, treedef)
+        new_slots[name] = with_columns(declared[name], slots[name], kept_of_leaves)
     return treedef.unflatten(leaves), slots | new_slots
 
 

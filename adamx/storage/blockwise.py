@@ -136,12 +136,21 @@ class Blockwise(Codec):
     def _small(self, shape: tuple[int, ...]) -> bool:
         return _size(shape) < self.min_size
 
+    def form(self) -> str:
+        read = dataclasses.replace(
+            self, code=self._code, rounding=ROUNDINGS[0], floor=True
+        )
+        return Codec.form(read)
+
     def note(self, shape: tuple[int, ...]) -> str:
         if self._small(shape):
             return f"float32, fewer than {self.min_size:,} elements"
         lay = layout(shape, self.block)
         merged = f", last {lay.merged} axes merged" if lay.merged > 1 else ""
         return f"{self!r}{merged}"
+
+    def is_alike(self, part: str) -> bool:
+        return part != "scale" and self.bits == 8
 
     def scale(self, x: Float[Array, "..."]) -> Array | None:
         if self._small(x.shape):

@@ -108,6 +108,12 @@ class Cast(Codec):
     def bind(self, slot: str, signed: bool) -> "Cast":
         return dataclasses.replace(self, signed=signed)
 
+    def is_alike(self, part: str) -> bool:
+        return part != "scale"
+
+    def form(self) -> str:
+        return f"Cast({self.dtype.name})"
+
     def scale(self, x: Float[Array, "..."]) -> Array | None:
         if not self._scaled:
             return None

@@ -6,13 +6,14 @@ A codec acts on one array, independently of tree, step, rule and slot.
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeAlias
 
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from .. import errors
 from ..engine.value import Value
 
-# the arrays kept for one slot of one leaf, by name; a lone array under the name ""
-Kept: TypeAlias = dict[str, Array]
+# the arrays kept for one slot of one leaf, by name, `Absent()` for none; a lone array
+# under the name ""
+Kept: TypeAlias = dict[str, Any]
 
 
 # `uniform(shape)`: numbers in (0, 1), the same for the same seed, step, leaf and place
@@ -57,9 +58,20 @@ class Codec(Value):
         """
         return None
 
+    def is_alike(self, part: str) -> bool:
+        """Return whether this part has the shape of the array, whatever that is."""
+        return False
+
     def decode(self, kept: Kept, shape: tuple[int, ...]) -> Float[Array, "..."]:
         """Return the array of this shape, in float32 or wider."""
         raise NotImplementedError
+
+    def form(self) -> str:
+        """Return a text of what `decode` depends on, which the state keeps.
+
+        A state that was stored in another form is refused.
+        """
+        return repr(self).replace(" ", "").replace("/", "|")
 
     def note(self, shape: tuple[int, ...]) -> str:
         """Return a text on how an array of this shape is kept, for `memory_plan`."""

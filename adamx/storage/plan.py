@@ -11,8 +11,9 @@ from ..compiled.apart import compiled_apart
 from ..compiled.figures import CompiledStep
 from ..compiled.targets import target_of
 from ..engine.chain import Chain, External
-from ..engine.paths import paths
+from ..engine.paths import flatten, paths
 from ..engine.rule import Rule
+from ..engine.slot_trees import column_of
 from ..engine.state import Slot, State, is_absent
 from ..engine.transformation import Transformation
 from ..wrappers.tunable import Tunable, Tuned
@@ -116,7 +117,8 @@ def _parts(tx: Any) -> list[Any]:
 
 
 def _trees(slot: Slot, kept: Any) -> list[Any]:
-    return list(kept.values()) if slot.codec and len(slot.codec.parts) > 1 else [kept]
+    parts = () if slot.codec is None else slot.codec.parts
+    return [kept[part] for part in parts] if len(parts) > 1 else [kept]
 
 
 def _rows(tx: Any, state: Any, params: Any) -> list[MemoryRow]:
@@ -143,8 +145,8 @@ def _rows(tx: Any, state: Any, params: Any) -> list[MemoryRow]:
 def _of_slot(
     part: str, name: str, slot: Slot, kept: Any, params: Any
 ) -> list[MemoryRow]:
-    leaves, treedef = jax.tree.flatten(params, is_leaf=lambda x: x is None)
-    columns = [treedef.flatten_up_to(tree) for tree in _trees(slot, kept)]
+    leaves = flatten(params)[0]
+    columns = [column_of(tree, params) for tree in _trees(slot, kept)]
     rows = []
     for path, p, *arrays in zip(paths(params), leaves, *columns, strict=True):
         if p is None:
