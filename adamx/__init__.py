@@ -47,6 +47,7 @@ from .storage.state_sharding import (
 from .storage.store import store as store
 from .wrappers.cautious import cautious as cautious, grams as grams
 from .wrappers.graft import graft as graft
+from .wrappers.groups import groups as groups
 from .wrappers.stacked import stacked as stacked
 from .wrappers.step import step as step
 from .wrappers.tunable import (

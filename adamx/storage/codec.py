@@ -6,7 +6,7 @@ A codec acts on one array, independently of tree, step, rule and slot.
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeAlias
 
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from .. import errors
 from ..engine.value import Value

@@ -3,5 +3,6 @@
 The functions are public as `adamx.<name>`; the classes of their results are here.
 """
 
+from .groups import Groups as Groups
 from .stacked import Stacked as Stacked
 from .tunable import Tunable as Tunable, Tuned as Tuned
