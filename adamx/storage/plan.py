@@ -16,6 +16,7 @@ from ..engine.rule import Rule
 from ..engine.slot_trees import column_of
 from ..engine.state import Slot, State, is_absent
 from ..engine.transformation import Transformation
+from ..wrappers.groups import Groups
 from ..wrappers.tunable import Tunable, Tuned
 from .treatment import LeafRow, name_of, treatments
 
@@ -127,6 +128,9 @@ def _rows(tx: Any, state: Any, params: Any) -> list[MemoryRow]:
         return _rows(tx.inner, state.inner, params)
     if not isinstance(state, State):
         return _foreign(repr(tx), state)
+    if isinstance(tx, Groups):
+        apart = tx.apart(state, params)
+        return [row for each in apart for row in _rows(*each)]
     rows = []
     for part in _parts(tx):
         for name, slot in part.slots().items():

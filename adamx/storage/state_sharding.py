@@ -17,6 +17,7 @@ from ..engine.slot_trees import column_of, with_columns
 from ..engine.slots import join
 from ..engine.state import Slot, State
 from ..engine.tree import selected
+from ..wrappers.groups import Groups
 from ..wrappers.tunable import Tunable, Tuned
 
 Entry = tuple[str, ...]
@@ -34,6 +35,10 @@ class _Laid(NamedTuple):
 
     def size(self, entry: Entry) -> int:
         return math.prod(self.mesh.shape[name] for name in entry)
+
+    def of(self, params: Any) -> "_Laid":
+        """Return the same for some of the parameters; the others are `None`."""
+        return self._replace(params=params, leaves=flatten(params)[0])
 
     def spec(self, shape: Sequence[int], axes: Axes, i: int) -> tuple[Entry, ...]:
         """Return the spec of an array that has these axes of parameter `i`."""
@@ -200,6 +205,10 @@ def _specs(tx: Any, state: Any, laid: _Laid) -> Any:
     if isinstance(tx, Tunable) and isinstance(state, Tuned):
         outside = jax.tree.map(lambda x: _Spec(()), state._replace(inner=()))
         return outside._replace(inner=_specs(tx.inner, state.inner, laid))
+    if isinstance(tx, Groups) and isinstance(state, State):
+        apart = tx.apart(state, laid.params)
+        specs = [_specs(one, own, laid.of(part)) for one, own, part in apart]
+        return tx.together(_Spec(()), specs, laid.params)
     if not (isinstance(tx, Rule | Chain) and isinstance(state, State)):
         return _foreign(tx, state, laid)
     slots = dict(state.slots)

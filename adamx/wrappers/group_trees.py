@@ -4,7 +4,7 @@ What belongs to a leaf stands where its box of Flax is, if there is one: a slot 
 in the box or not. So the places of a tree are its leaves and its boxes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from .. import errors
 from ..engine.paths import flatten, is_box, paths
 from ..engine.slot_trees import FORM, is_placeholder
-from ..engine.state import ABSENT
+from ..engine.state import ABSENT, Slot
 
 
 class Layout(NamedTuple):
@@ -76,6 +76,13 @@ def layout_of(tree: Any, by_leaf: list[int | None]) -> Layout:
     return Layout(outer, by_place, by_leaf)
 
 
+def each_tree(slot: Slot, kept: Any, change: Callable[[Any], Any]) -> Any:
+    """Return what is kept of a slot with `change(tree)` for each tree of it."""
+    if slot.codec is None or slot.codec.parts == ("",):
+        return change(kept)
+    return {part: x if part == FORM else change(x) for part, x in kept.items()}
+
+
 def merged(each: list[tuple[Any, Any, Any]], laid: Layout | None, live: Any) -> Any:
     """Return one slot of the state for what several members keep of it.
 
@@ -87,11 +94,12 @@ def merged(each: list[tuple[Any, Any, Any]], laid: Layout | None, live: Any) -> 
     _, slot, first = each[0]
     if slot.codec is None or slot.codec.parts == ("",):
         return _merged([(own, kept) for own, _, kept in each], laid, live)
-    parts = {
-        part: _merged([(own, kept[part]) for own, _, kept in each], laid, live)
-        for part in slot.codec.parts
+    return {
+        part: x
+        if part == FORM
+        else _merged([(own, kept[part]) for own, _, kept in each], laid, live)
+        for part, x in first.items()
     }
-    return parts | {name: x for name, x in first.items() if name == FORM}
 
 
 def _merged(

@@ -6,17 +6,15 @@ one state and one count: a slot that several groups have, such as `mu`, is one t
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from types import EllipsisType
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array
 
 from .. import errors
 from ..engine import hyperparams, tree
 from ..engine.chain import Chain, External, chain
+from ..engine.hyperparams import ScalarOrSchedule
 from ..engine.leaves import column
 from ..engine.masks import Mask, as_mask
 from ..engine.paths import flatten, paths
@@ -27,7 +25,7 @@ from ..engine.transformation import Transformation
 from ..engine.value import restored, show
 from ..numerics.arithmetic import compute_dtype
 from ..parts.clipping import ClipByGlobalNorm
-from .group_trees import Layout, layout_of, merged
+from .group_trees import Layout, each_tree, layout_of, merged
 
 
 class Rest(Mask):
@@ -61,16 +59,14 @@ class Member(NamedTuple):
     inner: dict[str, str]
     group: int | None
 
-    def view(self, state: State, part: Any) -> State:
-        """Return its own state; `part(tree)` is what a slot's tree has for it."""
-        declared = self.tx.slots()
-        slots = {
-            name: state.slots[outer]
-            if declared[name].shared
-            else part(state.slots[outer])
-            for name, outer in self.names.items()
-            if outer in state.slots
-        }
+    def view(self, state: State, part: Callable[[Any], Any] | None = None) -> State:
+        """Return its own state; `part(tree)` is what each tree of a slot has for it."""
+        declared, slots = self.tx.slots(), {}
+        for name, outer in self.names.items():
+            if outer in state.slots:
+                kept, slot = state.slots[outer], declared[name]
+                whole = part is None or slot.shared
+                slots[name] = kept if whole else each_tree(slot, kept, part)
         inner = {name: state.inner[outer] for name, outer in self.inner.items()}
         return State(state.count, slots, inner)
 
@@ -224,7 +220,7 @@ class Groups(Transformation):
         for member in self.members:
             # a member leaves what belongs to others as it is, so that it is given the
             # whole of its slots
-            own = member.view(State(state.count, slots, inner), lambda tree: tree)
+            own = member.view(State(state.count, slots, inner))
             chosen = self._chosen(member)
             here = laid.only(chosen, given)
             if member.group is None:
@@ -248,7 +244,8 @@ class Groups(Transformation):
         last = {
             g
             for g, (_, tx) in enumerate(self.groups)
-            if tx and any(isinstance(p, Rule) and p._has_place("last") for p in tx.parts)
+            if tx is not None
+            if any(isinstance(p, Rule) and p._has_place("last") for p in tx.parts)
         }
         return [
             compute_dtype(d) if g in last and d is not None else d
@@ -297,10 +294,7 @@ def _told(params: Any, numbers: list[int], whose: list[str], limit: int = 4) -> 
     return f"{told} and {more} more" if more > 0 else told
 
 
-def groups(
-    groups: Sequence[tuple[str | Callable[..., Any] | EllipsisType | Any, Any]],
-    clip: float | Array | Callable[[Any], Any] | Rule | None = None,
-) -> Groups:
+def groups(groups: Any, clip: ScalarOrSchedule | Any = None) -> Groups:
     """Give each group of leaves its own optimizer, or none: those are frozen.
 
         groups(
@@ -324,7 +318,7 @@ def groups(
     gradients unchanged, and `apply_updates` then *adds the gradient*.)
 
     Args:
-        groups: pairs of leaves and an optimizer. The leaves are a path regex
+        groups: a list of pairs of leaves and an optimizer. The leaves are a path regex
             (`re.search` on `a/b/c`), a predicate of path and leaf, a callable on the
             parameters, a tree of bools, or `...` for the rest. The optimizer is any
             gradient transformation, or None to freeze the leaves.
@@ -344,7 +338,7 @@ def groups(
             is in no path.
         TypeError: a group is no pair of leaves and a gradient transformation.
     """
-    pairs = list(groups) if isinstance(groups, list | tuple) else None
+    pairs = list(groups) if _is_plain(groups) else None
     if not pairs:
         raise errors.type_error(
             "groups",
@@ -365,9 +359,14 @@ def groups(
     return Groups(made, _clip(clip))
 
 
+def _is_plain(x: Any) -> bool:
+    """Return whether `x` is a list or a tuple, but no transformation, which is one."""
+    return type(x) in (list, tuple)
+
+
 def _checked(pair: Any) -> tuple[Mask | None, Chain | None]:
     """Return a group's mask, None for the rest, and its optimizer as a chain."""
-    if not (isinstance(pair, tuple | list) and len(pair) == 2):
+    if not (_is_plain(pair) and len(pair) == 2):
         raise errors.type_error(
             "groups",
             "a group must be a pair of leaves and an optimizer",
@@ -403,7 +402,9 @@ def _clip(clip: Any) -> Rule | None:
         try:
             rule = ClipByGlobalNorm(clip)
         except errors.AdamxError as error:
-            raise errors.in_terms_of(error, "groups", ["clip"], {"clip": clip}) from None
+            raise errors.in_terms_of(
+                error, "groups", ["clip"], {"clip": clip}
+            ) from None
     if rule._has_place("step") or rule._has_place("last"):
         raise errors.AdamxError(
             f"groups: `clip` must take and return gradients, got {rule!r}, which has a "

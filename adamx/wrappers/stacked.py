@@ -19,6 +19,7 @@ from ..engine.rule import Rule, Wrapper, as_rule
 from ..engine.state import Context, Labelled, Slot, Slots
 from ..parts.masked import Masked
 from ..parts.matrix_axes import MatrixAxes
+from .groups import Groups
 
 
 class Stacked(Wrapper):
@@ -126,7 +127,7 @@ def stacked(tx: Any, mask: Any) -> Any:
     Rules that need whole tensors are mapped over the first axis of those leaves.
 
     Args:
-        tx: a rule or a chain.
+        tx: a rule, a chain, or groups of them.
         mask: the leaves that are stacks, as in `Stacked`.
 
     Raises:
@@ -136,6 +137,8 @@ def stacked(tx: Any, mask: Any) -> Any:
         return Masked(as_rule("stacked", "tx", stacked(tx.part, mask)), tx.mask)
     if isinstance(tx, Rule):
         return Stacked(tx, mask) if tx._widest_scope() != "element" else tx
+    if isinstance(tx, Groups):
+        return tx.map(lambda one: stacked(one, mask))
     if not isinstance(tx, Chain):
         raise errors.type_error(
             "stacked",
