@@ -37,8 +37,8 @@ def slot_column(name: str, slot: Slot, treedef: Any, trees: Any, updates: Any) -
         if kept - {FORM} != set(parts):
             raise errors.AdamxError(
                 f"update: the slot `{name}` must be kept as {slot.codec!r} keeps it, "
-                f"in {', '.join(parts)}, got {type(trees).__name__}. Bring the state over "
-                f"by adamx.restore(tx, state, params)."
+                f"in {', '.join(parts)}, got {type(trees).__name__}. Bring the state "
+                f"over by adamx.restore(tx, state, params)."
             )
         check_form(name, slot, trees)
     return join(slot, trees, lambda tree: column(name, treedef, tree, updates))

@@ -76,7 +76,10 @@ def _placed(
         inside, inner = flatten(box)
         here = slice(i, i := i + len(inside))
         each = zip(column[here], inside, selected[here], by_leaf[here], strict=True)
-        alike = all(p is None or _is_alike(slot, part, x, p, *of) for x, p, *of in each)
+        alike = all(
+            p is None or _is_alike(slot, part, x, p, chosen, path)
+            for x, p, chosen, path in each
+        )
         if not alike:
             inner = _content(box)
         placed.append(inner.unflatten(column[here]))

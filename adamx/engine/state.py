@@ -7,15 +7,26 @@ keeps between steps, `Context` what it is given besides its update and its slots
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+from jax import export
 from jaxtyping import Array
 
 from ..errors import AdamxError, suggest
 
 Slots = dict[str, Array]
+Kind = TypeVar("Kind")
 
 
+def serializable(kind: type[Kind]) -> type[Kind]:
+    """Register a class of states for `jax.export`, under its public name."""
+    export.register_namedtuple_serialization(
+        kind, serialized_name=f"adamx.{kind.__name__}"
+    )
+    return kind
+
+
+@serializable
 class Absent(NamedTuple):
     """What stands where a leaf does not have a slot: a node of the tree without leaves.
 
@@ -212,6 +223,7 @@ class OwnSlots(dict):
         )
 
 
+@serializable
 class State(NamedTuple):
     """The state of an adamx transformation.
 

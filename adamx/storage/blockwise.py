@@ -137,8 +137,8 @@ class Blockwise(Codec):
         return _size(shape) < self.min_size
 
     def form(self) -> str:
-        read = dataclasses.replace(
-            self, code=self._code, rounding=ROUNDINGS[0], floor=True
+        read = dataclasses.replace(  # whatever the rounding
+            self, code=self._code, rounding="stochastic", floor=True
         )
         return Codec.form(read)
 

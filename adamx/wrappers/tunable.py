@@ -18,13 +18,14 @@ from .. import errors
 from ..engine.hyperparams import public_name, rewrite
 from ..engine.nested import check_readable, find_states, map_states
 from ..engine.paths import path_of
-from ..engine.state import Slot, State
+from ..engine.state import Slot, State, serializable
 from ..engine.transformation import Transformation
 from ..engine.tree import shared_dtype
 from ..engine.value import Value, is_array, same
 from . import tunable_ranges
 
 
+@serializable
 class Tuned(NamedTuple):
     """The state of a tunable transformation.
 
