@@ -45,6 +45,7 @@ from .storage.state_sharding import (
     state_sharding as state_sharding,
 )
 from .storage.store import store as store
+from .wrappers.accumulate import accumulate as accumulate
 from .wrappers.cautious import cautious as cautious, grams as grams
 from .wrappers.graft import graft as graft
 from .wrappers.groups import groups as groups

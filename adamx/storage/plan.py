@@ -16,8 +16,8 @@ from ..engine.rule import Rule
 from ..engine.slot_trees import column_of
 from ..engine.state import Slot, State, is_absent
 from ..engine.transformation import Transformation
-from ..wrappers.groups import Groups
-from ..wrappers.tunable import Tunable, Tuned
+from ..wrappers.around import Around
+from ..wrappers.grouped import Groups
 from .treatment import LeafRow, name_of, treatments
 
 
@@ -124,8 +124,12 @@ def _trees(slot: Slot, kept: Any) -> list[Any]:
 
 def _rows(tx: Any, state: Any, params: Any) -> list[MemoryRow]:
     """Return the rows of one transformation and its state."""
-    if isinstance(tx, Tunable) and isinstance(state, Tuned):
-        return _rows(tx.inner, state.inner, params)
+    if isinstance(tx, Around):
+        rows = []
+        for name, slot in tx.own_slots().items():
+            kept = getattr(state, name)
+            rows += _of_slot(type(tx).__name__, name, slot, kept, params)
+        return rows + _rows(tx.inner, tx.state_inside(state), params)
     if not isinstance(state, State):
         return _foreign(repr(tx), state)
     if isinstance(tx, Groups):

@@ -17,8 +17,8 @@ from ..engine.slot_trees import column_of, with_columns
 from ..engine.slots import join
 from ..engine.state import Slot, State
 from ..engine.tree import selected
-from ..wrappers.groups import Groups
-from ..wrappers.tunable import Tunable, Tuned
+from ..wrappers.around import Around
+from ..wrappers.grouped import Groups
 
 Entry = tuple[str, ...]
 """The axes of a mesh along which one axis of an array is divided."""
@@ -202,9 +202,17 @@ def _check_axis(mesh: Any, name: str, what: str) -> None:
 
 def _specs(tx: Any, state: Any, laid: _Laid) -> Any:
     """Return the specs of a state, each a leaf of a tree with its structure."""
-    if isinstance(tx, Tunable) and isinstance(state, Tuned):
-        outside = jax.tree.map(lambda x: _Spec(()), state._replace(inner=()))
-        return outside._replace(inner=_specs(tx.inner, state.inner, laid))
+    if isinstance(tx, Around):
+        inner = _specs(tx.inner, tx.state_inside(state), laid)
+        own = tx.own_slots()
+        kept = {name: getattr(state, name) for name in own}
+        outside = jax.tree.map(lambda x: _Spec(()), tx.around(state, ()))
+        specs = tx.around(outside, inner)
+        nothing = [frozenset(slot.masks) for slot in own.values()]
+        for (name, slot), masks in zip(own.items(), nothing, strict=True):
+            masked = [masks] * len(laid.leaves)
+            specs = specs._replace(**{name: _of_slot(slot, kept[name], masked, laid)})
+        return specs
     if isinstance(tx, Groups) and isinstance(state, State):
         apart = tx.apart(state, laid.params)
         specs = [_specs(one, own, laid.of(part)) for one, own, part in apart]

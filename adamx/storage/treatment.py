@@ -20,8 +20,8 @@ from ..parts.clipping import (
     ClipNormGrowth,
 )
 from ..parts.masked import Masked
-from ..wrappers.groups import Groups, Rest
-from ..wrappers.tunable import Tunable
+from ..wrappers.around import Around
+from ..wrappers.grouped import Groups, Rest
 
 CLIPS = (AdaptiveClip, Clip, ClipByGlobalNorm, ClipByNorm, ClipByRms, ClipNormGrowth)
 
@@ -130,13 +130,13 @@ def _frozen(tx: Any) -> Iterator[Mask]:
     elif isinstance(tx, Chain):
         for part in tx.parts:
             yield from _frozen(part)
-    elif isinstance(tx, External | Tunable):
+    elif isinstance(tx, External | Around):
         yield from _frozen(tx.tx if isinstance(tx, External) else tx.inner)
 
 
 def walk(tx: Any, masks: tuple, unknown: list[str]) -> Iterator[tuple[Any, tuple]]:
     """Yield the rules of which `tx` is made, each with the masks around it."""
-    if isinstance(tx, Tunable):
+    if isinstance(tx, Around):
         yield from walk(tx.inner, masks, unknown)
     elif isinstance(tx, Groups):
         if tx.clip is not None:

@@ -3,6 +3,8 @@
 The functions are public as `adamx.<name>`; the classes of their results are here.
 """
 
-from .groups import Groups as Groups
+from .accumulating import Accumulated as Accumulated, Accumulating as Accumulating
+from .around import Around as Around
+from .grouped import Groups as Groups
 from .stacked import Stacked as Stacked
 from .tunable import Tunable as Tunable, Tuned as Tuned

@@ -19,7 +19,7 @@ from ..engine.rule import Rule, Wrapper, as_rule
 from ..engine.state import Context, Labelled, Slot, Slots
 from ..parts.masked import Masked
 from ..parts.matrix_axes import MatrixAxes
-from .groups import Groups
+from .grouped import Groups
 
 
 class Stacked(Wrapper):
