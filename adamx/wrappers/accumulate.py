@@ -1,7 +1,6 @@
 """Gradient accumulation: one step of an optimizer for several micro-batches."""
 
 import numbers
-from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -14,9 +13,9 @@ from .around import as_inner
 
 def accumulate(
     tx: Any,
-    every: int,
+    every: Any,
     *,
-    weights: str | Sequence[float] | None = None,
+    weights: Any = None,
     dtype: Any = jnp.float32,
     skip_nonfinite: bool = False,
     skip_spikes: float | None = None,

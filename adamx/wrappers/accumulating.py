@@ -61,7 +61,7 @@ class Accumulating(Around):
     """Run `inner` once for `every` micro-batches (see `accumulate`)."""
 
     every: int
-    weights: str | tuple[float, ...] | None = None
+    weights: Any = None
     dtype: Any = np.dtype("float32")
     skip_nonfinite: bool = False
     skip_spikes: float | None = None

@@ -31,7 +31,8 @@ def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[An
     other states there is no gain, and tracing takes longer; with `split_master` it is
     slower. One element of each sharded parameter is exchanged between devices. On a GPU
     and a TPU, the program is that of the two calls. With `adamx.accumulate` the
-    parameters are not read or written at the micro-batches that make no step.
+    parameters are not read or written at the micro-batches that make no step, and the
+    results are those of the two calls to rounding.
 
     Args:
         tx: any gradient transformation.
