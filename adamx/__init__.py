@@ -56,6 +56,7 @@ from .wrappers.tunable import (
     replace_hyperparams as replace_hyperparams,
     tunable as tunable,
 )
+from .wrappers.zero1 import zero1 as zero1
 
 __version__ = "0.1.0.dev0"
 

@@ -17,11 +17,10 @@ from ..engine.slot_trees import column_of, with_columns
 from ..engine.slots import join
 from ..engine.state import Slot, State
 from ..engine.tree import selected
-from ..wrappers.around import Around
+from ..wrappers.around import Around, without_places
 from ..wrappers.grouped import Groups
-
-Entry = tuple[str, ...]
-"""The axes of a mesh along which one axis of an array is divided."""
+from ..wrappers.placing import Entry, added
+from ..wrappers.zero1 import Zero1
 
 
 class _Laid(NamedTuple):
@@ -39,6 +38,20 @@ class _Laid(NamedTuple):
     def of(self, params: Any) -> "_Laid":
         """Return the same for some of the parameters; the others are `None`."""
         return self._replace(params=params, leaves=flatten(params)[0])
+
+    def over(self, tx: Zero1) -> "_Laid":
+        """Return the same where each parameter is divided as in `tx`."""
+        if tx.axis not in self.mesh.shape:
+            return self
+        specs = []
+        for x, path, before in zip(self.leaves, self.paths, self.specs, strict=True):
+            entries = before
+            if x is not None:
+                entries, dim = tx.entries(tuple(x.shape), path, before, self.mesh)
+                if dim is not None:
+                    entries = added(entries, dim, tx.axis)
+            specs.append(entries)
+        return self._replace(specs=specs)
 
     def spec(self, shape: Sequence[int], axes: Axes, i: int) -> tuple[Entry, ...]:
         """Return the spec of an array that has these axes of parameter `i`."""
@@ -91,10 +104,10 @@ def state_sharding(
             divide an array; a pattern that is in no path; a kind of memory that is not
             there.
     """
-    laid = _laid(params, mesh)
+    laid = _laid(params, _mesh_of(tx) if mesh is None else mesh)
     if shard_over is not None:
         _check_axis(laid.mesh, shard_over, "`shard_over`")
-    state = jax.eval_shape(tx.init, params)
+    state = jax.eval_shape(without_places(tx).init, params)
     leaves, treedef = flatten(state)
     specs = flatten(_specs(tx, state, laid))[0]
     paths = [path for path, _ in leaves_by_path(state)]
@@ -130,7 +143,7 @@ def abstract_state(tx: Any, params: Any, sharding: Any = None) -> Any:
     Raises:
         ValueError: `sharding` is a tree of another structure.
     """
-    state = jax.eval_shape(tx.init, params)
+    state = jax.eval_shape(without_places(tx).init, params)
     if sharding is None and any(map(_is_named, jax.tree.leaves(params))):
         sharding = state_sharding(tx, params)
     leaves, treedef = jax.tree.flatten(state)
@@ -157,6 +170,13 @@ def abstract_state(tx: Any, params: Any, sharding: Any = None) -> Any:
 
 def _is_named(x: Any) -> bool:
     return isinstance(getattr(x, "sharding", None), NamedSharding)
+
+
+def _mesh_of(tx: Any) -> Any:
+    """Return the mesh that `zero1` was given, or None."""
+    if isinstance(tx, Zero1) and tx.mesh is not None:
+        return tx.mesh
+    return _mesh_of(tx.inner) if isinstance(tx, Around) else None
 
 
 def _laid(params: Any, mesh: Any) -> _Laid:
@@ -202,6 +222,8 @@ def _check_axis(mesh: Any, name: str, what: str) -> None:
 
 def _specs(tx: Any, state: Any, laid: _Laid) -> Any:
     """Return the specs of a state, each a leaf of a tree with its structure."""
+    if isinstance(tx, Zero1):
+        laid = laid.over(tx)
     if isinstance(tx, Around):
         inner = _specs(tx.inner, tx.state_inside(state), laid)
         own = tx.own_slots()

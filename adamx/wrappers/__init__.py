@@ -8,3 +8,4 @@ from .around import Around as Around
 from .grouped import Groups as Groups
 from .stacked import Stacked as Stacked
 from .tunable import Tunable as Tunable, Tuned as Tuned
+from .zero1 import Zero1 as Zero1

@@ -1,7 +1,7 @@
 """The base class of wrappers of a whole transformation, with a state around its own."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Array
 
@@ -19,6 +19,9 @@ class Around(Transformation):
     What looks through transformations (`store`, `memory_plan`, `state_sharding`) needs
     only these methods.
     """
+
+    places: ClassVar[bool] = False
+    """Whether all that it does is to say where the arrays of the state are."""
 
     inner: Transformation
 
@@ -54,6 +57,16 @@ class Around(Transformation):
 def as_inner(tx: Any) -> Transformation:
     """Return what is wrapped: a transformation of Optax in a chain of its own."""
     return tx if isinstance(tx, Transformation) else chain(tx)
+
+
+def without_places(tx: Any) -> Any:
+    """Return what has the same state, wherever its arrays are."""
+    if isinstance(tx, Groups):
+        return tx.map(without_places)
+    if not isinstance(tx, Around):
+        return tx
+    inner = without_places(tx.inner)
+    return inner if tx.places else tx.with_inner(inner)
 
 
 def live(tx: Any) -> Mask | None:
