@@ -49,6 +49,7 @@ from .wrappers.accumulate import accumulate as accumulate
 from .wrappers.cautious import cautious as cautious, grams as grams
 from .wrappers.graft import graft as graft
 from .wrappers.groups import groups as groups
+from .wrappers.offload import offload as offload
 from .wrappers.stacked import stacked as stacked
 from .wrappers.step import step as step
 from .wrappers.tunable import (

@@ -16,8 +16,9 @@ from ..engine.rule import Rule
 from ..engine.slot_trees import column_of
 from ..engine.state import Slot, State, is_absent
 from ..engine.transformation import Transformation
-from ..wrappers.around import Around
+from ..wrappers.around import Around, without_places
 from ..wrappers.grouped import Groups
+from .placed import placed
 from .treatment import LeafRow, name_of, treatments
 
 
@@ -52,7 +53,8 @@ class MemoryPlan:
         shared: the bytes that do not belong to a leaf: counts and other scalars.
         leaves: one row for each leaf: whether it decays, is clipped, is masked. They
             are printed if the transformation decays, clips or masks anything.
-        notes: which masks select no leaf, and which parts cannot be looked into.
+        notes: which masks select no leaf, which parts cannot be looked into, and
+            where `zero1` and `offload` keep the state.
         step: what one step is compiled to, if a target was named.
     """
 
@@ -210,11 +212,13 @@ def memory_plan(tx: Any, params: Any, *, target: str | None = None) -> MemoryPla
         ValueError: a target that is not known, or whose compiler is not installed.
     """
     machine = None if target is None else target_of("memory_plan", target)
-    state = jax.eval_shape(tx.init, params)
+    state = jax.eval_shape(without_places(tx).init, params)
     rows = tuple(_rows(tx, state, params))
     parameters = sum(math.prod(p.shape) for p in jax.tree.leaves(params))
     shared = _bytes(state) - sum(row.bytes for row in rows)
     step = (
         None if machine is None else compiled_apart("memory_plan", tx, params, machine)
     )
-    return MemoryPlan(rows, parameters, shared, *treatments(tx, params), step)
+    leaves, notes = treatments(tx, params)
+    notes += tuple(placed(tx, params))
+    return MemoryPlan(rows, parameters, shared, leaves, notes, step)
