@@ -134,9 +134,14 @@ def known_spec(x: Any) -> Any:
     return x.sharding.spec if isinstance(x.sharding, NamedSharding) else ()
 
 
+def varying(x: Any) -> frozenset[str]:
+    """Return the axes of `shard_map` along which devices may have different values."""
+    return frozenset(jax.typeof(x).manual_axis_type.varying)
+
+
 def _own(x: Any, axis: str, dim: int | None) -> Any:
     """Return the piece of this device; what differs between devices is summed."""
-    differs = axis in getattr(jax.typeof(x), "vma", ())
+    differs = axis in varying(x)
     if dim is None:
         return jax.lax.psum(x, axis) if differs else x
     if differs:
@@ -148,4 +153,4 @@ def _own(x: Any, axis: str, dim: int | None) -> Any:
 
 def _gathered(x: Any, axis: str) -> dict[str, str]:
     """Return what tells JAX that all devices have what was gathered, where it asks."""
-    return {"to": "invarying"} if axis in getattr(jax.typeof(x), "vma", ()) else {}
+    return {"to": "invarying"} if axis in varying(x) else {}

@@ -18,6 +18,7 @@ from .placing import (
     kind_of,
     known_spec,
     mesh_around,
+    varying,
 )
 
 
@@ -78,7 +79,7 @@ class Zero1(Around):
             )
         kind = kind_of(mesh, self.axis)
         if kind == AxisType.Manual:
-            stays = self.axis in getattr(jax.typeof(x), "vma", ())
+            stays = self.axis in varying(x)
             inside, dim = self.entries(x.shape, "", entries_of((), x.ndim), mesh)
             return Place(mesh, kind, inside, None if stays else dim, self.axis, stays)
         spec = known_spec(x)
@@ -159,7 +160,7 @@ def _is_like(x: Any, updates: Any) -> bool:
     return all(getattr(a, "shape", None) == b.shape for a, b in pairs)
 
 
-def zero1(tx: Any, axis: str = "data", *, mesh: Any = None, specs: Any = None) -> Zero1:
+def zero1(tx: Any, axis: Any = "data", *, mesh: Any = None, specs: Any = None) -> Zero1:
     """Divide the state of an optimizer over a mesh axis; parameters stay as they are.
 
     Each device keeps and updates one piece of every moment, along the first axis of the
