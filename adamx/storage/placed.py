@@ -45,7 +45,7 @@ def _zero1(tx: Zero1, params: Any) -> Iterator[str]:
     here = sum(_bytes(x, s.shard_shape(x.shape)) for x, s in pairs)
     yield f"On each of the {number} devices of {tx.axis!r} are {here:,} bytes (zero1)."
     whole = tx.whole_leaves(params, mesh)
-    if whole:
+    if whole and number > 1:
         yield (
             f"Whole on every device, as {number} divides none of their axes (zero1): "
             f"{errors.listed(whole)}."

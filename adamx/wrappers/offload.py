@@ -97,7 +97,13 @@ def offload(tx: Any, to: str = "pinned_host", *, select: Any = None) -> Offloade
 
     `update` moves the selected arrays to the device, takes the step, and moves them
     back, all in one compiled program, so that XLA may overlap the copies with other
-    work. The numbers are those of `tx`. Under `jax.jit` donate the state, as always.
+    work. The numbers are those of `tx`.
+
+    Donate parameters and state of a whole step together, which returns them in the same
+    order: `jax.jit(step, donate_argnums=(0, 1))`. JAX pairs what is donated with what
+    is returned by shape and dtype only, whatever their memory; if the state is donated
+    alone, the host buffer of a moment may be paired with the new parameter, and the
+    process is aborted.
 
     Args:
         tx: any gradient transformation.

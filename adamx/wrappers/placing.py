@@ -96,7 +96,7 @@ def first_divided(
     shape: tuple[int, ...], entries: tuple[Entry, ...], axis: str, mesh: Any
 ) -> int | None:
     """Return the first axis of an array that the mesh axis divides, too."""
-    if any(axis in entry for entry in entries):
+    if any(axis in entry for entry in entries) or mesh.shape[axis] == 1:
         return None
     for i, (n, entry) in enumerate(zip(shape, entries, strict=True)):
         pieces = math.prod(mesh.shape[name] for name in (*entry, axis))

@@ -28,7 +28,7 @@ def step_of(tx):
         updates, state = tx.update(g, state, p)
         return optax.apply_updates(p, updates), state
 
-    return jax.jit(step, donate_argnums=1)
+    return jax.jit(step, donate_argnums=(0, 1))
 
 
 def kinds(state):
@@ -46,7 +46,7 @@ def test_the_numbers_are_those_without_it_and_the_state_is_on_the_host(kind, und
     mesh, tx = mesh_of(kind), offload(adamx.adamw(0.1), select="nu")
     plain = adamx.adamw(0.1)
     with entered(mesh, under):
-        p = q = placed(mesh)
+        p, q = placed(mesh), placed(mesh)
         state, same = jax.jit(tx.init)(p), jax.jit(plain.init)(p)
         assert kinds(tx.init(p)) == kinds(state)
         steps = step_of(tx), step_of(plain)
