@@ -30,6 +30,9 @@ LONGEST = 100
 """The average of the norms is that of all steps, from then on with 1 / LONGEST."""
 
 
+COUNTED = ("skipped_nonfinite", "skipped_spikes", "norm", "norms")
+
+
 @serializable
 class Accumulated(NamedTuple):
     """The state of an optimizer with accumulation.
@@ -158,7 +161,6 @@ class Accumulating(Around):
         # step, until the next one begins
         first = state.micro_step == 0
         column = [_sum(s, g, weight, first) for s, g in zip(held, leaves, strict=True)]
-        before = state._replace(gradients=())
 
         def means() -> list[Any]:
             pairs = zip(column, leaves, strict=True)
@@ -169,22 +171,21 @@ class Accumulating(Around):
             new, inner = self.inner._update(given, state.inner, params, extra)
             return finish(new), inner
 
-        def last() -> tuple[Any, Any]:
-            new, after = self._judged(means, total, before, whole, nothing)
-            none = {"micro_step": state.micro_step * 0, "weight": state.weight * 0}
-            return new, after._replace(**none)
-
-        def micro() -> tuple[Any, Any]:
-            gathered = {"micro_step": state.micro_step + 1, "weight": total}
-            return nothing(), before._replace(**gathered)
-
-        if self.every == 1:
-            new, after = last()
+        is_last = state.micro_step >= self.every - 1
+        steps, counts = self._judged(is_last, means, total, state)
+        if steps is True:
+            new, inner = whole()
         else:
-            is_last = state.micro_step >= self.every - 1
-            new, after = jax.lax.cond(is_last, last, micro)
+            new, inner = jax.lax.cond(steps, whole, lambda: (nothing(), state.inner))
         kept = with_columns(self.slot, state.gradients, column)
-        return new, after._replace(gradients=kept)
+        after = Accumulated(
+            micro_step=jnp.where(is_last, 0, state.micro_step + 1),
+            weight=jnp.where(is_last, 0, total),
+            gradients=kept,
+            inner=inner,
+            **counts,
+        )
+        return new, after
 
     def _weight(self, micro_step: Any, extra: dict[str, Any]) -> Any:
         """Return the weight of this micro-batch; None where all have the same."""
@@ -210,42 +211,46 @@ class Accumulating(Around):
 
     def _judged(
         self,
+        is_last: Any,
         means: Callable[[], list[Any]],
         total: Any,
         state: Accumulated,
-        whole: Callable[[], tuple[Any, Any]],
-        nothing: Callable[[], Any],
-    ) -> tuple[Any, Accumulated]:
-        """Run the optimizer, or leave the step out; return the result and the state."""
-        skips = self.skip_nonfinite or self.skip_spikes is not None
-        if self.weights is None and not skips:
-            new, inner = whole()
-            return new, state._replace(inner=inner)
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return whether a step is taken (True for always), and what is counted."""
+        counts = {name: getattr(state, name) for name in COUNTED}
+        taken = True if self.every == 1 else is_last
+        if self.weights is None and not (self.skip_nonfinite or self.skip_spikes):
+            return taken, counts
         _check_one_decision(self)
-        live = [x for x in means() if x is not None]
-        bad = total == 0
-        if self.skip_nonfinite:
-            bad = bad | ~_all_finite(live)
-        spike, norms = jnp.zeros_like(bad), {}
-        if self.skip_spikes is not None:
-            norm = _norm(live).astype(state.norm.dtype)
+
+        def seen() -> tuple[Any, Any]:
+            live = [x for x in means() if x is not None]
+            finite = _all_finite(live) if self.skip_nonfinite else jnp.array(True)
+            norm = _norm(live) if self.skip_spikes else jnp.zeros(())
+            return finite, norm.astype(state.norm.dtype)
+
+        # a condition of its own, of two numbers: one inside that of the step would make
+        # XLA copy the state
+        finite, norm = jax.lax.cond(
+            is_last, seen, lambda: (jnp.array(True), jnp.zeros_like(state.norm))
+        )
+        bad = is_last & ((total == 0) | ~finite)
+        spike = jnp.zeros_like(bad)
+        if self.skip_spikes:
             limit = self.skip_spikes * state.norm
             known = state.norms >= JUDGED_AFTER
-            spike = known & ~(norm <= limit) & ~bad
+            spike = is_last & known & ~(norm <= limit) & ~bad
             share = 1 / (jnp.minimum(state.norms, LONGEST - 1) + 1).astype(norm.dtype)
             # of a spike the limit counts: if the norms stay high, they are accepted
-            seen = jnp.where(spike, limit, norm)
-            taken = jnp.isfinite(seen) & ~bad
-            norms = {
-                "norm": state.norm + jnp.where(taken, share * (seen - state.norm), 0),
-                "norms": state.norms + taken,
-            }
-        new, inner = jax.lax.cond(bad | spike, lambda: (nothing(), state.inner), whole)
-        counts = {
+            told = jnp.where(spike, limit, norm)
+            counted = is_last & jnp.isfinite(told) & ~bad
+            change = jnp.where(counted, share * (told - state.norm), 0)
+            counts |= {"norm": state.norm + change, "norms": state.norms + counted}
+        counts |= {
             "skipped_nonfinite": state.skipped_nonfinite + bad,
             "skipped_spikes": state.skipped_spikes + spike,
         }
-        return new, state._replace(inner=inner, **counts, **norms)
+        return is_last & ~(bad | spike), counts
 
 
 def _check_one_decision(tx: Accumulating) -> None:
