@@ -47,6 +47,7 @@ from .storage.state_sharding import (
 from .storage.store import store as store
 from .wrappers.accumulate import accumulate as accumulate
 from .wrappers.cautious import cautious as cautious, grams as grams
+from .wrappers.fused import fused as fused
 from .wrappers.graft import graft as graft
 from .wrappers.groups import groups as groups
 from .wrappers.offload import offload as offload
@@ -62,7 +63,15 @@ from .wrappers.zero1 import zero1 as zero1
 __version__ = "0.1.0.dev0"
 
 # The folders of the library are importable, but not part of what users see.
-_FOLDERS = {"engine", "errors", "gradients", "interop", "numerics", "wrappers"}
+_FOLDERS = {
+    "engine",
+    "errors",
+    "gradients",
+    "interop",
+    "native",
+    "numerics",
+    "wrappers",
+}
 __all__ = [n for n in globals() if not n.startswith("_") and n not in _FOLDERS]
 
 

@@ -70,6 +70,15 @@ class Transformation(Value, optax.GradientTransformationExtraArgs):
     ) -> tuple[Any, Any]:
         raise NotImplementedError
 
+    def _in_one_pass(
+        self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
+    ) -> tuple[Any, Any] | None:
+        """Return the new parameters and the new state, computed in one pass over them.
+
+        None if it has no such pass: its updates are then applied by another.
+        """
+        return None
+
     def _check_call(self, updates: Any, state: Any, params: Any) -> None:
         """Raise an error if the arguments of `update` cannot stand in this order."""
         check_call(updates, state, params)

@@ -15,7 +15,7 @@ from jax.core import Tracer
 from .. import errors
 from ..numerics.arithmetic import compute_dtype
 from ..numerics.random_bits import word_of
-from . import hyperparams, stacks, tree_checks
+from . import fused_leaves, hyperparams, stacks, tree_checks
 from .leaf_functions import Form, Inputs, leaf_functions
 from .leaves import column, slot_column
 from .paths import flatten, paths
@@ -105,6 +105,7 @@ class Step(NamedTuple):
     extra: dict[str, Any]
     dtypes: Sequence[Any]
     last: bool = True
+    applied: bool = False  # whether the new parameters are returned, not the updates
 
 
 def _shared(rule: Any, kept: dict[str, Any], count: Any) -> dict[str, Any]:
@@ -208,9 +209,17 @@ def run_rule(
             held[i] = methods.matrices(*given)
         for i, done in stacks.run(methods.together, held).items():
             inputs[i] = inputs[i]._replace(together=done)
-    for i in live:
-        given = forms[i], kept_of(i), shared, step.count, inputs[i]
-        leaves[i], new = methods.apply(*given)
+    calls = [(forms[i], kept_of(i), shared, step.count, inputs[i]) for i in live]
+    if rule._is_fused():
+        olds = None
+        if step.applied:
+            every = column("params", treedef, step.params, updates)
+            olds = [every[i] for i in live]
+        results = fused_leaves.run(rule, methods, calls, live, olds)
+    else:
+        results = [methods.apply(*call) for call in calls]
+    for i, (result, new) in zip(live, results, strict=True):
+        leaves[i] = result
         for name, kept_of_leaves in columns.items():
             kept_of_leaves[i] = new[name]
     new_slots = {name: shared[name].astype(old.dtype) for name, old in kept.items()}
@@ -220,13 +229,19 @@ def run_rule(
 
 
 def update(
-    rule: Any, updates: Any, state: State, params: Any, extra: dict[str, Any]
+    rule: Any,
+    updates: Any,
+    state: State,
+    params: Any,
+    extra: dict[str, Any],
+    applied: bool = False,
 ) -> tuple[Any, State]:
     """Run one step of one rule on a tree."""
     slots = slots_of(state)
     count = optax.safe_increment(state.count)
     now = hyperparams.at(rule, state.count)
-    step = Step(params, count, extra, dtypes_of(updates, params))
+    dtypes = dtypes_of(updates, params)
+    step = Step(params, count, extra, dtypes, applied=applied)
     updates, slots = run_rule(now, updates, slots, step)
     return updates, State(count, slots, state.inner)
 

@@ -4,7 +4,7 @@ A codec acts on one array, independently of tree, step, rule and slot.
 """
 
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from jaxtyping import Array, Float
 
@@ -18,6 +18,22 @@ Kept: TypeAlias = dict[str, Any]
 
 # `uniform(shape)`: numbers in (0, 1), the same for the same seed, step, leaf and place
 Draw: TypeAlias = Callable[[tuple[int, ...]], Any]
+
+
+class Divided(NamedTuple):
+    """How an array can be coded part by part: rectangles of its rows.
+
+    Attributes:
+        codec: the codec for a part (rows, columns): what it keeps of it is the part of
+            what is kept of the whole, bit for bit, if `columns` is a multiple of
+            `block`, and the end of the last part is filled with zeros.
+        row: how many elements a row has; None if any number will do.
+        block: how many elements of a row are coded together.
+    """
+
+    codec: Any
+    row: int | None
+    block: int
 
 
 class Codec(Value):
@@ -48,6 +64,15 @@ class Codec(Value):
 
         It is for codecs with a scale per block: on a GPU x is then computed twice, for
         its scales and for its codes, which is faster than to keep it in between.
+        """
+        return None
+
+    def divided(self, shape: tuple[int, ...]) -> Divided | None:
+        """Return how arrays of this shape can be coded part by part, or None.
+
+        It is for codecs whose numbers depend on a few neighbours of the same row only:
+        `adamx.fused` can then run them on parts. A codec that says nothing is run on
+        whole arrays.
         """
         return None
 

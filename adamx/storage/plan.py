@@ -18,6 +18,7 @@ from ..engine.state import Slot, State, is_absent
 from ..engine.transformation import Transformation
 from ..wrappers.around import Around, without_places
 from ..wrappers.grouped import Groups
+from .fused_plan import MACHINES, ways_computed
 from .placed import placed
 from .treatment import LeafRow, name_of, treatments
 
@@ -52,7 +53,8 @@ class MemoryPlan:
         parameters: the number of parameters.
         shared: the bytes that do not belong to a leaf: counts and other scalars.
         leaves: one row for each leaf: whether it decays, is clipped, is masked. They
-            are printed if the transformation decays, clips or masks anything.
+            are printed if the transformation decays, clips or masks anything, and
+            how they are computed if it is fused.
         notes: which masks select no leaf, which parts cannot be looked into, and
             where `zero1` and `offload` keep the state.
         step: what one step is compiled to, if a target was named.
@@ -94,6 +96,10 @@ class MemoryPlan:
                 (x.leaf, x.decays, x.clipped, x.left_out_by) for x in self.leaves
             ]
             text += ["", *columns(treated)]
+        if any(x.computed for x in self.leaves):
+            ways = [("leaf", "computed on a CPU", "on a GPU", "on a TPU")]
+            ways += [(x.leaf, x.computed, x.on_gpu, x.on_tpu) for x in self.leaves]
+            text += ["", *columns(ways)]
         return "\n".join(text)
 
 
@@ -197,7 +203,8 @@ def memory_plan(tx: Any, params: Any, *, target: str | None = None) -> MemoryPla
     Nothing is allocated: `params` may be arrays or `jax.ShapeDtypeStruct`s. The table
     says which leaves a codec keeps in float32 because they are small. A second
     table says which weight decay each leaf gets, what clips it, and which masks leave
-    it out.
+    it out; of a fused one (`adamx.fused`), a third which leaf a native
+    loop or a kernel computes, and why the others are left to XLA.
 
     Args:
         tx: a transformation; for one that is not adamx's, only shapes and bytes are
@@ -216,9 +223,15 @@ def memory_plan(tx: Any, params: Any, *, target: str | None = None) -> MemoryPla
     rows = tuple(_rows(tx, state, params))
     parameters = sum(math.prod(p.shape) for p in jax.tree.leaves(params))
     shared = _bytes(state) - sum(row.bytes for row in rows)
+    leaves, notes = treatments(tx, params)
+    ways = [ways_computed(tx, state, params, machine) for machine in MACHINES]
+    leaves = tuple(
+        dataclasses.replace(x, computed=cpu, on_gpu=gpu, on_tpu=tpu)
+        for x in leaves
+        for cpu, gpu, tpu in [[way.get(x.leaf, "") for way in ways]]
+    )
     step = (
         None if machine is None else compiled_apart("memory_plan", tx, params, machine)
     )
-    leaves, notes = treatments(tx, params)
     notes += tuple(placed(tx, params))
     return MemoryPlan(rows, parameters, shared, leaves, notes, step)

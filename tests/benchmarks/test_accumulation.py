@@ -1,4 +1,4 @@
-"""`python -m benchmarks accumulate`: a row for each side, at sizes that take no time."""
+"""`python -m benchmarks accumulate`: a row for each side, at sizes of no time."""
 
 import json
 
