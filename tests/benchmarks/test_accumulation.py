@@ -9,6 +9,7 @@ from benchmarks.cost import accumulation
 def test_each_side_has_its_row(tmp_path, capsys, monkeypatch):
     small_one = {"sgd": lambda: adamx.sgd(0.1)}
     monkeypatch.setattr(accumulation, "OPTIMIZERS", small_one)
+    monkeypatch.setattr("gc.collect", lambda: 0)  # it takes long among all tests
     path = tmp_path / "run.json"
     small = ["--leaves", "1", "--size", "8", "--repeats", "1", "--json", str(path)]
     assert accumulation.main(small) == 0

@@ -58,6 +58,14 @@ def test_store_keeps_the_slots_of_every_group_and_of_one():
     assert jax.tree.structure(sharding) == jax.tree.structure(apart)
 
 
+def test_fused_groups_are_the_groups():
+    tx = groups(BASIC, clip=1.0)
+    fused = adamx.fused(tx)
+    assert_close(run(fused, tree(), 2)[0], run(tx, tree(), 2)[0])
+    plan = adamx.memory_plan(adamx.accumulate(fused, 2), tree())
+    assert {row.leaf: row.computed for row in plan.leaves}["head/kernel"]
+
+
 def mesh():
     return jax.make_mesh((1,), ("x",), devices=jax.devices()[:1])
 
