@@ -45,10 +45,13 @@ from .storage.state_sharding import (
     state_sharding as state_sharding,
 )
 from .storage.store import store as store
+from .wrappers.accumulate import accumulate as accumulate
 from .wrappers.cautious import cautious as cautious, grams as grams
 from .wrappers.fused import fused as fused
 from .wrappers.graft import graft as graft
+from .wrappers.groups import groups as groups
 from .wrappers.in_shard_map import in_shard_map as in_shard_map
+from .wrappers.offload import offload as offload
 from .wrappers.stacked import stacked as stacked
 from .wrappers.step import step as step
 from .wrappers.tunable import (
@@ -56,6 +59,7 @@ from .wrappers.tunable import (
     replace_hyperparams as replace_hyperparams,
     tunable as tunable,
 )
+from .wrappers.zero1 import zero1 as zero1
 
 __version__ = "0.1.0.dev0"
 

@@ -35,6 +35,10 @@ BENCHMARKS = {
         "cost.matrices",
         "Muon's products, kernels, memory and time beside Optax; errors by precision",
     ),
+    "accumulate": (
+        "cost.accumulation",
+        "micro-steps of adamx.accumulate beside optax.MultiSteps",
+    ),
     "memory": ("cost.memory", "bytes, codecs and speed of each storage"),
     "matrix_training": (
         "training.matrix_training",

@@ -15,7 +15,9 @@ from ..engine.state import Context, Slot, Slots
 class Masked(Wrapper):
     """Apply `part` to the leaves that `mask` selects; do not change the others.
 
-    A leaf that is not selected has no state but one byte for each slot.
+    A leaf that is not selected has no state. Around a whole optimizer this is no
+    freeze: what is not selected is returned as it came, which is the raw gradient.
+    To freeze leaves use `adamx.groups([(pattern, tx), (..., None)])`.
 
     Args:
         part: a rule.

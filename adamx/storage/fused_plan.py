@@ -13,8 +13,9 @@ from ..engine.rule import Rule
 from ..kernels import lowering
 from ..native.leaf_loop import LeafLoop
 from ..native.primitive import LeafStep, leaf_steps_p
+from ..wrappers.around import Around
 from ..wrappers.fused import is_fused
-from ..wrappers.tunable import Tunable
+from ..wrappers.grouped import Groups
 
 _WHOLE = "by XLA: its rules need the whole leaf"
 # what computes a leaf, and a function that says why it does not
@@ -52,12 +53,16 @@ def ways_computed(
 
 def _has_whole(tx: Any) -> bool:
     """Return whether some pass over the leaves needs whole ones."""
-    if isinstance(tx, Tunable):
+    if isinstance(tx, Around):
         return _has_whole(tx.inner)
+    if isinstance(tx, Groups):
+        return any(_has_whole(member.tx) for member in tx.members)
     if isinstance(tx, Rule):
         return tx._widest_scope() == "tensor"
     inner = [p.tx if isinstance(p, External) else p for p in tx.passes]
-    return any(_has_whole(p) for p in inner if isinstance(p, Rule | Chain | Tunable))
+    return any(
+        _has_whole(p) for p in inner if isinstance(p, Rule | Chain | Around | Groups)
+    )
 
 
 def _steps(jaxpr: Any) -> Iterator[LeafStep]:

@@ -16,8 +16,10 @@ from ..engine.rule import Rule
 from ..engine.slot_trees import column_of
 from ..engine.state import Slot, State, is_absent
 from ..engine.transformation import Transformation
-from ..wrappers.tunable import Tunable, Tuned
+from ..wrappers.around import Around, without_places
+from ..wrappers.grouped import Groups
 from .fused_plan import MACHINES, ways_computed
+from .placed import placed
 from .treatment import LeafRow, name_of, treatments
 
 
@@ -53,7 +55,8 @@ class MemoryPlan:
         leaves: one row for each leaf: whether it decays, is clipped, is masked. They
             are printed if the transformation decays, clips or masks anything, and
             how they are computed if it is fused.
-        notes: which masks select no leaf, and which parts cannot be looked into.
+        notes: which masks select no leaf, which parts cannot be looked into, and
+            where `zero1` and `offload` keep the state.
         step: what one step is compiled to, if a target was named.
     """
 
@@ -129,10 +132,17 @@ def _trees(slot: Slot, kept: Any) -> list[Any]:
 
 def _rows(tx: Any, state: Any, params: Any) -> list[MemoryRow]:
     """Return the rows of one transformation and its state."""
-    if isinstance(tx, Tunable) and isinstance(state, Tuned):
-        return _rows(tx.inner, state.inner, params)
+    if isinstance(tx, Around):
+        rows = []
+        for name, slot in tx.own_slots().items():
+            kept = getattr(state, name)
+            rows += _of_slot(type(tx).__name__, name, slot, kept, params)
+        return rows + _rows(tx.inner, tx.state_inside(state), params)
     if not isinstance(state, State):
         return _foreign(repr(tx), state)
+    if isinstance(tx, Groups):
+        apart = tx.apart(state, params)
+        return [row for each in apart for row in _rows(*each)]
     rows = []
     for part in _parts(tx):
         for name, slot in part.slots().items():
@@ -209,7 +219,7 @@ def memory_plan(tx: Any, params: Any, *, target: str | None = None) -> MemoryPla
         ValueError: a target that is not known, or whose compiler is not installed.
     """
     machine = None if target is None else target_of("memory_plan", target)
-    state = jax.eval_shape(tx.init, params)
+    state = jax.eval_shape(without_places(tx).init, params)
     rows = tuple(_rows(tx, state, params))
     parameters = sum(math.prod(p.shape) for p in jax.tree.leaves(params))
     shared = _bytes(state) - sum(row.bytes for row in rows)
@@ -223,4 +233,5 @@ def memory_plan(tx: Any, params: Any, *, target: str | None = None) -> MemoryPla
     step = (
         None if machine is None else compiled_apart("memory_plan", tx, params, machine)
     )
+    notes += tuple(placed(tx, params))
     return MemoryPlan(rows, parameters, shared, leaves, notes, step)

@@ -1,9 +1,8 @@
 """Where the arrays of an optimizer's state are: `state_sharding`, `abstract_state`."""
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 from jax.sharding import NamedSharding, PartitionSpec
@@ -11,39 +10,18 @@ from jax.sharding import NamedSharding, PartitionSpec
 from .. import errors
 from ..engine.chain import Chain, External
 from ..engine.paths import flatten, leaves_by_path
-from ..engine.roles import Axes, apart, axes_of, told_apart
+from ..engine.roles import apart, axes_of, told_apart
 from ..engine.rule import Rule
 from ..engine.slot_trees import column_of, with_columns
 from ..engine.slots import join
 from ..engine.state import Slot, State
 from ..engine.tree import selected
-from ..wrappers.tunable import Tunable, Tuned
-
-Entry = tuple[str, ...]
-"""The axes of a mesh along which one axis of an array is divided."""
-
-
-class _Laid(NamedTuple):
-    """The parameters, by leaf, and the specs they are laid out by on a mesh."""
-
-    params: Any
-    leaves: list[Any]
-    paths: list[str]
-    specs: list[tuple[Entry, ...]]
-    mesh: Any
-
-    def size(self, entry: Entry) -> int:
-        return math.prod(self.mesh.shape[name] for name in entry)
-
-    def spec(self, shape: Sequence[int], axes: Axes, i: int) -> tuple[Entry, ...]:
-        """Return the spec of an array that has these axes of parameter `i`."""
-        entries: list[Entry] = []
-        for n, axis in zip(shape, axes, strict=True):
-            entry = () if axis is None else self.specs[i][axis]
-            taken = {name for before in entries for name in before}
-            fits = n % self.size(entry) == 0 and not taken & set(entry)
-            entries.append(entry if fits else ())
-        return tuple(entries)
+from ..wrappers.around import Around, without_places
+from ..wrappers.grouped import Groups
+from ..wrappers.offload import Offloaded
+from ..wrappers.placing import Entry
+from ..wrappers.zero1 import Zero1
+from .laid_out import Laid, check_axis, entry_of, is_named, laid_out, mesh_of
 
 
 def state_sharding(
@@ -86,10 +64,10 @@ def state_sharding(
             divide an array; a pattern that is in no path; a kind of memory that is not
             there.
     """
-    laid = _laid(params, mesh)
+    laid = laid_out(params, mesh_of(tx) if mesh is None else mesh)
     if shard_over is not None:
-        _check_axis(laid.mesh, shard_over, "`shard_over`")
-    state = jax.eval_shape(tx.init, params)
+        check_axis(laid.mesh, shard_over, "`shard_over`")
+    state = jax.eval_shape(without_places(tx).init, params)
     leaves, treedef = flatten(state)
     specs = flatten(_specs(tx, state, laid))[0]
     paths = [path for path, _ in leaves_by_path(state)]
@@ -101,9 +79,11 @@ def state_sharding(
             spec = _given(chosen[path], x, path, laid)
         elif x is not None and shard_over is not None:
             spec = _over(shard_over, spec, x.shape, laid)
-        made.append(
-            None if x is None else _sharding(laid.mesh, spec, kinds(path, x.ndim))
-        )
+        if x is None:
+            made.append(None)
+            continue
+        kind = kinds(path, x.ndim)
+        made.append(_sharding(laid.mesh, spec, spec.kind if kind is None else kind))
     return treedef.unflatten(made)
 
 
@@ -125,8 +105,8 @@ def abstract_state(tx: Any, params: Any, sharding: Any = None) -> Any:
     Raises:
         ValueError: `sharding` is a tree of another structure.
     """
-    state = jax.eval_shape(tx.init, params)
-    if sharding is None and any(map(_is_named, jax.tree.leaves(params))):
+    state = jax.eval_shape(without_places(tx).init, params)
+    if sharding is None and any(map(is_named, jax.tree.leaves(params))):
         sharding = state_sharding(tx, params)
     leaves, treedef = jax.tree.flatten(state)
     if sharding is None or isinstance(sharding, jax.sharding.Sharding):
@@ -147,59 +127,33 @@ def abstract_state(tx: Any, params: Any, sharding: Any = None) -> Any:
     )
 
 
-# ---- the parameters --------------------------------------------------------------
-
-
-def _is_named(x: Any) -> bool:
-    return isinstance(getattr(x, "sharding", None), NamedSharding)
-
-
-def _laid(params: Any, mesh: Any) -> _Laid:
-    leaves = flatten(params)[0]
-    paths = [path for path, _ in leaves_by_path(params)]
-    named = [x.sharding for x in leaves if _is_named(x)]
-    if mesh is None and not named:
-        where = f"`{paths[0]}` has none" if paths else "there are no parameters"
-        raise errors.AdamxError(
-            f"state_sharding: the parameters must be on a mesh, got {where}. Pass "
-            f"mesh=, or parameters with a NamedSharding: jax.device_put(params, "
-            f"shardings)."
-        )
-    mesh = named[0].mesh if mesh is None else mesh
-    specs = []
-    for x, path in zip(leaves, paths, strict=True):
-        spec = tuple(x.sharding.spec) if _is_named(x) else ()
-        n = 0 if x is None else len(x.shape)
-        entries = tuple(map(_entry, spec)) + ((),) * (n - len(spec))
-        for name in (name for entry in entries for name in entry):
-            _check_axis(mesh, name, f"the sharding of `{path}`")
-        specs.append(entries)
-    return _Laid(params, leaves, paths, specs, mesh)
-
-
-def _entry(given: Any) -> Entry:
-    if isinstance(given, tuple):
-        return given
-    return (given,) if isinstance(given, str) else ()
-
-
-def _check_axis(mesh: Any, name: str, what: str) -> None:
-    if name not in mesh.shape:
-        raise errors.AdamxError(
-            f"state_sharding: {what} must name axes of the mesh, got {name!r}, where "
-            f"the mesh has {', '.join(map(repr, mesh.shape)) or 'none'}. Pass mesh= "
-            f"the one with this axis."
-        )
-
-
 # ---- the specs of a state --------------------------------------------------------
 
 
-def _specs(tx: Any, state: Any, laid: _Laid) -> Any:
+def _specs(tx: Any, state: Any, laid: Laid) -> Any:
     """Return the specs of a state, each a leaf of a tree with its structure."""
-    if isinstance(tx, Tunable) and isinstance(state, Tuned):
-        outside = jax.tree.map(lambda x: _Spec(()), state._replace(inner=()))
-        return outside._replace(inner=_specs(tx.inner, state.inner, laid))
+    if isinstance(tx, Zero1):
+        laid = laid.over(tx)
+    if isinstance(tx, Around):
+        inner = _specs(tx.inner, tx.state_inside(state), laid)
+        if isinstance(tx, Offloaded):
+            leaves, treedef = jax.tree.flatten(inner)
+            for spec, moved in zip(leaves, tx.selected(state), strict=True):
+                spec.kind = tx.to if moved else spec.kind
+            return treedef.unflatten(leaves)
+        own = tx.own_slots()
+        kept = {name: getattr(state, name) for name in own}
+        outside = jax.tree.map(lambda x: _Spec(()), tx.around(state, ()))
+        specs = tx.around(outside, inner)
+        nothing = [frozenset(slot.masks) for slot in own.values()]
+        for (name, slot), masks in zip(own.items(), nothing, strict=True):
+            masked = [masks] * len(laid.leaves)
+            specs = specs._replace(**{name: _of_slot(slot, kept[name], masked, laid)})
+        return specs
+    if isinstance(tx, Groups) and isinstance(state, State):
+        apart = tx.apart(state, laid.params)
+        specs = [_specs(one, own, laid.of(part)) for one, own, part in apart]
+        return tx.together(_Spec(()), specs, laid.params)
     if not (isinstance(tx, Rule | Chain) and isinstance(state, State)):
         return _foreign(tx, state, laid)
     slots = dict(state.slots)
@@ -219,13 +173,13 @@ def _specs(tx: Any, state: Any, laid: _Laid) -> Any:
 
 
 class _Spec:
-    """A spec as a leaf of a tree."""
+    """A spec, and a kind of memory if it is chosen, as a leaf of a tree."""
 
-    def __init__(self, entries: tuple[Entry, ...]) -> None:
-        self.entries = entries
+    def __init__(self, entries: tuple[Entry, ...], kind: str | None = None) -> None:
+        self.entries, self.kind = entries, kind
 
 
-def _of_slot(slot: Slot, kept: Any, masks: list[frozenset], laid: _Laid) -> Any:
+def _of_slot(slot: Slot, kept: Any, masks: list[frozenset], laid: Laid) -> Any:
     column = join(slot, kept, lambda tree: column_of(tree, laid.params))
 
     def one(i: int, part: str, x: Any) -> Any:
@@ -248,7 +202,7 @@ def _of_slot(slot: Slot, kept: Any, masks: list[frozenset], laid: _Laid) -> Any:
     return jax.tree.map(also, with_columns(slot, kept, specs))
 
 
-def _foreign(tx: Any, state: Any, laid: _Laid) -> Any:
+def _foreign(tx: Any, state: Any, laid: Laid) -> Any:
     """Return the specs of a state that is not adamx's, by path and lengths."""
     leaves, treedef = flatten(state)
     others = _with_axes_apart(tx, state, laid)
@@ -269,7 +223,7 @@ def _foreign(tx: Any, state: Any, laid: _Laid) -> Any:
     return treedef.unflatten(specs)
 
 
-def _with_axes_apart(tx: Any, state: Any, laid: _Laid) -> list[Any]:
+def _with_axes_apart(tx: Any, state: Any, laid: Laid) -> list[Any]:
     """Return the leaves of a state of parameters whose axes have different lengths."""
     same = flatten(state)[0]
     longer = [
@@ -283,7 +237,7 @@ def _with_axes_apart(tx: Any, state: Any, laid: _Laid) -> list[Any]:
     return flatten(made)[0] if flatten(made)[1] == flatten(state)[1] else same
 
 
-def _owner(path: str, laid: _Laid) -> int | None:
+def _owner(path: str, laid: Laid) -> int | None:
     """Return the parameter whose path the path of a state's leaf ends with."""
     ends = [
         (len(p), i)
@@ -296,7 +250,7 @@ def _owner(path: str, laid: _Laid) -> int | None:
 # ---- what the caller changes -----------------------------------------------------
 
 
-def _over(axis: str, spec: Any, shape: tuple[int, ...], laid: _Laid) -> Any:
+def _over(axis: str, spec: Any, shape: tuple[int, ...], laid: Laid) -> Any:
     """Divide the first axis of an array that `axis` divides, too."""
     if any(axis in entry for entry in spec.entries):
         return spec
@@ -304,7 +258,7 @@ def _over(axis: str, spec: Any, shape: tuple[int, ...], laid: _Laid) -> Any:
     for i, (n, entry) in enumerate(zip(shape, entries, strict=True)):
         if n and n % (laid.size(entry) * laid.mesh.shape[axis]) == 0:
             entries[i] = (*entry, axis)
-            return _Spec(tuple(entries))
+            return _Spec(tuple(entries), spec.kind)
     return spec
 
 
@@ -334,8 +288,8 @@ def _found(where: str, pattern: str, paths: list[str]) -> list[str]:
     return found
 
 
-def _given(spec: Any, x: Any, path: str, laid: _Laid) -> Any:
-    entries = tuple(map(_entry, spec))
+def _given(spec: Any, x: Any, path: str, laid: Laid) -> Any:
+    entries = tuple(map(entry_of, spec))
     if len(entries) > len(x.shape):
         raise errors.AdamxError(
             f"state_sharding: an override must have at most the axes of the array, got "
@@ -344,7 +298,7 @@ def _given(spec: Any, x: Any, path: str, laid: _Laid) -> Any:
     entries += ((),) * (len(x.shape) - len(entries))
     for i, (n, entry) in enumerate(zip(x.shape, entries, strict=True)):
         for name in entry:
-            _check_axis(laid.mesh, name, f"the override of `{path}`")
+            check_axis(laid.mesh, name, f"the override of `{path}`")
         if n % laid.size(entry):
             raise errors.AdamxError(
                 f"state_sharding: an override must divide the array, got {spec} for "

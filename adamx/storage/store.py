@@ -11,7 +11,8 @@ from ..engine.chain import Chain, External, RuleSequence
 from ..engine.rule import Rule, Wrapper
 from ..engine.state import Context, Slot, Slots
 from ..engine.transformation import Transformation
-from ..wrappers.tunable import Tunable
+from ..wrappers.around import Around
+from ..wrappers.grouped import Groups
 from .codec import Codec
 
 
@@ -71,7 +72,8 @@ def store(tx: Any, *, seed: Any = 0, **codecs: Any) -> Any:
     `adamx.memory_plan(tx, params)` lists what is kept for every leaf.
 
     Args:
-        tx: an adamx transformation, in any nesting of chains, masks and `tunable`.
+        tx: an adamx transformation, in any nesting of chains, masks, groups,
+            `tunable` and the like.
         seed: the integer from which stochastic rounding follows, with the step, the
             leaf's path and the element's index: there is no other state, and a
             restored run rounds in the same way. Under `jit` so does a run on any
@@ -137,7 +139,9 @@ def _inner(tx: Any) -> list[Any]:
     if isinstance(tx, Chain):
         own = [p.tx if isinstance(p, External) else p for p in tx.parts]
         return [p for p in own if isinstance(p, Transformation)]
-    return [tx.inner] if isinstance(tx, Tunable) else []
+    if isinstance(tx, Groups):
+        return [member.tx for member in tx.members]
+    return [tx.inner] if isinstance(tx, Around) else []
 
 
 def _slots(tx: Any) -> dict[str, Slot]:
@@ -159,8 +163,10 @@ def _stored(tx: Any, codecs: dict[str, Any], seed: Any) -> Any:
         return Stored(tx.part, tuple((dict(tx.codecs) | here).items()), seed)
     if isinstance(tx, Rule):
         return Stored(tx, tuple(here.items()), seed)
-    if isinstance(tx, Tunable):
-        return Tunable(_stored(tx.inner, here, seed), tx.names)
+    if isinstance(tx, Around):
+        return tx.with_inner(_stored(tx.inner, here, seed))
+    if isinstance(tx, Groups):
+        return tx.map(lambda one: _stored(one, here, seed))
     parts = []
     for one in tx.parts:
         if not isinstance(one, External):

@@ -20,7 +20,8 @@ from ..parts.clipping import (
     ClipNormGrowth,
 )
 from ..parts.masked import Masked
-from ..wrappers.tunable import Tunable
+from ..wrappers.around import Around
+from ..wrappers.grouped import Groups, Rest
 
 CLIPS = (AdaptiveClip, Clip, ClipByGlobalNorm, ClipByNorm, ClipByRms, ClipNormGrowth)
 
@@ -57,6 +58,7 @@ def treatments(tx: Any, params: Any) -> tuple[tuple[LeafRow, ...], tuple[str, ..
     decays = [(rule, masks) for rule, masks in found if _decay(rule) is not None]
     clips = [(rule, masks) for rule, masks in found if isinstance(rule, CLIPS)]
     masked = [rule for rule, _ in found if isinstance(rule, Masked)]
+    frozen = list(_frozen(tx))
     known: dict[Mask, list[bool]] = {}
 
     def selects(masks: tuple, i: int) -> bool:
@@ -80,6 +82,7 @@ def treatments(tx: Any, params: Any) -> tuple[tuple[LeafRow, ...], tuple[str, ..
             for rule in masked
             if not selects((rule.mask,), i)
         ]
+        out += ["groups: frozen" for mask in frozen if selects((mask,), i)]
         out += [
             f"weight decay: {show(rule.mask)}"
             for rule, masks in decays
@@ -127,10 +130,28 @@ def _decay(rule: Any) -> Any:
     return None if none else decay
 
 
+def _frozen(tx: Any) -> Iterator[Mask]:
+    """Yield the masks of what groups freeze."""
+    if isinstance(tx, Groups):
+        yield from tx.frozen
+    elif isinstance(tx, Chain):
+        for part in tx.parts:
+            yield from _frozen(part)
+    elif isinstance(tx, External | Around):
+        yield from _frozen(tx.tx if isinstance(tx, External) else tx.inner)
+
+
 def walk(tx: Any, masks: tuple, unknown: list[str]) -> Iterator[tuple[Any, tuple]]:
     """Yield the rules of which `tx` is made, each with the masks around it."""
-    if isinstance(tx, Tunable):
+    if isinstance(tx, Around):
         yield from walk(tx.inner, masks, unknown)
+    elif isinstance(tx, Groups):
+        if tx.clip is not None:
+            live = (Rest(tx.frozen),) if tx.frozen else ()
+            yield from walk(tx.clip, (*masks, *live), unknown)
+        for mask, part in tx.groups:
+            if part is not None:
+                yield from walk(part, (*masks, mask), unknown)
     elif isinstance(tx, Chain):
         for part in tx.parts:
             yield from walk(part, masks, unknown)

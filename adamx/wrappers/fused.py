@@ -11,7 +11,8 @@ from ..engine.rule import Rule, Wrapper
 from ..engine.state import Context, Slots
 from ..engine.transformation import Transformation
 from ..kernels import lowering
-from .tunable import Tunable
+from .around import Around
+from .grouped import Groups
 
 lowering.register()
 
@@ -75,7 +76,8 @@ def fused(tx: Any) -> Any:
     and XLA's own for the others.
 
     Args:
-        tx: an adamx transformation, in any nesting of chains, masks and `tunable`.
+        tx: an adamx transformation, in any nesting of chains, masks, groups and
+            `tunable`.
 
     Raises:
         TypeError: `tx` is no adamx transformation.
@@ -93,8 +95,10 @@ def fused(tx: Any) -> Any:
 def _fused(tx: Any) -> Any:
     if isinstance(tx, Rule):
         return tx if isinstance(tx, Fused) else Fused(tx)
-    if isinstance(tx, Tunable):
-        return Tunable(_fused(tx.inner), tx.names)
+    if isinstance(tx, Around):
+        return tx.with_inner(_fused(tx.inner))
+    if isinstance(tx, Groups):
+        return tx.map(_fused)
     if isinstance(tx, Chain):
         return Chain(tuple(map(_part, tx.parts)))
     return tx
@@ -111,8 +115,10 @@ def is_fused(tx: Any) -> bool:
     """Return whether any rule of a transformation is fused."""
     if isinstance(tx, Rule):
         return tx._is_fused()
-    if isinstance(tx, Tunable):
+    if isinstance(tx, Around):
         return is_fused(tx.inner)
+    if isinstance(tx, Groups):
+        return any(is_fused(member.tx) for member in tx.members)
     if isinstance(tx, Chain):
         return any(is_fused(p.tx if isinstance(p, External) else p) for p in tx.parts)
     return False

@@ -21,6 +21,7 @@ from ..engine.rule import Rule, Wrapper, as_rule
 from ..engine.slots import axis_of_layers
 from ..engine.state import Context, Slot, Slots
 from ..parts.masked import Masked
+from .grouped import Groups
 from .tunable import Tunable
 
 
@@ -160,7 +161,7 @@ def stacked(tx: Any, mask: Any, axis: Any = 0) -> Any:
     vectors in a layer, are Adam's.
 
     Args:
-        tx: a rule, a chain, or one of them in `tunable`.
+        tx: a rule, a chain, groups of them, or one of these in `tunable`.
         mask: the leaves that are stacks, as in `Stacked`.
         axis: the axis of layers in each of them; -1 is the last.
 
@@ -185,6 +186,8 @@ def stacked(tx: Any, mask: Any, axis: Any = 0) -> Any:
         if tx._widest_scope() != "element":
             return Stacked(tx, mask, axis)
         return tx._with_masks(lambda mask: OfSlice(mask, stacks, axis))
+    if isinstance(tx, Groups):
+        return tx.map(lambda one: stacked(one, mask, axis))
     if not isinstance(tx, Chain):
         raise errors.type_error(
             "stacked",

@@ -18,6 +18,7 @@ from ..engine.leaves import column
 from ..engine.paths import flatten
 from ..engine.transformation import Transformation
 from ..engine.value import is_array
+from .accumulating import Accumulating
 from .fused import is_fused
 
 
@@ -31,7 +32,9 @@ def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[An
     stochastic rounding (`adamx.store`) then needs no temporary copy of its moments. For
     other states there is no gain, and tracing takes longer; with `split_master` it is
     slower. One element of each sharded parameter is exchanged between devices. On a GPU
-    and a TPU, the program is that of the two calls.
+    and a TPU, the program is that of the two calls. With `adamx.accumulate` the
+    parameters are not read or written at the micro-batches that make no step, and the
+    results are those of the two calls to rounding.
 
     Args:
         tx: any gradient transformation.
@@ -52,6 +55,17 @@ def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[An
             "`tx` must be a gradient transformation",
             repr(tx),
             "Pass for example adamw(1e-3) first, then params, grads and state.",
+        )
+    if isinstance(tx, Accumulating):
+        grads = tree_checks.as_arrays(grads)
+        tree_checks.check_updates(grads)
+        return tx.run(
+            grads,
+            state,
+            params,
+            extra,
+            lambda updates: _applied(params, updates),
+            lambda: params,
         )
     if isinstance(tx, Transformation):
         tx._check_call(grads, state, params)

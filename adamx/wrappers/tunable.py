@@ -6,7 +6,6 @@ They are for trainers that hold the transformation as static (Flax `TrainState`,
 
 import functools
 import numbers
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -23,6 +22,7 @@ from ..engine.transformation import Transformation
 from ..engine.tree import shared_dtype
 from ..engine.value import Value, is_array, same
 from . import tunable_ranges
+from .around import Around
 
 
 @serializable
@@ -52,10 +52,9 @@ def _collect(tx: Transformation) -> dict[str, list]:
     return found
 
 
-class Tunable(Transformation):
+class Tunable(Around):
     """Keep the hyperparameters `names` of `inner` in the state (see `tunable`)."""
 
-    inner: Transformation
     names: tuple[str, ...]
 
     def __repr__(self) -> str:
@@ -84,14 +83,8 @@ class Tunable(Transformation):
         given = self._given.items()
         return {n: jnp.asarray(h(count), dtype) for n, h in given if callable(h)}
 
-    def _in_order(self) -> Iterator[tuple[Any, frozenset]]:
-        return self.inner._in_order()
-
     def slots(self) -> dict[str, Slot]:
         return self._with(self._free()).slots()
-
-    def steps(self, state: Tuned) -> Array:
-        return self.inner.steps(state.inner)
 
     def _init(self, params: Any) -> Tuned:
         free = self._free()

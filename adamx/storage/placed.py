@@ -1,0 +1,56 @@
+"""What `memory_plan` says of wrappers that decide where the state is."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .. import errors
+from ..wrappers.around import Around, without_places
+from ..wrappers.offload import Offloaded
+from ..wrappers.zero1 import Zero1
+from .laid_out import is_named
+from .state_sharding import state_sharding
+
+
+def placed(tx: Any, params: Any) -> Iterator[str]:
+    """Yield what `zero1` and `offload` do to these parameters."""
+    if not isinstance(tx, Around):
+        return
+    yield from placed(tx.inner, params)
+    if isinstance(tx, Offloaded):
+        state = jax.eval_shape(without_places(tx).init, params)
+        pairs = zip(jax.tree.leaves(state), tx.selected(state), strict=True)
+        moved = sum(_bytes(x, x.shape) for x, moves in pairs if moves)
+        yield f"Between steps {moved:,} bytes are in {tx.to} (offload)."
+    if isinstance(tx, Zero1):
+        yield from _zero1(tx, params)
+
+
+def _zero1(tx: Zero1, params: Any) -> Iterator[str]:
+    meshes = [p.sharding.mesh for p in jax.tree.leaves(params) if is_named(p)]
+    mesh = meshes[0] if tx.mesh is None and meshes else tx.mesh
+    if mesh is None:
+        yield (
+            "How zero1 divides the state is not known: pass parameters that are on a "
+            "mesh, or zero1(mesh=...)."
+        )
+        return
+    number = mesh.shape[tx.axis]
+    state = jax.eval_shape(without_places(tx).init, params)
+    shardings = jax.tree.leaves(state_sharding(tx, params, mesh=mesh))
+    pairs = zip(jax.tree.leaves(state), shardings, strict=True)
+    here = sum(_bytes(x, s.shard_shape(x.shape)) for x, s in pairs)
+    yield f"On each of the {number} devices of {tx.axis!r} are {here:,} bytes (zero1)."
+    whole = tx.whole_leaves(params, mesh)
+    if whole and number > 1:
+        yield (
+            f"Whole on every device, as {number} divides none of their axes (zero1): "
+            f"{errors.listed(whole)}."
+        )
+
+
+def _bytes(x: Any, shape: tuple[int, ...]) -> int:
+    return math.prod(shape) * jnp.dtype(x.dtype).itemsize
