@@ -95,7 +95,7 @@ class Accumulating(Around):
         if slot.masks and not is_placeholder(params):
             (mask,) = slot.masks
             chosen = [frozenset({mask} if x else ()) for x in mask.resolve(params)]
-        begun = start_tree(slot, params, chosen, [""] * n)
+        begun = start_tree(slot, params, chosen, [""] * n, [slot] * n)
         wide = shared_dtype()
         numbers = {  # each an array of its own, since a state may be donated
             name: jnp.zeros((), wide if name in ("weight", "norm") else jnp.int32)
@@ -150,8 +150,8 @@ class Accumulating(Around):
         weight = self._weight(state.micro_step, extra)
         leaves, treedef = flatten(updates)
         held = slot_column("gradients", self.slot, treedef, state.gradients, updates)
-        own = {"gradients": self.slot}, {"gradients": held}
-        tree_checks.check_slots(*own, leaves, updates)
+        each = [{"gradients": self.slot}] * len(leaves)
+        tree_checks.check_slots(each, {"gradients": held}, leaves, updates)
         total = state.weight + (1 if weight is None else weight)
         divisor = (
             jnp.asarray(float(self.every), total.dtype) if weight is None else total
