@@ -202,7 +202,10 @@ ADAM = adamx.adam(0.1)
         ([(..., ADAM), (..., None)], r"leaves of its own, got \.\.\. twice"),
         ([("a(", ADAM)], r"groups: `mask` must be a valid regular expression"),
     ],
-    ids=str,
+    ids=[
+        *("no list", "an optimizer", "no pair", "a number", "not called"),
+        *("no leaves", "twice", "the rest twice", "no regex"),
+    ],
 )
 def test_bad_groups_are_refused(given, told):
     with pytest.raises(ValueError, match=told):
@@ -217,7 +220,7 @@ def test_bad_groups_are_refused(given, told):
         (LearningRate(0.1), r"`clip` must take and return gradients, got Learn"),
         (optax.clip(1.0), r"groups: `clip` must be"),
     ],
-    ids=str,
+    ids=["negative", "text", "a rate", "of Optax"],
 )
 def test_a_bad_clip_is_refused(clip, told):
     with pytest.raises(ValueError, match=told):
