@@ -20,8 +20,12 @@ GIVEN = {
     "name": "mu",
     "rank": 2,
 }
-GIVEN_TO = {("LargestSlices", "part"): parts.Orthogonalize()}
-"""Where only one kind of part is taken."""
+GIVEN_TO = {
+    ("LargestSlices", "part"): parts.Orthogonalize(),
+    ("OfSlice", "stacks"): "blocks",
+    ("OfSlice", "axis"): 0,
+}
+"""Where only one kind of part, of mask or of number is taken."""
 
 
 def given(make, name):
