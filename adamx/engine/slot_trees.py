@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from .paths import _children, flatten, is_box
 from .roles import axes_of, is_alike
 from .slots import begin, split
-from .state import Absent, Slot
+from .state import Slot
 
 FORM = "form"
 """Beside the parts of a codec the state keeps its form: {text: FORM_VERSION}."""
@@ -125,8 +125,11 @@ def with_columns(slot: Slot, trees: Any, column: list) -> Any:
 
 
 def _with_column(tree: Any, column: list) -> Any:
-    """Return a slot's tree, its structure unchanged, with other leaves."""
-    kept = [x for x in column if not isinstance(x, Absent)]
+    """Return a slot's tree, its structure unchanged, with other leaves.
+
+    Where the updates have None for a subtree, the column has the slots of all of it.
+    """
+    kept = [leaf for x in column for leaf in flatten(x)[0]]  # none of `Absent`
     return flatten(tree)[1].unflatten(kept)
 
 

@@ -144,6 +144,7 @@ MISTAKES = {
 @examples(60)
 @given(optimizers(), st.sampled_from(sorted(MISTAKES)))
 @example("adamuon", "no gradients")
+@example("prodigy", "no gradients")
 def test_wrong_arguments_of_update_get_a_sentence(optimizer, name):
     """Those that change nothing pass, such as slots for an optimizer without any."""
     tx = first(optimizer)
