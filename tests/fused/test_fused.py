@@ -32,7 +32,12 @@ CODECS = {
 }
 
 
-def compare(tx, params, grads, steps=2, native=1):
+# What they round otherwise than XLA is a sum of terms of opposite signs, whose error is
+# that of the terms: measured 3 units at most.
+OF_CANCELLING_TERMS = ("nadam", "nadamw", "adapnm", "param_ema")
+
+
+def compare(tx, params, grads, steps=2, native=1, units=2):
     """Run both, each step from the same state."""
     fused = adamx.fused(tx)
     state = tx.init(params)
@@ -42,8 +47,8 @@ def compare(tx, params, grads, steps=2, native=1):
         given = jax.tree.map(lambda g, k=k: g * 10.0**-k, grads)
         want = plain(params, given, state)
         got = native_step(params, given, state)
-        assert_same(got[0], want[0], beside=params)
-        assert_same(got[1], want[1], beside=state)
+        assert_same(got[0], want[0], units, beside=params)
+        assert_same(got[1], want[1], units, beside=state)
         params, state = want
 
 
@@ -53,7 +58,9 @@ def test_every_elementwise_optimizer(row):
     tx = kept(row, row.variants[0])
     if needs:
         pytest.skip("its step has an extra argument")
-    compare(tx, tree(0), tree(1), native=0 if row.name in NOT_NATIVE else 1)
+    native = 0 if row.name in NOT_NATIVE else 1
+    units = 3 if row.name in OF_CANCELLING_TERMS else 2
+    compare(tx, tree(0), tree(1), native=native, units=units)
 
 
 @pytest.mark.parametrize(
