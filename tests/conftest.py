@@ -16,6 +16,7 @@ the full grid on the lowest versions, and the small one, the default, on the new
 """
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -64,6 +65,13 @@ def pytest_collection_modifyitems(
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not is_exempt(item)]
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage less often, and not among the modules: they stay."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 50)
 
 
 @pytest.fixture
