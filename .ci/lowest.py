@@ -10,6 +10,7 @@ from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
 project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+lowest: dict[str, str] = {}
 for requirement in sum(
     project["optional-dependencies"].values(), project["dependencies"]
 ):
@@ -18,4 +19,9 @@ for requirement in sum(
         raise SystemExit(
             f"lowest: a requirement must read NAME>=VERSION, got {requirement!r}."
         )
-    print("{}=={}".format(*bound.groups()))
+    name, version = bound.groups()
+    if lowest.setdefault(name, version) != version:
+        raise SystemExit(
+            f"lowest: {name} has two bounds, {lowest[name]} and {version}; give it one."
+        )
+print("\n".join(f"{name}=={version}" for name, version in lowest.items()))
