@@ -11,6 +11,7 @@ from adamx.kernels import gpu, tpu
 from adamx.kernels.scalars import packed_as
 from adamx.storage import Blockwise, DynamicMap
 from tests.fused.test_leaf_parts import CASES, SMALL, adamw, after_two_steps, same
+from tests.support.optimized import SAME_BITS
 
 H100 = AbstractMesh(
     (), (), abstract_device=AbstractDevice("NVIDIA H100 80GB HBM3", None, "gpu")
@@ -27,6 +28,7 @@ class Rounded(adamx.Rule):
 KERNELS = {"gpu": gpu, "tpu": tpu}
 
 
+@SAME_BITS
 @pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
 @pytest.mark.parametrize(
     ("case", "shape"), [("8 and 4 bits", (40, 301)), ("split", (37, 300))]

@@ -16,6 +16,7 @@ from adamx.engine.slot_trees import FORM
 from adamx.engine.tree import start
 from adamx.numerics.random_bits import word_of
 from adamx.storage import Blockwise, Cast, Companded, Linear, RowColumnMeans
+from tests.support.optimized import SAME_BITS
 
 SMALL = functools.partial(Blockwise, min_size=0)
 FP8 = Cast(jnp.float8_e4m3fn, "stochastic")
@@ -139,6 +140,7 @@ def after_two_steps(tx: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     return rule, form, (before, *given), (update, kept)
 
 
+@SAME_BITS
 @pytest.mark.parametrize("case", CASES)
 def test_parts_put_together_are_the_whole(case):
     """Bit for bit, whatever lies beyond the end of the leaf in its last parts."""
