@@ -19,7 +19,7 @@ from . import hyperparams, tree
 from .chain_checks import check_order
 from .rule import Rule
 from .state import Context, Slot, Slots, State
-from .transformation import Transformation
+from .transformation import Transformation, is_transformation
 from .value import Value, restored
 
 
@@ -259,7 +259,7 @@ def chain(*parts: Any) -> Chain:
             flat.extend(part.rules)
         elif isinstance(part, Rule):
             flat.append(part)
-        elif _is_transformation(part):
+        elif is_transformation(part):
             flat.append(External(_name_of(part), part))
         elif _is_named(part):
             flat.append(External(*part))
@@ -301,18 +301,12 @@ def _instead(part: Any) -> str:
     return "Pass for example adamx.scale_by_adam(), or an optimizer."
 
 
-def _is_transformation(x: Any) -> bool:
-    return isinstance(x, Transformation) or (
-        callable(getattr(x, "init", None)) and callable(getattr(x, "update", None))
-    )
-
-
 def _is_named(x: Any) -> bool:
     return (
         type(x) is tuple
         and len(x) == 2
         and isinstance(x[0], str)
-        and _is_transformation(x[1])
+        and is_transformation(x[1])
     )
 
 

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from ..native.leaf_loop import LeafLoop
 from ..native.primitive import leaf_steps
 from .leaf_functions import LeafFunctions
 from .leaf_parts import Source
+from .leaves import applied
 
 
 def run(
@@ -36,10 +36,8 @@ def run(
     """
     olds = [None] * len(calls) if params is None else params
     if rule._widest_scope() == "tensor" or _are_typed(calls, olds):
-        results = [methods.apply(*call) for call in calls]
-        return [
-            (_applied(p, u), new) for p, (u, new) in zip(olds, results, strict=True)
-        ]
+        pairs = zip(olds, (methods.apply(*call) for call in calls), strict=True)
+        return [(_maybe_applied(p, u), new) for p, (u, new) in pairs]
     function, arrays = methods.step
     structure = jax.tree.structure(rule)
     modes = jax.config.jax_enable_x64, jax.config.jax_numpy_dtype_promotion  # pyright: ignore[reportAttributeAccessIssue]
@@ -65,12 +63,9 @@ def _are_typed(calls: Any, params: Any) -> bool:
     return False
 
 
-def _applied(param: Any, update: Any) -> Any:
+def _maybe_applied(param: Any, update: Any) -> Any:
     """Return the new parameter, or the update if there is none."""
-    if param is None:
-        return update
-    with jax.numpy_dtype_promotion("standard"):  # an update may be the wider one
-        return optax.apply_updates(param, update)
+    return update if param is None else applied(param, update)
 
 
 class _Uncompared:
@@ -103,7 +98,7 @@ def _traced(
     def of_flat(*flat: Any) -> Any:
         kept, *given, param = jax.tree.unflatten(tree, flat)
         update, new = step.function(form, kept, *given)
-        return _applied(param, update), new
+        return _maybe_applied(param, update), new
 
     abstract = [jax.ShapeDtypeStruct(s, d, weak_type=w) for s, d, w in avals]
     closed, shapes = jax.make_jaxpr(of_flat, return_shape=True)(*abstract)

@@ -96,7 +96,7 @@ def leaf_functions(rule: Any) -> LeafFunctions:
         once = functools.partial(stepped, form, {})
         known = declared_for(form)
         scaled = any(is_scaled(known[n], given[-1].update, form) for n in coded)
-        if not scaled or rule._widest_scope() != "element":
+        if not scaled or not elementwise:
             return once(kept, *given)
         on_gpu = functools.partial(twice, form)
         return jax.lax.platform_dependent(

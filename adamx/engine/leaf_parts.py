@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from ..numerics.arithmetic import compute_dtype
 from ..numerics.random_bits import Part, Uniform, key_of
 from .elementwise import taken_apart
 from .leaf_functions import Form, Inputs, entrance, kept_slots
+from .leaves import applied
 from .slots import is_kept, shape_of
 
 
@@ -269,10 +269,7 @@ class _Step(NamedTuple):
         update, new = here.apply(update, slots, ctx)
         first = update.astype(self.form.dtype)
         if self.applied:
-            with jax.numpy_dtype_promotion(
-                "standard"
-            ):  # an update may be the wider one
-                first = optax.apply_updates(arrays["param"], first)
+            first = applied(arrays["param"], first)
         seeds = {n: slot.seed for n, slot in unflatten(numbers["rule"]).slots().items()}
         keys = [key_of(seeds[name], ctx.key) for name in self.coders]
         return [first, *(new[name] for name in self.live), *keys]

@@ -3,9 +3,10 @@
 from typing import Any
 
 import jax
+import optax
 
 from .. import errors
-from .paths import paths
+from .paths import flatten, paths
 from .slot_trees import FORM, column_of
 from .slots import join
 from .state import Slot
@@ -15,7 +16,7 @@ def place(tree: Any, i: int) -> str:
     return paths(tree)[i]
 
 
-def column(name: str, treedef: Any, tree: Any, updates: Any) -> list:
+def column(name: str, tree: Any, updates: Any) -> list:
     """Return the leaves of `tree` in the order of the updates."""
     try:
         return column_of(tree, updates)
@@ -29,7 +30,7 @@ def column(name: str, treedef: Any, tree: Any, updates: Any) -> list:
         ) from None
 
 
-def slot_column(name: str, slot: Slot, treedef: Any, trees: Any, updates: Any) -> list:
+def slot_column(name: str, slot: Slot, trees: Any, updates: Any) -> list:
     """Return a slot's leaves in the order of the updates, by codec part if several."""
     parts = () if slot.codec is None else slot.codec.parts
     if len(parts) > 1:
@@ -41,7 +42,20 @@ def slot_column(name: str, slot: Slot, treedef: Any, trees: Any, updates: Any) -
                 f"over by adamx.restore(tx, state, params)."
             )
         check_form(name, slot, trees)
-    return join(slot, trees, lambda tree: column(name, treedef, tree, updates))
+    return join(slot, trees, lambda tree: column(name, tree, updates))
+
+
+def applied(param: Any, update: Any) -> Any:
+    """Return the parameter after an update, in its own dtype."""
+    with jax.numpy_dtype_promotion("standard"):  # an update may be the wider one
+        return optax.apply_updates(param, update)
+
+
+def applied_to_all(params: Any, updates: Any) -> Any:
+    """Apply the updates; a leaf without one, such as a function of a model, remains."""
+    leaves, treedef = flatten(updates)
+    pairs = zip(column("params", params, updates), leaves, strict=True)
+    return treedef.unflatten([p if u is None else applied(p, u) for p, u in pairs])
 
 
 def check_form(name: str, slot: Slot, trees: Any) -> None:

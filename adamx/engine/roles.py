@@ -41,7 +41,8 @@ def axes_of(
     if is_absent(kept):
         return None
     shape, whole = tuple(kept.shape), tuple(p.shape)
-    decoded = _decoded(slot, whole, jnp.dtype(p.dtype), chosen, path)
+    seen = path if slot.by_path else ""
+    decoded = _decoded(slot, whole, jnp.dtype(p.dtype), chosen, seen)
     if slot.codec is None or slot.codec.is_alike(part):
         return decoded
     # scales of blocks and means keep the rank; an axis of blocks is that of the array
@@ -79,7 +80,7 @@ def told_apart(
 ) -> Axes:
     """Return the axes of an array of this shape, which has `other` where axes differ.
 
-    Of a square, whose axes are both that of the rows, the first one is.
+    If two axes of a slot are the same axis of the parameter, the first one is counted.
     """
     if len(other) != len(shape):
         return matched(shape, whole)

@@ -298,14 +298,6 @@ class Wrapper(Rule):
         fields = {name: getattr(self, name) for name in self._fields}
         return restored(type(self), fields | {"part": link})
 
-    def _each_link(self) -> Iterator[Rule]:
-        """Yield the wrapped links of the part: for wrappers that act on each alike."""
-        links = list(self.part._links())
-        if len(links) == 1:
-            yield self
-        else:
-            yield from map(self._around, links)
-
     def _in_order(self) -> Iterator[tuple[Rule, frozenset]]:
         if self.takes == "either":
             yield from self.part._in_order()
@@ -314,6 +306,11 @@ class Wrapper(Rule):
 
     def _sum_axis_name(self) -> Any:
         return self.part._sum_axis_name()
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
+    ) -> tuple[Float[Array, "..."], Slots]:
+        return self.part.apply(update, slots, ctx)
 
     def partial_sums(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -324,6 +321,28 @@ class Wrapper(Rule):
         self, totals: dict[str, Array], known: dict[str, Array]
     ) -> dict[str, Array]:
         return self.part.from_sums(totals, known)
+
+
+class LinkWise(Wrapper):
+    """Wrap another rule and act on each of its links alike, also one with stacks."""
+
+    def _links(self) -> Iterator[Rule]:
+        links = list(self.part._links())
+        if len(links) == 1:
+            yield self
+        else:
+            yield from map(self._around, links)
+
+    def _has_stacks(self) -> bool:
+        return self.part._has_stacks()
+
+    def matrices(
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
+    ) -> Float[Array, "k m n"] | None:
+        return self.part.matrices(update, slots, ctx)
+
+    def together(self, stack: Float[Array, "k m n"]) -> Float[Array, "k m n"]:
+        return self.part.together(stack)
 
 
 def merge_slots(rule: Rule) -> dict[str, Slot]:

@@ -12,6 +12,7 @@ import optax
 from jax.core import Tracer
 from jaxtyping import Array
 
+from .. import errors
 from . import hyperparams, tree, tree_checks
 from .calls import check_call
 from .value import Value, restored
@@ -105,6 +106,19 @@ class Transformation(Value, optax.GradientTransformationExtraArgs):
     def cast(self, dtype: Any) -> Any:
         """Return a copy with its array hyperparameters in `dtype`."""
         return hyperparams.cast(self, dtype)
+
+
+def is_transformation(x: Any) -> bool:
+    """Return whether `x` is a gradient transformation, of adamx or another library."""
+    return all(callable(getattr(x, name, None)) for name in ("init", "update"))
+
+
+def check_transformation(where: str, tx: Any, remedy: str) -> None:
+    """Raise TypeError if `tx` is no gradient transformation."""
+    if not is_transformation(tx):
+        raise errors.type_error(
+            where, "`tx` must be a gradient transformation", errors.shown(tx), remedy
+        )
 
 
 # ---- which transformation made a state ------------------------------------------

@@ -16,8 +16,8 @@ from jax.core import Tracer
 from .. import errors
 from ..numerics.arithmetic import compute_dtype
 from ..numerics.random_bits import word_of
-from ..numerics.sharding import placed_like
-from . import fused_leaves, hyperparams, stacks, tree_checks
+from ..numerics.sharding import is_on_host, placed_like
+from . import hyperparams, stacks, tree_checks
 from .leaf_functions import Form, Inputs, leaf_functions
 from .leaves import column, place, slot_column
 from .paths import flatten, paths
@@ -137,7 +137,7 @@ def _inputs(rule: Any, leaves: list, treedef: Any, updates: Any, step: Step) -> 
         )
     params = [None] * n
     if step.params is not None:
-        params = column("params", treedef, step.params, updates)
+        params = column("params", step.params, updates)
     for i, (g, p) in enumerate(zip(leaves, params, strict=True)):
         if g is not None:
             tree_checks.check_leaf(g, p, updates, i, step.params is not None)
@@ -163,7 +163,7 @@ def _forms(rule: Any, treedef: Any, updates: Any, step: Step) -> list[Form]:
     n = treedef.num_leaves
     tree, known = updates, [flatten(updates)[0]]
     if step.params is not None:  # what they hold where there is no gradient is ignored
-        each = column("params", treedef, step.params, updates)
+        each = column("params", step.params, updates)
         # a None among the updates may stand for a whole subtree
         leaves = [p if jax.tree_util.all_leaves([p]) else None for p in each]
         tree = treedef.unflatten(leaves)
@@ -192,7 +192,7 @@ def run_rule(
     inputs = _inputs(rule, leaves, treedef, updates, step)
     forms = _forms(rule, treedef, updates, step)
     columns = {
-        name: slot_column(name, slot, treedef, slots[name], updates)
+        name: slot_column(name, slot, slots[name], updates)
         for name, slot in declared.items()
         if not slot.shared
     }
@@ -230,8 +230,10 @@ def run_rule(
     if rule._is_fused():
         olds = None
         if step.applied:
-            every = column("params", treedef, step.params, updates)
+            every = column("params", step.params, updates)
             olds = [every[i] for i in live]
+        from . import fused_leaves  # as native loops take long to import
+
         results = fused_leaves.run(rule, methods, calls, live, olds)
     else:
         results = [methods.apply(*call) for call in calls]
@@ -286,10 +288,10 @@ def dtypes_of(updates: Any, params: Any) -> list:
     It is that of the gradient, or that of the parameter if it is wider: a parameter
     must not lose a step because its gradient came in fewer bits.
     """
-    leaves, treedef = flatten(updates)
+    leaves = flatten(updates)[0]
     column_of = [None] * len(leaves)
     if params is not None:
-        column_of = column("params", treedef, params, updates)
+        column_of = column("params", params, updates)
     return [
         g if g is None else _wider(g, p) for g, p in zip(leaves, column_of, strict=True)
     ]
@@ -328,12 +330,10 @@ def laid_out_as(state: Any, params: Any) -> Any:
 
     def one(x: Any, p: Any) -> Any:
         traced = isinstance(x, jax.Array) and isinstance(p, Tracer)
+        if not traced or x.shape != p.shape or is_on_host(x):
+            return x
         # computed from the parameter, or `jit` would not know the devices
-        return (
-            placed_like(jnp.where(p == p, x, x), p)
-            if traced and x.shape == p.shape
-            else x
-        )
+        return placed_like(jnp.where(p == p, x, x), p)
 
     def laid_out(x: Any) -> Any:
         return jax.tree.map(one, x, params) if is_like(x) else x

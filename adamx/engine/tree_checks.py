@@ -80,7 +80,7 @@ def with_gradients(updates: Any, params: Any) -> Any:
     if params is None or not others:
         return params
     leaves, treedef = flatten(updates)
-    here = column("params", treedef, params, updates)
+    here = column("params", params, updates)
     kept = [None if g is None else p for g, p in zip(leaves, here, strict=True)]
     return as_arrays(treedef.unflatten(kept))
 

@@ -54,9 +54,13 @@ def is_empty(x: Any) -> bool:
 
 
 def children(x: Any) -> tuple[Any, list[Any]]:
-    """Return the names of what is in a node, and what is there."""
+    """Return the names of what is in a node, and what is there.
+
+    Saved lists may have become dicts with the names "0", "1", …, "10".
+    """
     if isinstance(x, Mapping):
-        return sorted(x, key=str), [x[name] for name in sorted(x, key=str)]
+        names = sorted(x, key=lambda name: (len(str(name)), str(name)))
+        return names, [x[name] for name in names]
     if hasattr(x, "_fields"):
         return sorted(x._fields), [getattr(x, name) for name in sorted(x._fields)]
     return range(len(x)), list(x)

@@ -9,7 +9,7 @@ from typing import Any
 
 from .kernel import Kernel
 
-_LOCK = threading.Lock()
+LOCK = threading.RLock()
 
 
 def why_not() -> str:
@@ -50,7 +50,7 @@ _engines: list[Any] = []
 
 def compiled(code: str, name: str) -> int:
     """Compile a module; return the address of one of its functions."""
-    with _LOCK:
+    with LOCK:
         llvm, machine = _llvm(), _machine()
         module = llvm.parse_assembly(code)
         module.triple, module.data_layout = machine.triple, str(machine.target_data)
@@ -70,6 +70,7 @@ _addresses: dict[str, int] = {}
 
 def address_of(kernel: Kernel) -> int:
     """Return the address of a native loop, compiled once."""
-    if kernel.name not in _addresses:
-        _addresses[kernel.name] = compiled(kernel.code, kernel.name)
-    return _addresses[kernel.name]
+    with LOCK:
+        if kernel.name not in _addresses:
+            _addresses[kernel.name] = compiled(kernel.code, kernel.name)
+        return _addresses[kernel.name]

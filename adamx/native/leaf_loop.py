@@ -110,18 +110,25 @@ def called(calls: Sequence[tuple[LeafLoop, list]]) -> list:
             continue
         made = loop.made
         inputs = [*given, *made.scalars(given)]
+        written: dict[int, int] = {}  # what is written in place, by input
+        own: dict[int, int] = {}  # and by identity: this leaf may read it there
+        for out, i in made.aliases.items():
+            # an operand of its own: another leaf, or slot, may be the same array
+            written[i] = len(operands)
+            own.setdefault(id(inputs[i]), len(operands))
+            aliases[len(operands)] = len(out_avals) + out
+            operands.append(inputs[i])
         arrays = []
         for kind, i in made.kernel.arrays:
             if kind == "out":
                 arrays.append(("out", len(out_avals) + i))
                 continue
             x = inputs[i]
-            if id(x) not in numbers:
-                numbers[id(x)] = len(operands)
+            number = written.get(i, own.get(id(x), numbers.get(id(x))))
+            if number is None:
+                number = numbers[id(x)] = len(operands)
                 operands.append(x)
-            arrays.append(("in", numbers[id(x)]))
-        for out, i in made.aliases.items():
-            aliases[len(out_avals) + out] = numbers[id(inputs[i])]
+            arrays.append(("in", number))
         address = compiler.address_of(made.kernel)
         k = made.kernel
         leaves.append(
@@ -139,22 +146,24 @@ def called(calls: Sequence[tuple[LeafLoop, list]]) -> list:
         name = handler.name_of(leaves)
         register(name, leaves)
         types = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in out_avals]
-        backwards = {i: o for o, i in aliases.items()}
-        done = jax.ffi.ffi_call(name, types, input_output_aliases=backwards)(*operands)
+        done = jax.ffi.ffi_call(name, types, input_output_aliases=aliases)(*operands)
         for place, outputs, first in waiting:
             for n, out in enumerate(outputs):
                 results[place][out] = done[first + n]
     return [x for each in results for x in each]
 
 
-@functools.cache
-def _registered(name: str, leaves: tuple[handler.Leaf, ...]) -> bool:
-    address = compiler.compiled(handler.code_of(name, leaves), name)
-    function = ctypes.cast(address, ctypes.c_void_p)
-    jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(function), platform="cpu")
-    return True
+_registered: set[str] = set()
 
 
 def register(name: str, leaves: Sequence[handler.Leaf]) -> None:
-    """Compile the handler of a group and tell XLA of it, once."""
-    _registered(name, tuple(leaves))
+    """Compile the handler of a group and tell XLA of it, once, whichever thread asks.
+
+    The name says what the handler does.
+    """
+    with compiler.LOCK:
+        if name not in _registered:
+            address = compiler.compiled(handler.code_of(name, leaves), name)
+            made = jax.ffi.pycapsule(ctypes.cast(address, ctypes.c_void_p))
+            jax.ffi.register_ffi_target(name, made, platform="cpu")
+            _registered.add(name)

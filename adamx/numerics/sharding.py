@@ -29,6 +29,11 @@ def layout_of(x: Any) -> tuple[Any, AxisType | None]:
     return None, None
 
 
+def is_on_host(x: Any) -> bool:
+    """Return whether an array is in the memory of the host."""
+    return jax.typeof(x).memory_space == jax.memory.Space.Host  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def unsharded(x: Array, keep: Sequence[int] = ()) -> Array:
     """Gather an array, so that every device has the whole of it, but for some axes.
 

@@ -34,12 +34,13 @@ class Split(NamedTuple):
         return cls(tuple(name for each in dims for name in each), tuple(dims))
 
     def without(self, axis: int) -> "Split":
-        """Return the split of a slice across an axis; that of the first is a slice's.
+        """Return the split of a slice across an axis; -1 is the last.
 
         If only the names are known, they are those of the slice.
         """
         if self.dims is None:
             return self
+        axis %= len(self.dims)
         return Split.by_dims([d for i, d in enumerate(self.dims) if i != axis])
 
 

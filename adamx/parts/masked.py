@@ -8,11 +8,11 @@ from jaxtyping import Array, Float
 
 from .. import errors
 from ..engine.masks import as_mask
-from ..engine.rule import Rule, Wrapper
+from ..engine.rule import LinkWise, Rule
 from ..engine.state import Context, Slot, Slots
 
 
-class Masked(Wrapper):
+class Masked(LinkWise):
     """Apply `part` to the leaves that `mask` selects; do not change the others.
 
     A leaf that is not selected has no state. Around a whole optimizer this is no
@@ -40,21 +40,12 @@ class Masked(Wrapper):
         for rule, masks in self.part._in_order():
             yield rule, masks | {self.mask}
 
-    def _links(self) -> Iterator[Rule]:
-        yield from self._each_link()
-
-    def _has_stacks(self) -> bool:
-        return self.part._has_stacks()
-
     def matrices(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> Float[Array, "k m n"] | None:
         if not ctx.selects(self.mask):
             return None
         return self.part.matrices(update, slots, ctx)
-
-    def together(self, stack: Float[Array, "k m n"]) -> Float[Array, "k m n"]:
-        return self.part.together(stack)
 
     def slots(self) -> dict[str, Slot]:
         def guarded(slot: Slot) -> Slot:

@@ -14,7 +14,6 @@ from ..kernels import lowering
 from ..native.leaf_loop import LeafLoop
 from ..native.primitive import LeafStep, leaf_steps_p
 from ..wrappers.around import Around
-from ..wrappers.fused import is_fused
 from ..wrappers.grouped import Groups
 
 _WHOLE = "by XLA: its rules need the whole leaf"
@@ -26,29 +25,33 @@ MACHINES: dict[str, tuple[str, Callable[[LeafLoop], str]]] = {
 }
 
 
-def ways_computed(
-    tx: Any, state: Any, params: Any, machine: str = "a CPU"
-) -> dict[str, str]:
-    """Return for each leaf, by path, what computes it; nothing if `tx` is not fused."""
-    if not is_fused(tx):
-        return {}
-    done, why_not = MACHINES[machine]
+def ways_computed(tx: Any, state: Any, params: Any) -> dict[str, tuple[str, ...]]:
+    """Return for each leaf of a fused transformation, by path, what computes it.
+
+    It is a text for each of `MACHINES`.
+    """
     named = leaves_by_path(params)
     try:
         closed = jax.make_jaxpr(tx.update)(params, state, params)
     except errors.AdamxTypeError as error:  # an extra argument that is not known here
-        return {path: f"not known: {error}" for path, _ in named}
-    found: dict[int, list[str]] = {}
+        unknown = f"not known: {error}"
+        return {path: (unknown,) * len(MACHINES) for path, _ in named}
+    found: dict[int, list[LeafLoop]] = {}
     for step in _steps(closed.jaxpr):
-        reason = why_not(step.loop)
-        said = f"by XLA: {reason}" if reason else done
-        found.setdefault(step.leaf, []).append(said)
+        found.setdefault(step.leaf, []).append(step.loop)
     first = [_WHOLE] if _has_whole(tx) else []
-    return {
-        path: "; ".join(dict.fromkeys(first + found.get(i, [])))
-        for i, (path, leaf) in enumerate(named)
-        if leaf is not None and leaf.size
-    }
+    ways = {}
+    for i, (path, leaf) in enumerate(named):
+        if leaf is not None and leaf.size:
+            loops = found.get(i, [])
+            each = [[_way(*m, loop) for loop in loops] for m in MACHINES.values()]
+            ways[path] = tuple("; ".join(dict.fromkeys(first + way)) for way in each)
+    return ways
+
+
+def _way(done: str, why_not: Callable[[LeafLoop], str], loop: LeafLoop) -> str:
+    reason = why_not(loop)
+    return f"by XLA: {reason}" if reason else done
 
 
 def _has_whole(tx: Any) -> bool:

@@ -10,7 +10,7 @@ from .. import errors
 from ..engine.paths import flatten, leaves_by_path
 from ..engine.roles import Axes
 from ..wrappers.around import Around
-from ..wrappers.placing import Entry, added
+from ..wrappers.placing import Entry, added, entries_of
 from ..wrappers.zero1 import Zero1
 
 
@@ -80,19 +80,12 @@ def laid_out(params: Any, mesh: Any) -> Laid:
     mesh = named[0].mesh if mesh is None else mesh
     specs = []
     for x, path in zip(leaves, paths, strict=True):
-        spec = tuple(x.sharding.spec) if is_named(x) else ()
-        n = 0 if x is None else len(x.shape)
-        entries = tuple(map(entry_of, spec)) + ((),) * (n - len(spec))
+        spec = x.sharding.spec if is_named(x) else ()
+        entries = entries_of(spec, 0 if x is None else len(x.shape))
         for name in (name for entry in entries for name in entry):
             check_axis(mesh, name, f"the sharding of `{path}`")
         specs.append(entries)
     return Laid(params, leaves, paths, specs, mesh)
-
-
-def entry_of(given: Any) -> Entry:
-    if isinstance(given, tuple):
-        return given
-    return (given,) if isinstance(given, str) else ()
 
 
 def check_axis(mesh: Any, name: str, what: str) -> None:

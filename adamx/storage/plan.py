@@ -17,8 +17,8 @@ from ..engine.slot_trees import column_of
 from ..engine.state import Slot, State, is_absent
 from ..engine.transformation import Transformation
 from ..wrappers.around import Around, without_places
+from ..wrappers.fused import is_fused
 from ..wrappers.grouped import Groups
-from .fused_plan import MACHINES, ways_computed
 from .placed import placed
 from .treatment import LeafRow, name_of, treatments
 
@@ -195,6 +195,10 @@ def _foreign(name: str, state: Any) -> list[MemoryRow]:
     ]
 
 
+def _with_ways(row: LeafRow, cpu: str = "", gpu: str = "", tpu: str = "") -> LeafRow:
+    return dataclasses.replace(row, computed=cpu, on_gpu=gpu, on_tpu=tpu)
+
+
 def memory_plan(tx: Any, params: Any, *, target: str | None = None) -> MemoryPlan:
     """List what `tx` keeps for each leaf of `params`, with the number of bytes.
 
@@ -224,12 +228,11 @@ def memory_plan(tx: Any, params: Any, *, target: str | None = None) -> MemoryPla
     parameters = sum(math.prod(p.shape) for p in jax.tree.leaves(params))
     shared = _bytes(state) - sum(row.bytes for row in rows)
     leaves, notes = treatments(tx, params)
-    ways = [ways_computed(tx, state, params, machine) for machine in MACHINES]
-    leaves = tuple(
-        dataclasses.replace(x, computed=cpu, on_gpu=gpu, on_tpu=tpu)
-        for x in leaves
-        for cpu, gpu, tpu in [[way.get(x.leaf, "") for way in ways]]
-    )
+    if is_fused(tx):
+        from .fused_plan import ways_computed  # it imports what makes native loops
+
+        ways = ways_computed(tx, state, params)
+        leaves = tuple(_with_ways(x, *ways.get(x.leaf, ())) for x in leaves)
     step = (
         None if machine is None else compiled_apart("memory_plan", tx, params, machine)
     )

@@ -19,9 +19,9 @@ from ..engine.tree import selected
 from ..wrappers.around import Around, without_places
 from ..wrappers.grouped import Groups
 from ..wrappers.offload import Offloaded
-from ..wrappers.placing import Entry
+from ..wrappers.placing import Entry, added, entries_of, first_divided, spec_of
 from ..wrappers.zero1 import Zero1
-from .laid_out import Laid, check_axis, entry_of, is_named, laid_out, mesh_of
+from .laid_out import Laid, check_axis, is_named, laid_out, mesh_of
 
 
 def state_sharding(
@@ -100,13 +100,14 @@ def abstract_state(tx: Any, params: Any, sharding: Any = None) -> Any:
         params: the parameters: arrays, or `ShapeDtypeStruct`s.
         sharding: one sharding for all arrays, or a tree of them like the state. By
             default that of `state_sharding(tx, params)` if the parameters are on a
-            mesh, else none.
+            mesh or `zero1` was given one, else none.
 
     Raises:
         ValueError: `sharding` is a tree of another structure.
     """
     state = jax.eval_shape(without_places(tx).init, params)
-    if sharding is None and any(map(is_named, jax.tree.leaves(params))):
+    on_mesh = mesh_of(tx) or any(map(is_named, jax.tree.leaves(params)))
+    if sharding is None and on_mesh:
         sharding = state_sharding(tx, params)
     leaves, treedef = jax.tree.flatten(state)
     if sharding is None or isinstance(sharding, jax.sharding.Sharding):
@@ -252,14 +253,8 @@ def _owner(path: str, laid: Laid) -> int | None:
 
 def _over(axis: str, spec: Any, shape: tuple[int, ...], laid: Laid) -> Any:
     """Divide the first axis of an array that `axis` divides, too."""
-    if any(axis in entry for entry in spec.entries):
-        return spec
-    entries = list(spec.entries)
-    for i, (n, entry) in enumerate(zip(shape, entries, strict=True)):
-        if n and n % (laid.size(entry) * laid.mesh.shape[axis]) == 0:
-            entries[i] = (*entry, axis)
-            return _Spec(tuple(entries), spec.kind)
-    return spec
+    dim = first_divided(shape, spec.entries, axis, laid.mesh)
+    return spec if dim is None else _Spec(added(spec.entries, dim, axis), spec.kind)
 
 
 def _overridden(
@@ -289,13 +284,12 @@ def _found(where: str, pattern: str, paths: list[str]) -> list[str]:
 
 
 def _given(spec: Any, x: Any, path: str, laid: Laid) -> Any:
-    entries = tuple(map(entry_of, spec))
+    entries = entries_of(spec, len(x.shape))
     if len(entries) > len(x.shape):
         raise errors.AdamxError(
             f"state_sharding: an override must have at most the axes of the array, got "
             f"{spec} for `{path}` of shape {x.shape}. Leave the others out."
         )
-    entries += ((),) * (len(x.shape) - len(entries))
     for i, (n, entry) in enumerate(zip(x.shape, entries, strict=True)):
         for name in entry:
             check_axis(laid.mesh, name, f"the override of `{path}`")
@@ -335,5 +329,4 @@ def _check_kind(kind: str, mesh: Any) -> None:
 
 
 def _sharding(mesh: Any, spec: Any, kind: str | None) -> NamedSharding:
-    named = (e[0] if len(e) == 1 else (e or None) for e in spec.entries)
-    return NamedSharding(mesh, PartitionSpec(*named), memory_kind=kind)
+    return NamedSharding(mesh, spec_of(spec.entries), memory_kind=kind)

@@ -4,15 +4,12 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from jaxtyping import Array, Float
-
 from .. import errors
-from ..engine.chain import Chain, External, RuleSequence
+from ..engine.chain import RuleSequence
 from ..engine.rule import Rule, Wrapper
-from ..engine.state import Context, Slot, Slots
+from ..engine.state import Slot
 from ..engine.transformation import Transformation
-from ..wrappers.around import Around
-from ..wrappers.grouped import Groups
+from ..wrappers.around import inner_of, map_inner
 from .codec import Codec
 
 
@@ -48,11 +45,6 @@ class Stored(Wrapper):
             codec = codec.bind(name, kept[name].signed)
             kept[name] = dataclasses.replace(kept[name], codec=codec, seed=self.seed)
         return kept
-
-    def apply(
-        self, update: Float[Array, "..."], slots: Slots, ctx: Context
-    ) -> tuple[Float[Array, "..."], Slots]:
-        return self.part.apply(update, slots, ctx)
 
 
 def _expression(tx: Any, codecs: dict[str, Any], seed: Any) -> str:
@@ -134,21 +126,11 @@ def _check(name: str, codec: Any, known: dict[str, Slot], tx: Any) -> None:
         )
 
 
-def _inner(tx: Any) -> list[Any]:
-    """Return the adamx transformations inside one that is not a rule."""
-    if isinstance(tx, Chain):
-        own = [p.tx if isinstance(p, External) else p for p in tx.parts]
-        return [p for p in own if isinstance(p, Transformation)]
-    if isinstance(tx, Groups):
-        return [member.tx for member in tx.members]
-    return [tx.inner] if isinstance(tx, Around) else []
-
-
 def _slots(tx: Any) -> dict[str, Slot]:
     if isinstance(tx, Rule):
         return tx.slots()
     slots: dict[str, Slot] = {}
-    for inner in _inner(tx):
+    for inner in inner_of(tx):
         slots |= _slots(inner)
     return slots
 
@@ -163,16 +145,4 @@ def _stored(tx: Any, codecs: dict[str, Any], seed: Any) -> Any:
         return Stored(tx.part, tuple((dict(tx.codecs) | here).items()), seed)
     if isinstance(tx, Rule):
         return Stored(tx, tuple(here.items()), seed)
-    if isinstance(tx, Around):
-        return tx.with_inner(_stored(tx.inner, here, seed))
-    if isinstance(tx, Groups):
-        return tx.map(lambda one: _stored(one, here, seed))
-    parts = []
-    for one in tx.parts:
-        if not isinstance(one, External):
-            parts.append(_stored(one, here, seed))
-        elif isinstance(one.tx, Transformation):
-            parts.append(External(one.name, _stored(one.tx, here, seed)))
-        else:
-            parts.append(one)
-    return Chain(tuple(parts))
+    return map_inner(tx, lambda one: _stored(one, here, seed))

@@ -66,13 +66,7 @@ def accumulate(
             the two `skip_` options, since each device would decide for itself.
         TypeError: `tx` is no gradient transformation; no weight is given to `update`.
     """
-    if not all(callable(getattr(tx, name, None)) for name in ("init", "update")):
-        raise errors.type_error(
-            "accumulate",
-            "`tx` must be a gradient transformation",
-            errors.shown(tx),
-            "Pass for example accumulate(adamw(1e-3), 8).",
-        )
+    inner = as_inner("accumulate", tx, "Pass for example accumulate(adamw(1e-3), 8).")
     if isinstance(every, bool) or not isinstance(every, numbers.Integral):
         raise errors.type_error(
             "accumulate",
@@ -100,7 +94,7 @@ def accumulate(
         )
     given = _checked_weights(weights, int(every))
     return Accumulating(
-        as_inner(tx), int(every), given, kept, bool(skip_nonfinite), skip_spikes
+        inner, int(every), given, kept, bool(skip_nonfinite), skip_spikes
     )
 
 

@@ -15,13 +15,14 @@ from jaxtyping import Array, Bool, Float
 
 from .. import errors
 from ..engine import tree_checks
-from ..engine.leaves import slot_column
+from ..engine.leaves import applied_to_all, slot_column
 from ..engine.paths import flatten
 from ..engine.slot_trees import is_placeholder, start_tree, with_columns
 from ..engine.slots import full
 from ..engine.state import Slot, is_absent, serializable
 from ..engine.tree import dtypes_of, shared_dtype
 from ..numerics.arithmetic import compute_dtype
+from ..numerics.splits import varying
 from .around import Around, live
 
 JUDGED_AFTER = 10
@@ -120,7 +121,7 @@ class Accumulating(Around):
                 [x if x is None else change(x, d) for x, d in pairs]
             )
 
-        return self.run(
+        return self._run(
             updates,
             state,
             params,
@@ -129,7 +130,16 @@ class Accumulating(Around):
             lambda: each(lambda g, d: full(g, 0, d), updates),
         )
 
-    def run(
+    def _in_one_pass(
+        self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
+    ) -> tuple[Any, Accumulated]:
+        """Return the new parameters, which micro-batches without a step do not read."""
+        given = updates, state, params, extra
+        return self._run(
+            *given, lambda new: applied_to_all(params, new), lambda: params
+        )
+
+    def _run(
         self,
         updates: Any,
         state: Any,
@@ -149,7 +159,7 @@ class Accumulating(Around):
             )
         weight = self._weight(state.micro_step, extra)
         leaves, treedef = flatten(updates)
-        held = slot_column("gradients", self.slot, treedef, state.gradients, updates)
+        held = slot_column("gradients", self.slot, state.gradients, updates)
         each = [{"gradients": self.slot}] * len(leaves)
         tree_checks.check_slots(each, {"gradients": held}, leaves, updates)
         total = state.weight + (1 if weight is None else weight)
@@ -207,6 +217,12 @@ class Accumulating(Around):
                 errors.shown(weight),
                 "Pass the number of its tokens, such as mask.sum().",
             )
+        if differing := sorted(varying(jnp.asarray(weight))):
+            raise errors.AdamxError(
+                f"accumulate: the weight `{self.weights}` must be that of all devices, "
+                f"got one for each along {', '.join(map(repr, differing))}. Pass "
+                f"jax.lax.psum({self.weights}, {differing[0]!r})."
+            )
         return jnp.asarray(weight).astype(shared_dtype())
 
     def _judged(
@@ -219,7 +235,8 @@ class Accumulating(Around):
         """Return whether a step is taken (True for always), and what is counted."""
         counts = {name: getattr(state, name) for name in COUNTED}
         taken = True if self.every == 1 else is_last
-        if self.weights is None and not (self.skip_nonfinite or self.skip_spikes):
+        given = isinstance(self.weights, str)  # else the total is above 0
+        if not given and not (self.skip_nonfinite or self.skip_spikes):
             return taken, counts
         _check_one_decision(self)
 

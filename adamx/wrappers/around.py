@@ -1,14 +1,14 @@
 """The base class of wrappers of a whole transformation, with a state around its own."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 from jaxtyping import Array
 
-from ..engine.chain import chain
+from ..engine.chain import Chain, External, chain
 from ..engine.masks import Mask
 from ..engine.state import Slot
-from ..engine.transformation import Transformation
+from ..engine.transformation import Transformation, check_transformation
 from ..engine.value import restored
 from .grouped import Groups, Rest
 
@@ -21,7 +21,7 @@ class Around(Transformation):
     """
 
     places: ClassVar[bool] = False
-    """Whether all that it does is to say where the arrays of the state are."""
+    """Whether it only says where the arrays are: its state is that of `inner`."""
 
     inner: Transformation
 
@@ -32,11 +32,11 @@ class Around(Transformation):
 
     def state_inside(self, state: Any) -> Any:
         """Return the state of `inner` in that of the wrapper."""
-        return state.inner
+        return state if self.places else state.inner
 
     def around(self, state: Any, inner: Any) -> Any:
         """Return the state of the wrapper with another one of `inner`."""
-        return state._replace(inner=inner)
+        return inner if self.places else state._replace(inner=inner)
 
     def own_slots(self) -> dict[str, Slot]:
         """Return the trees like the parameters in the wrapper's state, by field."""
@@ -54,19 +54,47 @@ class Around(Transformation):
         return self.inner._in_order()
 
 
-def as_inner(tx: Any) -> Transformation:
-    """Return what is wrapped: a transformation of Optax in a chain of its own."""
+def as_inner(where: str, tx: Any, remedy: str) -> Transformation:
+    """Return what is wrapped: a transformation of Optax in a chain of its own.
+
+    Raises:
+        TypeError: it is no gradient transformation.
+    """
+    check_transformation(where, tx, remedy)
     return tx if isinstance(tx, Transformation) else chain(tx)
+
+
+def inner_of(tx: Any) -> list[Any]:
+    """Return the adamx transformations inside one that is not a rule."""
+    if isinstance(tx, Chain):
+        own = [p.tx if isinstance(p, External) else p for p in tx.parts]
+        return [p for p in own if isinstance(p, Transformation)]
+    if isinstance(tx, Groups):
+        return [member.tx for member in tx.members]
+    return [tx.inner] if isinstance(tx, Around) else []
+
+
+def map_inner(tx: Any, change: Callable[[Any], Any]) -> Any:
+    """Return the same transformation with others in the place of `inner_of(tx)`."""
+
+    def changed(part: Any) -> Any:
+        if not isinstance(part, External):
+            return change(part)
+        known = isinstance(part.tx, Transformation)
+        return External(part.name, change(part.tx)) if known else part
+
+    if isinstance(tx, Chain):
+        return Chain(tuple(map(changed, tx.parts)))
+    if isinstance(tx, Groups):
+        return tx.map(change)
+    return tx.with_inner(change(tx.inner)) if isinstance(tx, Around) else tx
 
 
 def without_places(tx: Any) -> Any:
     """Return what has the same state, wherever its arrays are."""
-    if isinstance(tx, Groups):
-        return tx.map(without_places)
-    if not isinstance(tx, Around):
-        return tx
-    inner = without_places(tx.inner)
-    return inner if tx.places else tx.with_inner(inner)
+    if isinstance(tx, Around) and tx.places:
+        return without_places(tx.inner)
+    return map_inner(tx, without_places)
 
 
 def live(tx: Any) -> Mask | None:

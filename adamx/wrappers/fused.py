@@ -1,23 +1,15 @@
 """Fused steps: the leaves of an optimizer computed in one pass over memory."""
 
-from collections.abc import Iterator
+import functools
 from typing import Any
 
-from jaxtyping import Array, Float
-
 from .. import errors
-from ..engine.chain import Chain, External
-from ..engine.rule import Rule, Wrapper
-from ..engine.state import Context, Slots
+from ..engine.rule import LinkWise, Rule
 from ..engine.transformation import Transformation
-from ..kernels import lowering
-from .around import Around
-from .grouped import Groups
-
-lowering.register()
+from .around import inner_of, map_inner
 
 
-class Fused(Wrapper):
+class Fused(LinkWise):
     """Compute each leaf of `part` in one pass over memory (see `fused`)."""
 
     def __repr__(self) -> str:
@@ -27,26 +19,16 @@ class Fused(Wrapper):
         return self.part._takes()
 
     def _is_fused(self) -> bool:
+        _tell_of_kernels()
         return True
 
-    def _links(self) -> Iterator[Rule]:
-        yield from self._each_link()
 
-    def _has_stacks(self) -> bool:
-        return self.part._has_stacks()
+@functools.cache
+def _tell_of_kernels() -> None:
+    """Tell JAX of the kernels, once; what is not fused does without their imports."""
+    from ..kernels import lowering
 
-    def matrices(
-        self, update: Float[Array, "..."], slots: Slots, ctx: Context
-    ) -> Float[Array, "k m n"] | None:
-        return self.part.matrices(update, slots, ctx)
-
-    def together(self, stack: Float[Array, "k m n"]) -> Float[Array, "k m n"]:
-        return self.part.together(stack)
-
-    def apply(
-        self, update: Float[Array, "..."], slots: Slots, ctx: Context
-    ) -> tuple[Float[Array, "..."], Slots]:
-        return self.part.apply(update, slots, ctx)
+    lowering.register()
 
 
 def fused(tx: Any) -> Any:
@@ -95,30 +77,9 @@ def fused(tx: Any) -> Any:
 def _fused(tx: Any) -> Any:
     if isinstance(tx, Rule):
         return tx if isinstance(tx, Fused) else Fused(tx)
-    if isinstance(tx, Around):
-        return tx.with_inner(_fused(tx.inner))
-    if isinstance(tx, Groups):
-        return tx.map(_fused)
-    if isinstance(tx, Chain):
-        return Chain(tuple(map(_part, tx.parts)))
-    return tx
-
-
-def _part(part: Any) -> Any:
-    if not isinstance(part, External):
-        return _fused(part)
-    known = isinstance(part.tx, Transformation)
-    return External(part.name, _fused(part.tx)) if known else part
+    return map_inner(tx, _fused)
 
 
 def is_fused(tx: Any) -> bool:
     """Return whether any rule of a transformation is fused."""
-    if isinstance(tx, Rule):
-        return tx._is_fused()
-    if isinstance(tx, Around):
-        return is_fused(tx.inner)
-    if isinstance(tx, Groups):
-        return any(is_fused(member.tx) for member in tx.members)
-    if isinstance(tx, Chain):
-        return any(is_fused(p.tx if isinstance(p, External) else p) for p in tx.parts)
-    return False
+    return tx._is_fused() if isinstance(tx, Rule) else any(map(is_fused, inner_of(tx)))

@@ -253,7 +253,7 @@ def _with_shapes(updates: Any, params: Any) -> Any:
     if params is None:
         return updates
     leaves, treedef = flatten(updates)
-    here = column("params", treedef, params, updates)
+    here = column("params", params, updates)
     kept = [None if g is None else p for g, p in zip(leaves, here, strict=True)]
     return treedef.unflatten(kept)
 

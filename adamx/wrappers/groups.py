@@ -11,7 +11,7 @@ from ..engine.chain import Chain, chain
 from ..engine.hyperparams import ScalarOrSchedule
 from ..engine.masks import Mask, as_mask
 from ..engine.rule import Rule, as_rule
-from ..engine.transformation import Transformation
+from ..engine.transformation import Transformation, is_transformation
 from ..engine.value import show
 from ..parts.clipping import ClipByGlobalNorm
 from .grouped import Groups, Rest
@@ -105,7 +105,7 @@ def _checked(pair: Any) -> tuple[Mask | None, Chain | None]:
         )
     if tx is None:
         return mask, None
-    if not all(callable(getattr(tx, name, None)) for name in ("init", "update")):
+    if not is_transformation(tx):
         raise errors.type_error(
             "groups",
             f"the group {'...' if mask is None else show(mask)} must have a gradient "

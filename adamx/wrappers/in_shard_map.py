@@ -1,6 +1,5 @@
 """`adamx.in_shard_map`: an optimizer that knows how `shard_map` splits each leaf."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -10,7 +9,7 @@ from .. import errors
 from ..engine.chain import Chain, External, chain
 from ..engine.masks import Mask, spread
 from ..engine.paths import leaves_by_path
-from ..engine.rule import Rule, Wrapper
+from ..engine.rule import LinkWise, Rule
 from ..numerics.splits import Split
 from .tunable import Tunable
 
@@ -60,7 +59,7 @@ def _split_by(spec: Any, path: str, ndim: int) -> Split:
     return Split.by_dims(dims)
 
 
-class InShardMap(Wrapper):
+class InShardMap(LinkWise):
     """Tell `part` over which mesh axes each leaf is split: what `in_shard_map` returns.
 
     Args:
@@ -72,21 +71,6 @@ class InShardMap(Wrapper):
 
     def __repr__(self) -> str:
         return f"in_shard_map({self.part!r}, {self.specs!r})"
-
-    def _links(self) -> Iterator[Rule]:
-        yield from self._each_link()
-
-    def _has_stacks(self) -> bool:
-        return self.part._has_stacks()
-
-    def matrices(self, update: Any, slots: Any, ctx: Any) -> Any:
-        return self.part.matrices(update, slots, ctx)
-
-    def together(self, stack: Any) -> Any:
-        return self.part.together(stack)
-
-    def apply(self, update: Any, slots: Any, ctx: Any) -> tuple[Any, Any]:
-        return self.part.apply(update, slots, ctx)
 
 
 def in_shard_map(tx: Any, specs: Any) -> Any:

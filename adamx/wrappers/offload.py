@@ -9,6 +9,7 @@ from jax.core import Tracer
 from .. import errors
 from ..engine.paths import leaves_by_path
 from ..engine.slot_trees import is_placeholder
+from ..numerics.sharding import is_on_host
 from .around import Around, as_inner
 
 
@@ -23,12 +24,6 @@ class Offloaded(Around):
     def __repr__(self) -> str:
         select = "" if self.select is None else f", select={self.select!r}"
         return f"offload({self.inner!r}, {self.to!r}{select})"
-
-    def state_inside(self, state: Any) -> Any:
-        return state
-
-    def around(self, state: Any, inner: Any) -> Any:
-        return inner
 
     def selected(self, state: Any) -> list[bool]:
         """Return for each array of a state whether it is kept on the host.
@@ -66,27 +61,15 @@ class Offloaded(Around):
 
     def _to_host(self, x: Any) -> Any:
         if isinstance(x, Tracer):
-            return (
-                x
-                if _space(x) == jax.memory.Space.Host
-                else jax.device_put(x, jax.memory.Space.Host)
-            )
+            return x if is_on_host(x) else jax.device_put(x, jax.memory.Space.Host)
         if x.sharding.memory_kind == self.to:
             return x
         return jax.device_put(x, x.sharding.with_memory_kind(self.to))
 
 
-def _space(x: Any) -> Any:
-    return jax.typeof(x).memory_space  # pyright: ignore[reportAttributeAccessIssue]
-
-
 def _to_device(x: Any) -> Any:
     """Move an array to the device, if it is not there: a move to where it is costs."""
-    return (
-        jax.device_put(x, jax.memory.Space.Device)
-        if _space(x) == jax.memory.Space.Host
-        else x
-    )
+    return jax.device_put(x, jax.memory.Space.Device) if is_on_host(x) else x
 
 
 def offload(tx: Any, to: str = "pinned_host", *, select: Any = None) -> Offloaded:
@@ -115,17 +98,11 @@ def offload(tx: Any, to: str = "pinned_host", *, select: Any = None) -> Offloade
     `state_sharding(offload(tx), params)` says where.
 
     Raises:
-        ValueError: a kind of memory that the devices do not have; a pattern that is no
-            regular expression, or is in no path.
+        ValueError: another memory than "pinned_host", or devices without it; a
+            pattern that is no regular expression, or is in no path.
         TypeError: `tx` is no gradient transformation.
     """
-    if not all(callable(getattr(tx, name, None)) for name in ("init", "update")):
-        raise errors.type_error(
-            "offload",
-            "`tx` must be a gradient transformation",
-            errors.shown(tx),
-            "Pass for example offload(adamw(1e-3)).",
-        )
+    inner = as_inner("offload", tx, "Pass for example offload(adamw(1e-3)).")
     known = sorted({m.kind for m in jax.devices()[0].addressable_memories()})
     if to != "pinned_host" or to not in known:
         raise errors.AdamxError(
@@ -140,4 +117,4 @@ def offload(tx: Any, to: str = "pinned_host", *, select: Any = None) -> Offloade
             f"offload: `select` must be a regular expression, got {select!r} "
             f"({error}). It is searched for in paths such as 'slots/nu/kernel'."
         ) from None
-    return Offloaded(as_inner(tx), to, select)
+    return Offloaded(inner, to, select)

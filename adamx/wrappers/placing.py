@@ -12,6 +12,8 @@ import jax
 from jax.core import Tracer
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from ..numerics.splits import varying
+
 FREE = PartitionSpec.UNCONSTRAINED
 
 Entry = tuple[str, ...]
@@ -82,9 +84,10 @@ def spec_of(entries: tuple[Entry, ...]) -> PartitionSpec:
 
 
 def entries_of(spec: Any, ndim: int) -> tuple[Entry, ...]:
-    """Return an entry for each axis of an array."""
-    given = [e if isinstance(e, tuple) else () if e is None else (e,) for e in spec]
-    return (*given, *[()] * (ndim - len(given)))
+    """Return an entry for each axis of an array; one left to the compiler is whole."""
+    given = [e if isinstance(e, tuple) else (e,) for e in spec]
+    named = [tuple(name for name in e if isinstance(name, str)) for e in given]
+    return (*named, *[()] * (ndim - len(named)))
 
 
 def added(entries: tuple[Entry, ...], dim: int, axis: str) -> tuple[Entry, ...]:
@@ -96,7 +99,7 @@ def first_divided(
     shape: tuple[int, ...], entries: tuple[Entry, ...], axis: str, mesh: Any
 ) -> int | None:
     """Return the first axis of an array that the mesh axis divides, too."""
-    if any(axis in entry for entry in entries) or mesh.shape[axis] == 1:
+    if any(axis in entry for entry in entries):
         return None
     for i, (n, entry) in enumerate(zip(shape, entries, strict=True)):
         pieces = math.prod(mesh.shape[name] for name in (*entry, axis))
@@ -132,11 +135,6 @@ def known_spec(x: Any) -> Any:
         explicit = AxisType.Explicit in types
         return sharding.spec if explicit else None
     return x.sharding.spec if isinstance(x.sharding, NamedSharding) else ()
-
-
-def varying(x: Any) -> frozenset[str]:
-    """Return the axes of `shard_map` along which devices may have different values."""
-    return frozenset(jax.typeof(x).manual_axis_type.varying)
 
 
 def _own(x: Any, axis: str, dim: int | None) -> Any:

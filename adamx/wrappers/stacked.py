@@ -7,7 +7,6 @@ stack of biases `(L, d)` is no matrix.
 """
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -17,7 +16,7 @@ from .. import errors
 from ..engine.chain import Chain, External, chain
 from ..engine.hyperparams import option
 from ..engine.masks import Mask, OfSlice, Stacks, as_mask
-from ..engine.rule import Rule, Wrapper, as_rule
+from ..engine.rule import LinkWise, Rule, as_rule
 from ..engine.slots import axis_of_layers
 from ..engine.state import Context, Slot, Slots
 from ..parts.masked import Masked
@@ -25,7 +24,7 @@ from .grouped import Groups
 from .tunable import Tunable
 
 
-class Stacked(Wrapper):
+class Stacked(LinkWise):
     """Apply `part` to each slice along an axis of the leaves in `mask`.
 
     Optimizing a leaf `(L, m, n)` equals L runs on `(m, n)`, in which masks and axes are
@@ -69,12 +68,6 @@ class Stacked(Wrapper):
         inside = place.without(self.axis) if self.mask in chosen else place
         return super()._placed(inside, chosen)
 
-    def _links(self) -> Iterator[Rule]:
-        yield from self._each_link()
-
-    def _has_stacks(self) -> bool:
-        return self.part._has_stacks()
-
     def matrices(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> Float[Array, "k m n"] | None:
@@ -82,9 +75,6 @@ class Stacked(Wrapper):
             return self.part.matrices(update, slots, ctx)
         each = self._mapped(self.part.matrices, update, slots, ctx)
         return None if each is None else each.reshape(-1, *each.shape[-2:])
-
-    def together(self, stack: Float[Array, "k m n"]) -> Float[Array, "k m n"]:
-        return self.part.together(stack)
 
     def slots(self) -> dict[str, Slot]:
         def stacked(slot: Slot) -> Slot:

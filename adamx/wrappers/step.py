@@ -9,16 +9,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Int
 
-from .. import errors
 from ..engine import tree_checks
-from ..engine.leaves import column
+from ..engine.leaves import applied_to_all, column
 from ..engine.paths import flatten
-from ..engine.transformation import Transformation
+from ..engine.transformation import Transformation, check_transformation
 from ..engine.value import is_array
-from .accumulating import Accumulating
 from .fused import is_fused
 
 
@@ -34,7 +31,8 @@ def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[An
     slower. One element of each sharded parameter is exchanged between devices. On a GPU
     and a TPU, the program is that of the two calls. With `adamx.accumulate` the
     parameters are not read or written at the micro-batches that make no step, and the
-    results are those of the two calls to rounding.
+    results are those of the two calls to rounding. With `adamx.fused` a step is one
+    pass, and the results are those of the two calls within the units that it names.
 
     Args:
         tx: any gradient transformation.
@@ -49,24 +47,8 @@ def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[An
     Raises:
         TypeError: `tx` is no gradient transformation.
     """
-    if not all(callable(getattr(tx, name, None)) for name in ("init", "update")):
-        raise errors.type_error(
-            "step",
-            "`tx` must be a gradient transformation",
-            repr(tx),
-            "Pass for example adamw(1e-3) first, then params, grads and state.",
-        )
-    if isinstance(tx, Accumulating):
-        grads = tree_checks.as_arrays(grads)
-        tree_checks.check_updates(grads)
-        return tx.run(
-            grads,
-            state,
-            params,
-            extra,
-            lambda updates: _applied(params, updates),
-            lambda: params,
-        )
+    remedy = "Pass for example adamw(1e-3) first, then params, grads and state."
+    check_transformation("step", tx, remedy)
     if isinstance(tx, Transformation):
         tx._check_call(grads, state, params)
         grads = tree_checks.as_arrays(grads)
@@ -77,27 +59,17 @@ def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[An
             return _with_others(in_one[0], params, grads), in_one[1]
     if is_fused(tx):
         updates, state = tx.update(grads, state, params, **extra)
-        return _applied(params, updates), state
+        return applied_to_all(params, updates), state
     updates, _ = tx.update(grads, state, params, **extra)
-    stepped = _applied(params, updates)
+    stepped = applied_to_all(params, updates)
     _, state = tx.update(grads, _after(stepped, state), params, **extra)
     return stepped, state
-
-
-def _applied(params: Any, updates: Any) -> Any:
-    """Apply the updates; a leaf without one, such as a function of a model, remains."""
-    leaves, treedef = flatten(updates)
-    olds = column("params", treedef, params, updates)
-    pairs = zip(olds, leaves, strict=True)
-    with jax.numpy_dtype_promotion("standard"):  # an update may be the wider one
-        new = [p if u is None else optax.apply_updates(p, u) for p, u in pairs]
-    return treedef.unflatten(new)
 
 
 def _with_others(stepped: Any, params: Any, grads: Any) -> Any:
     """Return the new parameters, the old ones where there is no gradient."""
     leaves, treedef = flatten(grads)
-    olds = column("params", treedef, params, grads)
+    olds = column("params", params, grads)
     news = treedef.flatten_up_to(stepped)
     some = [g is not None and g.size for g in leaves]
     pairs = zip(some, news, olds, strict=True)

@@ -9,6 +9,7 @@ from .. import errors
 from ..engine.leaves import column
 from ..engine.paths import flatten, leaves_by_path
 from ..engine.slot_trees import is_placeholder
+from ..numerics.splits import varying
 from .around import Around, as_inner
 from .placing import (
     Entry,
@@ -18,7 +19,6 @@ from .placing import (
     kind_of,
     known_spec,
     mesh_around,
-    varying,
 )
 
 
@@ -35,12 +35,6 @@ class Zero1(Around):
         mesh = "" if self.mesh is None else f", mesh={self.mesh!r}"
         return f"zero1({self.inner!r}, {self.axis!r}{mesh})"
 
-    def state_inside(self, state: Any) -> Any:
-        return state
-
-    def around(self, state: Any, inner: Any) -> Any:
-        return inner
-
     def entries(
         self, shape: tuple[int, ...], path: str, entries: tuple[Entry, ...], mesh: Any
     ) -> tuple[tuple[Entry, ...], int | None]:
@@ -48,7 +42,9 @@ class Zero1(Around):
         given = dict(self.specs)
         if path in given:
             entries = entries_of(given[path], len(shape))
-        return entries, first_divided(shape, entries, self.axis, mesh)
+        alone = mesh.shape[self.axis] == 1
+        divided = None if alone else first_divided(shape, entries, self.axis, mesh)
+        return entries, divided
 
     def whole_leaves(self, params: Any, mesh: Any) -> list[str]:
         """Return the paths of the leaves that are whole on every device."""
@@ -64,10 +60,16 @@ class Zero1(Around):
 
     def _places(self, tree: Any) -> list[Place | None]:
         """Return where each leaf is, None for a `None`."""
-        places: list[Place | None] = []
-        for path, x in leaves_by_path(tree):
-            places.append(None if x is None else self._place(path, x))
-        return places
+        named = leaves_by_path(tree)
+        unknown = sorted({path for path, _ in self.specs} - {path for path, _ in named})
+        if unknown:
+            raise errors.AdamxError(
+                f"zero1: `specs` must be a tree like the parameters, got one for "
+                f"`{unknown[0]}`, where the parameters have "
+                f"{errors.listed([path for path, _ in named])}. Pass a PartitionSpec "
+                f"for each of them."
+            )
+        return [None if x is None else self._place(path, x) for path, x in named]
 
     def _place(self, path: str, x: Any) -> Place:
         mesh = self.mesh if self.mesh is not None else mesh_around(x, self.axis)
@@ -79,8 +81,10 @@ class Zero1(Around):
             )
         kind = kind_of(mesh, self.axis)
         if kind == AxisType.Manual:
-            stays = self.axis in varying(x)
-            inside, dim = self.entries(x.shape, "", entries_of((), x.ndim), mesh)
+            inside, dim = self.entries(x.shape, path, entries_of((), x.ndim), mesh)
+            # unless `shard_map` checks it, only specs say that it is a piece already
+            named = any(self.axis in entry for entry in inside)
+            stays = named or self.axis in varying(x)
             return Place(mesh, kind, inside, None if stays else dim, self.axis, stays)
         spec = known_spec(x)
         if spec is None and path not in dict(self.specs):
@@ -127,7 +131,7 @@ class Zero1(Around):
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
     ) -> tuple[Any, Any]:
         leaves, treedef = flatten(updates)
-        here = leaves if params is None else column("params", treedef, params, updates)
+        here = leaves if params is None else column("params", params, updates)
         pairs = zip(leaves, here, strict=True)
         like = treedef.unflatten([None if g is None else p for g, p in pairs])
         places = self._places(like)
@@ -174,8 +178,9 @@ def zero1(tx: Any, axis: Any = "data", *, mesh: Any = None, specs: Any = None) -
     It works on `Auto` and `Explicit` meshes, and inside `jax.shard_map` over the axis.
     Gradients that are not summed yet (`unreduced` on an `Explicit` mesh, or different
     on the devices inside `shard_map`) are summed into the pieces at once: that is the
-    reduce-scatter. What inside `shard_map` is the same on all devices counts as summed,
-    and so does everything with `check_vma=False`.
+    reduce-scatter. What inside `shard_map` is the same on all devices counts as summed.
+    With `check_vma=False` everything does, and every leaf counts as whole unless
+    `specs` name the axis for it.
 
     Leaves that are divided over the axis already (FSDP) are left as they are, and
     leaves of which it divides no axis are whole on every device: `memory_plan` names
@@ -188,22 +193,18 @@ def zero1(tx: Any, axis: Any = "data", *, mesh: Any = None, specs: Any = None) -
         mesh: the mesh, if the parameters are not on one.
         specs: the `PartitionSpec`s of the parameters, a tree like them. Needed where
             they are divided over other axes of an `Auto` mesh (tensor parallel), as
-            JAX does not say so while tracing.
+            JAX does not say so while tracing, and for leaves that are divided already
+            inside `shard_map(check_vma=False)`.
 
     State: that of `tx`, in pieces: `state_sharding(zero1(tx), params)` says how.
 
     Raises:
-        ValueError: no mesh has the axis; `specs` are needed; inside `shard_map`, a
+        ValueError: no mesh has the axis; `specs` are needed, or have another tree than
+            the parameters; inside `shard_map`, a
             rule that needs more than one element.
         TypeError: `tx` is no gradient transformation; `axis` is no name.
     """
-    if not all(callable(getattr(tx, name, None)) for name in ("init", "update")):
-        raise errors.type_error(
-            "zero1",
-            "`tx` must be a gradient transformation",
-            errors.shown(tx),
-            "Pass for example zero1(adamw(1e-3), 'data').",
-        )
+    inner = as_inner("zero1", tx, "Pass for example zero1(adamw(1e-3), 'data').")
     if not isinstance(axis, str):
         raise errors.type_error(
             "zero1",
@@ -227,7 +228,7 @@ def zero1(tx: Any, axis: Any = "data", *, mesh: Any = None, specs: Any = None) -
                 "Pass a tree like the parameters: {'kernel': P(None, 'model')}.",
             )
     known = tuple((path, spec) for path, spec in pairs if spec is not None)
-    return Zero1(as_inner(tx), axis, mesh, known)
+    return Zero1(inner, axis, mesh, known)
 
 
 def _is_spec(x: Any) -> bool:
