@@ -27,15 +27,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 
-FULL = os.environ.get("ADAMX_GRID") == "full"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-FLAGS = {
-    "--xla_force_host_platform_device_count": 8,
-    "--xla_backend_optimization_level": 3 if FULL else 0,
-}
 os.environ["XLA_FLAGS"] = " ".join(
-    [f"{flag}={value}" for flag, value in FLAGS.items()]
-    + [os.environ.get("XLA_FLAGS", "")]  # The last of two counts.
+    [
+        "--xla_force_host_platform_device_count=8",
+        "--xla_backend_optimization_level="
+        + ("3" if os.environ.get("ADAMX_GRID") == "full" else "0"),
+        os.environ.get("XLA_FLAGS", ""),  # The last of two counts.
+    ]
 ).strip()
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # the workers inherit it
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="adamx-programs-")
