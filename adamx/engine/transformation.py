@@ -10,7 +10,7 @@ import optax
 from jax.core import Tracer
 from jaxtyping import Array
 
-from . import hyperparams, tree, tree_checks
+from . import hyperparams, row_updates, tree, tree_checks
 from .calls import check_call
 from .value import Value, restored
 
@@ -119,6 +119,9 @@ class _Pair:
         program = _interned(_programs, form, _Program)
         scheduled = hyperparams.has_schedules(tx)
 
+        def on_rows(updates: Any, state: Any, params: Any, extra: dict) -> Any:
+            return update(updates, state, params, **extra)
+
         @functools.cache
         def numbers(dtype: Any) -> tuple[list, Any]:
             return jax.tree.flatten(hyperparams.as_data(tx, dtype))
@@ -130,6 +133,8 @@ class _Pair:
             updates: Any, state: Any, params: Any = None, **extra: Any
         ) -> tuple[Any, Any]:
             tx._check_call(updates, state, params)
+            if row_updates.has_rows(updates):
+                return row_updates.update(tx, updates, state, params, extra, on_rows)
             updates = tree_checks.as_arrays(updates)
             tree_checks.check_updates(updates)
             params = tree_checks.with_gradients(updates, params)

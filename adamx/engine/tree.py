@@ -15,13 +15,13 @@ from jax.core import Tracer
 
 from .. import errors
 from ..numerics.arithmetic import compute_dtype
-from ..numerics.random_bits import word_of
+from ..numerics.random_bits import Placed, word_of
 from . import hyperparams, stacks, tree_checks
 from .leaf_functions import Form, Inputs, leaf_functions
 from .leaves import column, slot_column
 from .paths import flatten, paths
 from .slots import begin, split
-from .state import Labelled, Slot, State
+from .state import PLACES, Labelled, Slot, State
 
 # ---- initialisation ----------------------------------------------------------
 
@@ -144,6 +144,8 @@ def _inputs(rule: Any, leaves: list, treedef: Any, updates: Any, step: Step) -> 
         # hidden from XLA, or it builds them into kernels, and those of equal leaves are
         # compiled one by one
         words = jax.lax.optimization_barrier(list(map(word_of, paths(updates))))
+    for i, rows in step.extra.get(PLACES, {}).items():
+        words[int(i)] = None if words[int(i)] is None else Placed(words[int(i)], rows)
     return [
         Inputs(
             g,

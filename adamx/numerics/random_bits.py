@@ -7,7 +7,7 @@ the same on any number of devices, and any step can be repeated.
 
 import functools
 import zlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,12 +15,26 @@ import numpy as np
 from jaxtyping import Array, Float, UInt32
 
 
-def key_of(*words: Any) -> UInt32[Array, ""]:
-    """Fold several integers into one word."""
-    key = jnp.uint32(0x9E3779B9)
+class Placed(NamedTuple):
+    """A key, or a word of one, for some rows of a table.
+
+    Attributes:
+        word: the word.
+        rows: which rows of the table the first axes of an array are; int32.
+    """
+
+    word: Any
+    rows: Any
+
+
+def key_of(*words: Any) -> UInt32[Array, ""] | Placed:
+    """Fold several integers into one word; of a `Placed` word, into one for its rows."""
+    key, rows = jnp.uint32(0x9E3779B9), None
     for word in words:
+        if isinstance(word, Placed):
+            word, rows = word
         key = _mix(key + jnp.asarray(word).astype(jnp.uint32), jnp.uint32(0x85EBCA6B))
-    return key
+    return key if rows is None else Placed(key, rows)
 
 
 def word_of(name: str) -> np.uint32:
@@ -40,16 +54,23 @@ def _mix(x: Array, salt: Array) -> Array:
     return x ^ (x >> 16)
 
 
-def bits(key: UInt32[Array, ""], shape: tuple[int, ...]) -> UInt32[Array, "..."]:
+def bits(
+    key: UInt32[Array, ""] | Placed, shape: tuple[int, ...]
+) -> UInt32[Array, "..."]:
     """Return 32 random bits for each element, from the key and the element's index.
 
-    Of arrays with more than 2³² elements, those 2³² apart have the same bits.
+    Of arrays with more than 2³² elements, those 2³² apart have the same bits. With a
+    `Placed` key the index is that in the whole table.
     """
     steps = np.cumprod((1, *shape[:0:-1]), dtype=np.uint64).astype(np.uint32)[::-1]
     axes = [
         jax.lax.broadcasted_iota(jnp.uint32, shape, axis) * step
         for axis, step in enumerate(steps[: len(shape)])
     ]
+    if isinstance(key, Placed):
+        key, rows = key
+        beside = (-1,) + (1,) * (len(shape) - 1)
+        axes[0] = rows.astype(jnp.uint32).reshape(beside) * steps[0]
     place = functools.reduce(jnp.add, axes) if axes else jnp.uint32(0)
     return _mix(place ^ key, _mix(key, jnp.uint32(0xC2B2AE35)))
 
@@ -61,7 +82,7 @@ class Uniform:
     after it the upper.
     """
 
-    def __init__(self, key: Array, draw: int = 0) -> None:
+    def __init__(self, key: Any, draw: int = 0) -> None:
         self._key, self._draw = key, draw
 
     def __call__(self, shape: tuple[int, ...]) -> Float[Array, "..."]:
@@ -70,7 +91,7 @@ class Uniform:
         return (half.astype(jnp.float32) + 0.5) * 2.0**-16
 
 
-def normal(key: Array, shape: tuple[int, ...], dtype: Any) -> Float[Array, "..."]:
+def normal(key: Any, shape: tuple[int, ...], dtype: Any) -> Float[Array, "..."]:
     """Draw one standard normal number for each element, of 2¹⁶ quantiles; ‖·‖ < 4.4."""
     u = Uniform(key)(shape).astype(dtype)
     return jax.lax.erf_inv(2 * u - 1) * 2.0**0.5
