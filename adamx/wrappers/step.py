@@ -15,7 +15,9 @@ from jaxtyping import Array, Int
 from .. import errors
 from ..engine.leaves import column
 from ..engine.paths import flatten
+from ..engine.row_updates import has_rows
 from ..engine.value import is_array
+from ..sparse.applying import apply_updates
 
 
 def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[Any, Any]:
@@ -50,6 +52,9 @@ def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[An
             repr(tx),
             "Pass for example adamw(1e-3) first, then params, grads and state.",
         )
+    if has_rows(grads):  # rows are read before they are written
+        updates, state = tx.update(grads, state, params, **extra)
+        return apply_updates(params, updates), state
     updates, _ = tx.update(grads, state, params, **extra)
     stepped = _applied(params, updates)
     _, state = tx.update(grads, _after(stepped, state), params, **extra)
