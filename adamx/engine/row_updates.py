@@ -119,9 +119,7 @@ def update(
         return new._replace(slots=slots)
 
     stepped, after = run(view, each_state(state, open_state), params, extra)
-    after = jax.tree.map(
-        closed, state, after, is_leaf=lambda x: isinstance(x, State)
-    )
+    after = jax.tree.map(closed, state, after, is_leaf=lambda x: isinstance(x, State))
     done = treedef.flatten_up_to(stepped)
     for i, table in tables.items():
         done[i] = table.rows.with_rows(done[i])
@@ -137,10 +135,10 @@ def rules_of(tx: Any) -> Iterator[Any]:
         for part in tx.parts:
             if hasattr(part, "tx") and not hasattr(part.tx, "_in_order"):
                 raise errors.AdamxError(
-                    f"update: every part of a chain must know row-sparse gradients, got "
-                    f"{part.name!r}, which is not of adamx and would compute with their "
-                    f"indices. Put adamx's part in its place, or make the gradient "
-                    f"dense with `rows.todense()`."
+                    f"update: every part of a chain must know row-sparse gradients, "
+                    f"got {part.name!r}, which is not of adamx and would compute with "
+                    f"their indices. Put adamx's part in its place, or make the "
+                    f"gradient dense with `rows.todense()`."
                 )
             yield from rules_of(getattr(part, "tx", part))
     elif hasattr(tx, "apply"):
@@ -185,10 +183,11 @@ def _check_rules(rules: list[Any], table: Table) -> None:
                 continue
             over = "the whole tensor" if scope == "tensor" else "the whole tree"
             raise errors.AdamxError(
-                f"update: a row-sparse gradient must be given to rules that act on each "
-                f"element, got {errors.shorten(repr(one))} for `{table.path}`, which "
-                f"reads {over}. Use an element-wise optimizer for it, with Masked or "
-                f"optax.partition, or make the gradient dense with `rows.todense()`."
+                f"update: a row-sparse gradient must be given to rules that act on "
+                f"each element, got {errors.shorten(repr(one))} for `{table.path}`, "
+                f"which reads {over}. Use an element-wise optimizer for it, with "
+                f"Masked or optax.partition, or make the gradient dense with "
+                f"`rows.todense()`."
             )
 
 
@@ -303,9 +302,9 @@ def _crossing(slot: Slot, name: str, path: str, shape: tuple) -> errors.AdamxErr
     width = math.prod(shape[1:])
     return errors.AdamxError(
         f"update: what is kept of a row must not depend on other rows where gradients "
-        f"are row-sparse, got {slot.codec!r} of the slot `{name}` for `{path}` of shape "
-        f"{shape}. Use blocks that divide a row, such as Blockwise(block={width}), or "
-        f"Cast(jnp.bfloat16, 'stochastic')."
+        f"are row-sparse, got {slot.codec!r} of the slot `{name}` for `{path}` of "
+        f"shape {shape}. Use blocks that divide a row, such as "
+        f"Blockwise(block={width}), or Cast(jnp.bfloat16, 'stochastic')."
     )
 
 
@@ -324,7 +323,7 @@ def _taken(x: Any, table: Table) -> Any:
 
 
 def _extra_of(x: Any, treedef: Any, tables: dict[int, Table]) -> Any:
-    """Return an extra argument, with the rows of the tables if it is like the updates."""
+    """Return an extra argument; of one like the updates, the rows of the tables."""
     try:
         leaves = treedef.flatten_up_to(x)
     except (ValueError, TypeError, KeyError):
@@ -377,9 +376,7 @@ def _slot_back(
     after = join(slot, new, treedef.flatten_up_to)
     for i, table in tables.items():
         after[i] = jax.tree.map(
-            lambda x, y, t=table: (
-                x if is_absent(x) else put_rows(x, t.rows.indices, y)
-            ),
+            lambda x, y, t=table: x if is_absent(x) else put_rows(x, t.rows.indices, y),
             before[i],
             after[i],
         )

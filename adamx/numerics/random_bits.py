@@ -28,7 +28,7 @@ class Placed(NamedTuple):
 
 
 def key_of(*words: Any) -> UInt32[Array, ""] | Placed:
-    """Fold several integers into one word; of a `Placed` word, into one for its rows."""
+    """Fold several integers into one word, for the same rows if one is `Placed`."""
     key, rows = jnp.uint32(0x9E3779B9), None
     for word in words:
         if isinstance(word, Placed):

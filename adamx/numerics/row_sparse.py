@@ -1,8 +1,8 @@
 """Row-sparse arrays: some rows of a table, by index, and nothing of the others.
 
-The gradient of a look-up is such an array. Indices are kept as bits in the pytree, since
-a function that maps over all numbers of a tree, as `optax.scale` does, must not turn one
-index into another: what computes with bits raises an error, or leaves them.
+The gradient of a look-up is such an array. Indices are kept as bits in the pytree,
+since a function that maps over all numbers of a tree, as `optax.scale` does, must not
+turn one index into another: what computes with bits raises an error, or leaves them.
 """
 
 from typing import Any
@@ -26,8 +26,8 @@ class RowSparse:
         RowSparse(jnp.array([3, 7]), jnp.ones((2, 64)), num_rows=400_000)
 
     An index that is negative or `num_rows` is padding: its row counts for nothing. An
-    index may stand there twice; the rows are then added. Indices above `num_rows` are an
-    error where they can be read, and padding inside `jit`.
+    index may stand there twice; the rows are then added. Indices above `num_rows` are
+    an error where they can be read, and padding inside `jit`.
 
     `params + updates` adds the rows to a table, as `optax.apply_updates` does. In the
     pytree an index is 32 bools, so that foreign functions of trees cannot change it.
@@ -212,7 +212,7 @@ def _check(indices: Any, rows: Any, num_rows: Any) -> None:
 
 
 def _sharding(x: Any, rows: bool) -> Any:
-    """Return the sharding of `x` (or of rows of it) if its mesh is explicit, or None."""
+    """Return the sharding of `x` or of its rows, if its mesh is explicit, or None."""
     sharding = jax.typeof(x).sharding
     mesh = sharding.mesh
     if mesh.empty or not mesh.are_all_axes_explicit:

@@ -1,9 +1,9 @@
 """Row-sparse gradients: tables of which a step reads and writes some rows only.
 
 `value_and_grad` and `lookup` make them, every element-wise optimizer takes them, and
-`apply_updates` or `adamx.step` adds the updates to the parameters. As it is, an optimizer
-does nothing with the other rows; `per_row` counts the steps of each row, and `catch_up`
-makes up for those that a row has missed.
+`apply_updates` or `adamx.step` adds the updates to the parameters. As it is, an
+optimizer does nothing with the other rows; `per_row` counts the steps of each row, and
+`catch_up` makes up for those that a row has missed.
 """
 
 from .applying import apply_updates as apply_updates

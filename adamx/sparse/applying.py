@@ -11,8 +11,8 @@ from ..engine.row_updates import is_rows
 def apply_updates(params: Any, updates: Any) -> Any:
     """Return `params + updates`, as `optax.apply_updates`, for row-sparse updates too.
 
-    The result is in the dtypes of the parameters; a leaf without an update remains. In a
-    jitted step whose parameters are donated, the rows are added in place.
+    The result is in the dtypes of the parameters; a leaf without an update remains. In
+    a jitted step whose parameters are donated, the rows are added in place.
 
     Args:
         params: the parameters.

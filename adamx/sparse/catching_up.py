@@ -56,7 +56,9 @@ class CatchUp(Wrapper):
             return self.part.apply(update, slots, ctx)
         until = slots[_UNTIL]
         missed = ctx.count - 1 - until.astype(jnp.int32)
-        names = [n for n, s in self.part.slots().items() if _is_of_rows(s, slots[n], update)]
+        names = [
+            n for n, s in self.part.slots().items() if _is_of_rows(s, slots[n], update)
+        ]
         matrix = self.transition(names, update, slots, ctx)
         now = powers(matrix, missed)
         held = jnp.stack([*(slots[name] for name in names), ctx.param])
@@ -96,7 +98,7 @@ class CatchUp(Wrapper):
         return jnp.stack([x.reshape(m) for x in new])
 
     def _check(self, step: Any, names: list[str], given: tuple) -> None:
-        """Raise an error that names the rule if a step without a gradient is not linear."""
+        """Raise an error if a step without a gradient is not linear."""
         _, _, shared, _, _ = given
         program = traced(step, *given)
 
@@ -109,9 +111,9 @@ class CatchUp(Wrapper):
         if wrong:
             raise errors.AdamxError(
                 f"catch_up: every slot must be linear in what an element has, where it "
-                f"has no gradient, got `{wrong[0]}` of {errors.shorten(repr(self.part))}: "
-                f"there is no closed form for the steps missed. Use the optimizer "
-                f"without catch_up, or per_row."
+                f"has no gradient, got `{wrong[0]}` of "
+                f"{errors.shorten(repr(self.part))}: there is no closed form for the "
+                f"steps missed. Use the optimizer without catch_up, or per_row."
             )
         if not self.exact:
             of_param = kinds(Kind.ZERO)[-1]
@@ -139,14 +141,15 @@ def catch_up(tx: Any, tables: Any, *, exact: bool = True) -> Any:
 
     In a step with a dense gradient, a row whose gradient is zero is not at rest: its
     moments shrink, its decay goes on, and old momentum moves it. Before a row has its
-    next gradient, this makes up for all of it at once, by the power of the matrix of such
-    a step, so that rows and slots are those of the run with dense gradients. A row that
-    is read before it is caught up is as it was at its last gradient: see `made_up`.
+    next gradient, this makes up for all of it at once, by the power of the matrix of
+    such a step, so that rows and slots are those of the run with dense gradients. A row
+    that is read before it is caught up is as it was at its last gradient: see
+    `made_up`.
 
-    The matrix is read from the rule itself, whose step without a gradient must be linear,
-    the same in every step: momentum, averages of gradients and of their squares, decay.
-    Optimizers that divide old momentum by anything (Adam), or take its sign (Lion), have
-    no closed form and are refused; so are schedules.
+    The matrix is read from the rule itself, whose step without a gradient must be
+    linear, the same in every step: momentum, averages of gradients and of their
+    squares, decay. Optimizers that divide old momentum by anything (Adam), or take its
+    sign (Lion), have no closed form and are refused; so are schedules.
 
     Args:
         tx: a rule or chain of adamx; `store` is applied before, `tunable` after it.
@@ -155,12 +158,13 @@ def catch_up(tx: Any, tables: Any, *, exact: bool = True) -> Any:
         exact: False makes up for the moments and the decoupled decay only, not for what
             old momentum would have moved: for AdamW and others whose slots are linear.
 
-    State: that of `tx`, and `row_until`, the step up to which a row is made up, 4 bytes a
-    row, from zero; exact up to 2²⁴ steps with float32 parameters.
+    State: that of `tx`, and `row_until`, the step up to which a row is made up, 4 bytes
+    a row, from zero; exact up to 2²⁴ steps with float32 parameters.
 
     Raises:
         TypeError: `tx` is no rule or chain of adamx's rules.
-        ValueError: its step without a gradient has no closed form: the message names the
+        ValueError: its step without a gradient has no closed form: the message names
+        the
             rule, and the slot if it is one.
     """
     mask = as_tables("catch_up", tables)
@@ -169,8 +173,9 @@ def catch_up(tx: Any, tables: Any, *, exact: bool = True) -> Any:
         if has_schedules(rule):
             raise errors.AdamxError(
                 f"catch_up: every hyperparameter must be a number or an array, got a "
-                f"schedule in {errors.shorten(repr(rule))}: there is no closed form for "
-                f"the steps missed. Pass a number, and use adamx.tunable to change it."
+                f"schedule in {errors.shorten(repr(rule))}: there is no closed form "
+                f"for the steps missed. Pass a number, and use adamx.tunable to change "
+                f"it."
             )
         for need in sorted(rule.needs() - {"param", "path"}):
             raise errors.AdamxError(
@@ -221,9 +226,10 @@ def made_up(tx: Any, params: Any, state: Any, ids: Any = None) -> tuple[Any, Any
         tx: what `catch_up` returned.
         params: the parameters.
         state: the state that goes with them.
-        ids: a tree like the parameters: for each table the ids of the rows that are to be
-            read, of any shape, and None for other leaves, or a dict by path of the tables
-            alone. None for all rows of all tables, as before an evaluation.
+        ids: a tree like the parameters: for each table the ids of the rows that are to
+        be
+            read, of any shape, and None for other leaves, or a dict by path of the
+            tables alone. None for all rows of all tables, as before an evaluation.
 
     Returns:
         The new parameters and the new state.

@@ -48,8 +48,8 @@ class _Record:
             f"lookup: `table` must be an array of the parameters that the loss was "
             f"given, got {errors.shown(table)} that is none of "
             f"{errors.listed(self.names)}. Pass the parameter itself, not one that was "
-            f"cast or computed, and not through jax.jit, jax.checkpoint or jax.lax.scan "
-            f"inside the loss; cast the rows."
+            f"cast or computed, and not through jax.jit, jax.checkpoint or "
+            f"jax.lax.scan inside the loss; cast the rows."
         )
 
     def rows(self, table: Any, ids: Array) -> Array:
@@ -75,7 +75,7 @@ def _backward(_: None, gradient: Array) -> tuple[None, Array]:
     return None, gradient
 
 
-_with_gradient.defvjp(_forward, _backward)
+_with_gradient.defvjp(_forward, _backward)  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def _gathered(table: Array, ids: Array) -> Array:
@@ -99,8 +99,8 @@ def lookup(table: Any, ids: Any) -> Array:
 
     Inside `adamx.sparse.value_and_grad` the gradient of the table is row-sparse;
     elsewhere it is an ordinary function of JAX with a dense gradient. An id that is
-    negative or `table.shape[0]` is padding, its row is zeros and has no gradient; the row
-    of a higher id is NaN, so that the loss tells of it, and has no gradient either.
+    negative or `table.shape[0]` is padding, its row is zeros and has no gradient; the
+    row of a higher id is NaN, so that the loss tells of it, and has no gradient either.
 
     Args:
         table: floating, shape (rows, ...).
@@ -141,10 +141,10 @@ def value_and_grad(loss: Callable, has_aux: bool = False) -> Callable:
 
         value, grads = adamx.sparse.value_and_grad(loss)(params, batch)
 
-    As `jax.value_and_grad` with respect to the first argument, a tree of parameters: the
-    leaves that the loss passes to `lookup` have row-sparse gradients, coalesced, and all
-    others dense ones. No array of the size of a table is made. A loss may look up
-    several tables, and one table several times, but not use it in another way. It is
+    As `jax.value_and_grad` with respect to the first argument, a tree of parameters:
+    the leaves that the loss passes to `lookup` have row-sparse gradients, coalesced,
+    and all others dense ones. No array of the size of a table is made. A loss may look
+    up several tables, and one table several times, but not use it in another way. It is
     traced twice, so it must be a pure function.
 
     Args:

@@ -41,45 +41,42 @@ class PerRow(Wrapper):
     ) -> tuple[Float[Array, "..."], Slots]:
         if not ctx.selects(self.tables):
             return self.part.apply(update, slots, ctx)
-        steps = slots[_STEPS] + 1
-        n = update.shape[0]
-        kept = {name: x for name, x in slots.items() if x.shape[:1] == (n,)}
+        n, steps = update.shape[0], slots[_STEPS] + 1
+
+        def has_rows(x: Any) -> bool:
+            return jnp.ndim(x) > 0 and jnp.shape(x)[0] == n
+
+        kept = {name: x for name, x in slots.items() if has_rows(x)}
         rest = {name: x for name, x in slots.items() if name not in kept}
-        shared = {k: s for k, s in self.part.slots().items() if s.shared}
-        by_row: dict[str, Any] = {"rows": None}
-        if ctx.has("key"):
-            key, rows = _placed(ctx.key, n)
-            by_row["rows"] = rows
-        if ctx.has("param"):
-            by_row["param"] = ctx.param
-        by_row["extra"] = {
-            name: x
-            for name, x in ctx.extra.items()
-            if jnp.shape(x)[:1] == (n,) and jnp.ndim(x) == update.ndim
+        word, rows = _placed(ctx.key, n) if ctx.has("key") else (None, None)
+        given = {
+            "param": ctx.param if ctx.has("param") else None,
+            "rows": rows,
+            "extra": {k: x for k, x in ctx.extra.items() if has_rows(x)},
         }
 
-        def one(u: Array, kept: Slots, steps: Array, by_row: dict) -> Any:
+        def one(u: Array, kept: Slots, steps: Array, given: dict) -> Any:
             """Run the part on one row, as an array of one row."""
-            row = {name: x[None] for name, x in kept.items()}
-            before = {k: s.from_count(steps - 1) for k, s in shared.items()}  # pyright: ignore[reportOptionalCall]
-            known = before | self.part.shared(before, steps)
-            changes: dict[str, Any] = {
-                name: by_row[name][None] for name in ("param",) if name in by_row
-            }
-            if by_row["rows"] is not None:
-                changes["key"] = Placed(key, by_row["rows"][None])
-            extra = dict(ctx.extra) | {k: x[None] for k, x in by_row["extra"].items()}
-            here = ctx.replace(
-                count=steps,
-                shared={**ctx.shared, **{k: x.astype(u.dtype) for k, x in known.items()}},
-                extra=type(ctx.extra)(ctx.extra.rule, extra),
-                **changes,
-            )
-            u, new = self.part.apply(u[None], row | rest, here)
-            return u[0], {name: new[name][0] for name in row if name != _STEPS}
+            kept, given = jax.tree.map(lambda x: x[None], (kept, given))
+            known = self._shared_after(steps, u.dtype)
+            extra = type(ctx.extra)(ctx.extra.rule, {**ctx.extra, **given["extra"]})
+            here = ctx.replace(count=steps, shared={**ctx.shared, **known}, extra=extra)
+            if given["param"] is not None:
+                here = here.replace(param=given["param"])
+            if given["rows"] is not None:
+                here = here.replace(key=Placed(word, given["rows"]))
+            u, new = self.part.apply(u[None], kept | rest, here)
+            return u[0], {name: new[name][0] for name in kept}
 
-        stepped, new = jax.vmap(one)(update, kept, steps, by_row)
+        stepped, new = jax.vmap(one)(update, kept, steps, given)
         return stepped, slots | new | {_STEPS: steps}
+
+    def _shared_after(self, steps: Array, dtype: Any) -> dict[str, Array]:
+        """Return what all leaves would share in the step that is number `steps`."""
+        starts = {n: s.from_count for n, s in self.part.slots().items() if s.shared}
+        kept = {n: start(steps - 1) for n, start in starts.items() if start is not None}
+        known = kept | self.part.shared(kept, steps)
+        return {name: x.astype(dtype) for name, x in known.items()}
 
 
 _INT = jnp.dtype(jnp.int32)
@@ -98,17 +95,17 @@ def per_row(tx: Any, tables: Any) -> Any:
         tx = adamx.sparse.per_row(adamx.adam(1e-3), "embedding")
 
     What depends on the step (bias correction, and the first step) is computed from the
-    number of steps in which the row had a gradient, in place of the number of all steps:
-    a row that is seen for the first time moves as in the first step of all. Schedules
-    stay functions of the steps of the whole optimizer. A row of a row-sparse gradient
-    counts, zero or not; of a dense gradient every row counts.
+    number of steps in which the row had a gradient, in place of the number of all
+    steps: a row that is seen for the first time moves as in the first step of all.
+    Schedules stay functions of the steps of the whole optimizer. A row of a row-sparse
+    gradient counts, zero or not; of a dense gradient every row counts.
 
     Args:
         tx: a rule or chain of adamx; `store` is applied before, `tunable` after it.
         tables: which leaves have rows, along their first axis: a mask, as a path regex.
 
-    State: that of `tx`, and `row_steps`, 4 bytes a row, from zero; exact up to 2²⁴ steps
-    of a row with float32 parameters.
+    State: that of `tx`, and `row_steps`, 4 bytes a row, from zero; exact up to 2²⁴
+    steps of a row with float32 parameters.
 
     Raises:
         TypeError: `tx` is no rule or chain of adamx's rules.
@@ -122,8 +119,8 @@ def per_row(tx: Any, tables: Any) -> Any:
             if slot.shared and slot.from_count is None:
                 raise errors.AdamxError(
                     f"per_row: what all leaves share must follow from the count, got "
-                    f"the slot `{name}` of {errors.shorten(repr(rule))}. Pass numbers in "
-                    f"place of schedules, or use the optimizer without per_row."
+                    f"the slot `{name}` of {errors.shorten(repr(rule))}. Pass numbers "
+                    f"in place of schedules, or use the optimizer without per_row."
                 )
         return PerRow(rule, mask)
 

@@ -14,8 +14,8 @@ def as_tables(where: str, tables: Any) -> Mask:
     mask = as_mask(where, tables)
     if mask is None:
         raise errors.AdamxError(
-            f"{where}: `tables` must say which leaves have rows, got {tables!r}. Pass a "
-            f"path regex such as 'embedding', or lambda path, leaf: leaf.ndim > 1."
+            f"{where}: `tables` must say which leaves have rows, got {tables!r}. Pass "
+            f"a path regex such as 'embedding', or lambda path, leaf: leaf.ndim > 1."
         )
     return mask
 
@@ -41,8 +41,8 @@ def around(where: str, tx: Any, made: Callable[[Rule], Rule]) -> Any:
         raise errors.AdamxError(
             f"{where}: all state of `tx` must belong to one sequence of element-wise "
             f"rules, got {' and '.join(map(str, names))} apart in "
-            f"{errors.shorten(repr(tx))}. Use an element-wise optimizer for the tables, "
-            f"with optax.partition for the others."
+            f"{errors.shorten(repr(tx))}. Use an element-wise optimizer for the "
+            f"tables, with optax.partition for the others."
         )
     at = own[0] if own else len(parts) - 1
     parts[at] = made(parts[at])

@@ -18,8 +18,9 @@ from jaxtyping import Array
 class Kind(IntEnum):
     """How a number depends on what an element has.
 
-    ZERO is zero; CONSTANT is the same in every step; TIME depends on the step; LINEAR is
-    a sum of what the element has, with constant coefficients; OTHER is anything else.
+    ZERO is zero; CONSTANT is the same in every step; TIME depends on the step; LINEAR
+    is a sum of what the element has, with constant coefficients; OTHER is anything
+    else.
     """
 
     ZERO = 0
@@ -31,8 +32,28 @@ class Kind(IntEnum):
 
 _UNARY = {"neg", "convert_element_type", "broadcast_in_dim", "reshape", "squeeze"}
 _UNARY |= {"transpose", "copy", "copy_p", "expand_dims", "reduce_precision", "real"}
-_ZERO_AT_ZERO = {"sqrt", "sign", "abs", "square", "tanh", "sin", "tan", "log1p", "floor"}
-_ZERO_AT_ZERO |= {"expm1", "cbrt", "asin", "atan", "sinh", "asinh", "erf", "round", "ceil"}
+_ZERO_AT_ZERO = {
+    "sqrt",
+    "sign",
+    "abs",
+    "square",
+    "tanh",
+    "sin",
+    "tan",
+    "log1p",
+    "floor",
+}
+_ZERO_AT_ZERO |= {
+    "expm1",
+    "cbrt",
+    "asin",
+    "atan",
+    "sinh",
+    "asinh",
+    "erf",
+    "round",
+    "ceil",
+}
 _CALLS = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 
 
@@ -94,16 +115,21 @@ def _kinds_of(eqn: Any, kinds: list[Kind]) -> list[Kind]:
         which, *given = kinds
         branches = [kinds_of(b, given) for b in eqn.params["branches"]]
         each = zip(*branches, strict=True)
-        return [_added(list(one)) if which <= Kind.CONSTANT else _any([which, *one]) for one in each]
+        return [
+            _added(list(one)) if which <= Kind.CONSTANT else _any([which, *one])
+            for one in each
+        ]
     for key in _CALLS:
         inner = eqn.params.get(key)
-        if inner is not None and len(getattr(inner, "jaxpr", inner).invars) == len(kinds):
+        if inner is not None and len(getattr(inner, "jaxpr", inner).invars) == len(
+            kinds
+        ):
             return kinds_of(inner, kinds)
     return [_any(kinds)] * n
 
 
 def kinds_of(closed: Any, kinds: list[Kind]) -> list[Kind]:
-    """Return the kinds of the results of a traced function, given those of arguments."""
+    """Return the kinds of a traced function's results, given those of arguments."""
     jaxpr = getattr(closed, "jaxpr", closed)
     known: dict[Any, Kind] = dict(zip(jaxpr.invars, kinds, strict=True))
     known |= dict.fromkeys(jaxpr.constvars, Kind.CONSTANT)
