@@ -52,7 +52,7 @@ def update(
     """
     leaves, treedef = jax.tree.flatten(updates, is_leaf=_is_leaf)
     names = paths(treedef.unflatten([None] * len(leaves)))
-    whole = [None] * len(leaves)
+    whole: list[Any] = [None] * len(leaves)
     if params is not None:
         whole = column("params", treedef, params, updates)
     rows = {i: g.coalesce() for i, g in enumerate(leaves) if is_rows(g)}
@@ -211,7 +211,7 @@ def _sums_of_rows(rule: Any) -> bool:
 
 def row_numbers(param: Any) -> Any:
     """Reduce a table to one number a row: `shape_of` of slots that count by row."""
-    return param.reshape(param.shape[0], -1)[:, 0]
+    return param.sum(axis=tuple(range(1, param.ndim)))
 
 
 def _check_masks(declared: dict[str, Slot], table: Table) -> None:

@@ -27,7 +27,7 @@ class Placed(NamedTuple):
     rows: Any
 
 
-def key_of(*words: Any) -> UInt32[Array, ""] | Placed:
+def key_of(*words: Any) -> Any:
     """Fold several integers into one word, for the same rows if one is `Placed`."""
     key, rows = jnp.uint32(0x9E3779B9), None
     for word in words:
@@ -54,9 +54,7 @@ def _mix(x: Array, salt: Array) -> Array:
     return x ^ (x >> 16)
 
 
-def bits(
-    key: UInt32[Array, ""] | Placed, shape: tuple[int, ...]
-) -> UInt32[Array, "..."]:
+def bits(key: Any, shape: tuple[int, ...]) -> UInt32[Array, "..."]:
     """Return 32 random bits for each element, from the key and the element's index.
 
     Of arrays with more than 2³² elements, those 2³² apart have the same bits. With a

@@ -104,12 +104,10 @@ class RowSparse:
         each, order = jax.lax.sort_key_val(known, numbers)
         begins = jnp.concatenate([jnp.zeros(1, bool), each[1:] != each[:-1]])
         group = jnp.cumsum(begins, dtype=jnp.int32)
-        sorted_in = {"indices_are_sorted": True}
-        indices = jnp.full(kept, n, jnp.int32).at[group].min(each, **sorted_in)
+        indices = jnp.full(kept, n, jnp.int32)
+        indices = indices.at[group].min(each, indices_are_sorted=True)
         wide = self.rows.astype(compute_dtype(self.dtype))
-        sums = jax.ops.segment_sum(
-            jnp.take(wide, order, axis=0, mode="clip"), group, kept, **sorted_in
-        )
+        sums = _summed(wide, order, group, kept)
         beside = (kept,) + (1,) * (self.ndim - 1)
         sums = jnp.where((indices < n).reshape(beside), sums, 0)
         return RowSparse._made(indices, sums.astype(self.dtype), n, True)
@@ -155,6 +153,20 @@ class RowSparse:
         made = cls._made(None, rows, *static)
         made._bits = bits
         return made
+
+
+def _summed(rows: Array, order: Array, group: Array, groups: int) -> Array:
+    """Return the sums of rows by group, the groups being sorted in this order."""
+
+    def run(rows: Array, order: Array, group: Array) -> Array:
+        ordered = jnp.take(rows, order, axis=0, mode="clip")
+        return jax.ops.segment_sum(ordered, group, groups, indices_are_sorted=True)
+
+    sharding = _sharding(rows, True)
+    if sharding is None:
+        return run(rows, order, group)
+    run_auto: Any = jax.sharding.auto_axes(run, out_sharding=sharding)
+    return run_auto(rows, order, group)
 
 
 def _as_bits(indices: Any) -> Any:
@@ -250,4 +262,5 @@ def _scattered(method: str, table: Array, indices: Array, rows: Array) -> Array:
     sharding = _sharding(table, False)
     if sharding is None:
         return run(table, indices, rows)
-    return jax.sharding.auto_axes(run, out_sharding=sharding)(table, indices, rows)
+    run_auto: Any = jax.sharding.auto_axes(run, out_sharding=sharding)
+    return run_auto(table, indices, rows)

@@ -10,10 +10,11 @@ from jaxtyping import Array, Float
 from .. import errors
 from ..engine.chain import Chain
 from ..engine.hyperparams import has_schedules, option
-from ..engine.row_updates import is_rows, row_numbers
+from ..engine.row_updates import row_numbers
 from ..engine.rule import Rule, Wrapper
 from ..engine.state import Context, Slot, Slots, State
 from ..numerics.row_sparse import RowSparse
+from .applying import apply_updates
 from .tables import around, as_tables
 from .zero_gradient import Kind, kinds_of, powers, traced
 
@@ -28,13 +29,13 @@ class CatchUp(Wrapper):
         part: a rule, or a sequence of rules.
         tables: the leaves that have rows.
         exact: whether the rows must move as in a run with dense gradients.
-        steps: whether the step itself is taken too; else only the missed ones are made
+        moves: whether the step itself is taken too; else only the missed ones are made
             up, which `made_up` asks for.
     """
 
     tables: Any = None
     exact: bool = option(True)
-    steps: bool = option(True)
+    moves: bool = option(True)
 
     def needs(self) -> frozenset[str]:
         return self.part.needs() | {"param"}
@@ -47,7 +48,7 @@ class CatchUp(Wrapper):
 
     def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
         known = self.part.shared(kept, count)
-        return known if self.steps else known | kept  # as they were
+        return known if self.moves else known | kept  # as they were
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
@@ -66,7 +67,7 @@ class CatchUp(Wrapper):
         slots = slots | {name: caught[i] for i, name in enumerate(names)}
         moved = caught[-1] - ctx.param
         reached = jnp.full_like(until, 0) + ctx.count
-        if not self.steps:
+        if not self.moves:
             return moved, slots | {_UNTIL: reached - 1}
         u, slots = self.part.apply(update, slots, ctx.replace(param=caught[-1]))
         return u + moved, slots | {_UNTIL: reached}
@@ -226,10 +227,9 @@ def made_up(tx: Any, params: Any, state: Any, ids: Any = None) -> tuple[Any, Any
         tx: what `catch_up` returned.
         params: the parameters.
         state: the state that goes with them.
-        ids: a tree like the parameters: for each table the ids of the rows that are to
-        be
-            read, of any shape, and None for other leaves, or a dict by path of the
-            tables alone. None for all rows of all tables, as before an evaluation.
+        ids: a tree like the parameters: for each table the ids of the rows that are
+            to be read, of any shape, and None for other leaves. None for all rows of
+            all tables, as before an evaluation.
 
     Returns:
         The new parameters and the new state.
@@ -249,21 +249,17 @@ def made_up(tx: Any, params: Any, state: Any, ids: Any = None) -> tuple[Any, Any
     if not jax.tree.leaves(updates):
         return params, state
     slots = {name: state.slots[name] for name in only.slots()}
+    after: Any
     moved, after = only.update(updates, State(state.count, slots), params)
-    params = jax.tree.map(
-        lambda u, p: p if u is None else (p + u).astype(p.dtype),
-        moved,
-        params,
-        is_leaf=lambda x: x is None or is_rows(x),
-    )
-    return params, state._replace(slots=state.slots | after.slots)
+    made = state._replace(slots=state.slots | after.slots)
+    return apply_updates(params, moved), made
 
 
 def _only(tx: Any) -> CatchUp | None:
     """Return the rule that makes up for missed steps and takes none."""
     parts = tx.parts if isinstance(tx, Chain) else (tx,)
     found = [part for part in parts if isinstance(part, CatchUp)]
-    return dataclasses.replace(found[0], steps=False) if found else None
+    return dataclasses.replace(found[0], moves=False) if found else None
 
 
 def _no_gradient(mask: Any, params: Any, ids: Any) -> Any:

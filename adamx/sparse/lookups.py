@@ -19,7 +19,7 @@ class _Lookup(NamedTuple):
     """One look-up of a loss: the leaf, and the form of what was looked up."""
 
     leaf: int
-    rows: Any  # ShapeDtypeStruct
+    rows: Any  # shape, dtype and sharding
 
 
 class _Tape(threading.local):
@@ -57,7 +57,7 @@ class _Record:
         rows = _gathered(self.tables[leaf], ids)
         if self.deltas is not None:
             rows = _with_gradient(rows, self.deltas[len(self.seen)])
-        self.seen.append(_Lookup(leaf, jax.ShapeDtypeStruct(rows.shape, rows.dtype)))
+        self.seen.append(_Lookup(leaf, jax.typeof(rows)))
         self.ids.append(ids)
         return rows
 
@@ -196,7 +196,7 @@ def value_and_grad(loss: Callable, has_aux: bool = False) -> Callable:
             value, aux = result if has_aux else (result, None)
             return value, (aux, record.ids)
 
-        deltas = [jnp.zeros(one.rows.shape, one.rows.dtype) for one in seen]
+        deltas = [_zeros(one.rows) for one in seen]
         (value, (aux, ids)), (of_dense, of_rows_seen) = jax.value_and_grad(
             of_rows, argnums=(0, 1), has_aux=True
         )([leaves[i] for i in dense], deltas)
@@ -208,6 +208,13 @@ def value_and_grad(loss: Callable, has_aux: bool = False) -> Callable:
         return ((value, aux) if has_aux else value), treedef.unflatten(grads)
 
     return differentiated
+
+
+def _zeros(like: Any) -> Array:
+    mesh = like.sharding.mesh
+    explicit = not mesh.empty and mesh.are_all_axes_explicit
+    placed = like.sharding if explicit else None
+    return jnp.zeros(like.shape, like.dtype, device=placed)
 
 
 def _distinct(leaves: list) -> list:
