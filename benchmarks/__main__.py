@@ -31,6 +31,10 @@ BENCHMARKS = {
         "cost.matrices",
         "Muon's products, kernels, memory and time beside Optax; errors by precision",
     ),
+    "rows": (
+        "cost.rows",
+        "a step on some rows of a table, beside dense Optax and torch's SparseAdam",
+    ),
     "memory": ("cost.memory", "bytes, codecs and speed of each storage"),
     "matrix_training": (
         "training.matrix_training",

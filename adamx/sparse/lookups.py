@@ -236,7 +236,7 @@ def _looked_up(
     def trace(arrays: list) -> Any:
         _, record = recorded(arrays, None)
         seen.extend(record.seen)
-        return record.ids
+        return [i + 0 for i in record.ids]  # raises for those of an inner trace
 
     try:
         jaxpr = jax.make_jaxpr(trace)([leaves[i] for i in at]).jaxpr
