@@ -7,7 +7,7 @@ import pytest
 
 import adamx
 from adamx.sparse import lookup, value_and_grad
-from tests.sparse.trees import N, TABLE, WIDTH
+from tests.sparse.trees import TABLE, WIDTH, N
 from tests.support.error_messages import message
 
 PARAMS = {
@@ -134,6 +134,6 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("mistake, says", WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize(("mistake", "says"), WRONG.values(), ids=WRONG)
 def test_wrong_arguments(mistake, says):
     assert says in message(mistake)

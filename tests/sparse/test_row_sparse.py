@@ -8,7 +8,7 @@ import pytest
 
 import adamx
 from adamx import RowSparse
-from tests.sparse.trees import IDS, N, STEPS, WIDTH, dense, gradient
+from tests.sparse.trees import IDS, STEPS, WIDTH, N, dense, gradient
 from tests.support.error_messages import message
 
 PARAMS = {"table": jnp.zeros((N, WIDTH)), "w": jnp.ones(2)}
@@ -92,7 +92,7 @@ MISREADING = {
 }
 
 
-@pytest.mark.parametrize("tx, says", MISREADING.values(), ids=MISREADING)
+@pytest.mark.parametrize(("tx", "says"), MISREADING.values(), ids=MISREADING)
 def test_a_foreign_transformation_raises_before_and_after(tx, says):
     """Whatever it is given, no index is ever changed silently."""
     ours = adamx.adam(0.1)
@@ -128,7 +128,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("given, says", WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize(("given", "says"), WRONG.values(), ids=WRONG)
 def test_wrong_arguments(given, says):
     if says is None:  # `num_rows` itself is padding
         assert not np.any(RowSparse(*given).todense())
