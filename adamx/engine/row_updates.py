@@ -6,20 +6,19 @@ right for rules whose elements do not depend on each other, and others are refus
 """
 
 import functools
-import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from .. import errors
 from ..numerics.row_sparse import RowSparse, put_rows, take_rows
+from . import row_codecs
 from .leaves import column
 from .paths import paths
-from .slots import join, shapes_kept, split
-from .state import PLACES, Slot, State, is_absent
+from .slots import join, split
+from .state import PLACES, Context, Slot, State, is_absent
 
 
 def is_rows(x: Any) -> bool:
@@ -73,7 +72,10 @@ def update(
     for table in tables.values():
         _check_rules(rules, table)
         _check_masks(declared, table)
-    tables = {i: _lengthened(declared, table) for i, table in tables.items()}
+    for i, (path, g, chosen) in tables.items():
+        masks = frozenset(mask for mask, _ in chosen)
+        longer = row_codecs.lengthened(declared, masks, path, g)
+        tables[i] = tables[i]._replace(rows=longer)
 
     def seen(tree: Any) -> Any:
         return _with(treedef, tree, tables, lambda x, t: _taken(x, t))
@@ -95,31 +97,10 @@ def update(
     extra = {name: _extra_of(x, treedef, tables) for name, x in extra.items()}
     extra[PLACES] = {str(i): table.rows.indices for i, table in tables.items()}
 
-    def each_state(old: Any, change: Callable) -> Any:
-        return jax.tree.map(change, old, is_leaf=lambda x: isinstance(x, State))
-
-    def open_state(old: Any) -> Any:
-        if not isinstance(old, State):
-            return old
-        slots = dict(old.slots)
-        for name, slot in declared.items():
-            if name in slots and not slot.shared:
-                slots[name] = _slot_rows(name, slot, slots[name], treedef, tables)
-        return old._replace(slots=slots)
-
-    def closed(old: Any, new: Any) -> Any:
-        if not isinstance(old, State):
-            return new
-        slots = dict(new.slots)
-        for name, slot in declared.items():
-            if name in slots and not slot.shared:
-                slots[name] = _slot_back(
-                    slot, old.slots[name], slots[name], treedef, tables
-                )
-        return new._replace(slots=slots)
-
-    stepped, after = run(view, each_state(state, open_state), params, extra)
-    after = jax.tree.map(closed, state, after, is_leaf=lambda x: isinstance(x, State))
+    rows_of = functools.partial(_slots_of_rows, treedef, tables)
+    back = functools.partial(_slots_put_back, treedef, tables)
+    stepped, after = run(view, _map_states(tx, rows_of, state), params, extra)
+    after = _map_states(tx, back, state, after)
     done = treedef.flatten_up_to(stepped)
     for i, table in tables.items():
         done[i] = table.rows.with_rows(done[i])
@@ -131,7 +112,7 @@ def update(
 
 def rules_of(tx: Any) -> Iterator[Any]:
     """Yield the rules of a transformation; raise if a part of it is no rule."""
-    if hasattr(tx, "parts"):
+    if hasattr(tx, "passes"):
         for part in tx.parts:
             if hasattr(part, "tx") and not hasattr(part.tx, "_in_order"):
                 raise errors.AdamxError(
@@ -203,9 +184,9 @@ def _sums_of_rows(rule: Any) -> bool:
         return False
     try:
         with jax.ensure_compile_time_eval():
-            sums = rule.partial_sums(jnp.zeros((1, 1)), {}, None)
+            sums = rule.partial_sums(jnp.zeros((1, 1)), {}, Context(1))
             return not any(float(x) for x in sums.values())
-    except (AttributeError, TypeError, jax.errors.JAXTypeError):
+    except (AttributeError, TypeError, errors.AdamxError, jax.errors.JAXTypeError):
         return False  # it reads more than the update
 
 
@@ -226,88 +207,6 @@ def _check_masks(declared: dict[str, Slot], table: Table) -> None:
             )
 
 
-def _lengthened(declared: dict[str, Slot], table: Table) -> Table:
-    """Return the table with padding, where a codec keeps few rows in another form."""
-    g, masks = table.rows, {mask for mask, _ in table.selected}
-    size = g.indices.shape[0]
-    for name, slot in declared.items():
-        if slot.codec is not None and masks.issuperset(slot.masks):
-            size = _rows_of_codec(slot, name, table.path, g.shape, size)
-    more = size - g.indices.shape[0]
-    if not more:
-        return table
-    padding = jnp.full(more, g.num_rows, jnp.int32)
-    indices = jnp.concatenate([g.indices, padding])
-    rows = jnp.pad(g.rows, [(0, more)] + [(0, 0)] * (g.ndim - 1))
-    longer = RowSparse._made(indices, rows, g.num_rows, True)
-    return table._replace(rows=longer)
-
-
-def _rows_of_codec(slot: Slot, name: str, path: str, shape: tuple, size: int) -> int:
-    """Return the number of rows, at least `size`, that are kept as in the whole table.
-
-    Raises:
-        ValueError: a row is not kept apart from the others.
-    """
-    if not slot.codec or size == 0:
-        return size
-    n, kept = shape[0], shapes_kept(slot, shape)
-    while True:
-        here = shapes_kept(slot, (size, *shape[1:]))
-        if all(_of_rows(kept[part], n, here[part], size) for part in kept):
-            break
-        if size > n:
-            raise _crossing(slot, name, path, shape)
-        size *= 2
-    if not _keeps_rows_apart(slot, shape):
-        raise _crossing(slot, name, path, shape)
-    return size
-
-
-def _of_rows(whole: tuple, n: int, part: tuple, size: int) -> bool:
-    """Return whether `part` is the shape of some rows of what has the shape `whole`."""
-    if whole == () or part == ():
-        return whole == part
-    return whole[0] == n and part == (size, *whole[1:])
-
-
-@functools.lru_cache(maxsize=256)
-def _keeps_rows_apart(slot: Slot, shape: tuple[int, ...]) -> bool:
-    """Return whether what is kept of a row is the same beside any other rows."""
-    size, kept = 2, shapes_kept(slot, shape)
-    while any(
-        not _of_rows(kept[part], shape[0], here, size)
-        for part, here in shapes_kept(slot, (size, *shape[1:])).items()
-    ):
-        size *= 2
-    some = np.random.default_rng(0).random((size, *shape[1:]), np.float32)
-    other = some * np.where(np.arange(size) == 0, 100, 1).reshape(
-        -1, *[1] * (len(shape) - 1)
-    ).astype(np.float32)
-
-    def half(shape: tuple[int, ...]) -> Any:
-        return jnp.full(shape, 0.5, jnp.float32)
-
-    codec: Any = slot.codec
-    with jax.ensure_compile_time_eval():
-        each = [codec.encode(jnp.asarray(x), half) for x in (some, other)]
-        pairs = [(a[part], b[part]) for a, b in [each] for part in codec.parts]
-        return all(
-            is_absent(a) or bool((np.asarray(a)[1:] == np.asarray(b)[1:]).all())
-            for a, b in pairs
-        )
-
-
-def _crossing(slot: Slot, name: str, path: str, shape: tuple) -> errors.AdamxError:
-    width = math.prod(shape[1:])
-    return errors.AdamxError(
-        f"update: what is kept of a row must not depend on other rows where gradients "
-        f"are row-sparse, got {slot.codec!r} of the slot `{name}` for `{path}` of "
-        f"shape {shape}. Use blocks that divide a row, such as "
-        f"Blockwise(block={width}), or Cast(jnp.bfloat16, 'stochastic')."
-    )
-
-
 # ---- rows out of trees, and back ---------------------------------------------
 
 
@@ -323,7 +222,7 @@ def _taken(x: Any, table: Table) -> Any:
 
 
 def _extra_of(x: Any, treedef: Any, tables: dict[int, Table]) -> Any:
-    """Return an extra argument; of one like the updates, the rows of the tables."""
+    """Return an extra argument; of one like the updates, the rows of tables."""
     try:
         leaves = treedef.flatten_up_to(x)
     except (ValueError, TypeError, KeyError):
@@ -345,6 +244,39 @@ def _aligned(other: RowSparse, table: Table) -> Any:
     there = jnp.take(known, place, mode="clip") == wanted
     there = (there & (wanted < other.num_rows)).reshape(-1, *[1] * (other.ndim - 1))
     return jnp.where(there, jnp.take(other.rows, place, axis=0, mode="clip"), 0)
+
+
+def _map_states(tx: Any, change: Callable, *states: Any) -> Any:
+    """Return the state of a transformation with `change(slots declared, slots, ...)`."""
+    first, last = states[0], states[-1]
+    if not isinstance(first, State):  # of `tunable`, around another
+        inner = _map_states(tx.inner, change, *(s.inner for s in states))
+        return last._replace(inner=inner)
+    slots = change(tx.slots(), *(dict(s.slots) for s in states))
+    inner = dict(last.inner)
+    for part in getattr(tx, "parts", ()):
+        if hasattr(part, "tx"):
+            below = (s.inner[part.name] for s in states)
+            inner[part.name] = _map_states(part.tx, change, *below)
+    return last._replace(slots=slots, inner=inner)
+
+
+def _slots_of_rows(
+    treedef: Any, tables: dict[int, Table], declared: dict[str, Slot], slots: dict
+) -> dict[str, Any]:
+    for name, slot in declared.items():
+        if name in slots and not slot.shared:
+            slots[name] = _slot_rows(name, slot, slots[name], treedef, tables)
+    return slots
+
+
+def _slots_put_back(
+    treedef: Any, tables: dict, declared: dict[str, Slot], old: dict, new: dict
+) -> dict[str, Any]:
+    for name, slot in declared.items():
+        if name in old and not slot.shared:
+            new[name] = _slot_back(slot, old[name], new[name], treedef, tables)
+    return new
 
 
 def _slot_rows(

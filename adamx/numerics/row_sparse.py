@@ -44,7 +44,7 @@ class RowSparse:
 
     __array_ufunc__ = None  # so that NumPy's arrays leave `+` to `__radd__`
 
-    def __init__(self, indices: Any, rows: Any, num_rows: int) -> None:
+    def __init__(self, indices: Any, rows: Any, num_rows: Any) -> None:
         indices, rows = jnp.asarray(indices), jnp.asarray(rows)
         _check(indices, rows, num_rows)
         self._set(indices.astype(jnp.int32), rows, int(num_rows), False)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import get_opaque_trace_state
 from jaxtyping import Array
 
 from .. import errors
@@ -31,12 +32,17 @@ class _Tape(threading.local):
 _tape = _Tape()
 
 
+def _trace() -> Any:
+    """Return what is equal in two places that are traced together."""
+    return get_opaque_trace_state(convention="nnx")
+
+
 class _Record:
     """What `lookup` notes of a loss, and where its rows come from."""
 
     def __init__(self, leaves: list, names: list[str], tables: Any, deltas: Any):
         self.leaves, self.names = leaves, names
-        self.tables, self.deltas = tables, deltas
+        self.tables, self.deltas, self.trace = tables, deltas, _trace()
         self.seen: list[_Lookup] = []
         self.ids: list[Any] = []
 
@@ -53,6 +59,12 @@ class _Record:
         )
 
     def rows(self, table: Any, ids: Array) -> Array:
+        if _trace() != self.trace:
+            raise errors.AdamxError(
+                "lookup: a table must be looked up directly in the loss, got a look-up "
+                "inside jax.vmap, jax.jit, jax.checkpoint or jax.lax.scan. Look up all "
+                "ids before it, and pass the rows."
+            )
         leaf = self.leaf_of(table)
         rows = _gathered(self.tables[leaf], ids)
         if self.deltas is not None:
@@ -236,16 +248,9 @@ def _looked_up(
     def trace(arrays: list) -> Any:
         _, record = recorded(arrays, None)
         seen.extend(record.seen)
-        return [i + 0 for i in record.ids]  # raises for those of an inner trace
+        return record.ids
 
-    try:
-        jaxpr = jax.make_jaxpr(trace)([leaves[i] for i in at]).jaxpr
-    except jax.errors.UnexpectedTracerError as error:
-        raise errors.AdamxError(
-            "value_and_grad: a table must be looked up directly in the loss, got a "
-            "look-up inside jax.vmap, jax.jit, jax.checkpoint or jax.lax.scan. Look up "
-            "all ids before it, and pass the rows."
-        ) from error
+    jaxpr = jax.make_jaxpr(trace)([leaves[i] for i in at]).jaxpr
     used = {id(v) for eqn in jaxpr.eqns for v in eqn.invars}
     place = dict(zip(at, jaxpr.invars, strict=True))
     for one in seen:

@@ -41,7 +41,9 @@ def test_rows_of_few_digits_are_added_in_float32():
 def test_a_row_may_have_any_shape(shape):
     rows = jnp.ones((3, *shape))
     got = RowSparse(jnp.array([2, 0, 2]), rows, 4).todense()
-    np.testing.assert_array_equal(got, jnp.zeros((4, *shape)).at[[2, 0, 2]].add(rows))
+    np.testing.assert_array_equal(
+        got, jnp.zeros((4, *shape)).at[jnp.array([2, 0, 2])].add(rows)
+    )
 
 
 def test_no_row():
