@@ -247,7 +247,7 @@ def _aligned(other: RowSparse, table: Table) -> Any:
 
 
 def _map_states(tx: Any, change: Callable, *states: Any) -> Any:
-    """Return the state of a transformation with `change(slots declared, slots, ...)`."""
+    """Return the state of a transformation with `change(declared, slots, ...)`."""
     first, last = states[0], states[-1]
     if not isinstance(first, State):  # of `tunable`, around another
         inner = _map_states(tx.inner, change, *(s.inner for s in states))

@@ -57,9 +57,8 @@ class CatchUp(Wrapper):
             return self.part.apply(update, slots, ctx)
         until = slots[_UNTIL]
         missed = ctx.count - 1 - until.astype(jnp.int32)
-        names = [
-            n for n, s in self.part.slots().items() if _is_of_rows(s, slots[n], update)
-        ]
+        own = {n: s for n, s in self.part.slots().items() if not s.shared}
+        names = [n for n in own if slots[n].shape == update.shape]
         matrix = self.transition(names, update, slots, ctx)
         now = powers(matrix, missed)
         held = jnp.stack([*(slots[name] for name in names), ctx.param])
@@ -129,10 +128,6 @@ class CatchUp(Wrapper):
 
 
 _LINEAR = (Kind.ZERO, Kind.LINEAR)
-
-
-def _is_of_rows(slot: Slot, x: Any, update: Array) -> bool:
-    return not slot.shared and x.shape == update.shape
 
 
 def catch_up(tx: Any, tables: Any, *, exact: bool = True) -> Any:
