@@ -101,13 +101,14 @@ class RowSparse:
             return RowSparse._made(given, self.rows, n, True)
         known = jnp.where((given >= 0) & (given < n), given, n)
         numbers = jnp.arange(size, dtype=jnp.int32)
-        each, order = jax.lax.sort_key_val(known, numbers)
+        each, order = jax.lax.sort_key_val(known, numbers, is_stable=False)
         begins = jnp.concatenate([jnp.zeros(1, bool), each[1:] != each[:-1]])
-        group = jnp.cumsum(begins, dtype=jnp.int32)
+        in_order = jnp.cumsum(begins, dtype=jnp.int32)
+        group = numbers.at[order].set(in_order, unique_indices=True)
         indices = jnp.full(kept, n, jnp.int32)
-        indices = indices.at[group].min(each, indices_are_sorted=True)
+        indices = indices.at[in_order].min(each, indices_are_sorted=True)
         wide = self.rows.astype(compute_dtype(self.dtype))
-        sums = _summed(wide, order, group, kept)
+        sums = _summed(wide, group, kept)
         beside = (kept,) + (1,) * (self.ndim - 1)
         sums = jnp.where((indices < n).reshape(beside), sums, 0)
         return RowSparse._made(indices, sums.astype(self.dtype), n, True)
@@ -155,18 +156,17 @@ class RowSparse:
         return made
 
 
-def _summed(rows: Array, order: Array, group: Array, groups: int) -> Array:
-    """Return the sums of rows by group, the groups being sorted in this order."""
+def _summed(rows: Array, group: Array, groups: int) -> Array:
+    """Return the sums of rows by group, in the order in which they were given."""
 
-    def run(rows: Array, order: Array, group: Array) -> Array:
-        ordered = jnp.take(rows, order, axis=0, mode="clip")
-        return jax.ops.segment_sum(ordered, group, groups, indices_are_sorted=True)
+    def run(rows: Array, group: Array) -> Array:
+        return jax.ops.segment_sum(rows, group, groups)
 
     sharding = _sharding(rows, True)
     if sharding is None:
-        return run(rows, order, group)
+        return run(rows, group)
     run_auto: Any = jax.sharding.auto_axes(run, out_sharding=sharding)
-    return run_auto(rows, order, group)
+    return run_auto(rows, group)
 
 
 def _as_bits(indices: Any) -> Any:
