@@ -42,8 +42,13 @@ from .storage.low_precision_params import (
 )
 from .storage.matrix_plan import matrix_plan as matrix_plan
 from .storage.plan import memory_plan as memory_plan
+from .storage.state_sharding import (
+    abstract_state as abstract_state,
+    state_sharding as state_sharding,
+)
 from .storage.store import store as store
 from .wrappers.cautious import cautious as cautious, grams as grams
+from .wrappers.fused import fused as fused
 from .wrappers.graft import graft as graft
 from .wrappers.stacked import stacked as stacked
 from .wrappers.step import step as step
@@ -56,7 +61,15 @@ from .wrappers.tunable import (
 __version__ = "0.1.0.dev0"
 
 # The folders of the library are importable, but not part of what users see.
-_FOLDERS = {"engine", "errors", "gradients", "interop", "numerics", "wrappers"}
+_FOLDERS = {
+    "engine",
+    "errors",
+    "gradients",
+    "interop",
+    "native",
+    "numerics",
+    "wrappers",
+}
 __all__ = [n for n in globals() if not n.startswith("_") and n not in _FOLDERS]
 
 

@@ -27,6 +27,10 @@ BENCHMARKS = {
         "cost.compiled",
         "kernels, bytes and temporaries of compiled steps: CPU, H100, TPU v5e",
     ),
+    "fused": (
+        "cost.fused",
+        "AdamW in one pass over memory on a CPU, beside XLA's loops and Optax",
+    ),
     "matrices": (
         "cost.matrices",
         "Muon's products, kernels, memory and time beside Optax; errors by precision",

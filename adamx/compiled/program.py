@@ -156,7 +156,8 @@ class Program:
     def products(self, one: Instruction) -> int:
         """The products of matrices of an instruction and of what it calls."""
         if one.kind == "custom-call":
-            return int(bool(re.search(r"matmul|gemm|dot", one.rest, re.I)))
+            target = re.search(r'custom_call_target="([^"]*)"', one.rest)
+            return int(bool(target and re.search(r"matmul|gemm|dot", target[1], re.I)))
         own = one.kind in ("dot", "convolution")
         inside = (i for c in one.called for i in self.blocks.get(c, []))
         return own + sum(self.products(i) for i in inside)

@@ -19,6 +19,13 @@ def check_call(updates: Any, state: Any, params: Any) -> None:
         raise errors.type_error(
             "update", "`updates` must be the gradients", "the state", _ORDER
         )
+    if isinstance(state, State) and isinstance(state.count, jax.ShapeDtypeStruct):
+        raise errors.type_error(
+            "update",
+            "`state` must hold arrays",
+            "the shapes of a state, as adamx.abstract_state returns them",
+            "Restore it from a checkpoint, or call tx.init(params).",
+        )
     kind = type(state)
     module = kind.__module__.split(".")[0]
     if module == "optax":

@@ -186,6 +186,19 @@ class Chain(Transformation):
     def _update(
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
     ) -> tuple[Any, State]:
+        return self._run(updates, state, params, extra)
+
+    def _in_one_pass(
+        self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
+    ) -> tuple[Any, State] | None:
+        ends = self.passes[-1] if self.passes else None
+        if not (isinstance(ends, RuleSequence) and ends._is_fused()):
+            return None
+        return self._run(updates, state, params, extra, applied=True)
+
+    def _run(
+        self, updates: Any, state: Any, params: Any, extra: dict, applied: bool = False
+    ) -> tuple[Any, State]:
         slots, inner = tree.slots_of(state), dict(state.inner)
         count = optax.safe_increment(state.count)
         dtypes = tree.dtypes_of(updates, params)
@@ -199,7 +212,9 @@ class Chain(Transformation):
                 updates = tree.narrow(updates, dtypes) if i == last else updates
                 continue
             now = hyperparams.at(part, state.count)
-            step = tree.Step(params, count, extra, dtypes, i == last)
+            step = tree.Step(
+                params, count, extra, dtypes, i == last, applied and i == last
+            )
             updates, slots = tree.run_rule(now, updates, slots, step)
         return updates, State(count, slots, inner)
 

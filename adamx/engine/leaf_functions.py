@@ -32,6 +32,7 @@ class LeafFunctions(NamedTuple):
     matrices: Any
     together: Any
     apply: Any
+    step: Any  # `apply` before it is compiled, and the numbers of the rule it is given
 
 
 def leaf_functions(rule: Any) -> LeafFunctions:
@@ -40,33 +41,9 @@ def leaf_functions(rule: Any) -> LeafFunctions:
     A form is static: the masks that select the leaf, its path if the rule needs it, and
     the dtype of the returned update.
     """
-    arrays, structure = jax.tree.flatten(rule)
-    declared = {name: slot for name, slot in rule.slots().items() if not slot.shared}
+    arrays, unflatten, enter = entrance(rule)
+    declared = kept_slots(rule)
     coded = [name for name, slot in declared.items() if slot.codec is not None]
-    # what is neither kept nor summed cannot overflow, and a step is no gradient
-    first = getattr(rule, "rules", (rule,))[0]
-    keeps = bool(declared) or rule._widest_scope() != "element"
-    bounded = keeps and first.takes != "step"
-
-    def enter(form: Any, arrays: list, shared: dict, count: Any, x: Inputs) -> Any:
-        given = (x.update, x.param) if x.param is not None else (x.update,)
-        dtype = compute_dtype(*(a.dtype for a in given))
-        known = {name: value.astype(dtype) for name, value in shared.items()}
-        asked_for: dict[str, Any] = {}
-        if x.param is not None:
-            asked_for |= {"param": x.param.astype(dtype), "dtype": x.param.dtype}
-        if form.path is not None:
-            asked_for["path"] = form.path
-        if x.word is not None:
-            asked_for["key"] = key_of(count, x.word)
-        update, extra = x.update.astype(dtype), x.extra
-        if bounded:
-            update = within_range(update)
-            extra = {name: _bounded(value, update) for name, value in extra.items()}
-        if x.together is not None:
-            asked_for["together"] = x.together
-        ctx = Context(count, known, extra, form.selected, **asked_for)
-        return structure.unflatten(arrays).cast(dtype), update, ctx
 
     def seen(form: Any, kept: dict[str, Any], u: Any) -> dict[str, Any]:
         return {n: decoded(declared[n], s, u, form) for n, s in kept.items()}
@@ -80,7 +57,7 @@ def leaf_functions(rule: Any) -> LeafFunctions:
         return here.matrices(u, seen(form, kept, u), ctx)
 
     def together(arrays: list, stack: Any) -> Any:
-        return structure.unflatten(arrays).cast(stack.dtype).together(stack)
+        return unflatten(arrays).cast(stack.dtype).together(stack)
 
     def computed(form: Any, kept: dict[str, Any], *given: Any) -> Any:
         here, u, ctx = enter(form, *given)
@@ -120,7 +97,49 @@ def leaf_functions(rule: Any) -> LeafFunctions:
         return lambda form, kept, *given: compiled(form, kept, arrays, *given)
 
     whole = functools.partial(jax.jit(together), arrays)
-    return LeafFunctions(bound(partial_sums), bound(matrices), whole, bound(apply))
+    return LeafFunctions(
+        bound(partial_sums), bound(matrices), whole, bound(apply), (apply, arrays)
+    )
+
+
+def kept_slots(rule: Any) -> dict[str, Any]:
+    """Return the slots of which every leaf has its own."""
+    return {name: slot for name, slot in rule.slots().items() if not slot.shared}
+
+
+def entrance(rule: Any) -> tuple[list, Any, Any]:
+    """Return the numbers of a rule, a function that puts them in, and `enter`.
+
+    `enter(form, numbers, shared, count, inputs)` returns the rule, the update and the
+    context of a leaf, in the dtype of the arithmetic.
+    """
+    arrays, structure = jax.tree.flatten(rule)
+    # what is neither kept nor summed cannot overflow, and a step is no gradient
+    first = getattr(rule, "rules", (rule,))[0]
+    keeps = bool(kept_slots(rule)) or rule._widest_scope() != "element"
+    bounded = keeps and first._takes() != "step"
+
+    def enter(form: Any, arrays: list, shared: dict, count: Any, x: Inputs) -> Any:
+        given = (x.update, x.param) if x.param is not None else (x.update,)
+        dtype = compute_dtype(*(a.dtype for a in given))
+        known = {name: value.astype(dtype) for name, value in shared.items()}
+        asked_for: dict[str, Any] = {}
+        if x.param is not None:
+            asked_for |= {"param": x.param.astype(dtype), "dtype": x.param.dtype}
+        if form.path is not None:
+            asked_for["path"] = form.path
+        if x.word is not None:
+            asked_for["key"] = key_of(count, x.word)
+        update, extra = x.update.astype(dtype), x.extra
+        if bounded:
+            update = within_range(update)
+            extra = {name: _bounded(value, update) for name, value in extra.items()}
+        if x.together is not None:
+            asked_for["together"] = x.together
+        ctx = Context(count, known, extra, form.selected, **asked_for)
+        return structure.unflatten(arrays).cast(dtype), update, ctx
+
+    return arrays, structure.unflatten, enter
 
 
 def _bounded(extra: Any, update: Any) -> Any:

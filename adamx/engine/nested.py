@@ -15,11 +15,12 @@ import optax
 
 from .. import errors
 from .paths import _children, is_box, leaves_by_path, plain
+from .state import Absent
 
 
-def _fields_of(x: Any, kind: type) -> dict[str, Any] | None:
+def fields_of(x: Any, kind: Any) -> dict[str, Any] | None:
     """Return the fields of a state of one kind, None if `x` is another thing."""
-    fields: tuple[str, ...] = kind._fields  # pyright: ignore[reportAttributeAccessIssue]
+    fields: tuple[str, ...] = kind._fields
     if isinstance(x, kind):
         return {name: getattr(x, name) for name in fields}
     names = set(x) if isinstance(x, Mapping) else set()
@@ -33,7 +34,7 @@ def find_states(state: Any, kind: Any) -> list[Any]:
 
     `kind` is a NamedTuple class whose first field is never empty.
     """
-    fields = _fields_of(state, kind)
+    fields = fields_of(state, kind)
     if fields is not None:
         made = kind(**{name: plain(field) for name, field in fields.items()})
         inner = [find_states(field, kind) for field in fields.values()]
@@ -47,7 +48,7 @@ def map_states(state: Any, kind: Any, change: Callable[[dict[str, Any]], dict]) 
     `change` is given the fields that the state has, and returns those that change. The
     containers and boxes of the state remain.
     """
-    fields = _fields_of(state, kind)
+    fields = fields_of(state, kind)
     if isinstance(state, Mapping):
         pairs, treedef = _children(state)
         here = {_key(key): child for key, child in pairs}
@@ -95,7 +96,7 @@ def is_readable(state: Any, kinds: tuple[Any, ...]) -> bool:
         state = state.get("opt_state", {})  # the state of an `nnx.Optimizer`
     if not jax.tree.leaves(state) or is_of_optax(state):
         return True
-    if any(_fields_of(state, kind) is not None for kind in kinds):
+    if any(fields_of(state, kind) is not None for kind in kinds):
         return True
     return any(
         is_readable(child, kinds) for child in _below(state) if jax.tree.leaves(child)
@@ -122,14 +123,16 @@ def _is_mapping(x: Any) -> bool:
 def by_path(where: str, kept: Any, params: Any) -> dict[str, Any]:
     """Return what a tree in a state keeps for the parameters, by path.
 
-    Leaves that `optax.masked` and `optax.partition` hide are missing in the result.
+    Leaves that `optax.masked` and `optax.partition` hide are missing in the result, and
+    those that do not have the slot, for which nothing is left in the forms of nnx.
 
     Raises:
         ValueError: the tree is not that of these parameters.
     """
 
     def is_hidden(x: Any) -> bool:
-        return isinstance(x, optax.MaskedNode) or (_is_mapping(x) and not x)
+        empty = _is_mapping(x) and not x
+        return empty or isinstance(x, optax.MaskedNode | Absent)
 
     leaves = leaves_by_path(kept, is_hidden)
     hidden = {path for path, x in leaves if x is None or is_hidden(x)}
@@ -141,7 +144,7 @@ def by_path(where: str, kept: Any, params: Any) -> dict[str, Any]:
         for path in names
         if path not in found and not any(_is_below(path, above) for above in hidden)
     ]
-    if unknown or missing:
+    if unknown or (missing and not found):
         raise errors.AdamxError(
             f"{where}: the state must be that of these parameters, got "
             f"{errors.listed(sorted(unknown) or missing)} in one of the two only. Pass "

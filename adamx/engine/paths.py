@@ -1,18 +1,23 @@
-"""Leaves of trees by path, without the boxes that Flax puts around arrays.
+"""Leaves of trees by path, without the boxes that Flax and Haliax put around arrays.
 
 A path is a text such as `layers/0/kernel`: the keys of dicts, the indices of lists and
 the attributes of NamedTuples, dataclasses and modules. Flax keeps parameters in boxes
 (`nnx.Variable`, linen's `Partitioned`), and its trainers pass the parameters to `init`
-with them and to `update` without: a box adds nothing to a path.
+with them and to `update` without; Haliax names their axes (`NamedArray`). A box adds
+nothing to a path.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 
-# the classes of boxes in Flax, recognized by name so that Flax need not be installed
-_BOXES = frozenset({"Variable", "VariableState", "AxisMetadata"})
+# the classes of boxes, recognized by name so that their packages need not be installed
+_BOXES = {
+    "flax": frozenset({"Variable", "VariableState", "AxisMetadata"}),
+    "haliax": frozenset({"NamedArray"}),
+}
 
 
 def is_none(x: Any) -> bool:
@@ -20,10 +25,15 @@ def is_none(x: Any) -> bool:
 
 
 def is_box(x: Any) -> bool:
-    """Return whether `x` is one of Flax's boxes around an array or a tree."""
+    """Return whether `x` is a box of Flax or Haliax around an array or a tree."""
+    return _is_box_class(type(x))
+
+
+@functools.cache
+def _is_box_class(kind: type) -> bool:
     return any(
-        cls.__name__ in _BOXES and cls.__module__.split(".")[0] == "flax"
-        for cls in type(x).__mro__
+        cls.__name__ in _BOXES.get(cls.__module__.split(".")[0], ())
+        for cls in kind.__mro__
     )
 
 

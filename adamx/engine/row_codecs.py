@@ -55,9 +55,9 @@ def _rows_of_codec(slot: Slot, name: str, path: str, shape: tuple, size: int) ->
     return size
 
 
-def _of_rows(whole: tuple, n: int, part: tuple, size: int) -> bool:
+def _of_rows(whole: Any, n: int, part: Any, size: int) -> bool:
     """Return whether `part` is the shape of some rows of what has the shape `whole`."""
-    if whole == () or part == ():
+    if whole is None or part is None:  # nothing is kept
         return whole == part
     return whole[0] == n and part == (size, *whole[1:])
 

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 from .. import errors
 from ..numerics.row_sparse import RowSparse, put_rows, take_rows
 from . import row_codecs
-from .leaves import column
+from .leaves import column, slot_column
 from .paths import paths
-from .slots import join, split
+from .slot_trees import with_columns
 from .state import PLACES, Context, Slot, State, is_absent
 
 
@@ -53,7 +53,7 @@ def update(
     names = paths(treedef.unflatten([None] * len(leaves)))
     whole: list[Any] = [None] * len(leaves)
     if params is not None:
-        whole = column("params", treedef, params, updates)
+        whole = column("params", treedef, params, _places(treedef))
     rows = {i: g.coalesce() for i, g in enumerate(leaves) if is_rows(g)}
     for i, g in rows.items():
         if whole[i] is not None and whole[i].shape != g.shape:
@@ -275,7 +275,7 @@ def _slots_put_back(
 ) -> dict[str, Any]:
     for name, slot in declared.items():
         if name in old and not slot.shared:
-            new[name] = _slot_back(slot, old[name], new[name], treedef, tables)
+            new[name] = _slot_back(name, slot, old[name], new[name], treedef, tables)
     return new
 
 
@@ -283,7 +283,7 @@ def _slot_rows(
     name: str, slot: Slot, trees: Any, treedef: Any, tables: dict[int, Table]
 ) -> Any:
     """Return a slot of the state with the rows of the tables only."""
-    each = join(slot, trees, treedef.flatten_up_to)
+    each = slot_column(name, slot, treedef, trees, _places(treedef))
     for i, table in tables.items():
         n = table.rows.num_rows
         for x in jax.tree.leaves(each[i]):
@@ -297,26 +297,26 @@ def _slot_rows(
         each[i] = jax.tree.map(
             lambda x, t=table: x if is_absent(x) else _taken(x, t), each[i]
         )
-    return _as_trees(slot, each, treedef)
+    return with_columns(slot, trees, each)
 
 
 def _slot_back(
-    slot: Slot, old: Any, new: Any, treedef: Any, tables: dict[int, Table]
+    name: str, slot: Slot, old: Any, new: Any, treedef: Any, tables: dict[int, Table]
 ) -> Any:
     """Return the old slot with the new rows in it."""
-    before = join(slot, old, treedef.flatten_up_to)
-    after = join(slot, new, treedef.flatten_up_to)
+    before, after = (
+        slot_column(name, slot, treedef, trees, _places(treedef))
+        for trees in (old, new)
+    )
     for i, table in tables.items():
         after[i] = jax.tree.map(
             lambda x, y, t=table: x if is_absent(x) else put_rows(x, t.rows.indices, y),
             before[i],
             after[i],
         )
-    return _as_trees(slot, after, treedef)
+    return with_columns(slot, new, after)
 
 
-def _as_trees(slot: Slot, each: list, treedef: Any) -> Any:
-    columns = split(slot, each)
-    if isinstance(columns, dict):
-        return {part: treedef.unflatten(kept) for part, kept in columns.items()}
-    return treedef.unflatten(columns)
+def _places(treedef: Any) -> Any:
+    """Return a tree with a number at each leaf."""
+    return treedef.unflatten(range(treedef.num_leaves))

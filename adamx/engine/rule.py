@@ -170,6 +170,13 @@ class Rule(Transformation):
         """Return whether leaves are computed together, if it begins a sequence."""
         return type(self).together is not Rule.together
 
+    def _takes(self) -> str:
+        return self.takes
+
+    def _is_fused(self) -> bool:
+        """Return whether the leaves are computed by native loops, where there are."""
+        return any(part._is_fused() for part in self._parts())
+
     def _parts(self) -> Iterator["Rule"]:
         """Yield the rules of which this one is made."""
         for name in self._fields:
@@ -221,6 +228,13 @@ class Rule(Transformation):
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
     ) -> tuple[Any, State]:
         return tree.update(self, updates, state, params, extra)
+
+    def _in_one_pass(
+        self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
+    ) -> tuple[Any, State] | None:
+        if not self._is_fused():
+            return None
+        return tree.update(self, updates, state, params, extra, applied=True)
 
 
 class Wrapper(Rule):

@@ -65,9 +65,7 @@ def _like(slot: Slot, path: str) -> Any:
 def _start(slot: Slot, p: Any, chosen: frozenset, path: str) -> Any:
     dtype = slot.dtype or compute_dtype(p.dtype)
     if callable(slot.init):
-        start = _of_param(slot, slot.init, p, chosen)
-        abstract = isinstance(p, jax.ShapeDtypeStruct)
-        return jnp.zeros(start.shape, dtype) if abstract else jnp.array(start, dtype)
+        return jnp.array(_of_param(slot, slot.init, p, chosen), dtype)
     if slot.shape_of is None:
         return full(p, slot.init, dtype)
     return full(_of_param(slot, _like(slot, path), p, chosen), slot.init, dtype)
@@ -106,8 +104,7 @@ def begin(slot: Slot, p: Any, chosen: frozenset, path: str) -> Any:
     zeros = not callable(slot.init) and slot.init == 0
     encode = functools.partial(_encode_start, slot.codec, zeros)
     key = key_of(slot.seed, key_of(0))
-    abstract = isinstance(p, jax.ShapeDtypeStruct)
-    return jax.eval_shape(encode, start, key) if abstract else encode(start, key)
+    return encode(start, key)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -125,10 +122,17 @@ def _encode(codec: Any, draw: int, x: Any, scale: Any, key: Any) -> Any:
 
 @functools.lru_cache(maxsize=1024)
 def shapes_kept(slot: Slot, shape: tuple[int, ...]) -> Any:
-    """Return the shapes of what a codec keeps for a slot of this shape."""
-    like = jax.ShapeDtypeStruct(shape, jnp.float32)
-    kept = begin(slot, like, frozenset(slot.masks), "")
-    return jax.tree.map(jnp.shape, kept)
+    """Return the shapes of what a codec keeps for a slot of this shape, by part."""
+
+    def kept(p: Any) -> Any:
+        return begin(slot, p, frozenset(slot.masks), "")
+
+    return shapes(jax.eval_shape(kept, jax.ShapeDtypeStruct(shape, jnp.float32)))
+
+
+def shapes(kept: dict[str, Any]) -> dict[str, Any]:
+    """Return the shapes of the parts that are kept, None for nothing."""
+    return {n: None if is_absent(x) else jnp.shape(x) for n, x in kept.items()}
 
 
 def shape_of(slot: Slot, g: Any, chosen: frozenset, path: str | None) -> Any:
@@ -174,4 +178,6 @@ def encoded(
         return kept
     if slot.codec is None:
         return kept if is_absent(kept) else new.astype(kept.dtype)
-    return _encode(slot.codec, draw, new, scale, key_of(slot.seed, key))
+    after = _encode(slot.codec, draw, new, scale, key_of(slot.seed, key))
+    # a state saved long ago may keep another placeholder
+    return {n: kept[n] if kept and is_absent(x) else x for n, x in after.items()}

@@ -7,23 +7,41 @@ keeps between steps, `Context` what it is given besides its update and its slots
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-import jax.numpy as jnp
+from jax import export
 from jaxtyping import Array
 
 from ..errors import AdamxError, suggest
 
 Slots = dict[str, Array]
+Kind = TypeVar("Kind")
 
 
-def absent() -> Array:
-    """Return the placeholder for a slot that a leaf does not have: one byte, False.
+def serializable(kind: type[Kind]) -> type[Kind]:
+    """Register a class of states for `jax.export`, under its public name."""
+    export.register_namedtuple_serialization(
+        kind, serialized_name=f"adamx.{kind.__name__}"
+    )
+    return kind
 
-    It is an array, since `None` breaks `optax.tree_map_params`; not of size 0, which
-    Orbax cannot save; and of a dtype that no slot has.
+
+@serializable
+class Absent(NamedTuple):
+    """What stands where a leaf does not have a slot: a node of the tree without leaves.
+
+    Hence nothing is allocated, saved, sharded or donated for it, and it is in no box of
+    Flax, whose metadata would be that of the parameter. It is no `None`, which stands
+    for a frozen parameter, and no `optax.MaskedNode`, for one that is hidden.
     """
-    return jnp.zeros((), bool)
+
+
+ABSENT = Absent()
+
+
+def absent() -> Absent:
+    """Return the placeholder for a slot that a leaf does not have."""
+    return ABSENT
 
 
 def copied(param: Array) -> Array:
@@ -32,8 +50,11 @@ def copied(param: Array) -> Array:
 
 
 def is_absent(x: Any) -> bool:
-    """Return whether `x`, an array or its shape and dtype, is the placeholder."""
-    return x.dtype == bool
+    """Return whether `x` stands for a slot that a leaf does not have.
+
+    In states that were saved long ago it is an array of dtype bool, which no slot has.
+    """
+    return isinstance(x, Absent) or (hasattr(x, "dtype") and x.dtype == bool)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,6 +228,7 @@ class OwnSlots(dict):
         )
 
 
+@serializable
 class State(NamedTuple):
     """The state of an adamx transformation.
 

@@ -1,5 +1,7 @@
 """The base class of values that are Optax gradient transformations."""
 
+import contextlib
+import contextvars
 import functools
 import weakref
 from collections.abc import Callable, Iterator
@@ -68,6 +70,15 @@ class Transformation(Value, optax.GradientTransformationExtraArgs):
     ) -> tuple[Any, Any]:
         raise NotImplementedError
 
+    def _in_one_pass(
+        self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
+    ) -> tuple[Any, Any] | None:
+        """Return the new parameters and the new state, computed in one pass over them.
+
+        None if it has no such pass: its updates are then applied by another.
+        """
+        return None
+
     def _check_call(self, updates: Any, state: Any, params: Any) -> None:
         """Raise an error if the arguments of `update` cannot stand in this order."""
         check_call(updates, state, params)
@@ -94,6 +105,27 @@ class Transformation(Value, optax.GradientTransformationExtraArgs):
     def cast(self, dtype: Any) -> Any:
         """Return a copy with its array hyperparameters in `dtype`."""
         return hyperparams.cast(self, dtype)
+
+
+# ---- which transformation made a state ------------------------------------------
+
+_made: contextvars.ContextVar[list | None] = contextvars.ContextVar(
+    "made", default=None
+)
+
+
+@contextlib.contextmanager
+def noted() -> Iterator[list[tuple[Any, Any, Any]]]:
+    """Note each transformation whose `init` is called, its parameters and its state.
+
+    So a transformation is known that one of Optax has around it, and hides.
+    """
+    made: list[tuple[Any, Any, Any]] = []
+    token = _made.set(made)
+    try:
+        yield made
+    finally:
+        _made.reset(token)
 
 
 # ---- one pair of functions for equal transformations -------------------------
@@ -127,7 +159,11 @@ class _Pair:
             return jax.tree.flatten(hyperparams.as_data(tx, dtype))
 
         def init(params: Any) -> Any:
-            return tx._init(tree_checks.as_arrays(params))
+            params = tree_checks.as_arrays(params)
+            state, made = tx._init(params), _made.get()
+            if made is not None:
+                made.append((tx, params, state))
+            return state
 
         def update(
             updates: Any, state: Any, params: Any = None, **extra: Any

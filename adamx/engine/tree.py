@@ -4,7 +4,6 @@ Only these methods of a rule are used: `slots`, `needs`, `shared`, `partial_sums
 `from_sums` and `apply`.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,23 +15,23 @@ from jax.core import Tracer
 from .. import errors
 from ..numerics.arithmetic import compute_dtype
 from ..numerics.random_bits import Placed, word_of
-from . import hyperparams, stacks, tree_checks
+from . import fused_leaves, hyperparams, stacks, tree_checks
 from .leaf_functions import Form, Inputs, leaf_functions
 from .leaves import column, slot_column
 from .paths import flatten, paths
-from .slots import begin, split
-from .state import PLACES, Labelled, Slot, State
+from .slot_trees import start_tree, with_columns
+from .state import PLACES, Labelled, State
 
 # ---- initialisation ----------------------------------------------------------
 
 
 def start(rule: Any, params: Any) -> dict[str, Any]:
     """Initialise the slots of a rule."""
-    leaves, treedef = flatten(params)
+    leaves = flatten(params)[0]
     for i, p in enumerate(leaves):
         if p is not None:
             tree_checks.check_param(p, params, i)
-    selected = _selected(rule, params, len(leaves))
+    chosen = selected(rule, params, len(leaves))
     declared, slots = rule.slots(), {}
     by_path = any(slot.by_path for slot in declared.values())
     by_leaf = paths(params) if by_path else [""] * len(leaves)
@@ -41,17 +40,10 @@ def start(rule: Any, params: Any) -> dict[str, Any]:
         if slot.shared:
             slots[name] = jnp.full((), slot.init, shared_dtype())
             continue
-        begun = map(functools.partial(begin, slot), leaves, selected, by_leaf)
-        slots[name] = _as_trees(slot, list(begun), treedef)
+        if callable(slot.init):
+            tree_checks.check_values(name, slot, params, chosen)
+        slots[name] = start_tree(slot, params, chosen, by_leaf)
     return slots
-
-
-def _as_trees(slot: Slot, column: list, treedef: Any) -> Any:
-    """Return a slot as it is in the state: a tree, or a dict of trees by codec part."""
-    columns = split(slot, column)
-    if isinstance(columns, dict):
-        return {part: treedef.unflatten(each) for part, each in columns.items()}
-    return treedef.unflatten(columns)
 
 
 def init(rule: Any, params: Any) -> State:
@@ -66,7 +58,7 @@ def shared_dtype() -> Any:
 # ---- masks, columns, extra arguments -----------------------------------------
 
 
-def _selected(rule: Any, tree: Any, n: int) -> list[frozenset]:
+def selected(rule: Any, tree: Any, n: int) -> list[frozenset]:
     """Return, for each leaf, the masks of the rule that select it."""
     chosen: list[set] = [set() for _ in range(n)]
     if n:
@@ -113,6 +105,7 @@ class Step(NamedTuple):
     extra: dict[str, Any]
     dtypes: Sequence[Any]
     last: bool = True
+    applied: bool = False  # whether the new parameters are returned, not the updates
 
 
 def _shared(rule: Any, kept: dict[str, Any], count: Any) -> dict[str, Any]:
@@ -144,8 +137,9 @@ def _inputs(rule: Any, leaves: list, treedef: Any, updates: Any, step: Step) -> 
         # hidden from XLA, or it builds them into kernels, and those of equal leaves are
         # compiled one by one
         words = jax.lax.optimization_barrier(list(map(word_of, paths(updates))))
-    for i, rows in step.extra.get(PLACES, {}).items():
-        words[int(i)] = None if words[int(i)] is None else Placed(words[int(i)], rows)
+    for place, rows in step.extra.get(PLACES, {}).items():
+        i = int(place)
+        words[i] = None if words[i] is None else Placed(words[i], rows)
     return [
         Inputs(
             g,
@@ -165,12 +159,12 @@ def _forms(rule: Any, treedef: Any, updates: Any, step: Step) -> list[Form]:
         # a None among the updates may stand for a whole subtree
         leaves = [p if jax.tree_util.all_leaves([p]) else None for p in each]
         tree = treedef.unflatten(leaves)
-    selected = _selected(rule, tree, n)
+    chosen = selected(rule, tree, n)
     by_leaf = paths(updates) if "path" in rule.needs() else [None] * n
     dtypes = step.dtypes
     if not step.last or rule._has_place("last"):
         dtypes = [None if d is None else compute_dtype(d) for d in dtypes]
-    return list(map(Form, selected, by_leaf, dtypes))
+    return list(map(Form, chosen, by_leaf, dtypes))
 
 
 def run_rule(
@@ -218,25 +212,39 @@ def run_rule(
             held[i] = methods.matrices(*given)
         for i, done in stacks.run(methods.together, held).items():
             inputs[i] = inputs[i]._replace(together=done)
-    for i in live:
-        given = forms[i], kept_of(i), shared, step.count, inputs[i]
-        leaves[i], new = methods.apply(*given)
+    calls = [(forms[i], kept_of(i), shared, step.count, inputs[i]) for i in live]
+    if rule._is_fused():
+        olds = None
+        if step.applied:
+            every = column("params", treedef, step.params, updates)
+            olds = [every[i] for i in live]
+        results = fused_leaves.run(rule, methods, calls, live, olds)
+    else:
+        results = [methods.apply(*call) for call in calls]
+    for i, (result, new) in zip(live, results, strict=True):
+        leaves[i] = result
         for name, kept_of_leaves in columns.items():
             kept_of_leaves[i] = new[name]
     new_slots = {name: shared[name].astype(old.dtype) for name, old in kept.items()}
     for name, kept_of_leaves in columns.items():
-        new_slots[name] = _as_trees(declared[name], kept_of_leaves, treedef)
+        new_slots[name] = with_columns(declared[name], slots[name], kept_of_leaves)
     return treedef.unflatten(leaves), slots | new_slots
 
 
 def update(
-    rule: Any, updates: Any, state: State, params: Any, extra: dict[str, Any]
+    rule: Any,
+    updates: Any,
+    state: State,
+    params: Any,
+    extra: dict[str, Any],
+    applied: bool = False,
 ) -> tuple[Any, State]:
     """Run one step of one rule on a tree."""
     slots = slots_of(state)
     count = optax.safe_increment(state.count)
     now = hyperparams.at(rule, state.count)
-    step = Step(params, count, extra, dtypes_of(updates, params))
+    dtypes = dtypes_of(updates, params)
+    step = Step(params, count, extra, dtypes, applied=applied)
     updates, slots = run_rule(now, updates, slots, step)
     return updates, State(count, slots, state.inner)
 

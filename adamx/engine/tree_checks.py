@@ -13,7 +13,7 @@ from .. import errors
 from ..numerics.norms import shards
 from .leaves import column, place
 from .paths import flatten
-from .slots import is_kept, shape_of, shapes_kept
+from .slots import is_kept, shape_of, shapes, shapes_kept
 from .state import Slot, is_absent
 
 
@@ -50,6 +50,18 @@ def check_start(name: str, start: Any) -> None:
             f"init: the slot `{name}` must start at one number, got "
             f"{errors.shown(start)}. Use jax.vmap to run several at once."
         )
+
+
+def check_values(name: str, slot: Slot, params: Any, selected: list) -> None:
+    """Raise an error if a slot starts at values of parameters that have only shapes."""
+    for i, p in enumerate(flatten(params)[0]):
+        if isinstance(p, jax.ShapeDtypeStruct) and is_kept(slot, selected[i]):
+            raise errors.AdamxError(
+                f"init: the slot `{name}` starts at the values of the parameters, got "
+                f"a ShapeDtypeStruct for `{place(params, i)}`, which has none. Pass "
+                f"the arrays; for the shapes of the state, as the target of Orbax, "
+                f"call adamx.abstract_state(tx, params)."
+            )
 
 
 def as_arrays(tree: Any) -> Any:
@@ -201,12 +213,12 @@ def _only_shape(name: str, slot: Slot, g: Any, kept: dict, tree: Any, i: int) ->
     """Check what a codec keeps of a slot against the update; return the update."""
     if g is None or None in kept.values():
         return None
-    shapes = {part: jnp.shape(x) for part, x in kept.items()}
+    there = shapes(kept)
     masked = all(map(is_absent, kept.values()))
-    if masked or shapes == shapes_kept(slot, g.shape):
+    if masked or there == shapes_kept(slot, g.shape):
         return g
     raise errors.AdamxError(
-        f"update: what is kept of the slot `{name}` must fit the update, got {shapes} "
+        f"update: what is kept of the slot `{name}` must fit the update, got {there} "
         f"at `{place(tree, i)}`, where {slot.codec!r} keeps "
         f"{shapes_kept(slot, g.shape)} for {g.shape}. Pass the gradients of "
         f"the same parameters, and the state of the same storage."

@@ -30,8 +30,8 @@ from ..engine.transformation import Transformation
 from ..engine.value import Value, show
 from ..numerics.arithmetic import one_minus_power
 from ..parts.tree_axes import AxesOf
-from ..wrappers.restore import after
 from . import optax_states as states
+from .saved_slots import after
 
 
 def why_not_real(updates: Any) -> str:

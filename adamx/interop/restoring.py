@@ -1,52 +1,108 @@
-"""`adamx.restore`: from saved states of adamx or Optax; and back to those of Optax."""
+"""`adamx.restore`: a saved state in the form that a transformation keeps.
 
-from collections.abc import Callable, Mapping
-from typing import Any
+The first state of the transformation is gone through together with the saved one. Which
+transformation of adamx made a state inside the wrappers of Optax, which hide theirs, is
+noted while `init` runs.
+"""
 
-import jax
+import warnings
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
 import jax.numpy as jnp
-import optax
 from jax.core import Tracer
 
 from .. import errors
-from ..engine.paths import flatten
-from ..engine.slots import join
+from ..engine.paths import flatten, plain
 from ..engine.state import Slot, State, absent
-from ..engine.transformation import Transformation
-from ..wrappers.restore import Target, fill
+from ..engine.transformation import Transformation, noted
 from ..wrappers.tunable import Tuned
 from . import optax_states as states
 from .counterpart import derived, hyperparams_of, weight_after
-from .units import from_optax, to_optax
+from .nests import (
+    COUNTED,
+    INJECTED,
+    as_state,
+    children,
+    injected,
+    inside,
+    is_empty,
+    is_node,
+    is_ours,
+    rebuilt,
+)
+from .saved_slots import Filled, SlotTarget, after, as_like, converted
+from .to_optax import to_optax_state
+from .units import from_optax
 
-COUNTED = {
-    "InjectStatefulHyperparamsState": "count",
-    "InjectHyperparamsState": "count",
-    "WrappedScheduleState": "count",
-    "MultiStepsState": "gradient_step",
-}
 STANDARD = {"mu_weight": "b1", "nu_weight": "b2"}
 """The weights of the usual averages, and the decays they follow from."""
 
-INJECTED = ("InjectStatefulHyperparamsState", "InjectHyperparamsState")
-"""Other states of Optax that count the steps of what is inside, and their field."""
+
+class Target(NamedTuple):
+    """What a saved state is brought into the form of.
+
+    Attributes:
+        tx: the transformation; None if it is not known, inside one of another library.
+        fresh: its first state.
+        params: the parameters.
+        filled: what the saved state does not hold.
+        made: the transformations of adamx that made states inside `fresh`, with their
+            parameters and the state.
+        saved_by: the transformation that saved the state, where codecs differ.
+        given: the hyperparameters, where the transformation is not known.
+        path: where `fresh` is, for messages.
+    """
+
+    tx: Any
+    fresh: Any
+    params: Any
+    filled: Filled
+    made: list[Any]
+    saved_by: Any = None
+    given: Mapping[str, Any] = MappingProxyType({})
+    path: str = "the state"
+
+    def slots(self, saved: bool = False) -> Mapping[str, Slot]:
+        """Return the slots of the transformation, or of the one that saved."""
+        tx = self.saved_by if saved else self.tx
+        return tx.slots() if hasattr(tx, "slots") else {}
+
+    def at(self, name: Any, fresh: Any) -> "Target":
+        path = name if self.path == "the state" else f"{self.path}/{name}"
+        return self._replace(fresh=fresh, path=f"{path}")
+
+    def owned(self) -> "Target":
+        """Return the target with the transformation that made its state."""
+        for tx, params, state in self.made:
+            if state is self.fresh:
+                return self._replace(tx=tx, params=params)
+        return self
 
 
-def restore(tx: Any, saved: Any, params: Any, *, saved_by: Any = None) -> Any:
+def restore(
+    tx: Any, saved: Any, params: Any, *, missing: str = "raise", saved_by: Any = None
+) -> Any:
     """Convert a saved state to the form that `tx` keeps.
+
+        state = adamx.restore(tx, checkpointer.restore(path), params)
 
     `saved` is a state of adamx, or one of Optax with the same algorithm, alone or
     inside others (`chain`, `masked`, `partition`, `inject_hyperparams`, `MultiSteps`,
-    `apply_if_finite`). If `tx` is a transformation of Optax around some of adamx, the
-    two states are gone through together.
+    `apply_if_finite`), also as the dicts and lists that Orbax returns without a target.
+    `tx` may be a transformation of Optax around some of adamx.
 
+    - Arrays are found by the paths of their parameters.
     - Numbers are brought into the dtypes that `tx` keeps, the count into int32.
-    - A slot that another codec stored, or none, is decoded and encoded again.
+    - What another codec stored, or none, is decoded and encoded again. Codecs of
+      several arrays name their form in the state.
     - If a decay was a constant when the state was saved, and is now an array, a
       schedule or tunable, the sum of the weights in its average is computed from the
       count, `1 - β**count`, with the current β. In the opposite case it is dropped.
     - If the saved state is not that of a `tunable`, the hyperparameters of `tx` are
       added.
+    - Parts that keep nothing may have been added or removed.
     - Optax's states have the same moments, but for the units that
       `adamx.interop.units` names. Where Optax counts no steps, as in `optax.sgd` with a
       constant rate, the count is 0.
@@ -55,124 +111,130 @@ def restore(tx: Any, saved: Any, params: Any, *, saved_by: Any = None) -> Any:
         tx: the transformation that continues from the state.
         saved: the state.
         params: the parameters, as for `init`.
-        saved_by: the transformation that saved it, if a codec of it differs.
+        missing: what to do where the state does not hold what `tx` keeps: "raise", or
+            "init" to begin it anew. A warning then lists all of it.
+        saved_by: the transformation that saved it, if a codec of it differs and the
+            state does not name that: it was saved before the form was kept, or the
+            codec is your own.
 
     Raises:
-        ValueError: a slot is missing or left over, has another shape, or was stored by
-            a codec and `saved_by` is not given; the counts of Optax differ.
+        ValueError: a slot or a leaf is missing or left over, or has another shape; a
+            codec is not known; the counts of Optax differ.
         TypeError: `saved` holds no state of adamx, nor one of Optax that it knows.
     """
-    fresh = tx.init(params)
-    to = Target(tx if isinstance(tx, Transformation) else None, fresh, params, saved_by)
-    if not _inside(fresh, _is_ours) and _inside(saved, _is_ours):
+    if missing not in ("raise", "init"):
+        raise errors.AdamxError(
+            f"restore: `missing` must be 'raise' or 'init', got {missing!r}. With "
+            f"'init' what the saved state does not hold is begun anew."
+        )
+    with noted() as made:
+        fresh = tx.init(params)
+    saved = _unwrapped(saved)
+    if not inside(fresh, is_ours) and inside(saved, is_ours):
         return to_optax_state(tx, saved, params, saved_by=saved_by)
-    return _restored(to, saved)
+    filled = Filled(missing == "init")
+    known = tx if isinstance(tx, Transformation) else None
+    to = Target(known, fresh, params, filled, made, saved_by)
+    new = _restored(to, saved)
+    if filled.listed:
+        warnings.warn(
+            f"restore: the saved state did not hold {'; '.join(filled.listed)}. It is "
+            f"begun anew, as tx.init does.",
+            stacklevel=2,
+        )
+    return new
 
 
-def _is_ours(x: Any) -> bool:
-    return isinstance(x, State | Tuned)
-
-
-def _inside(state: Any, kind: Callable[[Any], bool]) -> list[Any]:
-    """Return the outermost states of a kind inside others."""
-    return [x for x in jax.tree.leaves(state, is_leaf=kind) if kind(x)]
+def _unwrapped(saved: Any) -> Any:
+    """Return a state without boxes, out of the state of an `nnx.Optimizer`."""
+    saved = plain(saved)
+    held = isinstance(saved, Mapping) and "opt_state" in saved
+    return saved["opt_state"] if held and set(saved) <= {"step", "opt_state"} else saved
 
 
 def _restored(to: Target, saved: Any) -> Any:
     """Go through the new state and the saved one together."""
     fresh = to.fresh
-    if _is_ours(fresh):
-        to = to._replace(params=_masked_like(fresh, to.params))
-        return fill(to, _as_ours(to, saved))
-    if type(fresh).__name__ in INJECTED and type(saved) is type(fresh):
-        kept = _hyperparams(fresh.hyperparams, saved.hyperparams)
-        saved, to = saved._replace(hyperparams=kept), to._replace(given=kept)
-    if isinstance(fresh, tuple | list | Mapping):
-        names, values = _children(fresh)
-        given, there = _children(saved) if _is_node(saved) else ((), ())
-        if tuple(names) != tuple(given):
-            raise errors.AdamxError(
-                f"restore: `saved` must be built like the state of `tx`, got "
-                f"{type(saved).__name__} with {list(given)} for "
-                f"{type(fresh).__name__} with {list(names)}. Wrap the transformation "
-                f"as the one that saved it was wrapped."
-            )
-        pairs = zip(values, there, strict=True)
-        new = [_restored(to._replace(fresh=a), b) for a, b in pairs]
-        return _rebuilt(fresh, names, new)
-    return _leaf(fresh, saved)
+    if isinstance(fresh, State | Tuned):
+        to = to.owned()
+        return _filled(to, _as_ours(to, saved))
+    if not is_node(fresh):
+        return as_like(f"`{to.path}`", fresh, saved) if _is_array(fresh) else saved
+    if is_empty(fresh) and (saved is None or is_empty(saved)):
+        return fresh
+    names, values = children(fresh)
+    there = _aligned(to, names, values, saved)
+    if type(fresh).__name__ in INJECTED and "hyperparams" in there:
+        kept = injected(fresh.hyperparams, there["hyperparams"])
+        there["hyperparams"], to = kept, to._replace(given=kept)
+    new = []
+    for name, value in zip(names, values, strict=True):
+        if name in there:
+            new.append(_restored(to.at(name, value), there[name]))
+        else:
+            if not is_empty(value):
+                held = (
+                    f"{type(saved).__name__} with {errors.listed(there) or 'nothing'}"
+                )
+                to.filled.note(f"`{to.at(name, value).path}`", held)
+            new.append(value)
+    return rebuilt(fresh, names, new)
 
 
-def _masked_like(fresh: Any, params: Any) -> Any:
-    """Return the parameters masked as they are in the state of a masked optimizer."""
-    slots = (fresh.inner if isinstance(fresh, Tuned) else fresh).slots
-    treedef = flatten(params)[1]
-    for tree in slots.values():
-        for one in (tree, *(tree.values() if isinstance(tree, dict) else ())):
-            try:
-                column = treedef.flatten_up_to(one)
-            except (ValueError, TypeError, KeyError):
-                continue
-            pairs = zip(column, flatten(params)[0], strict=True)
-            shown = [m if isinstance(m, optax.MaskedNode) else p for m, p in pairs]
-            return treedef.unflatten(shown)
-    return params
+def _is_array(x: Any) -> bool:
+    return hasattr(x, "dtype")
 
 
-def _hyperparams(fresh: Mapping[str, Any], saved: Mapping[str, Any]) -> dict[str, Any]:
-    """Return saved hyperparameters by the names that the new transformation has."""
-    over = [n for n in saved if n not in fresh and bool(jnp.any(saved[n] != 0))]
-    if over:
-        raise errors.AdamxError(
-            f"restore: the saved hyperparameters that are not 0 must have a place in "
-            f"`tx`, got {over} for {sorted(fresh)}. Inject those into the optimizer."
-        )
-    return {name: saved.get(name, fresh[name]) for name in fresh}
+def _aligned(to: Target, names: Any, values: list, saved: Any) -> dict[Any, Any]:
+    """Return what was saved of each child of a state, by the name it has now."""
+    full = [n for n, v in zip(names, values, strict=True) if not is_empty(v)]
+    if is_ours(saved):  # it was saved without what is around it now
+        holders = [n for n, v in zip(names, values, strict=True) if inside(v, is_ours)]
+        if len(holders) == 1:
+            return {holders[0]: saved}
+    if is_node(saved):
+        given, there = children(saved)
+        by_name = {str(name): child for name, child in zip(given, there, strict=True)}
+        if hasattr(to.fresh, "_fields") or isinstance(to.fresh, Mapping):
+            if set(by_name) <= set(map(str, names)):
+                return {n: by_name[str(n)] for n in names if str(n) in by_name}
+        else:
+            kept = [x for x in there if not (x is None or is_empty(x))]
+            if len(kept) <= len(full):
+                return _in_order(names, values, kept)
+    else:
+        given = ()
+    raise errors.AdamxError(
+        f"restore: `saved` must be built like the state of `tx`, got "
+        f"{type(saved).__name__} with {list(given)} for {type(to.fresh).__name__} with "
+        f"{list(names)} at {to.path}. Wrap the transformation as the one that saved it "
+        f"was wrapped."
+    )
 
 
-def _is_node(x: Any) -> bool:
-    return isinstance(x, tuple | list | Mapping)
+def _in_order(names: Any, values: list, kept: list) -> dict[Any, Any]:
+    """Match the parts of a chain that keep something, those of one kind in order."""
+    full = [(n, v) for n, v in zip(names, values, strict=True) if not is_empty(v)]
+    if len(full) == len(kept):
+        return {name: old for (name, _), old in zip(full, kept, strict=True)}
+    matched: dict[Any, Any] = {}
+    for name, value in full:
+        if kept and _kind(kept[0]) == _kind(value):
+            matched[name] = kept.pop(0)
+    return matched | ({} if not kept else {full[-1][0]: kept[0]})
 
 
-def _children(x: Any) -> tuple[Any, list[Any]]:
-    if isinstance(x, Mapping):
-        return sorted(x, key=str), [x[name] for name in sorted(x, key=str)]
-    if hasattr(x, "_fields"):
-        return sorted(x._fields), [getattr(x, name) for name in sorted(x._fields)]
-    return range(len(x)), list(x)
-
-
-def _rebuilt(like: Any, names: Any, values: list[Any]) -> Any:
-    if hasattr(like, "_fields"):
-        return type(like)(**dict(zip(names, values, strict=True)))
-    if isinstance(like, Mapping):
-        make: Any = type(like)
-        return make(zip(names, values, strict=True))
-    return values if isinstance(like, list) else tuple(values)
-
-
-def _leaf(fresh: Any, saved: Any) -> Any:
-    if not hasattr(fresh, "dtype"):
-        return saved
-    if jnp.shape(fresh) != jnp.shape(saved):
-        raise errors.AdamxError(
-            f"restore: every array saved must have the shape it has in the state of "
-            f"`tx`, got {jnp.shape(saved)} for {jnp.shape(fresh)}. Pass the parameters "
-            f"the state was made for."
-        )
-    if jnp.issubdtype(fresh.dtype, jax.dtypes.prng_key):
-        return saved
-    return jnp.asarray(saved).astype(fresh.dtype)
-
-
-# ---- from Optax ----------------------------------------------------------------
+def _kind(x: Any) -> Any:
+    if is_ours(x):
+        return "adamx"
+    return frozenset(map(str, children(x)[0])) if is_node(x) else None
 
 
 def _as_ours(to: Target, saved: Any) -> Any:
     """Return the one state of adamx in `saved`, or that of Optax as one."""
-    ours = [saved] if _is_ours(saved) else _inside(saved, _is_ours)
+    ours = [saved] if is_ours(saved) else inside(saved, is_ours)
     if len(ours) == 1:
-        return ours[0]
+        return as_state(ours[0])
     if ours:
         raise errors.AdamxError(
             f"restore: `saved` must hold one state of adamx, got {len(ours)} in "
@@ -190,10 +252,90 @@ def _as_ours(to: Target, saved: Any) -> Any:
     return _from_optax(to, saved, known)
 
 
+# ---- of adamx ------------------------------------------------------------------
+
+
+def _filled(to: Target, saved: Any) -> Any:
+    """Return a saved state of adamx in the form of `to`."""
+    if isinstance(to.fresh, Tuned):
+        return _tuned(to, saved)
+    if isinstance(saved, Tuned):
+        raise errors.AdamxError(
+            f"restore: the values {sorted(saved.hyperparams)} in the saved state must "
+            f"have a place in the new one, got {to.tx!r}. Make it tunable, or pass "
+            f"saved.inner to leave them behind."
+        )
+    count = jnp.asarray(saved.count).astype(jnp.int32)
+    declared, before, slots = to.slots(), to.slots(saved=True), {}
+    for name, new in to.fresh.slots.items():
+        slot = declared.get(name, Slot())
+        if saved.slots.get(name) is not None:
+            target = SlotTarget(name, slot, new, to.params, before.get(name))
+            slots[name] = converted(target, saved.slots[name], to.filled)
+        elif slot.from_count is not None:
+            slots[name] = after(slot, count).astype(new.dtype)
+        else:
+            if not is_empty(new):
+                to.filled.note(f"the slot `{name}`", f"{sorted(saved.slots)}")
+            slots[name] = new
+    over = saved.slots.keys() - slots.keys()
+    left = sorted(name for name in over if not _is_weight(name, slots))
+    states_left = sorted(
+        name
+        for name, state in saved.inner.items()
+        if name not in to.fresh.inner and not (state is None or is_empty(state))
+    )
+    if left or states_left:
+        raise errors.AdamxError(
+            f"restore: everything saved must have a place, got slots {left} and states "
+            f"{states_left} too many. Restore with the algorithm that saved them, or "
+            f"take them out of `saved`."
+        )
+    return State(count, slots, _inner(to, saved.inner))
+
+
+def _tuned(to: Target, saved: Any) -> Tuned:
+    tx, fresh = to.tx, to.fresh
+    inner = as_state(saved.inner) if isinstance(saved, Tuned) else saved
+    had = saved.hyperparams if isinstance(saved, Tuned) else {}
+    values = {
+        n: jnp.asarray(had.get(n, value), value.dtype)
+        for n, value in fresh.hyperparams.items()
+    }
+    made = None if tx is None else tx._with(values)
+    filled = _filled(to._replace(tx=made, fresh=fresh.inner), inner)
+    given = fresh.scheduled if tx is None else tx._scheduled(tx.inner.steps(filled))
+    return Tuned(values, given, filled)
+
+
+def _inner(to: Target, saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the states of the external transformations of a chain."""
+    inner = {}
+    for name, fresh in to.fresh.inner.items():
+        if is_empty(fresh):
+            inner[name] = fresh
+        elif name in saved:
+            target = to.at(f"inner/{name}", fresh)._replace(tx=None, saved_by=None)
+            inner[name] = _restored(target, saved[name])
+        else:
+            to.filled.note(f"the state `inner/{name}`", f"{sorted(saved)}")
+            inner[name] = fresh
+    return inner
+
+
+def _is_weight(name: str, slots: dict[str, Any]) -> bool:
+    """Return whether a slot is the weight of an average, which the count determines."""
+    average = name.removesuffix("_weight").removesuffix("_square")
+    return name.endswith("_weight") and average in slots
+
+
+# ---- from Optax ----------------------------------------------------------------
+
+
 def _from_optax(to: Target, saved: Any, known: list[Any]) -> State:
     fresh = to.fresh.inner if isinstance(to.fresh, Tuned) else to.fresh
-    leaves, treedef = flatten(to.params)
-    given = to.given if to.tx is None else hyperparams_of(to.tx)
+    leaves, treedef = flatten(plain(to.params))
+    given = to.given or ({} if to.tx is None else hyperparams_of(to.tx))
     columns: dict[str, list] = {}
     numbers: dict[str, Any] = {}
     for one in known:
@@ -210,35 +352,16 @@ def _from_optax(to: Target, saved: Any, known: list[Any]) -> State:
     }
     count = _count(saved, known)
     missing = set(fresh.slots) - set(slots)
+    for name in sorted(missing):
+        decay = STANDARD.get(name, "")
+        if decay in to.given:
+            b = jnp.asarray(to.given[decay], states.shared_dtype())
+            slots[name] = weight_after(b, count)
+    missing = set(fresh.slots) - set(slots)
     if to.tx is not None and missing:
         declared = {n: s for n, s in to.tx.slots().items() if n in missing}
         slots |= derived(declared, slots, given, count, treedef)
-    for name in missing if to.tx is None else ():
-        decay = STANDARD.get(name, "")
-        if decay in given:
-            b = jnp.asarray(given[decay], states.shared_dtype())
-            slots[name] = weight_after(b, count)
-    return State(
-        count, {n: _placed(n, x, fresh) for n, x in slots.items()}, fresh.inner
-    )
-
-
-def _placed(name: str, slot: Any, fresh: State) -> Any:
-    """Return a slot without what the leaves of `tx` do not have."""
-    if name not in fresh.slots or _shapes(slot) == _shapes(fresh.slots[name]):
-        return slot
-
-    def one(new: Any, old: Any) -> Any:
-        return new if new.dtype == bool else old
-
-    try:
-        return jax.tree.map(one, fresh.slots[name], slot)
-    except (ValueError, TypeError):
-        return slot  # its codec has other trees
-
-
-def _shapes(tree: Any) -> Any:
-    return jax.tree.map(jnp.shape, tree)
+    return State(count, slots, fresh.inner)
 
 
 def _merged(name: str, one: list, other: list) -> list:
@@ -267,113 +390,3 @@ def _count(saved: Any, known: list[Any]) -> Any:
             f"{differ}. Set them to one with optax.tree.set(saved, count=...)."
         )
     return counts[0] if counts else jnp.zeros((), jnp.int32)
-
-
-# ---- to Optax ------------------------------------------------------------------
-
-
-def to_optax_state(
-    optax_tx: Any, state: Any, params: Any, *, saved_by: Any = None
-) -> Any:
-    """Convert a state of adamx to one that a transformation of Optax continues from.
-
-    Args:
-        optax_tx: the transformation of Optax, of the same algorithm; inside others too.
-        state: the state of adamx, alone or inside others.
-        params: the parameters, as for `init`.
-        saved_by: the transformation of adamx that made the state: needed where a codec
-            stores a slot, or Optax keeps it in other units (`rmsprop` with momentum,
-            `rprop`, `adafactor` with momentum, `prodigy`).
-
-    Raises:
-        ValueError: Optax's state has a moment that the state does not hold.
-        TypeError: `state` holds no state of adamx, or several.
-    """
-    return _towards(optax_tx.init(params), state, params, saved_by)
-
-
-def _towards(fresh: Any, state: Any, params: Any, saved_by: Any) -> Any:
-    """Go through the state of Optax and that with one of adamx inside together."""
-    if _is_ours(state):
-        one = state.inner if isinstance(state, Tuned) else state
-        return _converted(fresh, one, params, saved_by)
-    ours = _inside(state, _is_ours)
-    if type(fresh).__name__ in INJECTED and type(state) is type(fresh):
-        kept = _hyperparams(fresh.hyperparams, state.hyperparams)
-        state = state._replace(hyperparams=kept)
-    if _is_node(fresh) and _is_node(state):
-        names, values = _children(fresh)
-        given, there = _children(state)
-        if tuple(names) == tuple(given):
-            pairs = zip(values, there, strict=True)
-            new = [_towards(a, b, params, saved_by) for a, b in pairs]
-            return _rebuilt(fresh, names, new)
-    elif not ours:
-        return _leaf(fresh, state)
-    if len(ours) != 1:
-        raise errors.type_error(
-            "to_optax_state",
-            "`state` must hold one state of adamx",
-            f"{len(ours)} in {type(state).__name__}",
-            "Pass the part of it that belongs to the optimizer.",
-        )
-    return _towards(fresh, ours[0], params, saved_by)
-
-
-def _converted(fresh: Any, one: State, params: Any, saved_by: Any) -> Any:
-    leaves, treedef = flatten(params)
-    declared = {} if saved_by is None else saved_by.slots()
-    given = {} if saved_by is None else hyperparams_of(saved_by)
-    columns, numbers = _plain(one, declared, leaves, treedef)
-    columns = to_optax(saved_by, fresh, columns)
-    count = jnp.asarray(one.count)
-
-    def new(x: Any) -> Any:
-        try:
-            return states.write(x, leaves, treedef, given, columns, numbers, count)
-        except KeyError as error:
-            raise errors.AdamxError(
-                f"to_optax_state: the state must hold what {type(x).__name__} holds, "
-                f"got {sorted(one.slots)} without {error}. Pass the optimizer of Optax "
-                f"with the same algorithm, and saved_by= the one of adamx."
-            ) from None
-
-    return states.rebuilt(fresh, new, lambda x: _counting(x, count))
-
-
-def _counting(x: Any, count: Any) -> Any:
-    name = COUNTED.get(type(x).__name__)
-    return x if name is None else x._replace(**{name: count.astype(jnp.int32)})
-
-
-def _plain(
-    state: State, declared: Mapping[str, Slot], leaves: list, treedef: Any
-) -> tuple[dict[str, list], dict[str, Any]]:
-    """Return the slots as columns of arrays, and the numbers of the tree."""
-    columns: dict[str, list] = {}
-    numbers: dict[str, Any] = {}
-    for name, kept in state.slots.items():
-        slot = declared.get(name, Slot())
-        if slot.codec is not None:
-            column = join(slot, kept, treedef.flatten_up_to)
-            columns[name] = [
-                None if p is None else slot.codec.decode(one, p.shape)
-                for p, one in zip(leaves, column, strict=True)
-            ]
-            continue
-        if hasattr(kept, "dtype") and not kept.ndim and treedef.num_leaves != 1:
-            numbers[name] = kept
-            continue
-        try:
-            found = treedef.flatten_up_to(kept)
-            hidden = optax.MaskedNode
-            columns[name] = [None if isinstance(x, hidden) else x for x in found]
-        except (ValueError, TypeError, KeyError):
-            raise errors.AdamxError(
-                f"to_optax_state: the slot `{name}` must have the structure of the "
-                f"parameters, got {jax.tree.structure(kept)}. If a codec stores it, "
-                f"pass saved_by= the transformation that does."
-            ) from None
-        if hasattr(kept, "dtype"):
-            numbers[name] = kept
-    return columns, numbers

@@ -6,6 +6,7 @@ the same on any number of devices, and any step can be repeated.
 """
 
 import functools
+import math
 import zlib
 from typing import Any, NamedTuple
 
@@ -14,13 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt32
 
+from .. import errors
+
 
 class Placed(NamedTuple):
     """A key, or a word of one, for some rows of a table.
 
     Attributes:
         word: the word.
-        rows: which rows of the table the first axes of an array are; int32.
+        rows: which rows of the table the first axis of an array is; int32.
     """
 
     word: Any
@@ -54,37 +57,90 @@ def _mix(x: Array, salt: Array) -> Array:
     return x ^ (x >> 16)
 
 
-def bits(key: Any, shape: tuple[int, ...]) -> UInt32[Array, "..."]:
-    """Return 32 random bits for each element, from the key and the element's index.
+@functools.partial(jax.jit, static_argnums=0)
+def index_in_array(shape: tuple[int, ...]) -> UInt32[Array, "..."]:
+    """Return the index of each element of an array, modulo 2³².
 
-    Of arrays with more than 2³² elements, those 2³² apart have the same bits. With a
-    `Placed` key the index is that in the whole table.
+    It is a call of its own in a traced program, by which `engine.elementwise` finds it.
     """
     steps = np.cumprod((1, *shape[:0:-1]), dtype=np.uint64).astype(np.uint32)[::-1]
     axes = [
         jax.lax.broadcasted_iota(jnp.uint32, shape, axis) * step
         for axis, step in enumerate(steps[: len(shape)])
     ]
-    if isinstance(key, Placed):
+    return functools.reduce(jnp.add, axes) if axes else jnp.uint32(0)
+
+
+def bits(
+    key: Any, shape: tuple[int, ...], index: Any = index_in_array
+) -> UInt32[Array, "..."]:
+    """Return 32 random bits for each element, from the key and the element's index.
+
+    Of arrays with more than 2³² elements, those 2³² apart have the same bits. With a
+    `Placed` key the index is that in the whole table.
+    """
+    if not isinstance(key, Placed):
+        place = index(shape)
+    elif index is index_in_array:
         key, rows = key
-        beside = (-1,) + (1,) * (len(shape) - 1)
-        axes[0] = rows.astype(jnp.uint32).reshape(beside) * steps[0]
-    place = functools.reduce(jnp.add, axes) if axes else jnp.uint32(0)
+        size = jnp.uint32(math.prod(shape[1:]) % 2**32)
+        starts = (rows.astype(jnp.uint32) * size).reshape(-1, *[1] * (len(shape) - 1))
+        place = starts + index((1, *shape[1:]))
+    else:
+        raise errors.AdamxError(
+            "update: random numbers of row-sparse gradients must be drawn by whole "
+            "rows, got a step that is computed part by part. Use the optimizer without "
+            "adamx.fused for them."
+        )
     return _mix(place ^ key, _mix(key, jnp.uint32(0xC2B2AE35)))
+
+
+class Part(NamedTuple):
+    """Where a part of an array lies: it is given as rows, and the part is a rectangle.
+
+    Attributes:
+        row: how many elements a row of the array has.
+        columns: how many of them the part has.
+        first_row: the row of its first element, a number or an array.
+        first_column: the column of it.
+    """
+
+    row: int
+    columns: int
+    first_row: Any
+    first_column: Any
+
+    def indices(self, shape: tuple[int, int]) -> UInt32[Array, "rows columns"]:
+        """Return the indices in the array of what has this shape in the part.
+
+        It may have one number for several elements of a row; the index is then that
+        among these numbers.
+        """
+        each = self.columns // shape[1]
+        row, column = (_as_uint32(x) for x in (self.first_row, self.first_column))
+        column = column if each == 1 else column // jnp.uint32(each)
+        length = jnp.uint32(-(-self.row // each) % 2**32)
+        rows = jax.lax.broadcasted_iota(jnp.uint32, shape, 0) + row
+        return rows * length + jax.lax.broadcasted_iota(jnp.uint32, shape, 1) + column
+
+
+def _as_uint32(x: Any) -> Array:
+    return jnp.asarray(x).astype(jnp.uint32)
 
 
 class Uniform:
     """Draw one number in (0, 1) for each element: `uniform(shape)`, multiples of 2⁻¹⁷.
 
     Two draws share one word of `bits`: an even draw uses its lower half, the odd draw
-    after it the upper.
+    after it the upper. For a `Part` of an array the numbers are those of the array.
     """
 
-    def __init__(self, key: Any, draw: int = 0) -> None:
+    def __init__(self, key: Any, draw: int = 0, part: Part | None = None) -> None:
         self._key, self._draw = key, draw
+        self._index = index_in_array if part is None else part.indices
 
     def __call__(self, shape: tuple[int, ...]) -> Float[Array, "..."]:
-        word = bits(key_of(self._key, self._draw // 2), shape)
+        word = bits(key_of(self._key, self._draw // 2), shape, self._index)
         half = word >> 16 if self._draw % 2 else word & 0xFFFF
         return (half.astype(jnp.float32) + 0.5) * 2.0**-16
 

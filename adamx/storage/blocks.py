@@ -49,17 +49,24 @@ class Blocks(NamedTuple):
         """Whether `split` returns whole blocks."""
         return self.padded or not self.tail
 
+    @property
+    def _is_block(self) -> bool:
+        """Whether each row is one whole block."""
+        return self.n == self.block
+
     def split(self, x: Any) -> Any:
-        """Reshape `x` to (*lead, blocks, block).
+        """Reshape `x` to (*lead, blocks, block), or (*lead, n) if it is one block.
 
         If the last block is short, its end is filled with zeros, or if that is not
         wanted the shape is (*lead, n).
         """
         x = x.reshape(*self.lead, self.n)
-        return self._filled(x) if self._whole else x
+        return self._filled(x) if self._whole and not self._is_block else x
 
     def spread(self, each: Any) -> Any:
         """Repeat one number per block for its elements, to go with `split(x)`."""
+        if self._is_block:
+            return each  # of shape (*lead, 1)
         if self._whole:
             return each[..., None]
         whole = jnp.broadcast_to(each[..., None], (*each.shape, self.block))
@@ -67,7 +74,7 @@ class Blocks(NamedTuple):
 
     def join(self, x: Any, shape: tuple[int, ...]) -> Any:
         """Invert `split`."""
-        if self._whole:
+        if self._whole and not self._is_block:
             x = x.reshape(*self.lead, self.blocks * self.block)[..., : self.n]
         return x.reshape(shape)
 
@@ -105,6 +112,8 @@ class Blocks(NamedTuple):
 
     def largest_by_rows(self, x: Any) -> Any:
         """Return the maximum of each block over an axis."""
+        if self._is_block:
+            return x.max(-1, keepdims=True)
         return self._filled(x).max(-1)
 
     def first(self, x: Any) -> Any:

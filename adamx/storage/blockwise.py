@@ -9,8 +9,9 @@ from jaxtyping import Array, Float
 
 from .. import errors
 from ..engine.state import absent
+from ..numerics.halves import bytes_split, halves_joined
 from .blocks import Blocks, layout
-from .codec import Codec, Draw, Kept
+from .codec import Codec, Divided, Draw, Kept
 from .quantization_maps import Companded, Minifloat, QuantizationMap
 
 ROUNDINGS = ("nearest", "stochastic", "dither")
@@ -136,6 +137,12 @@ class Blockwise(Codec):
     def _small(self, shape: tuple[int, ...]) -> bool:
         return _size(shape) < self.min_size
 
+    def form(self) -> str:
+        read = dataclasses.replace(  # whatever the rounding
+            self, code=self._code, rounding="stochastic", floor=True
+        )
+        return Codec.form(read)
+
     def note(self, shape: tuple[int, ...]) -> str:
         if self._small(shape):
             return f"float32, fewer than {self.min_size:,} elements"
@@ -143,10 +150,19 @@ class Blockwise(Codec):
         merged = f", last {lay.merged} axes merged" if lay.merged > 1 else ""
         return f"{self!r}{merged}"
 
+    def is_alike(self, part: str) -> bool:
+        return part != "scale" and self.bits == 8
+
     def scale(self, x: Float[Array, "..."]) -> Array | None:
         if self._small(x.shape):
             return None
         return layout(x.shape, self.block).largest(x.astype(jnp.float32))
+
+    def divided(self, shape: tuple[int, ...]) -> Divided | None:
+        if self._small(shape):
+            return None
+        lay = layout(shape, self.block)
+        return Divided(dataclasses.replace(self, min_size=0), lay.n, self.block)
 
     def zeros(self, x: Float[Array, "..."]) -> Kept | None:
         if self._small(x.shape):
@@ -220,12 +236,10 @@ class Blockwise(Codec):
     def _packed(self, lay: Blocks, k: Array) -> Array:
         """Pack two integers into a byte along the row, the first in the low half."""
         none = self._top if self.signed else 0  # what zero is packed as
-        row = (k.astype(jnp.uint8) + jnp.uint8(none)).reshape(*lay.lead, lay.n)
+        row = k.reshape(*lay.lead, lay.n)
         if lay.n % 2:
-            odd = [(0, 0)] * len(lay.lead) + [(0, 1)]
-            row = jnp.pad(row, odd, constant_values=none)
-        low, high = row[..., ::2], row[..., 1::2]
-        return (low | (high << 4)).reshape(lay.ranked(-(-lay.n // 2)))
+            row = jnp.pad(row, [(0, 0)] * len(lay.lead) + [(0, 1)])
+        return halves_joined(row, jnp.uint8(none)).reshape(lay.ranked(-(-lay.n // 2)))
 
 
 def _size(shape: tuple[int, ...]) -> int:
@@ -237,16 +251,4 @@ def _size(shape: tuple[int, ...]) -> int:
 
 def _unpacked(lay: Blocks, codes: Array) -> Array:
     packed = codes.reshape(*lay.lead, -(-lay.n // 2))
-    row = jax.lax.platform_dependent(packed, cpu=_halves, default=_shifted)
-    return row.reshape(*lay.lead, 2 * packed.shape[-1])[..., : lay.n]
-
-
-def _halves(packed: Array) -> Array:
-    """Return both integers of each byte along a new axis, the low half first."""
-    return jnp.stack([packed & 15, packed >> 4], -1)
-
-
-def _shifted(packed: Array) -> Array:
-    """Return the same in a form that a GPU and a TPU compute inside other kernels."""
-    half = jax.lax.broadcasted_iota(jnp.uint8, (*packed.shape, 2), packed.ndim)
-    return (packed[..., None] >> (4 * half)) & 15
+    return bytes_split(packed)[..., : lay.n]

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from .. import errors
 from .blocks import Blocks, layout
 from .blockwise import check_rounding, scaled_down
-from .codec import Codec, Draw, Kept
+from .codec import Codec, Divided, Draw, Kept
 
 _WIDE = ("float32", "bfloat16", "float16")
 
@@ -108,10 +108,21 @@ class Cast(Codec):
     def bind(self, slot: str, signed: bool) -> "Cast":
         return dataclasses.replace(self, signed=signed)
 
+    def is_alike(self, part: str) -> bool:
+        return part != "scale"
+
+    def form(self) -> str:
+        return f"Cast({self.dtype.name})"
+
     def scale(self, x: Float[Array, "..."]) -> Array | None:
         if not self._scaled:
             return None
         return self._scale(layout(x.shape, _BLOCK).largest(x.astype(jnp.float32)))
+
+    def divided(self, shape: tuple[int, ...]) -> Divided | None:
+        if not self._scaled:
+            return Divided(self, None, 1)
+        return Divided(self, layout(shape, _BLOCK).n, _BLOCK)
 
     def zeros(self, x: Float[Array, "..."]) -> Kept | None:
         if not self._scaled:

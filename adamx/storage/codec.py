@@ -4,19 +4,36 @@ A codec acts on one array, independently of tree, step, rule and slot.
 """
 
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from jaxtyping import Array, Float
 
 from .. import errors
 from ..engine.value import Value
 
-# the arrays kept for one slot of one leaf, by name; a lone array under the name ""
-Kept: TypeAlias = dict[str, Array]
+# the arrays kept for one slot of one leaf, by name, `Absent()` for none; a lone array
+# under the name ""
+Kept: TypeAlias = dict[str, Any]
 
 
 # `uniform(shape)`: numbers in (0, 1), the same for the same seed, step, leaf and place
 Draw: TypeAlias = Callable[[tuple[int, ...]], Any]
+
+
+class Divided(NamedTuple):
+    """How an array can be coded part by part: rectangles of its rows.
+
+    Attributes:
+        codec: the codec for a part (rows, columns): what it keeps of it is the part of
+            what is kept of the whole, bit for bit, if `columns` is a multiple of
+            `block`, and the end of the last part is filled with zeros.
+        row: how many elements a row has; None if any number will do.
+        block: how many elements of a row are coded together.
+    """
+
+    codec: Any
+    row: int | None
+    block: int
 
 
 class Codec(Value):
@@ -50,6 +67,15 @@ class Codec(Value):
         """
         return None
 
+    def divided(self, shape: tuple[int, ...]) -> Divided | None:
+        """Return how arrays of this shape can be coded part by part, or None.
+
+        It is for codecs whose numbers depend on a few neighbours of the same row only:
+        `adamx.fused` can then run them on parts. A codec that says nothing is run on
+        whole arrays.
+        """
+        return None
+
     def zeros(self, x: Float[Array, "..."]) -> Kept | None:
         """Return what is kept of x if it is all zeros, or None: `encode` returns it.
 
@@ -57,9 +83,20 @@ class Codec(Value):
         """
         return None
 
+    def is_alike(self, part: str) -> bool:
+        """Return whether this part has the shape of the array, whatever that is."""
+        return False
+
     def decode(self, kept: Kept, shape: tuple[int, ...]) -> Float[Array, "..."]:
         """Return the array of this shape, in float32 or wider."""
         raise NotImplementedError
+
+    def form(self) -> str:
+        """Return a text of what `decode` depends on, which the state keeps.
+
+        A state that was stored in another form is refused.
+        """
+        return repr(self).replace(" ", "").replace("/", "|")
 
     def note(self, shape: tuple[int, ...]) -> str:
         """Return a text on how an array of this shape is kept, for `memory_plan`."""

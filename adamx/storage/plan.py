@@ -11,11 +11,13 @@ from ..compiled.apart import compiled_apart
 from ..compiled.figures import CompiledStep
 from ..compiled.targets import target_of
 from ..engine.chain import Chain, External
-from ..engine.paths import paths
+from ..engine.paths import flatten, paths
 from ..engine.rule import Rule
+from ..engine.slot_trees import column_of
 from ..engine.state import Slot, State, is_absent
 from ..engine.transformation import Transformation
 from ..wrappers.tunable import Tunable, Tuned
+from .fused_plan import MACHINES, ways_computed
 from .treatment import LeafRow, name_of, treatments
 
 
@@ -49,7 +51,8 @@ class MemoryPlan:
         parameters: the number of parameters.
         shared: the bytes that do not belong to a leaf: counts and other scalars.
         leaves: one row for each leaf: whether it decays, is clipped, is masked. They
-            are printed if the transformation decays, clips or masks anything.
+            are printed if the transformation decays, clips or masks anything, and
+            how they are computed if it is fused.
         notes: which masks select no leaf, and which parts cannot be looked into.
         step: what one step is compiled to, if a target was named.
     """
@@ -90,6 +93,10 @@ class MemoryPlan:
                 (x.leaf, x.decays, x.clipped, x.left_out_by) for x in self.leaves
             ]
             text += ["", *columns(treated)]
+        if any(x.computed for x in self.leaves):
+            ways = [("leaf", "computed on a CPU", "on a GPU", "on a TPU")]
+            ways += [(x.leaf, x.computed, x.on_gpu, x.on_tpu) for x in self.leaves]
+            text += ["", *columns(ways)]
         return "\n".join(text)
 
 
@@ -116,7 +123,8 @@ def _parts(tx: Any) -> list[Any]:
 
 
 def _trees(slot: Slot, kept: Any) -> list[Any]:
-    return list(kept.values()) if slot.codec and len(slot.codec.parts) > 1 else [kept]
+    parts = () if slot.codec is None else slot.codec.parts
+    return [kept[part] for part in parts] if len(parts) > 1 else [kept]
 
 
 def _rows(tx: Any, state: Any, params: Any) -> list[MemoryRow]:
@@ -143,8 +151,8 @@ def _rows(tx: Any, state: Any, params: Any) -> list[MemoryRow]:
 def _of_slot(
     part: str, name: str, slot: Slot, kept: Any, params: Any
 ) -> list[MemoryRow]:
-    leaves, treedef = jax.tree.flatten(params, is_leaf=lambda x: x is None)
-    columns = [treedef.flatten_up_to(tree) for tree in _trees(slot, kept)]
+    leaves = flatten(params)[0]
+    columns = [column_of(tree, params) for tree in _trees(slot, kept)]
     rows = []
     for path, p, *arrays in zip(paths(params), leaves, *columns, strict=True):
         if p is None:
@@ -185,7 +193,8 @@ def memory_plan(tx: Any, params: Any, *, target: str | None = None) -> MemoryPla
     Nothing is allocated: `params` may be arrays or `jax.ShapeDtypeStruct`s. The table
     says which leaves a codec keeps in float32 because they are small. A second
     table says which weight decay each leaf gets, what clips it, and which masks leave
-    it out.
+    it out; of a fused one (`adamx.fused`), a third which leaf a native
+    loop or a kernel computes, and why the others are left to XLA.
 
     Args:
         tx: a transformation; for one that is not adamx's, only shapes and bytes are
@@ -204,7 +213,14 @@ def memory_plan(tx: Any, params: Any, *, target: str | None = None) -> MemoryPla
     rows = tuple(_rows(tx, state, params))
     parameters = sum(math.prod(p.shape) for p in jax.tree.leaves(params))
     shared = _bytes(state) - sum(row.bytes for row in rows)
+    leaves, notes = treatments(tx, params)
+    ways = [ways_computed(tx, state, params, machine) for machine in MACHINES]
+    leaves = tuple(
+        dataclasses.replace(x, computed=cpu, on_gpu=gpu, on_tpu=tpu)
+        for x in leaves
+        for cpu, gpu, tpu in [[way.get(x.leaf, "") for way in ways]]
+    )
     step = (
         None if machine is None else compiled_apart("memory_plan", tx, params, machine)
     )
-    return MemoryPlan(rows, parameters, shared, *treatments(tx, params), step)
+    return MemoryPlan(rows, parameters, shared, leaves, notes, step)

@@ -34,12 +34,19 @@ class LeafRow:
         decays: the weight decay and the part that has it, or "no".
         clipped: the parts that clip it, or "no".
         left_out_by: the masks that do not select it, each with its part; or "".
+        computed: of a fused transformation (`adamx.fused`), how the leaf is computed on
+            a CPU: by a native loop, or by XLA and why.
+        on_gpu: how it is computed on a GPU: by a kernel, or by XLA and why.
+        on_tpu: the same on a TPU.
     """
 
     leaf: str
     decays: str
     clipped: str
     left_out_by: str
+    computed: str = ""
+    on_gpu: str = ""
+    on_tpu: str = ""
 
 
 def treatments(tx: Any, params: Any) -> tuple[tuple[LeafRow, ...], tuple[str, ...]]:
@@ -100,7 +107,7 @@ def treatments(tx: Any, params: Any) -> tuple[tuple[LeafRow, ...], tuple[str, ..
 
 def name_of(part: Any) -> str:
     """Return the name of a part, without those that only wrap it."""
-    while type(part).__name__ in ("Stored", "Stacked", "Masked"):
+    while type(part).__name__ in ("Stored", "Stacked", "Masked", "Fused"):
         part = part.part
     if type(part).__name__ == "RuleSequence":
         return ", ".join(map(name_of, part.rules))

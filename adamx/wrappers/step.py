@@ -13,11 +13,14 @@ import optax
 from jaxtyping import Array, Int
 
 from .. import errors
+from ..engine import tree_checks
 from ..engine.leaves import column
 from ..engine.paths import flatten
 from ..engine.row_updates import has_rows
+from ..engine.transformation import Transformation
 from ..engine.value import is_array
 from ..sparse.applying import apply_updates
+from .fused import is_fused
 
 
 def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[Any, Any]:
@@ -55,6 +58,17 @@ def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[An
     if has_rows(grads):  # rows are read before they are written
         updates, state = tx.update(grads, state, params, **extra)
         return apply_updates(params, updates), state
+    if isinstance(tx, Transformation):
+        tx._check_call(grads, state, params)
+        grads = tree_checks.as_arrays(grads)
+        tree_checks.check_updates(grads)
+        kept = tree_checks.with_gradients(grads, params)
+        in_one = tx._in_one_pass(grads, state, kept, extra)
+        if in_one is not None:
+            return _with_others(in_one[0], params, grads), in_one[1]
+    if is_fused(tx):
+        updates, state = tx.update(grads, state, params, **extra)
+        return _applied(params, updates), state
     updates, _ = tx.update(grads, state, params, **extra)
     stepped = _applied(params, updates)
     _, state = tx.update(grads, _after(stepped, state), params, **extra)
@@ -69,6 +83,16 @@ def _applied(params: Any, updates: Any) -> Any:
     with jax.numpy_dtype_promotion("standard"):  # an update may be the wider one
         new = [p if u is None else optax.apply_updates(p, u) for p, u in pairs]
     return treedef.unflatten(new)
+
+
+def _with_others(stepped: Any, params: Any, grads: Any) -> Any:
+    """Return the new parameters, the old ones where there is no gradient."""
+    leaves, treedef = flatten(grads)
+    olds = column("params", treedef, params, grads)
+    news = treedef.flatten_up_to(stepped)
+    some = [g is not None and g.size for g in leaves]
+    pairs = zip(some, news, olds, strict=True)
+    return treedef.unflatten([new if here else old for here, new, old in pairs])
 
 
 def _after(params: Any, state: Any) -> Any:

@@ -18,13 +18,14 @@ from .. import errors
 from ..engine.hyperparams import public_name, rewrite
 from ..engine.nested import check_readable, find_states, map_states
 from ..engine.paths import path_of
-from ..engine.state import Slot, State
+from ..engine.state import Slot, State, serializable
 from ..engine.transformation import Transformation
 from ..engine.tree import shared_dtype
 from ..engine.value import Value, is_array, same
 from . import tunable_ranges
 
 
+@serializable
 class Tuned(NamedTuple):
     """The state of a tunable transformation.
 
@@ -102,11 +103,23 @@ class Tunable(Transformation):
     def _update(
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
     ) -> tuple[Any, Tuned]:
-        tunable_ranges.note(self.inner, state)
-        now = self._with(state.hyperparams)
-        scheduled = self._scheduled(self.steps(state))
+        now = self._now(state)
         updates, inner = now._update(updates, state.inner, params, extra)
-        return updates, Tuned(state.hyperparams, scheduled, inner)
+        return updates, self._after(state, inner)
+
+    def _in_one_pass(
+        self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
+    ) -> tuple[Any, Tuned] | None:
+        found = self._now(state)._in_one_pass(updates, state.inner, params, extra)
+        return None if found is None else (found[0], self._after(state, found[1]))
+
+    def _now(self, state: Any) -> Any:
+        tunable_ranges.note(self.inner, state)
+        return self._with(state.hyperparams)
+
+    def _after(self, state: Any, inner: Any) -> Tuned:
+        scheduled = self._scheduled(self.steps(state))
+        return Tuned(state.hyperparams, scheduled, inner)
 
 
 def tunable(tx: Any, *names: Any) -> Tunable:

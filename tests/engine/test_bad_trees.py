@@ -219,13 +219,13 @@ CASES = {
     "restored from another optimizer": (
         lambda: adamx.restore(adam(0.1), sgd(0.1, 0.9).init(PARAMS), PARAMS),
         "restore: the saved state must hold the slot `mu`, got ['momentum'].",
-        "It was saved by another algorithm; start afresh with tx.init(params).",
+        "Pass missing='init' to begin it anew, or start afresh with tx.init(params).",
     ),
     "restored for other parameters": (
         lambda: adamx.restore(
             adam(0.1), adam(0.1).init(layer(jnp.ones(1), b=jnp.ones(3))), PARAMS
         ),
-        "restore: the slot `mu` must have the structure and shapes of the parameters,",
+        "restore: the slot `mu` of `layer/w` must have the shape and the kind of",
         "Pass the parameters the state was made for",
     ),
     "restored from no optimizer": (

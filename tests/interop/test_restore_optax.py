@@ -282,6 +282,15 @@ def saved_by(tx):
     return run(tx, PARAMS, GRADS)[1]
 
 
+def of_long_ago(state):
+    """The state before it kept the form of what is stored."""
+    slots = {
+        name: {part: x for part, x in slot.items() if part != "form"}
+        for name, slot in state.slots.items()
+    }
+    return state._replace(slots=slots)
+
+
 TWO = optax.chain(optax.trace(0.9), optax.trace(0.5), optax.scale(-RATE))
 EIGHT = adamx.store(adamx.adam(RATE), mu=Blockwise(bits=8))
 ERRORS = {
@@ -313,7 +322,7 @@ ERRORS = {
             saved_by(optax.sgd(RATE)) * 2,
             PARAMS,
         ),
-        "restore: `saved` must be built like the state of `tx`, got",
+        "restore: the saved state must hold `1`, got tuple with nothing. Pass missing=",
     ),
     "counts that differ": (
         lambda: adamx.restore(
@@ -345,8 +354,9 @@ ERRORS = {
         "restore: the saved hyperparameters that are not 0 must have a place",
     ),
     "stored, by whom?": (
-        lambda: adamx.restore(adamx.adam(RATE), saved_by(EIGHT), PARAMS),
-        "pass saved_by= the transformation that did",
+        lambda: adamx.restore(adamx.adam(RATE), of_long_ago(saved_by(EIGHT)), PARAMS),
+        "restore: the slot `mu` was stored by a codec that the state does not name, got"
+        " codes, scale. Pass saved_by= the transformation that stored it.",
     ),
     "stored, to Optax": (
         lambda: beside.to_optax_state(optax.adam(RATE), saved_by(EIGHT), PARAMS),

@@ -15,6 +15,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 
 import adamx
 from adamx.engine.state import is_absent
+from tests.support.trees import outline
 from tests.table import OPTIMIZERS
 from tests.table.cases import few
 from tests.table.exemptions import SHARD
@@ -199,11 +200,10 @@ def test_every_slot_of_a_stack_has_the_axis_of_layers(name):
     tx = adamx.stacked(BUILT[name](), r"block/")
     stack = jax.eval_shape(tx.init, tree(0, layers))
     for slot, column in alone.slots.items():
-        if jax.tree.structure(column) != jax.tree.structure(tree(0)):
+        if outline(column) != jax.tree.structure(tree(0)):
             continue
-        pairs = zip(
-            jax.tree.leaves(stack.slots[slot]), jax.tree.leaves(column), strict=True
-        )
+        among = jax.tree.structure(tree(0)).flatten_up_to
+        pairs = zip(among(stack.slots[slot]), among(column), strict=True)
         for many, one in pairs:
             empty = is_absent(many) and is_absent(one)
             assert empty or many.shape == (layers, *one.shape)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from adamx.engine.state import Absent
 from tests.table.cases import SMALL
 
 PARAM_DTYPES = ("float32",) if SMALL else ("float32", "bfloat16")
@@ -44,6 +45,11 @@ def signature(tree):
         (jnp.shape(x), jnp.result_type(x).name, bool(jax.typeof(x).weak_type))
         for x in leaves
     )
+
+
+def outline(tree):
+    """The structure, where what stands for no slot is a leaf, as the slot would be."""
+    return jax.tree.structure(tree, is_leaf=lambda x: isinstance(x, Absent))
 
 
 def assert_equal(got, want):

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import optax as _optax
 
 from ..builders import implemented_by as implemented_by
-from ..restoring import to_optax_state as to_optax_state
+from ..to_optax import to_optax_state as to_optax_state
 from . import contrib as contrib
 from .aliases import (
     adabelief as adabelief,

@@ -57,10 +57,17 @@ def cases(tree: str, quick: bool) -> dict[str, tuple[Any, Any, Any]]:
             continue  # they compile for minutes
         form = BY_NAME[name]
         found[f"adamw, {name}"] = (form.tx(), form.params, None)
+    if tree == "GPT-2 small":
+        tx = adamx.fused(BY_NAME["8 bits"].tx())
+        found["adamw, 8 bits, fused step"] = (tx, jnp.float32, in_one_call(tx))
     if tree == "2048²":
         for name in ("float32", "bfloat16", "8 bits"):
             tx = BY_NAME[name].tx()
             found[f"adamw, {name}, step"] = (tx, jnp.float32, in_one_call(tx))
+        for name in STORAGES:
+            tx = adamx.fused(BY_NAME[name].tx())
+            case = f"adamw, {name}, fused step"
+            found[case] = (tx, BY_NAME[name].params, in_one_call(tx))
         for name in () if quick else ELEMENTWISE:
             found[name] = (getattr(adamx, name)(1e-3), jnp.float32, None)
     return found
@@ -122,6 +129,7 @@ def main(argv: Sequence[str]) -> int:
         "--targets", type=options.some_of(TARGETS), default=list(TARGETS.values())
     )
     parser.add_argument("--trees", help=f"some of {'; '.join(TREES)}, by semicolons")
+    parser.add_argument("--only", default="", help="cases whose name has this text")
     parser.add_argument("--quick", action="store_true", help="AdamW on one leaf only")
     parser.add_argument("--check", action="store_true", help="compare with the record")
     parser.add_argument("--text", type=Path, help="write the programs to this folder")
@@ -139,6 +147,8 @@ def main(argv: Sequence[str]) -> int:
         for tree in names:
             shaped = TREES[tree]()
             for case, (tx, dtype, step) in cases(tree, given.quick).items():
+                if given.only not in case:
+                    continue
                 figures, text = rows_of.row(tx, cast(shaped, dtype), target, step)
                 row = {"target": target.name, "tree": tree, "case": case, **figures}
                 rows.append(row)

@@ -1,0 +1,130 @@
+"""When a fused optimizer's leaves are computed by kernels: JAX asks for each platform.
+
+A leaf has a kernel if its step can be computed part by part (`engine.leaf_parts`), if
+the platform's kernels have its operations, and if the program is given arrays as each
+device has them: on one device, or inside `shard_map`. On GPUs a matrix that is divided
+by the compiler is computed shard by shard. Others are computed by XLA.
+"""
+
+import functools
+import importlib
+import importlib.util
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from jax.interpreters import mlir
+
+from ..native.leaf_loop import LeafLoop
+from ..native.primitive import LeafStep, is_whole, leaf_steps_p, plain
+from . import shards
+from .scalars import packed_as
+
+_MODULES = {"cuda": "gpu", "tpu": "tpu"}
+
+
+def register() -> None:
+    """Tell JAX of the kernels. They are made, and Pallas is imported, when needed."""
+    for platform in _MODULES:
+        lower = functools.partial(_lower, platform)
+        mlir.register_lowering(leaf_steps_p, lower, platform=platform)
+    if any(importlib.util.find_spec(f"jax_cuda{n}_plugin") for n in (12, 13)):
+        ask_for_devices()
+
+
+def ask_for_devices() -> None:
+    """Let the lowering by shards know which devices there are.
+
+    JAX has no public name for it. Without it, programs for several GPUs are XLA's own;
+    with it, a program for an abstract mesh is refused.
+    """
+    dispatch = importlib.import_module("jax._src.dispatch")
+    getattr(dispatch, "prim_requires_devices_during_lowering", set()).add(leaf_steps_p)
+
+
+def _lower(platform: str, ctx: Any, *operands: Any, steps: tuple[LeafStep, ...]) -> Any:
+    context = ctx.module_context
+    # what Triton compiles is not promised to be read by another version
+    exported = platform == "cuda" and context.lowering_parameters.for_export
+    how = plain
+    by_compiler = getattr(context.axis_context, "device_assignment", None) is not None
+    # in an exported program the number of devices may change; on a TPU, where it
+    # could not be tried, XLA divides its own program
+    sharded = by_compiler and platform == "cuda"
+    whole = is_whole(context)
+    if (whole or sharded) and not exported and not _unknown(platform):
+        how = functools.partial(_by_kernels, platform, not whole)
+    function = functools.partial(how, steps=steps)
+    lower = mlir.lower_fun(function, multiple_results=True)
+    with jax.numpy_dtype_promotion("standard"), warnings.catch_warnings():
+        # a user cannot do anything about it
+        warnings.filterwarnings("ignore", "The Pallas Triton backend is deprecated")
+        return lower(ctx, *operands)
+
+
+def _unknown(platform: str) -> str:
+    """Return why there are no kernels for the platform of a program, or nothing."""
+    try:
+        return _module(platform).unknown()
+    except ImportError as error:  # a future version of JAX
+        return str(error)
+
+
+def _by_kernels(
+    platform: str, sharded: bool, *operands: Any, steps: tuple[LeafStep, ...]
+) -> list:
+    results = []
+    for step in steps:
+        compute = _outlined(platform, step.loop, sharded)
+        function = step.loop.outlined if isinstance(compute, str) else compute
+        results += function(*(operands[i] for i in step.operands))
+    return results
+
+
+def _module(platform: str) -> Any:
+    # imported when it is needed, as Pallas takes half a second
+    return importlib.import_module(f"adamx.kernels.{_MODULES[platform]}")
+
+
+def why_not(platform: str, loop: LeafLoop) -> str:
+    """Return why a leaf has no kernel on a platform; nothing if it has."""
+    try:
+        found = _outlined(platform, loop)
+    except ImportError as error:
+        return str(error)
+    return found if isinstance(found, str) else ""
+
+
+@functools.lru_cache(maxsize=1024)
+def _outlined(platform: str, loop: LeafLoop, sharded: bool = False) -> Any:
+    """Return the step of a leaf by a kernel, lowered once for all that are alike."""
+    source = loop.source
+    parts = source.parts(loop.closed.in_avals)
+    if isinstance(parts, str):
+        return parts
+
+    def numbers(flat: Sequence) -> list:
+        rule, _, shared, count, x, _ = source.given(flat)
+        return parts.numbers(rule, shared, count, x)
+
+    packing = packed_as(jax.eval_shape(numbers, loop.closed.in_avals), parts.words)
+    prepare = _module(platform).prepared
+    kernel = prepare(parts, packing)
+    if isinstance(kernel, str):
+        return kernel
+    if sharded and (why := shards.why_not(parts)):
+        return why
+
+    def step(*flat: Any) -> list:
+        _, kept, _, _, x, param = source.given(flat)
+        arrays, packed = parts.arrays(kept, x, param), packing.pack(numbers(flat))
+        if sharded:
+            function = shards.by_shards(parts, packing, prepare)
+            results = function(*packed, *arrays.values())
+            done = dict(zip(parts.results, results, strict=True))
+        else:
+            done = kernel.run(arrays, packed)
+        return jax.tree.leaves(parts.joined(done, kept, x))
+
+    return jax.jit(step)

@@ -1,0 +1,132 @@
+"""The steps of several leaves as one operation of JAX, which each platform lowers.
+
+Where nothing better is known it is the plain arithmetic. On a CPU it is one call of
+native loops. Under `vmap`, in derivatives, for arrays divided by the compiler among
+devices and in exported programs it is the plain arithmetic too.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from .leaf_loop import LeafLoop, called
+
+# operands and results of one call: XLA's compile time grows with their square
+LEAVES = 32
+
+
+class LeafStep(NamedTuple):
+    """One leaf of a call.
+
+    Attributes:
+        loop: its arithmetic, and the native loop of it.
+        operands: which operands of the call it is given.
+        leaf: its place in the tree.
+    """
+
+    loop: LeafLoop
+    operands: tuple[int, ...]
+    leaf: int
+
+
+leaf_steps_p = Primitive("adamx_leaf_steps")
+leaf_steps_p.multiple_results = True
+
+
+def leaf_steps(calls: Sequence[tuple[LeafLoop, Sequence, int]]) -> list[list]:
+    """Return the results of every leaf: of its function, given its operands.
+
+    `calls` has for each its loop, its operands and its place in the tree.
+    """
+    results = []
+    for first in range(0, len(calls), LEAVES):
+        group = calls[first : first + LEAVES]
+        given: dict[int, int] = {}  # operands by identity: many are shared
+        operands: list = []
+        steps = []
+        for loop, own, leaf in group:
+            numbers = []
+            for x in own:
+                if id(x) not in given:
+                    given[id(x)] = len(operands)
+                    operands.append(x)
+                numbers.append(given[id(x)])
+            steps.append(LeafStep(loop, tuple(numbers), leaf))
+        flat = iter(leaf_steps_p.bind(*operands, steps=tuple(steps)))
+        for loop, *_ in group:
+            results.append([next(flat) for _ in loop.closed.out_avals])
+    return results
+
+
+def plain(*operands: Any, steps: tuple[LeafStep, ...]) -> list:
+    """Compute the same by JAX's own operations."""
+    results = []
+    for step in steps:
+        results += step.loop.outlined(*(operands[i] for i in step.operands))
+    return results
+
+
+@functools.lru_cache(maxsize=512)
+def _compiled(steps: tuple[LeafStep, ...]) -> Any:
+    return jax.jit(functools.partial(leaf_steps_p.bind, steps=steps))
+
+
+@leaf_steps_p.def_impl
+def _(*operands: Any, steps: tuple[LeafStep, ...]) -> list:
+    return _compiled(steps)(*operands)
+
+
+@leaf_steps_p.def_abstract_eval
+def _(*avals: Any, steps: tuple[LeafStep, ...]) -> list:
+    return [aval for step in steps for aval in step.loop.closed.out_avals]
+
+
+def _batched(operands: Any, axes: Any, *, steps: tuple[LeafStep, ...]) -> Any:
+    results = jax.vmap(functools.partial(plain, steps=steps), in_axes=tuple(axes))(
+        *operands
+    )
+    return results, [0] * len(results)
+
+
+def _derived(operands: Any, tangents: Any, *, steps: tuple[LeafStep, ...]) -> Any:
+    function = functools.partial(plain, steps=steps)
+    known = [ad.instantiate_zeros(t) for t in tangents]
+    return jax.jvp(function, tuple(operands), tuple(known))
+
+
+batching.primitive_batchers[leaf_steps_p] = _batched
+ad.primitive_jvps[leaf_steps_p] = _derived
+
+
+def _native(*operands: Any, steps: tuple[LeafStep, ...]) -> list:
+    return called([(step.loop, [operands[i] for i in step.operands]) for step in steps])
+
+
+def _lower_on_cpu(ctx: Any, *operands: Any, steps: tuple[LeafStep, ...]) -> Any:
+    here = not ctx.module_context.lowering_parameters.for_export
+    how = _native if here and is_whole(ctx.module_context) else plain
+    function = functools.partial(how, steps=steps)
+    return mlir.lower_fun(function, multiple_results=True)(ctx, *operands)
+
+
+def is_whole(context: Any) -> bool:
+    """Return whether a program is given arrays as each device has them."""
+    axes = context.axis_context
+    devices = getattr(axes, "num_devices", None)
+    if devices is None:  # inside shard_map, if no axis is left to the compiler
+        mesh, manual = getattr(axes, "mesh", None), getattr(axes, "manual_axes", ())
+        devices = 1
+        for name, size in mesh.shape.items() if mesh is not None else ():
+            devices *= 1 if name in manual else size
+    return devices == 1
+
+
+mlir.register_lowering(
+    leaf_steps_p,
+    mlir.lower_fun(plain, multiple_results=True),
+)
+mlir.register_lowering(leaf_steps_p, _lower_on_cpu, platform="cpu")

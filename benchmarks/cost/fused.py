@@ -1,0 +1,152 @@
+"""`python -m benchmarks fused`: AdamW in one pass over memory, beside XLA and Optax.
+
+For each tree and storage three steps take turns, params and state donated: `adamx.step`
+of `adamx.fused(tx)`, `adamx.step` of `tx`, and Optax's float32 AdamW (`update` and
+`apply_updates`), all times of which are ratios to it. `cpu` is the time of all threads.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+import adamx
+from benchmarks.cost.harness import measure, options, report
+from benchmarks.cost.harness.trees import FULL, QUICK, Tree, fresh
+from benchmarks.cost.memory.forms import BY_NAME
+
+STORAGES = ("float32", "bfloat16", "8 bits", "4 bits")
+SIDES = ("fused", "plain", "optax")
+HEAD = (
+    "AdamW kept as | leaves | fused / Optax | CPU time | plain / Optax | fused, ms | "
+    "Optax, ms | compile: fused, plain, Optax, s | temporary bytes: fused, plain"
+)
+
+
+def step_of(tx: Any) -> Callable:
+    return lambda params, grads, state: adamx.step(tx, params, grads, state)
+
+
+class Side:
+    """A compiled step with params and state of its own."""
+
+    def __init__(self, tx: Any, step: Callable, tree: Tree) -> None:
+        self.grads = fresh(tree.host(1))
+        self.params = fresh(tree.host(0))
+        self.state = jax.jit(tx.init)(self.params)
+        self.step = jax.jit(step, donate_argnums=(0, 2))
+        start = time.perf_counter()
+        lowered = self.step.lower(self.params, self.grads, self.state)
+        memory = lowered.compile().memory_analysis()
+        self.compile_seconds = time.perf_counter() - start
+        self.temporary = memory.temp_size_in_bytes / (tree.leaves * tree.size)
+        for _ in range(2):
+            self.once()
+
+    def once(self) -> dict[str, float]:
+        wall, cpu = time.perf_counter(), time.process_time()
+        done = self.step(self.params, self.grads, self.state)
+        self.params, self.state = jax.block_until_ready(done)
+        return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+
+
+def optax_step(tx: Any) -> Callable:
+    def step(params: Any, grads: Any, state: Any) -> Any:
+        updates, state = tx.update(grads, state, params)
+        return optax.apply_updates(params, updates), state
+
+    return step
+
+
+def measured(storage: str, tree: Tree, repeats: int) -> dict[str, Any]:
+    """The three sides in turns: medians of the ratios, and of the seconds."""
+    tx, theirs = BY_NAME[storage].tx(), optax.adamw(1e-3, weight_decay=1e-2)
+    sides = {
+        "fused": Side(adamx.fused(tx), step_of(adamx.fused(tx)), tree),
+        "plain": Side(tx, step_of(tx), tree),
+        "optax": Side(theirs, optax_step(theirs), tree),
+    }
+    blocks = measure.turns({n: side.once for n, side in sides.items()}, repeats)
+    row: dict[str, Any] = {"storage": storage, "tree": str(tree)}
+    for name, side in sides.items():
+        seconds = {
+            kind: [block[name][kind] for block in blocks] for kind in ("wall", "cpu")
+        }
+        beside = {
+            kind: [block["optax"][kind] for block in blocks] for kind in ("wall", "cpu")
+        }
+        row[name] = {
+            "ms": 1e3 * float(np.median(seconds["wall"])),
+            "ratio": _quartiles(seconds["wall"], beside["wall"]),
+            "cpu_ratio": _quartiles(seconds["cpu"], beside["cpu"]),
+            "compile_seconds": side.compile_seconds,
+            "temporary_bytes": side.temporary,
+        }
+    return row
+
+
+def _quartiles(ours: list[float], theirs: list[float]) -> list[float]:
+    ratios = np.array(ours) / np.array(theirs)
+    return [float(q) for q in np.quantile(ratios, (0.25, 0.5, 0.75))]
+
+
+def lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
+    """The rows of the document."""
+    for row in rows:
+        fused, plain, theirs = (row[side] for side in SIDES)
+        compiles = (f"{x['compile_seconds']:.1f}" for x in (fused, plain, theirs))
+        temporary = (f"{x['temporary_bytes']:.2f}" for x in (fused, plain))
+        yield (
+            row["storage"],
+            row["tree"],
+            _shown(fused["ratio"]),
+            _shown(fused["cpu_ratio"]),
+            _shown(plain["ratio"]),
+            f"{fused['ms']:.2f}",
+            f"{theirs['ms']:.2f}",
+            ", ".join(compiles),
+            ", ".join(temporary),
+        )
+
+
+def _shown(ratio: Sequence[float]) -> str:
+    low, median, high = ratio
+    return f"{median:.2f} ({low:.2f}–{high:.2f})"
+
+
+def table() -> str:
+    """The table of the document, from the recorded run."""
+    kept = json.loads((options.RESULTS / "fused.json").read_text())
+    return report.markdown([tuple(HEAD.split(" | ")), *lines(kept["rows"])])
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = options.parser("fused", "One pass over memory beside XLA's and Optax's.")
+    parser.add_argument(
+        "--storages",
+        type=options.some_of({name: name for name in STORAGES}),
+        default=list(STORAGES),
+        help=f"which, separated by commas: {', '.join(STORAGES)} (default: all)",
+    )
+    given = parser.parse_args(argv)
+    trees = given.trees or list(FULL.values())
+    if given.quick:
+        trees = [QUICK[tree.name] for tree in trees]
+    repeats = given.repeats or (2 if given.quick else 12)
+    device = jax.devices("cpu")[0]
+    rows = []
+    with jax.default_device(device):
+        for tree in trees:
+            for storage in given.storages:
+                rows.append(measured(storage, tree, repeats))
+                print(" | ".join(next(lines(rows[-1:]))), flush=True)
+    path = given.json or (None if given.quick else options.RESULTS / "fused.json")
+    if path:
+        kept = {"environment": report.environment(device), "rows": rows}
+        path.write_text(json.dumps(kept, indent=1) + "\n")
+    print(report.markdown([tuple(HEAD.split(" | ")), *lines(rows)]))
+    return 0

@@ -1,0 +1,1 @@
+"""Past one device: where the arrays of a state are, and states without values."""
