@@ -200,6 +200,33 @@ def test_step_gives_the_same_numbers():
     assert_close(one, two)
 
 
+def test_step_leaves_what_is_no_array_as_it_is():
+    """Models of Equinox have functions among their leaves."""
+    params = tree() | {"act": jax.nn.relu}
+    grads = tree(1) | {"act": None}
+    arrays = tree() | {"act": None}
+    tx = accumulate(adamx.adamw(0.1), 2)
+    state = tx.init(arrays)
+    for _ in range(2):
+        params, state = adamx.step(tx, params, grads, state)
+    assert params.pop("act") is jax.nn.relu
+    want = accumulate(adamx.adamw(0.1), 2)
+    two = tree(), want.init(tree())
+    for _ in range(2):
+        two = one_call(want, *two, tree(1))
+    assert_close(params, two[0])
+
+
+def test_a_tunable_rate_around_it():
+    tx = adamx.tunable(accumulate(adamx.sgd(0.1), 2), "learning_rate")
+    state = tx.init(tree())
+    state = adamx.replace_hyperparams(state, learning_rate=1.0)
+    params = tree()
+    for _ in range(2):
+        params, state = jax.jit(functools.partial(one_call, tx))(params, state, tree(1))
+    assert_close(params, jax.tree.map(lambda p, g: p - g, tree(), tree(1)))
+
+
 # ---- steps that are left out --------------------------------------------------------
 
 
@@ -355,6 +382,20 @@ def test_inside_shard_map():
     with pytest.raises(ValueError, match=r"on all devices or.*shard_map over 'x'"):
         mapped(accumulate(adamx.adamw(0.1), 2, skip_nonfinite=True))(*given)
     assert P("x", "y") == SPECS["kernel"]
+
+
+@NEEDS_DEVICES
+def test_a_weight_that_differs_between_devices_is_refused():
+    tx = accumulate(adamx.adamw(0.1), 2, weights="tokens")
+
+    def step(params, tokens):
+        return tx.update(params, tx.init(params), params, tokens=tokens.sum())[0]
+
+    mapped = jax.shard_map(
+        step, mesh=mesh_of(), in_specs=(SPECS, P("x")), out_specs=SPECS
+    )
+    with pytest.raises(ValueError, match=r"accumulate: .*psum"):
+        jax.eval_shape(mapped, leaves_of(), jnp.ones(4))
 
 
 # ---- errors -------------------------------------------------------------------------
