@@ -53,7 +53,7 @@ def accumulate(
 
     State: `Accumulated`: the sum, one array like each parameter that is not frozen
     by `groups`, of `dtype` (4 bytes per parameter), on the same devices; the state of
-    the optimizer; 7 numbers. `state.skipped_nonfinite` and `state.skipped_spikes` count
+    the optimizer; 6 numbers. `state.skipped_nonfinite` and `state.skipped_spikes` count
     the steps that were left out. Steps with weights that sum to 0 are, always, and are
     counted as not finite.
 
