@@ -407,11 +407,17 @@ ADAM = adamx.adam(0.1)
     ("build", "told"),
     [
         (lambda: accumulate(0.1, 2), r"`tx` must be a gradient transf.*, got 0\.1"),
-        (lambda: accumulate(ADAM, 0), r"`every` must be at least 1, got 0"),
+        (
+            lambda: accumulate(ADAM, 0),
+            r"`every` must be a whole number, at least 1, got 0",
+        ),
         (lambda: accumulate(ADAM, 2.5), r"`every` must be a whole number.*got 2\.5"),
         (lambda: accumulate(ADAM, True), r"`every` must be a whole number.*got True"),
         (lambda: accumulate(ADAM, 2, dtype=int), r"must be a floating dtype.*got int"),
-        (lambda: accumulate(ADAM, 2, skip_spikes=0.5), r"must be above 1, got 0\.5"),
+        (
+            lambda: accumulate(ADAM, 2, skip_spikes=0.5),
+            r"must be a finite number, above 1, got 0\.5",
+        ),
         (lambda: accumulate(ADAM, 2, weights=[1.0]), r"must be 2 numbers.*\[1\.0\]"),
         (lambda: accumulate(ADAM, 2, weights=[0, 0]), r"not all 0, got \[0\.0, 0\.0\]"),
         (lambda: accumulate(ADAM, 2, weights=3), r"name of an extra argument.*got 3"),
