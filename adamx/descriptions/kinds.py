@@ -42,7 +42,7 @@ def by_kind(names: Iterable[str]) -> dict[str, list[str]]:
     wrong = {n for n in listed if listed.count(n) > 1} | (set(listed) - set(names))
     if wrong:
         raise SystemExit(
-            f"docs: each name in docs/_ext/kinds.py must be one optimizer's, and stand "
+            f"docs: each name in adamx/descriptions/kinds.py must be one optimizer's, and stand "
             f"there once, see {', '.join(sorted(wrong))}."
         )
     others = [name for name in names if name not in listed]
