@@ -48,6 +48,7 @@ from .writing import (
     Writer,
     bare,
     factor,
+    leaves_of,
     number,
     numerator,
     of,
@@ -88,11 +89,6 @@ template(
 )
 template(LearningRate, "-{learning_rate} {u}")
 template(Negate, "-{u}")
-template(IndependentWeightDecay, "{u} - {weight_decay} θ")
-template(
-    ProximalWeightDecay,
-    "({u} - {learning_rate} {weight_decay} θ) / (1 + {learning_rate} {weight_decay})",
-)
 template(
     ParamEma,
     """{@name_weight} ← {@name_weight} + {1-decay} (1 - {@name_weight})
@@ -183,21 +179,31 @@ def _grams(rule: Any, w: Writer, u: str) -> str:
     return f"sign({u}) |{w.part(rule.part, u)}|"
 
 
-@says(WeightDecay, CautiousWeightDecay, WeightDecayAfterStep)
+@says(
+    WeightDecay,
+    CautiousWeightDecay,
+    WeightDecayAfterStep,
+    IndependentWeightDecay,
+    ProximalWeightDecay,
+)
 def _weight_decay(rule: Decay, w: Writer, u: str) -> str:
-    return decayed(rule, w, u)
+    if rule.mask is None or is_zero(rule.weight_decay):
+        return decayed(rule, u)
+    u = w.assign(u)
+    with w.when(leaves_of(rule.mask)):
+        w.assign(decayed(rule, u))
+    return "u"
 
 
-def masked(mask: Any) -> str:
-    """Return the leaves that a mask selects, in words."""
-    return f"the leaves of `{mask!r}`".replace("\n", " ")
-
-
-def decay_of(owner: Any, w: Writer, u: str, mask: Any = None) -> str:
+def decay_of(owner: Any, w: Writer, u: str) -> str:
     """Return what a rule with a decay of its own adds, "" for nothing."""
     decay = owner.weight_decay
     if is_zero(decay):
         return ""
+    part = isinstance(decay, Decay)
+    mask = decay.mask if part else getattr(owner, "mask", None)
+    if mask is not None:
+        w.note(f"Only {leaves_of(mask)} decay.")
     if isinstance(decay, Decay):
         if isinstance(decay, CautiousWeightDecay):
             kept = f"1({factor(u)} θ ≥ 0) θ"
@@ -206,10 +212,15 @@ def decay_of(owner: Any, w: Writer, u: str, mask: Any = None) -> str:
     return times(of(owner, "weight_decay"), "θ")
 
 
-def decayed(rule: Decay, w: Writer, u: str) -> str:
+def decayed(rule: Any, u: str) -> str:
     """Return what a decay makes of an update."""
     lam = of(rule, "weight_decay")
-    if isinstance(rule, WeightDecayAfterStep):
+    if isinstance(rule, IndependentWeightDecay):
+        done = f"{u} - {times(lam, 'θ')}"
+    elif isinstance(rule, ProximalWeightDecay):
+        pull = f"{of(rule, 'learning_rate')} {lam}"
+        done = f"({u} - {pull} θ) / (1 + {pull})"
+    elif isinstance(rule, WeightDecayAfterStep):
         rate = rule.learning_rate
         pull = lam if rate is None else f"{of(rule, 'learning_rate')} {lam}"
         done = f"{u} - {pull} (θ + {u})"

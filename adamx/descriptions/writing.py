@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from ..engine.hyperparams import Schedule, hyper_fields, is_constant, public_name
+from ..engine.masks import Mask, Not
 from ..engine.rule import Rule
 from ..engine.value import Value, is_array, show
 
@@ -272,6 +273,13 @@ def schedule_name(h: Any, name: str) -> str:
     qualified = getattr(made_by, "__qualname__", type(made_by).__name__)
     first = qualified.split(".")[0]
     return name if first in ("<lambda>", "") or "<lambda>" in qualified else first
+
+
+def leaves_of(mask: Mask) -> str:
+    """Return the leaves of a mask, in words."""
+    if isinstance(mask, Not):
+        return f"all leaves but those of `{mask.mask!r}`"
+    return f"the leaves of `{mask!r}`"
 
 
 def number(x: float) -> str:

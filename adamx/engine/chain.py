@@ -20,7 +20,7 @@ from .chain_checks import check_order
 from .rule import Rule
 from .state import Context, Slot, Slots, State
 from .transformation import Transformation, is_transformation
-from .value import Value, restored
+from .value import Value, made_by, noted, restored
 
 
 class RuleSequence(Rule):
@@ -252,7 +252,9 @@ def chain(*parts: Any) -> Chain:
             parameters, `IndependentWeightDecay`) on a direction, before the rate.
     """
     flat: list[Any] = []
+    names: list[str] = []
     for part in parts:
+        names += made_by(part) if isinstance(part, Chain) else ()
         if isinstance(part, Chain):
             flat.extend(part.parts)
         elif isinstance(part, RuleSequence):
@@ -270,7 +272,7 @@ def chain(*parts: Any) -> Chain:
                 errors.shown(part),
                 _instead(part),
             )
-    return Chain(tuple(flat))
+    return noted(Chain(tuple(flat)), *names)
 
 
 def _numbered(parts: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -1,4 +1,7 @@
-"""What chains and wrappers say: their parts in order, and where the leaves differ."""
+"""What chains and wrappers say: their parts in order, and where the leaves differ.
+
+Importing this module imports what every part says.
+"""
 
 from typing import Any
 
@@ -17,7 +20,14 @@ from ..wrappers.offload import Offloaded
 from ..wrappers.stacked import Stacked
 from ..wrappers.tunable import Tunable
 from ..wrappers.zero1 import Zero1
-from .writing import Writer, number, says
+from . import (
+    said_of_elements as said_of_elements,
+    said_of_matrices as said_of_matrices,
+    said_of_moments as said_of_moments,
+    said_of_parts as said_of_parts,
+    said_of_steps as said_of_steps,
+)
+from .writing import Writer, leaves_of, number, says
 
 NEW = "θ' - θ"
 """The update of a part that writes the new parameter itself."""
@@ -52,13 +62,6 @@ def _complement(one: Any, other: Any) -> bool:
     if not (isinstance(one, Masked) and isinstance(other, Masked)):
         return False
     return other.mask == Not(one.mask) or one.mask == Not(other.mask)
-
-
-def leaves_of(mask: Mask) -> str:
-    """Return the leaves of a mask, in words."""
-    if isinstance(mask, Not):
-        return f"all leaves but those of `{mask.mask!r}`"
-    return f"the leaves of `{mask!r}`"
 
 
 @says(RuleSequence)
