@@ -8,7 +8,7 @@
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import (
     optimizers as optimizers,
@@ -69,7 +69,10 @@ if TYPE_CHECKING:
     from .descriptions.describe import describe as describe
     from .descriptions.difference import diff as diff
     from .descriptions.references import cite as cite
-    from .descriptions.registry import create as create, list_optimizers as list_optimizers
+    from .descriptions.registry import (
+        create as create,
+        list_optimizers as list_optimizers,
+    )
 
 __version__ = "0.1.0.dev0"
 
@@ -84,7 +87,7 @@ _LATER = {
     "to_config": "config",
 }
 
-# The folders of the library are importable, but not part of what users see.
+# These are importable, but not part of what users see.
 _FOLDERS = {
     "descriptions",
     "engine",
@@ -96,18 +99,20 @@ _FOLDERS = {
     "native",
     "numerics",
     "wrappers",
+    "TYPE_CHECKING",
 }
-_FOLDERS |= {"Any", "TYPE_CHECKING"}
 __all__ = [n for n in globals() if not n.startswith("_") and n not in _FOLDERS]
 __all__ += _LATER
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module 'adamx' has no attribute {name!r}")
-    module = importlib.import_module(f"adamx.descriptions.{_LATER[name]}")
-    globals()[name] = getattr(module, name)
-    return globals()[name]
+if not TYPE_CHECKING:  # a type checker would take every name for one of these
+
+    def __getattr__(name: str) -> object:
+        if name not in _LATER:
+            raise AttributeError(f"module 'adamx' has no attribute {name!r}")
+        module = importlib.import_module(f"adamx.descriptions.{_LATER[name]}")
+        globals()[name] = getattr(module, name)
+        return globals()[name]
 
 
 def __dir__() -> list[str]:

@@ -24,6 +24,31 @@ def formatted(text: str) -> str:
     )
 
 
+def paragraph(text: str) -> str:
+    """Return a line of text, with what stands in backticks as code."""
+    return f'<div style="margin:0.2em 0">{formatted(text)}</div>'
+
+
+def preformatted(text: str) -> str:
+    """Return text whose columns are aligned by spaces."""
+    style = "background:transparent;color:inherit;margin:0.3em 0"
+    return f'<pre style="{style}">{html.escape(text)}</pre>'
+
+
+def heading(text: str) -> str:
+    """Return a line above what belongs together."""
+    return f'<div style="{HEADING}">{formatted(text)}</div>'
+
+
+def size(count: float) -> str:
+    """Return a number of bytes in the largest unit in which it is at least 1."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            return f"{count:.4g} {unit}"
+        count /= 1024
+    raise AssertionError
+
+
 def table(
     head: Sequence[str],
     rows: Iterable[Sequence[str]],
@@ -53,7 +78,9 @@ def table(
         else:
             text = html.escape(text)
         weight = "font-weight:600;" if kind == "th" else "font-weight:normal;"
-        return f'<{kind} style="{_CELL}{weight}text-align:{side};{style}">{text}</{kind}>'
+        return (
+            f'<{kind} style="{_CELL}{weight}text-align:{side};{style}">{text}</{kind}>'
+        )
 
     lines = ["".join(cell("th", i, name) for i, name in enumerate(head))]
     for n, row in enumerate(rows):
@@ -69,7 +96,7 @@ def table(
         cells = (cell("td", i, str(x), styles[i]) for i, x in enumerate(row))
         lines.append("".join(cells))
     body = "".join(f'<tr style="background:transparent">{line}</tr>' for line in lines)
-    above = f'<div style="{HEADING}">{html.escape(caption)}</div>' if caption else ""
+    above = heading(caption) if caption else ""
     below = f'<div style="margin-top:0.3em">{html.escape(foot)}</div>' if foot else ""
-    made = f'<table style="border-collapse:collapse;margin:0.3em 0">{body}</table>'
+    made = f'<table style="border-collapse:collapse;margin:0.8em 0 0.2em">{body}</table>'
     return f"{above}{made}{below}"

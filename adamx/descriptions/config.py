@@ -20,7 +20,7 @@ import optax
 from jax.core import Tracer
 
 from .. import errors
-from ..engine.chain import Chain, External, RuleSequence
+from ..engine.chain import External, RuleSequence
 from ..engine.hyperparams import Schedule, schedule
 from ..engine.masks import (
     ByCallable,
@@ -31,7 +31,7 @@ from ..engine.masks import (
     as_mask,
 )
 from ..engine.value import Value, is_array, made_by, noted, show
-from ..parts.tree_axes import AxesByFunction, AxesByPattern, AxesByTree
+from ..parts.tree_axes import AxesByFunction, AxesByPattern
 from ..wrappers.fused import Fused
 from ..wrappers.grouped import Rest
 from . import names

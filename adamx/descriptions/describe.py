@@ -15,6 +15,10 @@ from .mathml import mathml
 from .references import Reference, references
 from .writing import Line, Unsaid, Writer
 
+
+ALL = "all leaves"
+
+
 @dataclasses.dataclass(frozen=True)
 class Hyperparameter:
     """A hyperparameter: its public name, its value, and the part that has it."""
@@ -31,7 +35,7 @@ class Description:
     A notebook shows it with typeset equations.
 
     Attributes:
-        name: the functions of adamx that made it, or what it is.
+        name: the function of adamx that made it, or its class.
         lines: the equations, with the conditions under which they hold.
         hyperparameters: the numbers and schedules.
         slots: what is kept, with the bytes for each parameter.
@@ -60,6 +64,8 @@ class Description:
         found: list[tuple[str, list[str]]] = []
         for line in self.lines:
             under = ", ".join(line.under)
+            if not under and found and found[-1][0]:
+                under = ALL  # they stand below what holds for some
             if not found or found[-1][0] != under:
                 found.append((under, []))
             found[-1][1].append(line.text)
@@ -122,9 +128,13 @@ class Description:
         if self.slots:
             shown = self._slot_rows()
             body.append(table(_SLOTS, shown, right=(3,), foot=self._sum()))
-        body += [f"<div>{formatted(n)}</div>" for n in (*self.notes, *map(str, self.unsaid))]
+        body += [
+            f"<div>{formatted(n)}</div>" for n in (*self.notes, *map(str, self.unsaid))
+        ]
         if self.references:
-            each = "".join(f"<li>{escaping.escape(str(r))}</li>" for r in self.references)
+            each = "".join(
+                f"<li>{escaping.escape(str(r))}</li>" for r in self.references
+            )
             body.append(f'<div style="{HEADING}">References</div><ul>{each}</ul>')
         return f"<div>{''.join(body)}</div>"
 
@@ -199,7 +209,7 @@ def describe(tx: Any, params: Any = None) -> Description:
         slots, total = of_plan(plan), plan.bytes_per_parameter
     hypers: list[Hyperparameter] = []
     _hyperparameters(tx, hypers)
-    name = ", ".join(made_by(tx)) or type(tx).__name__
+    name = next(iter(made_by(tx)), type(tx).__name__)
     return Description(
         name,
         tuple(w.lines),

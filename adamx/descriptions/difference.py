@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ..engine.chain import Chain, External
-from ..engine.hyperparams import hyper_fields, public_name
+from ..engine.hyperparams import Schedule, hyper_fields, public_name
 from ..engine.masks import Mask
 from ..engine.rule import Rule
 from ..engine.value import Value, made_by, show
 from ..html import HEADING, table
+from ..storage.codec import Codec
 from ..storage.plan import columns
 from ..storage.store import Stored
 from ..wrappers.around import Around
@@ -105,7 +106,7 @@ def diff(tx1: Any, tx2: Any) -> Difference:
 
 
 def _called(tx: Any) -> str:
-    return ", ".join(made_by(tx)) or type(tx).__name__
+    return next(iter(made_by(tx)), type(tx).__name__)
 
 
 def _changes(path: str, a: Any, b: Any) -> Iterator[Change]:
@@ -155,13 +156,18 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _of_field(path: str, a: Any, b: Any) -> Iterator[Change]:
-    parts = isinstance(a, Value) and isinstance(b, Value)
-    if parts and not isinstance(a, Mask) and (type(a) is type(b) or _parts(a)):
-        yield from _changes(path, a, b)
-    elif parts and (isinstance(a, Stored) or isinstance(b, Stored)):
+    alike = type(a) is type(b) or (_parts(a) is not None and isinstance(b, Rule))
+    stored = isinstance(a, Stored) or isinstance(b, Stored)
+    rules = isinstance(a, Rule) and isinstance(b, Rule)
+    if (rules and (alike or stored)) or (_is_settings(a) and type(a) is type(b)):
         yield from _changes(path, a, b)
     else:
         yield Change("changed", path, show(a), show(b))
+
+
+def _is_settings(x: Any) -> bool:
+    """Return whether a value is described by its fields, such as an eps kind."""
+    return isinstance(x, Value) and not isinstance(x, Mask | Schedule | Codec)
 
 
 def _storage(path: str, a: Any, b: Any) -> Iterator[Change]:
@@ -171,7 +177,9 @@ def _storage(path: str, a: Any, b: Any) -> Iterator[Change]:
             for slot, codec in stored.codecs:
                 text = show(codec)
                 before, after = (text, "") if kind == "removed" else ("", text)
-                yield Change(kind, f"{_joined(path, 'storage of')} {slot}", before, after)
+                yield Change(
+                    kind, f"{_joined(path, 'storage of')} {slot}", before, after
+                )
     a, b = (x.part if isinstance(x, Stored) else x for x in (a, b))
     yield from _changes(path, a, b)
 

@@ -228,8 +228,8 @@ class _Formula:
                 made += self.bracket()
         elif token.kind == "number":
             self.place += 1
-            indicator = token.text == "1" and self.here is not None
-            if indicator and self.here.text == "(" and not token.after:
+            opens = self.peek(0).text == "("
+            if token.text == "1" and opens and not token.after:
                 made = f"\\mathbf{{1}}{self.bracket()}"
             else:
                 made = token.text.replace(",", "{,}")

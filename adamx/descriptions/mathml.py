@@ -23,7 +23,10 @@ _WORDS = {
 }
 _TEXT = {"\\text": "mtext", "\\mathtt": "mtext", "\\mathrm": "mi", "\\mathbf": "mi"}
 _TEXT |= {"\\operatorname": "mi", "\\operatorname*": "mi"}
-_STYLES = {"\\mathtt": ' style="font-family:monospace"', "\\mathbf": ' mathvariant="bold"'}
+_STYLES = {
+    "\\mathtt": ' style="font-family:monospace"',
+    "\\mathbf": ' mathvariant="bold"',
+}
 _TABLE = re.compile(r"\\begin\{aligned\}(.*)\\end\{aligned\}", re.S)
 
 
@@ -35,7 +38,7 @@ def mathml(latex: str) -> str:
     else:
         rows = re.split(r"\\\\(?:\[[^\]]*\])?\s*\n", found[1].strip())
         body = "".join(map(_table_row, rows))
-        body = f"<mtable columnspacing='0.3em' rowspacing='0.3em'>{body}</mtable>"
+        body = f'<mtable displaystyle="true">{body}</mtable>'
     style = "display:block;text-align:left;margin:0.4em 0 0.4em 1em"
     return f'<math display="block" style="{style}">{body}</math>'
 

@@ -79,35 +79,41 @@ def _spelt(text: str) -> str:
 
 
 class Reference(NamedTuple):
-    """A reference in a docstring: the text, its paper, and whose docstring it is."""
+    """A reference in a docstring: the text, its paper, and whose docstring it is.
+
+    `optional` is one that is for an argument only: "`adaptive`: Bernstein & ...".
+    """
 
     text: str
     paper: Paper
-    of: str
+    of: str = ""
+    optional: bool = False
 
     def __str__(self) -> str:
         return f"{self.text} ({self.of})"
 
 
-def read(text: str) -> list[tuple[str, Paper]]:
-    """Return each paper of a reference, and the words that name it.
+def read(text: str) -> list[Reference]:
+    """Return each paper of a reference, with the words that name it.
 
     What has no year, such as the name of another library's class, is no paper.
     """
     found = []
-    for piece in _pieces(" ".join(text.split()).rstrip(".")):
+    for label, piece in _pieces(" ".join(text.split()).rstrip(".")):
         if _YEAR.search(_ADDRESS.sub("", _ARXIV.sub("", piece))):
-            found.append((piece, _paper(piece)))
+            optional = label.startswith(("`", '"'))
+            found.append(Reference(piece, _paper(piece), optional=optional))
     return found
 
 
-def _pieces(text: str) -> Iterator[str]:
-    """Divide at each `;` outside of brackets and quotes."""
+def _pieces(text: str) -> Iterator[tuple[str, str]]:
+    """Divide at each `;` outside of brackets and quotes; yield label and text."""
     quoted = re.sub(r'"[^"]*"|\([^)]*\)', lambda m: m[0].replace(";", "\0"), text)
     for piece in quoted.split(";"):
         # what the paper is for: "the decay: Loshchilov ..."
-        label = re.match(r'\s*(?:`[^`]+`|"\w+"|[\w ]+): (?=[A-Z"])', piece)
-        yield piece[label.end() if label else 0 :].replace("\0", ";").strip()
+        piece = piece.replace("\0", ";").strip()
+        label = re.match(r'(?:`[^`]+`|"\w+"|[\w ]+): (?=[A-Z"])', piece)
+        yield label[0] if label else "", piece[label.end() if label else 0 :]
 
 
 def _paper(piece: str) -> Paper:
@@ -157,7 +163,7 @@ def of_docstring(thing: Any, name: str) -> list[Reference]:
     found = _REFERENCE.search(inspect.getdoc(thing) or "") if thing.__doc__ else None
     if found is None:
         return []
-    return [Reference(text, paper, name) for text, paper in read(found[1])]
+    return [reference._replace(of=name) for reference in read(found[1])]
 
 
 @functools.cache
@@ -181,6 +187,8 @@ def references(tx: Any) -> list[Reference]:
     found: dict[str, Reference] = {}
     for name, thing in _cited(tx):
         for reference in of_docstring(thing, name):
+            if reference.optional:
+                continue
             identity = reference.paper.identity
             full = bibliography().get(identity, reference.paper)
             found.setdefault(identity, reference._replace(paper=full))

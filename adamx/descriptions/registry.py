@@ -29,10 +29,6 @@ def registered() -> dict[str, Callable[..., Any]]:
     return dict(sorted(found.items()))
 
 
-def _first(function: Callable[..., Any]) -> str:
-    return next(iter(inspect.signature(function).parameters))
-
-
 @functools.cache
 def bytes_of(name: str) -> float:
     """Return the bytes of state of an optimizer for each parameter.
@@ -41,8 +37,10 @@ def bytes_of(name: str) -> float:
     one that goes around another optimizer, those around Adam.
     """
     function = registered()[name]
-    wraps = _first(function) == "tx"
-    found = total_of_matrix(function(adam() if wraps else 1e-3))
+    known = inspect.signature(function).parameters.values()
+    needed = [p.name for p in known if p.default is p.empty]
+    given = {n: adam() if n == "tx" else 1e-3 for n in needed}
+    found = total_of_matrix(function(**given))
     assert found is not None  # no default mask needs to know the parameters
     return found
 

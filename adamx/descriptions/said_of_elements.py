@@ -7,13 +7,10 @@ from ..optimizers.adabelief import AddEpsEachStep
 from ..optimizers.adabound import DynamicBound, UncorrectedMoment
 from ..optimizers.adadelta import AdadeltaDirection
 from ..optimizers.adafactor import ScaleByParameterRms
-from ..optimizers.adahessian import HessianRoot
 from ..optimizers.adam_atan2 import Atan2
 from ..optimizers.adam_mini import BlockEma
 from ..optimizers.adamax import DecayedMax
-from ..optimizers.adamc import CorrectedDecay
 from ..optimizers.adamod import MomentalBound
-from ..optimizers.adamp import AdampProjection
 from ..optimizers.adan import AdanDirection
 from ..optimizers.adapnm import PositiveNegativeMomentum
 from ..optimizers.adashift import TemporalShift
@@ -29,15 +26,10 @@ from ..optimizers.nadam import WarmupNesterov
 from ..optimizers.novograd import NormEma
 from ..optimizers.padam import PartialPower
 from ..optimizers.qhadam import QuasiHyperbolic
-from ..optimizers.rprop import RpropDirection
 from ..optimizers.sm3 import Sm3Accumulator
-from ..optimizers.sophia import DivideByHessian
-from ..optimizers.spam import SpikeClip
-from ..optimizers.stable_adamw import UpdateClipping
 from ..optimizers.yogi import StartedEma, YogiMoment
 from ..parts.denominators import Eps
 from .said_of_moments import average, hat, plus_eps, source, statistic
-from .said_of_parts import decay_of
 from .writing import (
     Writer,
     bare,
@@ -291,7 +283,7 @@ def _warmup_nesterov(rule: Any, w: Writer, u: str) -> str:
     m = w.part(rule.moment, u)
     total = w.slot(f"{rule.moment.name}_weight")
     b, psi = of(source(rule.moment), "decay"), of(rule, "momentum_decay")
-    w.line(f"μ_t = {b} (1 - 0.96^(t {psi}) / 2)")
+    w.line(f"μ_t = {b} (1 - 0.96^(t · {psi}) / 2)")
     w.line(f"{total} ← μ_t {total} + (1 - μ_t)")
     w.weights[rule.moment.name] = total
     first = f"μ_{{t+1}} {m} / (1 - μ_{{t+1}} (1 - {total}))"

@@ -37,7 +37,7 @@ from .writing import (
 
 template(
     KronWhitening,
-    """before the first step:  {@left_factor}, {@right_factor} = diagonal, with the product {init_scale}
+    """first step:  {@left_factor}, {@right_factor} diagonal, the product {init_scale}
     H = {u} + {damping} mean(|{u}|) V,   V of N(0, 1)
     {@waited} ← {@waited} + 1,   or 0 where that is at least 1 / {probability}
     A = {@left_factor} H {@right_factor}ᵀ,   {@left_factor}ᵀ B {@right_factor} = V
@@ -189,7 +189,7 @@ def _soap(rule: Any, w: Writer, u: str) -> str:
 
 
 def _corrected(rule: Any, w: Writer, m: str, v: str) -> None:
-    """Write the corrections of SOAP's averages, which begin with the second gradient."""
+    """Write the corrections of SOAP's averages, from the second gradient on."""
     for field, symbol, name in (("b1", m, "mu"), ("b2", v, "nu")):
         if is_constant(getattr(rule, field)):
             total = f"(1 - {of(rule, field)}^(t - 1))"

@@ -3,7 +3,6 @@
 from typing import Any
 
 from ..engine.hyperparams import Schedule, is_constant, is_zero
-from ..engine.rule import Rule
 from ..parts.bias_correction import Debiased, Rectified
 from ..parts.denominators import (
     Eps,
@@ -20,8 +19,8 @@ from ..parts.moments import (
     Ema,
     Identity,
     InitFromFirst,
-    Momentum,
     MomentRule,
+    Momentum,
     RunningMax,
     SquaredDeviation,
     Sum,
@@ -171,7 +170,7 @@ def _debiased(rule: Any, w: Writer, u: str) -> str:
     w.weights[rule.name] = total
     if total == "1":
         return m
-    symbol = m if m.isalnum() or "_" in m and " " not in m else w.slot(rule.name)
+    symbol = m if m.isalnum() or ("_" in m and " " not in m) else w.slot(rule.name)
     return w.named(hat(symbol), f"{numerator(m)} / {factor(total)}")
 
 
@@ -219,7 +218,7 @@ def _rectified(rule: Any, w: Writer, u: str) -> str:
     inner = source(rule.denominator.moment)
     b, limit = of(inner, "decay"), of(rule, "threshold")
     w.line(f"ρ_∞ = 2 / {factor(rest_of(inner, 'decay'))} - 1")
-    w.line(f"ρ_t = ρ_∞ - 2 t {b}ᵗ / (1 - {b}ᵗ)")
+    w.line(f"ρ_t = ρ_∞ - 2 t · {b}ᵗ / (1 - {b}ᵗ)")
     w.line("r_t² = (ρ_t - 4)(ρ_t - 2) ρ_∞ / ((ρ_∞ - 4)(ρ_∞ - 2) ρ_t)")
     w.line(f"ρ_t > {limit}:  D = {factor(d)} / r_t")
     w.line(f"otherwise:  D = {'∞' if rule.skip else '1'}")
@@ -234,7 +233,7 @@ def _precondition(rule: Any, w: Writer, u: str) -> str:
 
 
 @says(FactoredSecondMoment)
-def _factored(rule: Rule, w: Writer, u: str) -> str:
+def _factored(rule: Any, w: Writer, u: str) -> str:
     r, c = w.slot(f"{rule.name}_row"), w.slot(f"{rule.name}_col")
     if isinstance(rule.decay, PowerDecaySchedule):
         decay = f"(1 - t^(-{value_text(rule.decay.decay_rate, 'decay_rate')}))"

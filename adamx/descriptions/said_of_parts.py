@@ -77,7 +77,8 @@ template(
 )
 template(
     AdaptiveClip,
-    """t < {warmup}:  c = min(1, {lambda_abs} / ‖all g‖),   {@name} ← min({@name}, ‖c {u}‖)
+    """t < {warmup}:  c = min(1, {lambda_abs} / ‖all g‖),   \
+{@name} ← min({@name}, ‖c {u}‖)
     then:  c = min(1, {lambda_rel} {@name} / ‖{u}‖),   \
 {@name} ← {decay} {@name} + {1-decay} ‖c {u}‖
     c {u}""",
@@ -247,7 +248,9 @@ def _periodic_reset(rule: Any, w: Writer, u: str) -> str:
     w.line(f"each {rule.every} steps:  all of these averages ← 0,   {j} ← 0")
     if not rule.warmup:
         return inner
-    w.line(f"{j} < {rule.warmup}:  κ = 1 - 0.99 (1 + cos(π {j} / {rule.warmup + 1})) / 2")
+    w.line(
+        f"{j} < {rule.warmup}:  κ = 1 - 0.99 (1 + cos(π {j} / {rule.warmup + 1})) / 2"
+    )
     w.line("otherwise:  κ = 1")
     return times("κ", inner)
 

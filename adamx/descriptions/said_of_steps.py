@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..engine.hyperparams import is_constant, is_zero
+from ..engine.hyperparams import is_zero
 from ..optimizers.adahessian import HessianRoot
 from ..optimizers.adamc import CorrectedDecay
 from ..optimizers.adamp import AdampProjection
@@ -37,7 +37,8 @@ template(
 )
 template(
     DowgDirection,
-    """{@square_distance} ← max({@square_distance}, {init_estim_sq_dist}, ‖θ - {@start}‖²)
+    """{@square_distance} ← max({@square_distance}, {init_estim_sq_dist}, \
+‖θ - {@start}‖²)
     {@weighted_sum} ← {@weighted_sum} + {@square_distance} ‖{u}‖²
     {@square_distance} {u} / (sqrt({@weighted_sum}) + {eps})""",
 )
@@ -53,7 +54,7 @@ def _rate_with_d(rule: Any, w: Writer) -> None:
         w.line(f"{total} ← {total} + {rest} (1 - {total})")
     corrected = f" sqrt({two}) / {one}" if rule.bias_correction else ""
     w.line(f"before the first step:  {d} = {of(rule, 'estim_lr0')}")
-    w.line(f"η = {d} {rate}{corrected}")
+    w.line(f"η = {d} · {rate}{corrected}")
 
 
 @says(DAdaptDirection)
@@ -86,7 +87,7 @@ def _prodigy(rule: Any, w: Writer, u: str) -> str:
     weight = f"{d}²" if rule.safeguard_warmup else f"{d} η"
     w.line(f"{s} ← {b3} {s} + {weight} {factor(u)}")
     w.line(f"d' = max({d}, {times(of(rule, 'estim_lr_coef'), r)} / ‖{s}‖₁)")
-    below = f"sqrt({v})" + ("" if is_zero(rule.eps) else f" + d' {of(rule, 'eps')}")
+    below = f"sqrt({v})" + ("" if is_zero(rule.eps) else f" + d' · {of(rule, 'eps')}")
     done = w.named("u", f"{m} / {factor(below)}")
     w.line(f"{d} ← d'")
     pull = decay_of(rule, w, "u")
@@ -136,7 +137,7 @@ def _corrected_decay(rule: Any, w: Writer, u: str) -> str:
         w.line("otherwise:  c = 1")
     else:
         w.line(f"c = {rate} / {most}")
-    return f"-{rate} ({u} + c {pull})"
+    return f"-{rate} ({u} + c · {pull})"
 
 
 @says(AdampProjection)

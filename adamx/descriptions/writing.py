@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from ..engine.hyperparams import Schedule, hyper_fields, is_constant, public_name
 from ..engine.masks import Mask, Not
@@ -36,8 +37,8 @@ LETTERS = {
     "weighted_sum": "G", "step_size": "Δ", "step_before": "u'", "radius": "R",
     "learning_rate_max": "η_max", "weight_sum": "W", "waited": "τ", "slow": "φ",
     "z": "z", "x": "x", "s": "s", "r": "r", "d": "d", "b1_weight": "w₁",
-    "b2_weight": "w₂", "average": "θ̄", "rate": "s", "statistics_weight": "w", "cover": "μ",
-    "since_restart": "j", "slow_momentum": "B",
+    "b2_weight": "w₂", "average": "θ̄", "rate": "s", "statistics_weight": "w",
+    "cover": "μ", "since_restart": "j", "slow_momentum": "B",
 }  # fmt: skip
 """The symbols of the slots that adamx has names for; others stand as their names."""
 
@@ -162,11 +163,11 @@ class Writer:
 class _Filling(dict):
     def __init__(self, part: Any, writer: Writer, update: str) -> None:
         super().__init__()
-        self.part, self.writer, self.update = part, writer, update
+        self.part, self.writer, self.given = part, writer, update
 
     def __missing__(self, key: str) -> str:
         if key == "u":
-            return factor(self.update)
+            return factor(self.given)
         if key.startswith("@"):
             stem = next(
                 (f for f in ("name", "slot") if key[1:].split("_")[0] == f), None
@@ -179,7 +180,7 @@ class _Filling(dict):
             return rest_of(self.part, key[2:])
         value = getattr(self.part, key)
         if isinstance(value, Rule):
-            return factor(self.writer.part(value, self.update))
+            return factor(self.writer.part(value, self.given))
         return of(self.part, key)
 
 
@@ -248,7 +249,9 @@ def rest_of(owner: Any, field: str) -> str:
 def _number(h: Any) -> float | None:
     if is_constant(h) or (isinstance(h, int) and not isinstance(h, bool)):
         return float(h)
-    if is_array(h) and not isinstance(h, jax.core.Tracer) and not h.shape:
+    if isinstance(h, jax.Array | np.ndarray) and not isinstance(h, Tracer):
+        if h.shape:
+            return None
         return float(f"{float(h):.7g}")  # as it is written, not as float32 has it
     return None
 

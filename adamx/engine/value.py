@@ -186,7 +186,7 @@ def noted(made: Any, *names: str) -> Any:
 
 
 def made_by(value: Any) -> tuple[str, ...]:
-    """Return the names of the functions of adamx that are known to have made a value."""
+    """Return which functions of adamx are known to have made a value."""
     return getattr(value, "__dict__", {}).get(_MADE_BY, ())
 
 
