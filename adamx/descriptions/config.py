@@ -30,7 +30,7 @@ from ..engine.masks import (
     Stacks,
     as_mask,
 )
-from ..engine.value import Value, is_array, made_by, noted, show
+from ..engine.value import Value, is_array, made_by, noted, restored, show
 from ..parts.tree_axes import AxesByFunction, AxesByPattern
 from ..wrappers.fused import Fused
 from ..wrappers.grouped import Rest
@@ -278,7 +278,7 @@ def _read_value(where: str, x: dict[str, Any]) -> Any:
         given[name] = _read(f"{where}.{name}", value)
     made = [n for n in x.get("made_by", ()) if n in names.public()]
     try:
-        return noted(kind(**given), *made)
+        checked = kind(**given)
     except TypeError as error:
         if isinstance(error, errors.AdamxTypeError):
             raise
@@ -286,3 +286,7 @@ def _read_value(where: str, x: dict[str, Any]) -> Any:
             f"from_config: `{where}` must have all fields of {kind.__name__}, got "
             f"{', '.join(given) or 'none'}. Its fields are {', '.join(known)}."
         ) from None
+    # what was written had been made fit already, and is not put into a mask again
+    kept = {n: x for n, x in given.items() if isinstance(x, Value)}
+    fields = {name: getattr(checked, name) for name in kind._fields}
+    return noted(restored(kind, fields | kept), *made)

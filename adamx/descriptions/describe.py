@@ -15,7 +15,6 @@ from .mathml import mathml
 from .references import Reference, references
 from .writing import Line, Unsaid, Writer
 
-
 ALL = "all leaves"
 
 

@@ -30,7 +30,10 @@ from . import (
 from .writing import Writer, leaves_of, number, says
 
 NEW = "θ' - θ"
-"""The update of a part that writes the new parameter itself."""
+"""The update of a part that writes the new parameter θ' itself."""
+
+DONE = "θ"
+"""What is returned where the new parameter has been written already."""
 
 
 def in_order(parts: Any, w: Writer, u: str) -> str:
@@ -54,7 +57,7 @@ def in_order(parts: Any, w: Writer, u: str) -> str:
 
 
 def _is_long(expression: str) -> bool:
-    return " " in expression or expression.startswith(("-", "sign("))
+    return " " in expression or expression.startswith(("-", "sign(", "⟦"))
 
 
 def _complement(one: Any, other: Any) -> bool:
@@ -78,6 +81,7 @@ def _chain(chain: Any, w: Writer, u: str) -> str:
 def _external(external: Any, w: Writer, u: str) -> str:
     if isinstance(external.tx, Transformation):
         return w.part(external.tx, u)
+    w.note(f"`{external.name}` is of another library: its equations are not known.")
     return f"⟦{external.name}⟧({u})"
 
 
@@ -143,12 +147,14 @@ def _groups(tx: Any, w: Writer, u: str) -> str:
                 w.line("θ stays")
             else:
                 finish(one, w, u)
-    return NEW
+    return DONE
 
 
 def finish(tx: Any, w: Writer, u: str) -> None:
     """Write a whole transformation, to the new parameter if it makes steps."""
     done = w.part(tx, u)
+    if done == DONE:
+        return
     if done == NEW:
         w.line("θ ← θ'")
     elif not makes_steps(tx):

@@ -53,8 +53,9 @@ def _rate_with_d(rule: Any, w: Writer) -> None:
         rest = rest_of(rule, field)
         w.line(f"{total} ← {total} + {rest} (1 - {total})")
     corrected = f" sqrt({two}) / {one}" if rule.bias_correction else ""
+    factors = d if rate == "1" else f"{d} · {rate}"
     w.line(f"before the first step:  {d} = {of(rule, 'estim_lr0')}")
-    w.line(f"η = {d} · {rate}{corrected}")
+    w.line(f"η = {factors}{corrected}")
 
 
 @says(DAdaptDirection)
