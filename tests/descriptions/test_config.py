@@ -147,5 +147,5 @@ def test_unknown_names_and_fields_are_errors_with_the_nearest(config, says):
 
 @pytest.mark.parametrize("config", ["{}", {}, {"type": "Chain"}, None])
 def test_what_is_no_configuration_is_an_error(config):
-    with pytest.raises(adamx.AdamxTypeError, match="Read a text by json.loads first"):
+    with pytest.raises(adamx.AdamxTypeError, match=r"Read a text by json\.loads first"):
         adamx.from_config(config)
