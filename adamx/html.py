@@ -98,7 +98,7 @@ def table(
     body = "".join(f'<tr style="background:transparent">{line}</tr>' for line in lines)
     above = heading(caption) if caption else ""
     below = f'<div style="margin-top:0.3em">{html.escape(foot)}</div>' if foot else ""
-    made = (
-        f'<table style="border-collapse:collapse;margin:0.8em 0 0.2em">{body}</table>'
-    )
+    style = "border-collapse:collapse;margin:0.8em 0 0.2em"
+    made = f'<table style="{style}">{body}</table>'
+    made = f'<div style="overflow-x:auto">{made}</div>'  # on a phone
     return f"{above}{made}{below}"

@@ -40,7 +40,8 @@ def mathml(latex: str) -> str:
         body = "".join(map(_table_row, rows))
         body = f'<mtable displaystyle="true">{body}</mtable>'
     style = "display:block;text-align:left;margin:0.4em 0 0.4em 1em"
-    return f'<math display="block" style="{style}">{body}</math>'
+    made = f'<math display="block" style="{style}">{body}</math>'
+    return f'<div style="overflow-x:auto">{made}</div>'
 
 
 def _table_row(row: str) -> str:
