@@ -32,12 +32,14 @@ from ..engine.masks import (
 )
 from ..engine.value import Value, is_array, made_by, noted, restored, show
 from ..parts.tree_axes import AxesByFunction, AxesByPattern
+from ..sparse.catching_up import CatchUp
+from ..sparse.row_counts import PerRow
 from ..wrappers.fused import Fused
 from ..wrappers.grouped import Rest
 from . import names
 
 _UNLISTED = (RuleSequence, Fused, ByCallable, ByPredicate, ByRegex, Rest, Stacks)
-_UNLISTED += (AxesByFunction, AxesByPattern)
+_UNLISTED += (AxesByFunction, AxesByPattern, CatchUp, PerRow)
 """Classes of adamx without a public name, which functions such as `chain` make."""
 
 _MARKS = ("type", "function", "schedule", "array", "number", "dtype", "precision")

@@ -4,18 +4,18 @@ import functools
 import sys
 from typing import Any
 
-from .. import errors, optimizers, parts, storage, wrappers
+from .. import errors, optimizers, parts, sparse, storage, wrappers
 from ..engine.transformation import is_transformation
 from ..engine.value import Value
 
-_FOLDERS = (optimizers, parts, storage, wrappers)
+_FOLDERS = (optimizers, parts, storage, sparse, wrappers)
 
 
 @functools.cache
 def public() -> dict[str, Any]:
     """Return every public function and class of the library by its name.
 
-    Those of `adamx.optimizers`, `adamx.parts`, `adamx.storage`, `adamx.wrappers`, and
+    Those of `adamx.optimizers`, `parts`, `storage`, `sparse` and `wrappers`, and of
     `adamx` itself, where the functions `chain`, `groups`, `store` and others are.
     """
     found: dict[str, Any] = {}

@@ -10,6 +10,8 @@ from ..engine.masks import Mask, Not
 from ..engine.rule import Rule
 from ..engine.transformation import Transformation
 from ..parts.masked import Masked
+from ..sparse.catching_up import CatchUp
+from ..sparse.row_counts import PerRow
 from ..storage.store import Stored
 from ..wrappers.accumulating import Accumulating
 from ..wrappers.around import inner_of
@@ -103,6 +105,25 @@ def _stacked(rule: Any, w: Writer, u: str) -> str:
     chosen = "all leaves" if rule.mask is None else leaves_of(rule.mask)
     with w.when(f"each slice along the axis {rule.axis} of {chosen} by itself"):
         return w.part(rule.part, u)
+
+
+@says(PerRow)
+def _per_row(rule: Any, w: Writer, u: str) -> str:
+    steps = w.slot("row_steps")
+    with w.when(leaves_of(rule.tables)):
+        w.line(f"rows with a gradient:  {steps} ← {steps} + 1,   t = {steps}")
+    return w.part(rule.part, u)
+
+
+@says(CatchUp)
+def _catch_up(rule: Any, w: Writer, u: str) -> str:
+    until = w.slot("row_until")
+    missed = f"the missed steps, from {until} + 1 to t - 1, are made up with g = 0"
+    if not rule.exact:
+        missed += ", but for what old momentum would have moved"
+    with w.when(leaves_of(rule.tables)):
+        w.line(f"rows with a gradient:  {missed},   {until} ← t")
+    return w.part(rule.part, u)
 
 
 @says(Accumulating)

@@ -38,7 +38,8 @@ LETTERS = {
     "learning_rate_max": "η_max", "weight_sum": "W", "waited": "τ", "slow": "φ",
     "z": "z", "x": "x", "s": "s", "r": "r", "d": "d", "b1_weight": "w₁",
     "b2_weight": "w₂", "average": "θ̄", "rate": "s", "statistics_weight": "w",
-    "cover": "μ", "since_restart": "j", "slow_momentum": "B",
+    "cover": "μ", "since_restart": "j", "row_steps": "k", "row_until": "k",
+    "slow_momentum": "B",
 }  # fmt: skip
 """The symbols of the slots that adamx has names for; others stand as their names."""
 

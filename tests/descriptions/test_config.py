@@ -47,6 +47,8 @@ COSINE = adamx.schedule(optax.cosine_decay_schedule, init_value=1e-3, decay_step
         adamx.stacked(adamx.muon(0.02), "layers"),
         adamx.chain(parts.ClipByGlobalNorm(1.0), adamx.adam(1e-3)),
         adamx.chain(adamx.muon(0.02), parts.QKClip()),
+        adamx.sparse.per_row(adamx.adam(1e-3), "embed"),
+        adamx.sparse.catch_up(adamx.sgd(0.1, momentum=0.9), "embed"),
         adamx.muon(0.02, axes={"kernel": parts.MatrixAxes((0,), (1,))}),
         adamx.scale_by_adam(),
         parts.Masked(parts.Sign(), "kernel"),

@@ -163,6 +163,17 @@ def test_wrappers_and_groups():
     assert adamx.describe(fused).equations() == ADAMW
 
 
+def test_rows_of_tables():
+    made = adamx.describe(adamx.sparse.per_row(adamx.adam(1e-3), "embed"))
+    assert made.equations().startswith(
+        "the leaves of 'embed':\n    rows with a gradient:  k ← k + 1,   t = k\n"
+    )
+    made = adamx.describe(adamx.sparse.catch_up(adamx.sgd(0.1, momentum=0.9), "embed"))
+    assert "made up with g = 0,   k ← t" in made.equations()
+    assert made.unsaid == ()
+    assert r"\leftarrow" in made.latex()
+
+
 def test_a_direction_ends_in_its_update():
     text = adamx.describe(adamx.scale_by_adam()).equations()
     assert text.endswith("u = m̂ / (sqrt(v̂) + 10⁻⁸)")
