@@ -49,6 +49,10 @@ def of_matrix(tx: Any) -> list[SlotCost]:
 
 def _of_matrix(tx: Any) -> Iterator[SlotCost]:
     own = tx.own_slots() if isinstance(tx, Around) else {}
+    if not hasattr(tx, "slots"):  # the state is one of Optax
+        state = jax.eval_shape(tx.init, _matrix())
+        yield SlotCost("the state", "as Optax keeps it", _size(state))
+        return
     for name, slot in {**own, **tx.slots()}.items():
         yield _of_slot(name, slot)
     yield from _foreign(tx)

@@ -192,7 +192,7 @@ def makes_steps(tx: Any) -> bool:
         return tx._has_place("step") or tx._has_place("last")
     if isinstance(tx, Groups):
         return True
-    if isinstance(tx, Chain):
+    if hasattr(tx, "parts"):
         own = [p.tx if isinstance(p, External) else p for p in tx.parts]
         return any(makes_steps(p) for p in own if isinstance(p, Transformation))
     return any(map(makes_steps, inner_of(tx)))

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
+from ..engine.chain import Chain
 from ..engine.hyperparams import Schedule, hyper_fields, is_constant, public_name
 from ..engine.masks import Mask, Not
 from ..engine.rule import Rule
@@ -118,6 +119,8 @@ class Writer:
             return self.filled(part, update, own)
         # not by inheritance: a class that changes `apply` is another equation
         said = SAID.get(type(part))
+        if said is None and not isinstance(part, Rule) and hasattr(part, "parts"):
+            said = SAID[Chain]  # a call of Optax, computed by parts of adamx
         if said is None:
             return self.without_equation(part, update)
         return said(part, self, update)

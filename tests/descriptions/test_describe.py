@@ -7,6 +7,8 @@ import pytest
 
 import adamx
 from adamx import parts
+from adamx.interop import optax as of_optax
+from adamx.interop.parts import UphillRate
 from adamx.storage import Blockwise, Cast
 
 PARAMS = {
@@ -161,6 +163,14 @@ def test_wrappers_and_groups():
     assert made.equations().endswith("the leaves of 'bias':\n    θ stays")
     fused = adamx.fused(adamx.adamw(1e-3, weight_decay=0.1))
     assert adamx.describe(fused).equations() == ADAMW
+
+
+def test_calls_of_optax_that_adamx_computes():
+    made = adamx.describe(of_optax.adamw(1e-3, weight_decay=0.1))
+    assert made.equations() == ADAMW
+    assert made.slots[0].kept == "as Optax keeps it"
+    made = adamx.describe(UphillRate(0.1))
+    assert made.equations() == "  u = 0.1 g"
 
 
 def test_rows_of_tables():
