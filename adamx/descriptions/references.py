@@ -219,7 +219,8 @@ def cite(tx: Any) -> str:
 
     The papers are those of the docstrings of the functions that made it and of its
     parts. An entry has the authors as the docstring has them: `and others` stands for
-    those that it does not list.
+    those that it does not list. Where no paper is known, the text is a comment that
+    says so.
 
     Args:
         tx: a transformation of adamx, a part or a codec; or the name of one, such as
@@ -236,4 +237,6 @@ def cite(tx: Any) -> str:
     else:
         names.check_own("cite", "tx", tx)
         papers = [each.paper for each in references(tx)]
+    if not papers:
+        return f"% No docstring of {tx!r} names a paper."
     return "\n\n".join(paper.bibtex() for paper in papers)

@@ -86,6 +86,10 @@ def test_by_name():
     assert "bernstein2024old" not in adamx.cite(adamx.muon(0.02))
 
 
+def test_what_has_no_paper_says_so():
+    assert adamx.cite(parts.Sign()) == "% No docstring of Sign() names a paper."
+
+
 def test_errors():
     with pytest.raises(adamx.AdamxError, match=r"cite: a name .*mean 'adamw'\?"):
         adamx.cite("adamww")
