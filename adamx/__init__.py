@@ -7,6 +7,9 @@
 - `adamx.storage`: how the state is kept, in 8 bits for example.
 """
 
+import importlib
+from typing import TYPE_CHECKING
+
 from . import (
     optimizers as optimizers,
     parts as parts,
@@ -63,19 +66,55 @@ from .wrappers.tunable import (
 )
 from .wrappers.zero1 import zero1 as zero1
 
+if TYPE_CHECKING:
+    from .descriptions.config import from_config as from_config, to_config as to_config
+    from .descriptions.describe import describe as describe
+    from .descriptions.difference import diff as diff
+    from .descriptions.references import cite as cite
+    from .descriptions.registry import (
+        create as create,
+        list_optimizers as list_optimizers,
+    )
+
 __version__ = "0.1.0.dev0"
 
-# The folders of the library are importable, but not part of what users see.
+# Loaded when they are first used: `import adamx` does not read them.
+_LATER = {
+    "cite": "references",
+    "create": "registry",
+    "describe": "describe",
+    "diff": "difference",
+    "from_config": "config",
+    "list_optimizers": "registry",
+    "to_config": "config",
+}
+
+# These are importable, but not part of what users see.
 _FOLDERS = {
+    "descriptions",
     "engine",
     "errors",
     "gradients",
+    "html",
+    "importlib",
     "interop",
     "native",
     "numerics",
     "wrappers",
+    "TYPE_CHECKING",
 }
 __all__ = [n for n in globals() if not n.startswith("_") and n not in _FOLDERS]
+__all__ += _LATER
+
+
+if not TYPE_CHECKING:  # a type checker would take every name for one of these
+
+    def __getattr__(name: str) -> object:
+        if name not in _LATER:
+            raise AttributeError(f"module 'adamx' has no attribute {name!r}")
+        module = importlib.import_module(f"adamx.descriptions.{_LATER[name]}")
+        globals()[name] = getattr(module, name)
+        return globals()[name]
 
 
 def __dir__() -> list[str]:

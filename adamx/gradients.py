@@ -41,8 +41,9 @@ def sharpness_aware(
         ValueError: `rho` is negative.
 
     Reference: Foret et al., "Sharpness-aware minimization for efficiently improving
-    generalization", ICLR 2021, Algorithm 1, arXiv:2010.01412; Kwon et al., ICML 2021,
-    arXiv:2102.11600.
+    generalization", ICLR 2021, Algorithm 1, arXiv:2010.01412; Kwon et al.,
+    "ASAM: adaptive sharpness-aware minimization for scale-invariant learning of deep
+    neural networks", ICML 2021, arXiv:2102.11600.
     """
     if isinstance(rho, float | int):
         allowed = errors.Interval(0.0, float("inf"), "[)", "0.05 is usual.")

@@ -14,13 +14,13 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from .. import errors
+from .. import errors, html
 from . import hyperparams, tree
 from .chain_checks import check_order
 from .rule import Rule
 from .state import Context, Slot, Slots, State
 from .transformation import Transformation, is_transformation
-from .value import Value, restored
+from .value import Value, made_by, noted, restored
 
 
 class RuleSequence(Rule):
@@ -123,6 +123,13 @@ class Chain(Transformation):
 
     def __repr__(self) -> str:
         return f"chain({', '.join(map(repr, self.parts))})"
+
+    def _repr_html_(self) -> str:
+        rows = [(str(i), *_shown(part)) for i, part in enumerate(self.parts, 1)]
+        called = next(iter(made_by(self)), "chain")
+        head = ("", "part", "written as", "keeps")
+        made = html.table(head, rows, code=(2,), caption=f"`{called}`")
+        return f"<div>{made}</div>"
 
     @property
     def rule(self) -> Rule:
@@ -252,7 +259,9 @@ def chain(*parts: Any) -> Chain:
             parameters, `IndependentWeightDecay`) on a direction, before the rate.
     """
     flat: list[Any] = []
+    names: list[str] = []
     for part in parts:
+        names += made_by(part) if isinstance(part, Chain) else ()
         if isinstance(part, Chain):
             flat.extend(part.parts)
         elif isinstance(part, RuleSequence):
@@ -270,7 +279,15 @@ def chain(*parts: Any) -> Chain:
                 errors.shown(part),
                 _instead(part),
             )
-    return Chain(tuple(flat))
+    return noted(Chain(tuple(flat)), *names)
+
+
+def _shown(part: Any) -> tuple[str, str, str]:
+    """Return what a part is, the expression that builds it, and what it keeps."""
+    if isinstance(part, External):
+        keeps = f"inner[{part.name!r}]"
+        return f"{part.name}, of another library", repr(part.tx), keeps
+    return type(part).__name__, repr(part), ", ".join(part.slots())
 
 
 def _numbered(parts: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -18,7 +18,7 @@ from .. import errors
 from . import options
 from .injection import plain, signature_with
 from .spellings import RENAMED, instead_of
-from .value import is_array
+from .value import is_array, noted
 
 P = ParamSpec("P")
 
@@ -227,7 +227,7 @@ def checked_keywords(function: Callable[P, T]) -> Callable[P, T]:
         arguments.check(given)
         call: Any = function
         try:
-            return call(**given)
+            return noted(call(**given), arguments.name)
         except errors.AdamxError as error:
             told = errors.in_terms_of(error, arguments.name, arguments.known, given)
             if told is error:

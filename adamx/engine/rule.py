@@ -60,11 +60,15 @@ class Rule(Transformation):
         takes: what it must be given: "direction" (it stands before the learning rate),
             "step" (after it) or "either". `adamx.chain` checks it. The default is
             "either" for a rule of your own, "direction" for those of adamx.
+        equations: what `adamx.describe` shows of a rule of your own: lines of equations
+            and, last, the expression it returns, with fields, `{u}` and `{@slot}`:
+            `"{@mu} ← {b1} {@mu} + {1-b1} {u} \\n sign({@mu})"`.
     """
 
     scope: ClassVar[str] = "element"
     place: ClassVar[str] = "direction"
     takes: ClassVar[str] = "either"
+    equations: ClassVar[str] = ""
     whole_extra: ClassVar[frozenset[str]] = frozenset()
     _after_rate: ClassVar[str] = "Its result would lose the rate, or the sign."
     """For errors: what is wrong if it stands after the learning rate."""

@@ -6,12 +6,15 @@ keeps between steps, `Context` what it is given besides its update and its slots
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
+import jax
 from jax import export
 from jaxtyping import Array
 
+from .. import html
 from ..errors import AdamxError, suggest
 
 Slots = dict[str, Array]
@@ -235,6 +238,17 @@ class OwnSlots(dict):
         )
 
 
+def _kept(name: str, tree: Any) -> tuple[tuple[str, ...], int]:
+    """Return a row on the arrays of a slot, and their bytes."""
+    arrays = [x for x in jax.tree.leaves(tree) if hasattr(x, "shape")]
+    shapes = list(dict.fromkeys(str(tuple(x.shape)) for x in arrays))
+    more = f" and {len(shapes) - 3} more" if len(shapes) > 3 else ""
+    dtypes = ", ".join(dict.fromkeys(str(x.dtype) for x in arrays))
+    size = sum(math.prod(x.shape) * x.dtype.itemsize for x in arrays)
+    cells = (name, str(len(arrays)), dtypes, ", ".join(shapes[:3]) + more)
+    return (*cells, html.size(size)), size
+
+
 @serializable
 class State(NamedTuple):
     """The state of an adamx transformation.
@@ -250,6 +264,21 @@ class State(NamedTuple):
     count: Any
     slots: dict[str, Any]
     inner: dict[str, Any] = {}  # noqa: RUF012  never written to
+
+    def _repr_html_(self) -> str:
+        kept = [_kept(name, tree) for name, tree in self.slots.items()]
+        kept += [_kept(f"inner[{name!r}]", tree) for name, tree in self.inner.items()]
+        most = max((size for _, size in kept), default=0)
+        made = html.table(
+            ("slot", "arrays", "of", "shapes", "size"),
+            [row for row, _ in kept],
+            right=(1, 4),
+            code=(0, 2),
+            bars=[size / max(most, 1) for _, size in kept],
+            caption=f"State after {self.count} steps",
+            foot=f"{html.size(sum(size for _, size in kept))} in all.",
+        )
+        return f"<div>{made}</div>"
 
     def __getattr__(self, name: str) -> Any:
         slots = self.slots

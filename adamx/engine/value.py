@@ -170,6 +170,26 @@ def restored(cls: Any, fields: dict[str, Any]) -> Any:
     return value
 
 
+_MADE_BY = "_made_by"
+
+
+def noted(made: Any, *names: str) -> Any:
+    """Note which functions of adamx made a value, outermost first.
+
+    It is no field: values that were made otherwise are equal all the same, and what is
+    computed from one does not have it. It tells what to cite (`adamx.describe`).
+    """
+    if names and isinstance(made, Value):
+        known = dict.fromkeys((*names, *made_by(made)))
+        object.__setattr__(made, _MADE_BY, tuple(known))
+    return made
+
+
+def made_by(value: Any) -> tuple[str, ...]:
+    """Return which functions of adamx are known to have made a value."""
+    return getattr(value, "__dict__", {}).get(_MADE_BY, ())
+
+
 def _halves(value: Value) -> tuple[list, tuple]:
     known = value.__dict__.get("_statics")  # which fields are data, once unflattened
     branches, statics = [], []

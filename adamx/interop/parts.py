@@ -23,6 +23,7 @@ class UphillRate(LearningRate):
     """Multiply by the learning rate; the sign is turned by a later link."""
 
     place = "direction"
+    equations = "{learning_rate} {u}"
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

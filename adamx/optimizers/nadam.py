@@ -192,7 +192,8 @@ def nadamw(
 
     Reference: Dozat, "Incorporating Nesterov momentum into Adam", ICLR 2016 workshop,
     Algorithm 2; the decay: Loshchilov & Hutter, ICLR 2019, Algorithm 2,
-    arXiv:1711.05101; AlgoPerf: Dahl et al., 2023, arXiv:2306.07179.
+    arXiv:1711.05101; AlgoPerf: Dahl et al., "Benchmarking
+    neural network training algorithms", 2023, arXiv:2306.07179.
     """
     direction = scale_by_nadamw(b1, b2, eps, momentum_decay=momentum_decay)
     decay = as_decay(weight_decay, mask)

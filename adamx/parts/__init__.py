@@ -53,6 +53,7 @@ from .layer_axes import (
     axes_by_name as axes_by_name,
     hidden_matrix as hidden_matrix,
     hidden_two_axes as hidden_two_axes,
+    not_vector as not_vector,
 )
 from .learning_rate import LearningRate as LearningRate, Negate as Negate
 from .masked import Masked as Masked

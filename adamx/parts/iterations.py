@@ -65,7 +65,8 @@ class NewtonSchulz(Iteration):
 
     Reference: Jordan et al., "Muon: an optimizer for hidden layers in neural networks",
     2024, kellerjordan.github.io/posts/muon; "schatten": Grishina, Smirnov & Rakhuba,
-    2025, arXiv:2506.10935; "aol": Boissin et al., 2025, arXiv:2512.04632.
+    2025, arXiv:2506.10935; "aol": Boissin et al., "Turbo-Muon: accelerating
+    orthogonality-based optimization with pre-conditioning", 2025, arXiv:2512.04632.
     """
 
     coefficients: Any = (QUINTIC,) * 5

@@ -134,4 +134,9 @@ def hidden_two_axes(path: str, leaf: Any) -> bool:
     return len(leaf.shape) == 2 and hidden_matrix(path, leaf)
 
 
+def not_vector(path: str, leaf: Any) -> bool:
+    """Select leaves with two axes or more: no biases, and no scales of norms."""
+    return len(leaf.shape) > 1
+
+
 TWO_AXES: Any = as_mask("hidden_two_axes", hidden_two_axes)

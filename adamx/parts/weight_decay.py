@@ -171,7 +171,7 @@ class WeightDecayAfterStep(Decay):
             decay that the rate does not scale.
 
     Reference: Zhao et al., "GaLore: memory-efficient LLM training by gradient low-rank
-    projection", ICML 2024, github.com/jiaweizzhao/GaLore.
+    projection", ICML 2024, arXiv:2403.03507, github.com/jiaweizzhao/GaLore.
     """
 
     takes = "step"

@@ -3,12 +3,16 @@
 A codec acts on one array, independently of tree, step, rule and slot.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .. import errors
+from .. import errors, html
+from ..engine.state import is_absent
 from ..engine.value import Value
 
 # the arrays kept for one slot of one leaf, by name, `Absent()` for none; a lone array
@@ -104,6 +108,26 @@ class Codec(Value):
         A state that was stored in another form is refused.
         """
         return repr(self).replace(" ", "").replace("/", "|")
+
+    def _repr_html_(self) -> str:
+        shape = (1024, 1024)
+        codec, x = self.bind("slot", False), jax.ShapeDtypeStruct(shape, jnp.float32)
+        kept = jax.eval_shape(lambda x: codec.encode(x, lambda s: jnp.full(s, 0.5)), x)
+        sizes = {
+            name: math.prod(a.shape) * a.dtype.itemsize
+            for name, a in kept.items()
+            if not is_absent(a)
+        }
+        rows = [
+            (name or "the slot", str(kept[name].dtype), str(kept[name].shape), said)
+            for name, said in ((name, html.size(size)) for name, size in sizes.items())
+        ]
+        size = 8 * sum(sizes.values())
+        foot = f"{size / math.prod(shape):.4g} bits for each number, 32 without it."
+        above = f"`{self!r}` keeps of a float32 matrix of 1024 × 1024"
+        head = ("array", "dtype", "shape", "size")
+        made = html.table(head, rows, right=(3,), code=(0, 1), caption=above, foot=foot)
+        return f"<div>{made}</div>"
 
     def note(self, shape: tuple[int, ...]) -> str:
         """Return a text on how an array of this shape is kept, for `memory_plan`."""

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .. import html
 from ..compiled.apart import compiled_apart
 from ..compiled.figures import CompiledStep
 from ..compiled.targets import target_of
@@ -79,18 +80,23 @@ class MemoryPlan:
     def bytes_per_parameter(self) -> float:
         return self.bytes / max(self.parameters, 1)
 
-    def __str__(self) -> str:
-        head = ("leaf", "shape", "part", "slot", "kept as", "bytes")
-        lines = [head] + [
+    def _cells(self) -> list[tuple[str, ...]]:
+        """Return the table of the slots, its head first."""
+        rows = [
             (r.leaf, str(r.shape), r.part, r.slot, r.kept, f"{r.bytes:,}")
             for r in self.rows
         ]
-        total = (
+        return [("leaf", "shape", "part", "slot", "kept as", "bytes"), *rows]
+
+    def _total(self) -> str:
+        return (
             f"{self.bytes:,} bytes for {self.parameters:,} parameters: "
             f"{self.bytes_per_parameter:.4g} a parameter, {self.shared:,} shared."
         )
-        text = [*columns(lines, right=5), total, *self.notes]
-        text += [] if self.step is None else [str(self.step)]
+
+    def _of_leaves(self) -> list[list[tuple[str, ...]]]:
+        """Return the tables of how leaves are treated and computed, if any."""
+        tables = []
         if any(
             x.decays != "no" or x.clipped != "no" or x.left_out_by for x in self.leaves
         ):
@@ -98,12 +104,36 @@ class MemoryPlan:
             treated += [
                 (x.leaf, x.decays, x.clipped, x.left_out_by) for x in self.leaves
             ]
-            text += ["", *columns(treated)]
+            tables.append(treated)
         if any(x.computed for x in self.leaves):
             ways = [("leaf", "computed on a CPU", "on a GPU", "on a TPU")]
             ways += [(x.leaf, x.computed, x.on_gpu, x.on_tpu) for x in self.leaves]
-            text += ["", *columns(ways)]
+            tables.append(ways)
+        return tables
+
+    def __str__(self) -> str:
+        text = [*columns(self._cells(), right=5), self._total(), *self.notes]
+        text += [] if self.step is None else [str(self.step)]
+        for cells in self._of_leaves():
+            text += ["", *columns(cells)]
         return "\n".join(text)
+
+    def _repr_html_(self) -> str:
+        head, *rows = self._cells()
+        most = max((row.bytes for row in self.rows), default=0)
+        made = html.table(
+            head,
+            rows,
+            right=(5,),
+            code=(0, 3),
+            bars=[row.bytes / max(most, 1) for row in self.rows],
+            foot=self._total(),
+        )
+        made += "".join(map(html.paragraph, self.notes))
+        made += "" if self.step is None else html.preformatted(str(self.step))
+        for head, *rows in self._of_leaves():
+            made += html.table(head, rows, code=(0,))
+        return f"<div>{made}</div>"
 
 
 def columns(lines: list[tuple[str, ...]], right: int | None = None) -> list[str]:

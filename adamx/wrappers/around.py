@@ -9,7 +9,7 @@ from ..engine.chain import Chain, External, chain
 from ..engine.masks import Mask
 from ..engine.state import Slot
 from ..engine.transformation import Transformation, check_transformation
-from ..engine.value import restored
+from ..engine.value import made_by, noted, restored
 from .grouped import Groups, Rest
 
 
@@ -86,7 +86,7 @@ def map_inner(tx: Any, change: Callable[[Any], Any]) -> Any:
         return External(part.name, change(part.tx)) if known else part
 
     if isinstance(tx, Chain):
-        return Chain(tuple(map(changed, tx.parts)))
+        return noted(Chain(tuple(map(changed, tx.parts))), *made_by(tx))
     if isinstance(tx, Groups):
         return tx.map(change)
     return tx.with_inner(change(tx.inner)) if isinstance(tx, Around) else tx

@@ -5,6 +5,7 @@ from typing import Any
 from .. import errors
 from ..engine.chain import Chain, External, chain
 from ..engine.rule import Rule
+from ..engine.value import made_by, noted
 from ..parts.directions import Cautious, Grams
 from ..parts.masked import Masked
 from ..parts.weight_decay import (
@@ -54,7 +55,8 @@ def _around(where: str, tx: Any, wrap: Any) -> Chain:
             f"{parts[end - 1]!r} after {turned[0]!r}",
             f"Change the direction inside, as in lookahead({where}(adam(1e-3))).",
         )
-    return chain(wrap(chain(*parts[:end])), *parts[end:])
+    made = chain(wrap(chain(*parts[:end])), *parts[end:])
+    return noted(made, *made_by(tx))
 
 
 def cautious(tx: Any, *, axis_name: Any = None) -> Chain:

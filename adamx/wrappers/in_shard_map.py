@@ -10,6 +10,7 @@ from ..engine.chain import Chain, External, chain
 from ..engine.masks import Mask, spread
 from ..engine.paths import leaves_by_path
 from ..engine.rule import LinkWise, Rule
+from ..engine.value import made_by, noted
 from ..numerics.splits import Split
 from .tunable import Tunable
 
@@ -142,4 +143,5 @@ def _placed(tx: Any, specs: SpecsOf) -> Any:
             "It would take a piece of a leaf for the whole. Use the part of adamx of "
             "that name, or optax.chain if it acts on each element by itself.",
         )
-    return chain(*(_placed(part, specs) for part in tx.parts))
+    made = chain(*(_placed(part, specs) for part in tx.parts))
+    return noted(made, *made_by(tx))

@@ -19,6 +19,7 @@ from ..engine.masks import Mask, OfSlice, Stacks, as_mask
 from ..engine.rule import LinkWise, Rule, as_rule
 from ..engine.slots import axis_of_layers
 from ..engine.state import Context, Slot, Slots
+from ..engine.value import made_by, noted
 from ..parts.masked import Masked
 from .grouped import Groups
 from .tunable import Tunable
@@ -193,4 +194,5 @@ def stacked(tx: Any, mask: Any, axis: Any = 0) -> Any:
             repr(foreign[0]),
             "A transformation of whole trees cannot be mapped over layers.",
         )
-    return chain(*(stacked(part, mask, axis) for part in tx.parts))
+    made = chain(*(stacked(part, mask, axis) for part in tx.parts))
+    return noted(made, *made_by(tx))

@@ -13,7 +13,9 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
-from . import catalogue, equations
+from adamx.descriptions import equations
+
+from . import catalogue
 from .sections import EXAMPLE, FIELD, Block, split
 
 logger = logging.getLogger(__name__)

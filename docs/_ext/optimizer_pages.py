@@ -5,7 +5,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from . import catalogue, docstrings, kinds, recorded, sections
+from adamx.descriptions import kinds
+
+from . import catalogue, docstrings, recorded, sections
 
 FOLDER = "optimizers"
 

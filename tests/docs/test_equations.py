@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from docs._ext import equations, sections
-from docs._ext.formula import latex
+from adamx.descriptions import equations
+from adamx.descriptions.formula import latex
+from docs._ext import sections
 
 ROOT = Path(__file__).resolve().parents[2]
 

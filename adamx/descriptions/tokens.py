@@ -57,6 +57,7 @@ _PATTERN = re.compile(
     "|".join(
         (
             r"(?P<code>`[^`]+`)",
+            r"(?P<name>⟦[^⟧]+⟧)",
             r"(?P<number>\d+(?:,\d{3})*(?:\.\d+)?)",
             r"(?P<word>[A-Za-z][A-Za-z]+\d*(?:[-'][A-Za-z]+)*)",
             f"(?P<symbol>{_LETTER}[{''.join(ACCENTS)}]*)",

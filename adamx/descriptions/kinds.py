@@ -1,7 +1,9 @@
-"""The optimizers by kind, for the table of the index."""
+"""The optimizers by kind: for `adamx.list_optimizers`, and the index of the docs."""
 
 import re
 from collections.abc import Iterable
+
+from ..errors import AdamxError
 
 KINDS: dict[str, str] = {
     "Gradient descent and the methods before Adam": """
@@ -34,16 +36,16 @@ def by_kind(names: Iterable[str]) -> dict[str, list[str]]:
     """The names of each kind; those that are not listed above come last, as others.
 
     Raises:
-        SystemExit: an optimizer has two kinds, or a kind names what is not there.
+        ValueError: an optimizer has two kinds, or a kind names what is not there.
     """
     found = {kind: names_.split() for kind, names_ in KINDS.items()}
     listed = [name for group in found.values() for name in group]
     names = list(names)
     wrong = {n for n in listed if listed.count(n) > 1} | (set(listed) - set(names))
     if wrong:
-        raise SystemExit(
-            f"docs: each name in docs/_ext/kinds.py must be one optimizer's, and stand "
-            f"there once, see {', '.join(sorted(wrong))}."
+        raise AdamxError(
+            f"kinds: each name in adamx/descriptions/kinds.py must be one optimizer's "
+            f"and stand there once, got {', '.join(sorted(wrong))}. Correct the list."
         )
     others = [name for name in names if name not in listed]
     return found | ({OTHERS: others} if others else {})

@@ -37,8 +37,9 @@ def is_code(text: str) -> bool:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute | ast.keyword):
             return True
-        called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-        if called and len(node.func.id) > 1 and node.func.id not in FUNCTIONS:
+        called = node.func if isinstance(node, ast.Call) else None
+        name = called.id if isinstance(called, ast.Name) else ""
+        if len(name) > 1 and name not in FUNCTIONS:
             return True
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             return True

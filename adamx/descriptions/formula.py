@@ -220,10 +220,16 @@ class _Formula:
             follows = self.here
             if follows is not None and follows.text == "(" and not follows.before:
                 made += self.bracket()
+        elif token.kind == "name":  # of a slot or a schedule, as an operand
+            self.place += 1
+            shown = token.text.strip("⟦⟧").replace("_", "\\_")
+            made = self.scripts(f"\\mathtt{{{shown}}}")
+            if self.here is not None and self.here.text == "(" and not self.here.before:
+                made += self.bracket()
         elif token.kind == "number":
             self.place += 1
-            indicator = token.text == "1" and self.here is not None
-            if indicator and self.here.text == "(" and not token.after:
+            opens = self.peek(0).text == "("
+            if token.text == "1" and opens and not token.after:
                 made = f"\\mathbf{{1}}{self.bracket()}"
             else:
                 made = token.text.replace(",", "{,}")
@@ -255,7 +261,7 @@ class _Formula:
             if name not in FUNCTIONS:
                 raise EquationError(
                     f"`{name}(` is no known function: is it code? If not, add it to "
-                    "FUNCTIONS in docs/_ext/formula.py"
+                    "FUNCTIONS in adamx/descriptions/formula.py"
                 )
             if name == "sqrt":
                 return f"\\sqrt{{{self.inside('(')}}}"

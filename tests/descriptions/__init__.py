@@ -1,0 +1,1 @@
+"""Tests of what describes, compares, cites, writes and creates transformations."""
