@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 
 import adamx
+from adamx.interop.torch.forms import MEMBERS as OF_STATES, Leaf
 from adamx.interop.torch.names import Weight
-from adamx.interop.torch.optimizers import MEMBERS as OF_STATES, Leaf
 from tests import trajectories
 
 

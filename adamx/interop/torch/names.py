@@ -12,6 +12,7 @@ A parameter keeps its name and its axes in the state of its optimizer.
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -266,3 +267,8 @@ def like_params(params: Any, of: Callable[[str, Any], Any]) -> Any:
     _, treedef = flatten(tree)
     pairs = leaves_by_path(tree)
     return treedef.unflatten([None if p is None else of(path, p) for path, p in pairs])
+
+
+def pattern_of(paths: list[str]) -> str:
+    """Return the pattern that is found in these paths only."""
+    return f"^({'|'.join(map(re.escape, paths))})$"

@@ -152,7 +152,7 @@ def _read(where: str, kind: str, group: Mapping[str, Any], state: Any) -> Group:
     given = {n: x for n, x in group.items() if n not in IGNORED}
     _check_options(where, kind, given)
     options = {n: _plain(x) for n, x in given.items() if n in OPTIONS[kind]}
-    own = {
+    own: Any = {
         name: state[number]
         for name, number in zip(names, numbers, strict=True)
         if state.get(number)

@@ -14,8 +14,9 @@ from ...wrappers.grouped import Groups
 from ...wrappers.tunable import Tuned
 from ..nests import as_state, inside as states_inside, is_ours
 from ..restoring import restore
+from .agreement import check_alike, inside
 from .names import Names, Weight, as_array, exported, like_params, resolved
-from .optimizers import check_alike, inside, leaves_of
+from .optimizers import leaves_of
 from .param_groups import Group, StateDicts, read_groups
 
 _MOMENTS = {"exp_avg": "mu", "exp_avg_sq": "nu"}
