@@ -4,9 +4,9 @@
     adamx.testing.check_rule(MyRule())
     adamx.testing.check_storage(MyCodec())
 
-The first two go through laws, by name in `LAWS` and `RULE_LAWS`. The error says which law
-does not hold, and the smallest example found. `broken_laws` returns all that do not hold.
-The examples are the same in each run.
+The first two go through laws, by name in `LAWS` and `RULE_LAWS`. The error says which
+law does not hold, and the smallest example found. `broken_laws` returns all that do not
+hold. The examples are the same in each run.
 """
 
 from .examples import Example as Example

@@ -10,7 +10,7 @@ from ..engine.paths import path_of
 
 
 def signature(tree: Any) -> Any:
-    """Return what a compiled program is keyed on: structure, shapes, dtypes, weakness."""
+    """Return what a program is keyed on: structure, shapes, dtypes and weak types."""
     leaves, structure = jax.tree.flatten(tree)
     return structure, tuple(
         (jnp.shape(x), jnp.result_type(x).name, bool(jax.typeof(x).weak_type))
@@ -82,5 +82,7 @@ def not_finite(tree: Any) -> str | None:
         if not jnp.issubdtype(jnp.result_type(x), jnp.inexact):
             continue
         if not np.all(np.isfinite(np.asarray(x, np.complex128))):
-            return f"a number that is not finite at `{path_of(keys) or 'the only leaf'}`"
+            return (
+                f"a number that is not finite at `{path_of(keys) or 'the only leaf'}`"
+            )
     return None

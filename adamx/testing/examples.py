@@ -1,4 +1,4 @@
-"""Trees of parameters and gradients to check a law on, and how they are made smaller."""
+"""Trees of parameters and gradients to check laws on, and how they shrink."""
 
 import dataclasses
 import itertools
@@ -52,6 +52,11 @@ class Example:
                 made.setdefault("rest", []).append(value)
         return made
 
+    def of(self, param_dtype: str, grad_dtype: str) -> "Example":
+        """Return the same example in other dtypes."""
+        both = {"param_dtype": param_dtype, "grad_dtype": grad_dtype}
+        return dataclasses.replace(self, **both)
+
     def leaf_shapes(self) -> list[tuple[int, ...]]:
         if self.given is None:
             return list(self.shapes)
@@ -80,10 +85,11 @@ class Example:
         shapes = [
             f"{self.param_dtype}[{', '.join(map(str, s))}]" for s in self.leaf_shapes()
         ]
-        of = "" if self.param_dtype == self.grad_dtype else f" of {self.grad_dtype}"
+        same = self.param_dtype == self.grad_dtype
+        gradients = "" if same else f", gradients of {self.grad_dtype}"
         steps = "1 step" if self.steps == 1 else f"{self.steps} steps"
         shown = str(self.tree(shapes)).replace("'", "")
-        return f"parameters {shown} after {steps} with gradients{of}"
+        return f"parameters {shown}{gradients} and {steps}"
 
     @property
     def size(self) -> tuple[int, int, int]:

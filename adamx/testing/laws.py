@@ -4,7 +4,7 @@ They see `init` and `update` only, so they hold for any transformation of Optax.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -31,8 +31,7 @@ class Subject:
     def __init__(self, tx: Any, extra: Any, ulps: float) -> None:
         self.tx = tx
         self.wide = optax.with_extra_args_support(tx)
-        self.extra: Callable[[Any, Any], Mapping[str, Any]]
-        self.extra = extra if callable(extra) else lambda params, g: extra or {}
+        self.extra: Any = extra if callable(extra) else lambda params, g: extra or {}
         self.ulps = ulps
         self.compiled = jax.jit(self.run)
 
@@ -64,12 +63,14 @@ class Law(NamedTuple):
         check: a function of a subject and an example that returns what is wrong.
         remedy: the usual cause, and what to do.
         traced: whether nothing is computed, so that more examples cost little.
+        dtypes: the dtypes of parameters and gradients that it is checked in.
     """
 
     must: str
     check: Callable[[Subject, Example], str | None]
     remedy: str
     traced: bool = False
+    dtypes: tuple[tuple[str, str], ...] = (("float32", "float32"),)
 
 
 def _traced(of: Subject, example: Example) -> tuple[Any, Any, Any]:
@@ -104,25 +105,13 @@ def state_keeps_its_form(of: Subject, example: Example) -> str | None:
     return None if signature(after) == signature(state) else other_form(after, state)
 
 
-def halves_keep_their_form(of: Subject, example: Example) -> str | None:
-    for dtypes in (("bfloat16", "bfloat16"), ("bfloat16", "float32")):
-        half = _in(example, *dtypes)
-        got = updates_are_like_gradients(of, half) or state_keeps_its_form(of, half)
-        if got is not None:
-            return f"{got}, where parameters are {dtypes[0]} and gradients {dtypes[1]}"
-    return None
-
-
-def _in(example: Example, param_dtype: str, grad_dtype: str) -> Example:
-    return dataclasses.replace(example, param_dtype=param_dtype, grad_dtype=grad_dtype)
+def form_is_kept(of: Subject, example: Example) -> str | None:
+    return updates_are_like_gradients(of, example) or state_keeps_its_form(of, example)
 
 
 def strict_promotion(of: Subject, example: Example) -> str | None:
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        jax.eval_shape(of.init, example.params())
         _traced(of, example)
-        half = _in(example, "bfloat16", "bfloat16")
-        _traced(of, half)
     return None
 
 
@@ -271,7 +260,7 @@ def _loss(of: Subject, p: Any, gradients: list[Any]) -> Any:
 
 def derivative_is_the_difference_quotient(of: Subject, example: Example) -> str | None:
     with jax.enable_x64(True):
-        wide = _in(example, "float64", "float64")
+        wide = example.of("float64", "float64")
         p, gradients = wide.params(), wide.gradients()
         along = dataclasses.replace(wide, seed=wide.seed + 1000).gradients()
 

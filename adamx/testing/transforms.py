@@ -34,15 +34,17 @@ LAWS: Mapping[str, Law] = {
     ),
     "halves_keep_their_form": Law(
         "keep the forms of updates and state in bfloat16 too",
-        laws.halves_keep_their_form,
+        laws.form_is_kept,
         "A float32 moment of a bfloat16 parameter must be float32 in `init` already.",
         traced=True,
+        dtypes=(("bfloat16", "bfloat16"), ("bfloat16", "float32")),
     ),
     "strict_promotion": Law(
         "run where JAX promotes no dtype and no rank implicitly",
         laws.strict_promotion,
         "Use `astype`, and give arrays that are combined the same number of axes.",
         traced=True,
+        dtypes=(("float32", "float32"), ("bfloat16", "bfloat16")),
     ),
     "empty_tree": Law(
         "take a tree without leaves",
@@ -230,9 +232,10 @@ def broken(law: Law, subject: Subject, examples: list[Example]) -> str | None:
             return f"{type(error).__name__}: {text}"
 
     for example in examples if law.traced else examples[:1]:
-        if fails(example) is not None:
-            least, told = smallest(example, fails)
-            return f"{told}, for {least}"
+        for dtypes in law.dtypes:
+            if fails(example.of(*dtypes)) is not None:
+                least, told = smallest(example.of(*dtypes), fails)
+                return f"{told}, for {least}"
     return None
 
 
