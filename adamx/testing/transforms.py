@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from .. import errors
-from ..engine.transformation import is_transformation
+from ..engine.transformation import Transformation, is_transformation
 from . import laws
 from .examples import Example, drawn, smallest
 from .laws import Law, Subject
@@ -240,7 +240,8 @@ def broken(law: Law, subject: Subject, examples: list[Example]) -> str | None:
 
 
 def error_of(where: str, tx: Any, name: str, law: Law, told: str) -> errors.AdamxError:
+    shown = repr(tx) if isinstance(tx, Transformation) else errors.shown(tx)
     return errors.AdamxError(
-        f"{where}: {errors.shown(tx)} must {law.must} (law `{name}`), got {told}. "
+        f"{where}: {errors.shorten(shown)} must {law.must} (law `{name}`), got {told}. "
         f"{law.remedy}"
     )
