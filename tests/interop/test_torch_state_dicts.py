@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 import adamx
 from adamx.interop import torch as states
@@ -193,21 +194,43 @@ def test_what_is_not_constant_is_not_compared():
     state(adamw(), adamx.adamw(0.5, weight_decay=0.1), check=False)
 
 
+NADAM = {
+    "lr": 0.1,
+    "betas": (0.9, 0.999),
+    "eps": 1e-8,
+    "weight_decay": 0,
+    "momentum_decay": 4e-3,
+}
+
+
 def test_groups_of_nadam_in_one_group_of_adamx():
     """Their `mu_product` differs, and one group of adamx has one."""
-    options = {
-        "lr": 0.1,
-        "betas": (0.9, 0.999),
-        "eps": 1e-8,
-        "weight_decay": 0,
-        "momentum_decay": 4e-3,
-    }
     kept = {
         name: moments(shape) | {"mu_product": np.float32(i + 1) / 4}
         for i, (name, shape) in enumerate(SHAPES.items())
     }
-    optimizers = one("NAdam", options, list(NAMES), kept)
+    optimizers = one("NAdam", NADAM, list(NAMES), kept)
     with pytest.raises(
         ValueError, match=r"must have one `mu_product`, got 0.25 and 0.5"
     ):
         state(optimizers, adamx.nadam(0.1, momentum_decay=4e-3))
+
+
+def test_nadam_without_warm_up_has_no_product_for_torch():
+    tx = adamx.nadam(0.1)
+    made = tx.init(PARAMS)._replace(count=jnp.int32(1))
+    with pytest.raises(ValueError, match="must hold `mu_weight` of 'fc/kernel'"):
+        states.state_to_torch(
+            tx, made, PARAMS, NAMES, one("NAdam", NADAM, list(NAMES)), check=False
+        )
+
+
+def test_parameters_in_boxes_of_flax():
+    boxed = nnx.State({"fc": jax.tree.map(nnx.Param, PARAMS["fc"])})
+    optimizers = adamw()
+    tx = states.transformation(optimizers, boxed, NAMES)
+    made = state(optimizers, tx, boxed)
+    assert jax.tree.structure(made) == jax.tree.structure(tx.init(boxed))
+    back = states.state_to_torch(tx, made, boxed, NAMES, optimizers)["AdamW"]["state"]
+    want = optimizers["AdamW"]["state"][0]["exp_avg"]
+    np.testing.assert_array_equal(back[0]["exp_avg"], want)

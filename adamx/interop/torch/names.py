@@ -121,11 +121,13 @@ class Names(NamedTuple):
         weights: the place of each name of torch.
         leaves: the leaves by path; None for a frozen one.
         tree: the parameters, without boxes.
+        params: the parameters as they were given.
     """
 
     weights: Mapping[str, Weight]
     leaves: Mapping[str, Any]
     tree: Any
+    params: Any
 
     def place(self, where: str, name: str) -> Weight:
         """Return where the array of this name goes."""
@@ -169,7 +171,7 @@ def resolved(where: str, names: Mapping[str, Any], params: Any) -> Names:
             f"{where}: `names` must name every leaf of the parameters, got none for "
             f"{errors.listed(missing)}. Add its name in torch."
         )
-    return Names(weights, leaves, tree)
+    return Names(weights, leaves, tree, params)
 
 
 def as_array(where: str, name: str, given: Any) -> np.ndarray:

@@ -298,23 +298,33 @@ def state_to_torch(
                 found["step"] = np.float32(count)
             if group.kind == "NAdam":
                 outer = own[weight.path].get("mu_weight", "mu_weight")
-                found["mu_product"] = np.float32(1 - kept.slots[outer])
+                weighed = _known(
+                    where, group, weight, outer, kept.slots.get(outer), kept
+                )
+                found["mu_product"] = np.float32(1 - weighed)
             for key, slot in _slots(group, leaf.ndim).items():
                 slot = _turned(key, weight, slot)
                 outer = own[weight.path].get(slot, slot)
                 value = columns.get(outer, {}).get(weight.path)
-                if value is None:
-                    raise errors.AdamxError(
-                        f"{where}: the state must hold `{slot}` of {weight.path!r}, "
-                        f"which {group.kind} keeps, got {sorted(kept.slots)}. Pass the "
-                        f"state of the same algorithm."
-                    )
+                value = _known(where, group, weight, slot, value, kept)
                 found[key] = _torch_moment(key, weight, value)
             if found:
                 made[group.kind]["state"][number] = {
                     key: array(exported(x)) for key, x in found.items()
                 }
     return made
+
+
+def _known(
+    where: str, group: Group, weight: Weight, slot: str, value: Any, kept: State
+) -> Any:
+    """Return a value, or raise the error that the state does not hold it."""
+    if value is not None:
+        return value
+    raise errors.AdamxError(
+        f"{where}: the state must hold `{slot}` of {weight.path!r}, which {group.kind} "
+        f"keeps, got {sorted(kept.slots)}. Pass the state of the same algorithm."
+    )
 
 
 def _groups_of(state_dict: Mapping[str, Any]) -> dict[str, Any]:
@@ -347,7 +357,9 @@ def _kept_columns(tx: Any, kept: State, known: Names) -> dict[str, dict[str, Any
     for name, slot in tx.slots().items():
         if slot.shared or name not in kept.slots:
             continue
-        column = join(slot, kept.slots[name], lambda tree: column_of(tree, known.tree))
+        column = join(
+            slot, kept.slots[name], lambda tree: column_of(tree, known.params)
+        )
         for (path, p), x in zip(known.leaves.items(), column, strict=True):
             value = x.get("") if isinstance(x, dict) and slot.codec is None else x
             parts = value.values() if isinstance(value, dict) else [value]
