@@ -11,6 +11,7 @@ from . import (
     optimizers as optimizers,
     parts as parts,
     plotting as plotting,
+    sparse as sparse,
     storage as storage,
     testing as testing,
 )
@@ -30,6 +31,7 @@ from .gradients import (
     sharpness_aware as sharpness_aware,
 )
 from .interop.restoring import restore as restore
+from .numerics.row_sparse import RowSparse as RowSparse
 from .optimizers import *  # noqa: F403  every optimizer, listed there
 from .parts.masked import Masked as Masked
 from .parts.parameter_averages import eval_params as eval_params

@@ -39,6 +39,10 @@ BENCHMARKS = {
         "cost.accumulation",
         "micro-steps of adamx.accumulate beside optax.MultiSteps",
     ),
+    "rows": (
+        "cost.rows",
+        "a step on some rows of a table, beside dense Optax and torch's SparseAdam",
+    ),
     "memory": ("cost.memory", "bytes, codecs and speed of each storage"),
     "matrix_training": (
         "training.matrix_training",

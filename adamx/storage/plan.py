@@ -1,6 +1,7 @@
 """The memory plan: the bytes of an optimizer's state, counted before allocation."""
 
 import dataclasses
+import importlib
 import math
 from typing import Any
 
@@ -229,9 +230,9 @@ def memory_plan(tx: Any, params: Any, *, target: str | None = None) -> MemoryPla
     shared = _bytes(state) - sum(row.bytes for row in rows)
     leaves, notes = treatments(tx, params)
     if is_fused(tx):
-        from .fused_plan import ways_computed  # it imports what makes native loops
-
-        ways = ways_computed(tx, state, params)
+        # imported when it is needed, as it imports what makes native loops
+        fused_plan = importlib.import_module("adamx.storage.fused_plan")
+        ways = fused_plan.ways_computed(tx, state, params)
         leaves = tuple(_with_ways(x, *ways.get(x.leaf, ())) for x in leaves)
     step = (
         None if machine is None else compiled_apart("memory_plan", tx, params, machine)
