@@ -8,6 +8,7 @@ writes `docs/optax_laws.csv`. `tests/testing/test_optax.py` compares it.
 import csv
 from pathlib import Path
 
+import jax.numpy as jnp
 import optax
 from optax import contrib
 
@@ -34,6 +35,7 @@ KEYWORDS = {
     "dowg": {},
 }
 EXTRA = {name: {"value": 1.0} for name in ("polyak_sgd", "momo", "momo_adam")}
+PARAMS = {"sm3": {"a": jnp.ones((2, 3))}}  # it takes no scalars
 
 
 def built(name: str) -> optax.GradientTransformation:
@@ -43,7 +45,8 @@ def built(name: str) -> optax.GradientTransformation:
 
 def broken(name: str) -> dict[str, str]:
     """Return what is wrong by the name of each law that an optimizer breaks."""
-    return testing.broken_laws(built(name), extra=EXTRA.get(name))
+    given = {"extra": EXTRA.get(name), "params": PARAMS.get(name)}
+    return testing.broken_laws(built(name), **given)
 
 
 def recorded() -> dict[str, list[str]]:

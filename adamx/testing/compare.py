@@ -41,7 +41,9 @@ def _shown(x: Any) -> str:
     return f"{jnp.result_type(x).name}{list(jnp.shape(x))}{weak}"
 
 
-def other_numbers(got: Any, want: Any, ulps: float = 0) -> str | None:
+def other_numbers(
+    got: Any, want: Any, ulps: float = 0, beside: Any = None
+) -> str | None:
     """Return how the numbers of two trees differ; None if not.
 
     Args:
@@ -49,18 +51,27 @@ def other_numbers(got: Any, want: Any, ulps: float = 0) -> str | None:
         want: another, of the same form.
         ulps: how many units of the last place of the largest number of a leaf they may
             differ.
+        beside: a tree of the same leaves, whose largest numbers count too: a step that
+            is the difference of two parameters has their rounding.
     """
     form = other_form(got, want)
     if form is not None:
         return form
-    for (keys, a), b in zip(
-        jax.tree_util.tree_leaves_with_path(got), jax.tree.leaves(want), strict=True
+    others = jax.tree.leaves(want if beside is None else beside)
+    for (keys, a), b, c in zip(
+        jax.tree_util.tree_leaves_with_path(got),
+        jax.tree.leaves(want),
+        others,
+        strict=True,
     ):
         if jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
             a, b = jax.random.key_data(a), jax.random.key_data(b)
         unit = float(jnp.finfo(a.dtype).eps) if a.dtype.kind in "fV" else 0.0
         x, y = np.asarray(a, np.complex128), np.asarray(b, np.complex128)
-        allowed = ulps * unit * np.max(np.abs(y), initial=0.0)
+        size = np.max(np.abs(y), initial=0.0)
+        if beside is not None:
+            size = max(size, np.max(np.abs(np.asarray(c)), initial=0.0))
+        allowed = ulps * unit * size
         off = np.abs(x - y)
         wrong = ~((off <= allowed) | (np.isnan(x) & np.isnan(y)) | (x == y))
         if wrong.any():

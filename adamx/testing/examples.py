@@ -129,7 +129,7 @@ def drawn(number: int, seed: int) -> list[Example]:
 
 
 def smallest(
-    example: Example, fails: Callable[[Example], str | None], tries: int = 30
+    example: Example, fails: Callable[[Example], str | None], tries: int
 ) -> tuple[Example, str]:
     """Return the smallest example found for which a law fails, and how.
 

@@ -153,11 +153,18 @@ def holes_stay_holes(of: Subject, example: Example) -> str | None:
 # ---- programs ----------------------------------------------------------------------
 
 
+def _other_run(got: Any, want: Any, ulps: float) -> str | None:
+    """Return how what `Subject.run` returned differs."""
+    (params, _), _ = want
+    told = other_numbers(got[0], want[0], ulps)
+    return told or other_numbers(got[1], want[1], ulps, beside=params)
+
+
 def jit_is_eager(of: Subject, example: Example) -> str | None:
     p, gradients = example.params(), example.gradients()
     with jax.disable_jit():
         eager = of.run(p, gradients)
-    return other_numbers(of.compiled(p, gradients), eager, of.ulps)
+    return _other_run(of.compiled(p, gradients), eager, of.ulps)
 
 
 def scan_is_the_loop(of: Subject, example: Example) -> str | None:
@@ -167,7 +174,7 @@ def scan_is_the_loop(of: Subject, example: Example) -> str | None:
         return jax.lax.scan(of.step, (p, of.init(p)), gradients)
 
     loop = of.compiled(p, gradients)
-    return other_numbers(jax.jit(scanned)(p, stacked(gradients)), loop, of.ulps)
+    return _other_run(jax.jit(scanned)(p, stacked(gradients)), loop, of.ulps)
 
 
 def vmap_is_the_loop(of: Subject, example: Example) -> str | None:
@@ -179,7 +186,7 @@ def vmap_is_the_loop(of: Subject, example: Example) -> str | None:
 
     loop = stacked([of.compiled(*at(s)) for s in seeds])
     mapped = jax.jit(jax.vmap(of.run))(*stacked([at(s) for s in seeds]))
-    return other_numbers(mapped, loop, of.ulps)
+    return _other_run(mapped, loop, of.ulps)
 
 
 def no_tracer_leaks(of: Subject, example: Example) -> str | None:

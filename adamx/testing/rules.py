@@ -61,7 +61,7 @@ def the_scope_holds(of: Subject, example: Example) -> str | None:
     if scope == "tree":
         return None
     p, gradients = example.params(), example.gradients()
-    _, before = of.run(p, gradients)
+    _, before = of.compiled(p, gradients)
     leaves, treedef = jax.tree.flatten(gradients[0])
     number = max(range(len(leaves)), key=lambda i: leaves[i].size)
     at = (0,) * leaves[number].ndim
@@ -70,7 +70,7 @@ def the_scope_holds(of: Subject, example: Example) -> str | None:
     else:
         changed = leaves[number].at[at].multiply(3)
     first = treedef.unflatten([*leaves[:number], changed, *leaves[number + 1 :]])
-    _, after = of.run(p, [first, *gradients[1:]])
+    _, after = of.compiled(p, [first, *gradients[1:]])
     for i, (a, b) in enumerate(
         zip(jax.tree.leaves(after), jax.tree.leaves(before), strict=True)
     ):
