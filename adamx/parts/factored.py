@@ -81,7 +81,7 @@ class FactoredSecondMoment(Rule):
     keep_whole: bool = option(True)
     min_dim_size_to_factor: int = option(0, least=0)
     axis_name: Any = option(None)
-    least_mean: float = option(0.0)
+    least_mean: float = option(0.0, least=0)
 
     def factors(self, shape: tuple[int, ...]) -> bool:
         """Return whether a leaf of this shape is factored."""
