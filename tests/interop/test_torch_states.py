@@ -26,7 +26,7 @@ NAMES = {
 SAVED = 6
 OF_BFLOAT16 = 5e-3
 """torch's Muon iterates in bfloat16, adamx's in float32."""
-ULPS = 16
+ULPS = 8
 """Of the largest parameter; 6 steps after which the parameters themselves differ."""
 
 
