@@ -220,8 +220,8 @@ def muon(
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
     State: `momentum` (B), from 0, for Muon's leaves, 4 bytes per parameter; `mu`, `nu`
-    for the others, 8 bytes per parameter; a slot takes one byte on leaves that do not
-    use it.
+    for the others, 8 bytes per parameter; leaves that do not use a slot keep nothing
+    of it.
 
     Matrices of one shape and dtype are iterated together, as one stack.
 

@@ -9,7 +9,7 @@ from jax.sharding import NamedSharding
 from .. import errors
 from ..engine.paths import flatten, leaves_by_path
 from ..engine.roles import Axes
-from ..wrappers.around import Around
+from ..wrappers.around import inner_of
 from ..wrappers.placing import Entry, added, entries_of
 from ..wrappers.zero1 import Zero1
 
@@ -63,7 +63,8 @@ def mesh_of(tx: Any) -> Any:
     """Return the mesh that `zero1` was given, or None."""
     if isinstance(tx, Zero1) and tx.mesh is not None:
         return tx.mesh
-    return mesh_of(tx.inner) if isinstance(tx, Around) else None
+    found = (mesh_of(part) for part in inner_of(tx))
+    return next((mesh for mesh in found if mesh is not None), None)
 
 
 def laid_out(params: Any, mesh: Any) -> Laid:

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from .. import errors
-from ..wrappers.around import Around, without_places
+from ..wrappers.around import inner_of, without_places
+from ..wrappers.grouped import Groups
 from ..wrappers.offload import Offloaded
 from ..wrappers.zero1 import Zero1
 from .laid_out import is_named
@@ -16,10 +17,9 @@ from .state_sharding import state_sharding
 
 
 def placed(tx: Any, params: Any) -> Iterator[str]:
-    """Yield what `zero1` and `offload` do to these parameters."""
-    if not isinstance(tx, Around):
-        return
-    yield from placed(tx.inner, params)
+    """Yield what `zero1` and `offload` do to these parameters, wherever they are."""
+    for part, own in _inside(tx, params):
+        yield from placed(part, own)
     if isinstance(tx, Offloaded):
         state = jax.eval_shape(without_places(tx).init, params)
         pairs = zip(jax.tree.leaves(state), tx.selected(state), strict=True)
@@ -27,6 +27,15 @@ def placed(tx: Any, params: Any) -> Iterator[str]:
         yield f"Between steps {moved:,} bytes are in {tx.to} (offload)."
     if isinstance(tx, Zero1):
         yield from _zero1(tx, params)
+
+
+def _inside(tx: Any, params: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield the transformations inside, each with its parameters."""
+    if isinstance(tx, Groups):
+        for member, own in zip(tx.members, tx.params_of_members(params), strict=True):
+            yield member.tx, own
+    else:
+        yield from ((part, params) for part in inner_of(tx))
 
 
 def _zero1(tx: Zero1, params: Any) -> Iterator[str]:

@@ -7,8 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import errors
+from ..engine.options import Range, real, switch, whole
 from .accumulating import Accumulating
 from .around import as_inner
+
+_EVERY = Range(1, advice="It is the number of micro-batches of a step, such as 8.")
+_SPIKES = Range(
+    above=1,
+    advice="Steps with so many times the average norm are left out; 10 leaves out few.",
+)
 
 
 def accumulate(
@@ -53,7 +60,7 @@ def accumulate(
 
     State: `Accumulated`: the sum, one array like each parameter that is not frozen
     by `groups`, of `dtype` (4 bytes per parameter), on the same devices; the state of
-    the optimizer; 7 numbers. `state.skipped_nonfinite` and `state.skipped_spikes` count
+    the optimizer; 6 numbers. `state.skipped_nonfinite` and `state.skipped_spikes` count
     the steps that were left out. Steps with weights that sum to 0 are, always, and are
     counted as not finite.
 
@@ -67,23 +74,9 @@ def accumulate(
         TypeError: `tx` is no gradient transformation; no weight is given to `update`.
     """
     inner = as_inner("accumulate", tx, "Pass for example accumulate(adamw(1e-3), 8).")
-    if isinstance(every, bool) or not isinstance(every, numbers.Integral):
-        raise errors.type_error(
-            "accumulate",
-            "`every` must be a whole number, the micro-batches of a step",
-            errors.shown(every),
-            "Pass for example every=8.",
-        )
-    if every < 1:
-        raise errors.AdamxError(
-            f"accumulate: `every` must be at least 1, got {every}. It is the number of "
-            f"micro-batches of a step."
-        )
-    if skip_spikes is not None and not skip_spikes > 1:
-        raise errors.AdamxError(
-            f"accumulate: `skip_spikes` must be above 1, got {skip_spikes!r}. Steps "
-            f"with so many times the average norm are left out; 10 leaves out few."
-        )
+    every = whole("accumulate", "every", every, _EVERY)
+    if skip_spikes is not None:
+        skip_spikes = real("accumulate", "skip_spikes", skip_spikes, _SPIKES)
     kept = jnp.dtype(dtype)
     if not jnp.issubdtype(kept, jnp.floating):
         raise errors.type_error(
@@ -92,10 +85,9 @@ def accumulate(
             kept.name,
             "Pass jnp.float32, or jnp.bfloat16 for half the bytes.",
         )
-    given = _checked_weights(weights, int(every))
-    return Accumulating(
-        inner, int(every), given, kept, bool(skip_nonfinite), skip_spikes
-    )
+    skipping = switch("accumulate", "skip_nonfinite", skip_nonfinite)
+    given = _checked_weights(weights, every)
+    return Accumulating(inner, every, given, kept, skipping, skip_spikes)
 
 
 def _checked_weights(weights: Any, every: int) -> str | tuple[float, ...] | None:

@@ -180,6 +180,11 @@ class Groups(Transformation):
             parts.append((member.tx, member.view(state, part), part(params)))
         return parts
 
+    def params_of_members(self, params: Any) -> list[Any]:
+        """Return for each member the parameters with `None` for those of others."""
+        laid = self.layout(params)
+        return [laid.only(self._chosen(member), params) for member in self.members]
+
     def together(self, count: Any, states: Sequence[State], params: Any) -> State:
         """Return one state for those of all members, in their order."""
         asked = is_placeholder(params)

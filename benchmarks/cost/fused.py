@@ -15,9 +15,11 @@ import numpy as np
 import optax
 
 import adamx
+from adamx.compiled.figures import step_of
 from benchmarks.cost.harness import measure, options, report
 from benchmarks.cost.harness.trees import FULL, QUICK, Tree, fresh
 from benchmarks.cost.memory.forms import BY_NAME
+from benchmarks.cost.memory.speed import in_one_call
 
 STORAGES = ("float32", "bfloat16", "8 bits", "4 bits")
 SIDES = ("fused", "plain", "optax")
@@ -27,10 +29,6 @@ HEAD = (
 )
 
 
-def step_of(tx: Any) -> Callable:
-    return lambda params, grads, state: adamx.step(tx, params, grads, state)
-
-
 class Side:
     """A compiled step with params and state of its own."""
 
@@ -38,9 +36,9 @@ class Side:
         self.grads = fresh(tree.host(1))
         self.params = fresh(tree.host(0))
         self.state = jax.jit(tx.init)(self.params)
-        self.step = jax.jit(step, donate_argnums=(0, 2))
+        self.step = jax.jit(step, donate_argnums=(0, 1))
         start = time.perf_counter()
-        lowered = self.step.lower(self.params, self.grads, self.state)
+        lowered = self.step.lower(self.params, self.state, self.grads)
         memory = lowered.compile().memory_analysis()
         self.compile_seconds = time.perf_counter() - start
         self.temporary = memory.temp_size_in_bytes / (tree.leaves * tree.size)
@@ -49,26 +47,18 @@ class Side:
 
     def once(self) -> dict[str, float]:
         wall, cpu = time.perf_counter(), time.process_time()
-        done = self.step(self.params, self.grads, self.state)
+        done = self.step(self.params, self.state, self.grads)
         self.params, self.state = jax.block_until_ready(done)
         return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
-
-
-def optax_step(tx: Any) -> Callable:
-    def step(params: Any, grads: Any, state: Any) -> Any:
-        updates, state = tx.update(grads, state, params)
-        return optax.apply_updates(params, updates), state
-
-    return step
 
 
 def measured(storage: str, tree: Tree, repeats: int) -> dict[str, Any]:
     """The three sides in turns: medians of the ratios, and of the seconds."""
     tx, theirs = BY_NAME[storage].tx(), optax.adamw(1e-3, weight_decay=1e-2)
     sides = {
-        "fused": Side(adamx.fused(tx), step_of(adamx.fused(tx)), tree),
-        "plain": Side(tx, step_of(tx), tree),
-        "optax": Side(theirs, optax_step(theirs), tree),
+        "fused": Side(adamx.fused(tx), in_one_call(adamx.fused(tx)), tree),
+        "plain": Side(tx, in_one_call(tx), tree),
+        "optax": Side(theirs, step_of(theirs), tree),
     }
     blocks = measure.turns({n: side.once for n, side in sides.items()}, repeats)
     row: dict[str, Any] = {"storage": storage, "tree": str(tree)}

@@ -172,6 +172,16 @@ def test_layers_that_are_split_are_separate_tensors(x64):
     assert_near(got, jax.jit(functools.partial(train, tx))(p, g))
 
 
+def test_layers_along_a_last_axis_that_is_not_split(x64):
+    shapes, specs = {"blocks": (8, 6, 3)}, {"blocks": P("d", "m", None)}
+    tx = adamx.stacked(adamx.lamb(0.1, weight_decay=0.1), "blocks", axis=-1)
+    p, g = tree(0, shapes), tree(1, shapes, (STEPS,))
+    got = jax.jit(
+        inside(functools.partial(train, adamx.in_shard_map(tx, specs)), specs)
+    )(p, g)
+    assert_near(got, jax.jit(functools.partial(train, tx))(p, g))
+
+
 # ---- storage -------------------------------------------------------------------------
 
 KEPT = {

@@ -89,7 +89,33 @@ def test_what_is_where_it_should_be_is_not_moved():
     )
 
 
-def test_around_zero1_groups_and_store():
+@pytest.mark.parametrize("where", ["chain", "groups"])
+def test_inside_a_chain_or_groups(where):
+    """The arrays of that part are on the host, also for what looks at shapes only."""
+    inner = offload(adamx.adamw(0.1))
+    wrap = {
+        "chain": lambda x: adamx.chain(adamx.parts.ClipByGlobalNorm(1.0), x),
+        "groups": lambda x: adamx.groups([("kernel", x), (..., adamx.sgd(0.1))]),
+    }[where]
+    tx, plain = wrap(inner), wrap(adamx.adamw(0.1))
+    state, same = jax.jit(tx.init)(tree()), plain.init(tree())
+    updates, state = jax.jit(tx.update)(tree(1), state, tree())
+    assert_equal(updates, jax.jit(plain.update)(tree(1), same, tree())[0])
+    held = {path for path, kind in kinds(state).items() if "host" in kind}
+    assert held
+    assert all("mu/" in path or "nu/" in path for path in held)
+    asked = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), tree())
+    plan = adamx.memory_plan(tx, asked)
+    assert plan.bytes == sum(x.nbytes for x in jax.tree.leaves(state))
+    moved = sum(
+        x.nbytes for x in jax.tree.leaves(state) if "host" in x.sharding.memory_kind
+    )
+    assert f"Between steps {moved:,} bytes are in pinned_host (offload)." in plan.notes
+    shapes = jax.tree.map(jnp.shape, adamx.abstract_state(tx, asked))
+    assert shapes == jax.tree.map(jnp.shape, state)
+
+
+def test_around_groups_and_store():
     groups = adamx.groups([("bias", None), (..., adamx.adamw(0.1))])
     tx = offload(adamx.store(groups, mu=adamx.storage.Cast(jnp.bfloat16)))
     state = tx.init(tree())

@@ -256,6 +256,12 @@ def test_around_groups_and_inside_accumulate():
             r"`specs` must be PartitionSpecs, `kernel` is not, got 'data'",
         ),
         (
+            lambda: zero1(
+                optimizer(), mesh=mesh_of(), specs={"kernels": P("data")}
+            ).init(tree()),
+            r"must be a tree like the parameters, got one for `kernels`",
+        ),
+        (
             lambda: zero1(optimizer()).init(tree()),
             r"a mesh with the axis 'data' must be known, got none for `bias`.*mesh=",
         ),

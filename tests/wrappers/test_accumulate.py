@@ -200,6 +200,33 @@ def test_step_gives_the_same_numbers():
     assert_close(one, two)
 
 
+def test_step_leaves_what_is_no_array_as_it_is():
+    """Models of Equinox have functions among their leaves."""
+    params = tree() | {"act": jax.nn.relu}
+    grads = tree(1) | {"act": None}
+    arrays = tree() | {"act": None}
+    tx = accumulate(adamx.adamw(0.1), 2)
+    state = tx.init(arrays)
+    for _ in range(2):
+        params, state = adamx.step(tx, params, grads, state)
+    assert params.pop("act") is jax.nn.relu
+    want = accumulate(adamx.adamw(0.1), 2)
+    two = tree(), want.init(tree())
+    for _ in range(2):
+        two = one_call(want, *two, tree(1))
+    assert_close(params, two[0])
+
+
+def test_a_tunable_rate_around_it():
+    tx = adamx.tunable(accumulate(adamx.sgd(0.1), 2), "learning_rate")
+    state = tx.init(tree())
+    state = adamx.replace_hyperparams(state, learning_rate=1.0)
+    params = tree()
+    for _ in range(2):
+        params, state = jax.jit(functools.partial(one_call, tx))(params, state, tree(1))
+    assert_close(params, jax.tree.map(lambda p, g: p - g, tree(), tree(1)))
+
+
 # ---- steps that are left out --------------------------------------------------------
 
 
@@ -357,6 +384,20 @@ def test_inside_shard_map():
     assert P("x", "y") == SPECS["kernel"]
 
 
+@NEEDS_DEVICES
+def test_a_weight_that_differs_between_devices_is_refused():
+    tx = accumulate(adamx.adamw(0.1), 2, weights="tokens")
+
+    def step(params, tokens):
+        return tx.update(params, tx.init(params), params, tokens=tokens.sum())[0]
+
+    mapped = jax.shard_map(
+        step, mesh=mesh_of(), in_specs=(SPECS, P("x")), out_specs=SPECS
+    )
+    with pytest.raises(ValueError, match=r"accumulate: .*psum"):
+        jax.eval_shape(mapped, leaves_of(), jnp.ones(4))
+
+
 # ---- errors -------------------------------------------------------------------------
 
 ADAM = adamx.adam(0.1)
@@ -366,11 +407,17 @@ ADAM = adamx.adam(0.1)
     ("build", "told"),
     [
         (lambda: accumulate(0.1, 2), r"`tx` must be a gradient transf.*, got 0\.1"),
-        (lambda: accumulate(ADAM, 0), r"`every` must be at least 1, got 0"),
+        (
+            lambda: accumulate(ADAM, 0),
+            r"`every` must be a whole number, at least 1, got 0",
+        ),
         (lambda: accumulate(ADAM, 2.5), r"`every` must be a whole number.*got 2\.5"),
         (lambda: accumulate(ADAM, True), r"`every` must be a whole number.*got True"),
         (lambda: accumulate(ADAM, 2, dtype=int), r"must be a floating dtype.*got int"),
-        (lambda: accumulate(ADAM, 2, skip_spikes=0.5), r"must be above 1, got 0\.5"),
+        (
+            lambda: accumulate(ADAM, 2, skip_spikes=0.5),
+            r"must be a finite number, above 1, got 0\.5",
+        ),
         (lambda: accumulate(ADAM, 2, weights=[1.0]), r"must be 2 numbers.*\[1\.0\]"),
         (lambda: accumulate(ADAM, 2, weights=[0, 0]), r"not all 0, got \[0\.0, 0\.0\]"),
         (lambda: accumulate(ADAM, 2, weights=3), r"name of an extra argument.*got 3"),
