@@ -89,8 +89,9 @@ def restore(
 
     `saved` is a state of adamx, or one of Optax with the same algorithm, alone or
     inside others (`chain`, `masked`, `partition`, `inject_hyperparams`, `MultiSteps`,
-    `apply_if_finite`), also as the dicts and lists that Orbax returns without a target.
-    `tx` may be a transformation of Optax around some of adamx.
+    `apply_if_finite`) and in any other container. A state of adamx may have become the
+    dicts and lists that Orbax returns without a target; one of Optax is known by its
+    class. `tx` may be a transformation of Optax around some of adamx.
 
     - Arrays are found by the paths of their parameters.
     - Numbers are brought into the dtypes that `tx` keeps, the count into int32.

@@ -60,6 +60,7 @@ class FactoredSecondMoment(Rule):
             element; if False they keep nothing, and v is 1.
         min_dim_size_to_factor: the least length of the two axes.
         axis_name: inside `shard_map`, the mesh axes over which the first axis is split.
+        least_mean: the least mean(r) ≥ 0 by which r cᵀ is divided; torch has one.
 
     Reference: Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear
     memory cost", ICML 2018, Algorithm 2, arXiv:1804.04235.
@@ -80,6 +81,7 @@ class FactoredSecondMoment(Rule):
     keep_whole: bool = option(True)
     min_dim_size_to_factor: int = option(0, least=0)
     axis_name: Any = option(None)
+    least_mean: float = option(0.0, least=0)
 
     def factors(self, shape: tuple[int, ...]) -> bool:
         """Return whether a leaf of this shape is factored."""
@@ -127,7 +129,10 @@ class FactoredSecondMoment(Rule):
         row, col = f"{self.name}_row", f"{self.name}_col"
         r = lerp(slots[row], mean(x, -1, columns), decay)
         c = lerp(slots[col], mean(x, -2, rows), decay)
-        share = safe_divide(r, mean(r, -1, rows)[..., None])
+        whole = mean(r, -1, rows)
+        if self.least_mean:
+            whole = jnp.maximum(whole, self.least_mean)
+        share = safe_divide(r, whole[..., None])
         v = share[..., None] * c[..., None, :]
         some = (r[..., None] > 0) & (c[..., None, :] > 0)  # v may be below the range
         v = jnp.where(some, jnp.maximum(v, jnp.finfo(v.dtype).tiny), v)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from adamx.engine.state import Absent
+from adamx.testing.compare import signature as signature, stacked as stacked
 from tests.table.cases import SMALL
 
 PARAM_DTYPES = ("float32",) if SMALL else ("float32", "bfloat16")
@@ -31,20 +32,6 @@ def params(dtype="float32"):
 
 def grads(step=0, dtype="float32"):
     return _draw(100 + step, dtype)
-
-
-def stacked(trees):
-    """One tree with a leading axis out of several equal ones."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
-
-
-def signature(tree):
-    """What a compiled program is keyed on: structure, shapes, dtypes and weak types."""
-    leaves, structure = jax.tree.flatten(tree)
-    return structure, tuple(
-        (jnp.shape(x), jnp.result_type(x).name, bool(jax.typeof(x).weak_type))
-        for x in leaves
-    )
 
 
 def outline(tree):

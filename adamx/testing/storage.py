@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from . import errors
-from .engine.slots import of_state
-from .numerics.random_bits import Uniform, key_of
-from .storage.codec import Codec
+from .. import errors
+from ..engine.slots import of_state
+from ..numerics.random_bits import Uniform, key_of
+from ..storage.codec import Codec
 
 _SHAPES = ((), (512, 10), (2, 33, 129))
 
