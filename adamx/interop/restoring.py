@@ -11,20 +11,21 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jax.core import Tracer
 
 from .. import errors
+from ..engine.nested import fields_of
 from ..engine.paths import flatten, plain
 from ..engine.state import Slot, State, absent
 from ..engine.transformation import Transformation, noted
+from ..observation.state import Observed, with_inner
 from ..wrappers.tunable import Tuned
 from . import optax_states as states
 from .counterpart import derived, hyperparams_of, weight_after
 from .nests import (
-    COUNTED,
     INJECTED,
     as_state,
     children,
+    count_in,
     injected,
     inside,
     is_empty,
@@ -102,6 +103,7 @@ def restore(
       count, `1 - β**count`, with the current β. In the opposite case it is dropped.
     - If the saved state is not that of a `tunable`, the hyperparameters of `tx` are
       added.
+    - What `adamx.observe` has seen is kept if it has the same metrics, else begun anew.
     - Parts that keep nothing may have been added or removed.
     - Optax's states have the same moments, but for the units that
       `adamx.interop.units` names. Where Optax counts no steps, as in `optax.sgd` with a
@@ -158,6 +160,10 @@ def _restored(to: Target, saved: Any) -> Any:
     if isinstance(fresh, State | Tuned):
         to = to.owned()
         return _filled(to, _as_ours(to, saved))
+    if isinstance(fresh, Observed):
+        held = fields_of(saved, Observed)
+        there = saved if held is None else held["inner"]
+        return with_inner(fresh, held, _restored(to.at("inner", fresh.inner), there))
     if not is_node(fresh):
         return as_like(f"`{to.path}`", fresh, saved) if _is_array(fresh) else saved
     if is_empty(fresh) and (saved is None or is_empty(saved)):
@@ -350,7 +356,7 @@ def _from_optax(to: Target, saved: Any, known: list[Any]) -> State:
         name: treedef.unflatten([absent() if x is None else x for x in column])
         for name, column in columns.items()
     }
-    count = _count(saved, known)
+    count = count_in(saved, known)
     missing = set(fresh.slots) - set(slots)
     for name in sorted(missing):
         decay = STANDARD.get(name, "")
@@ -375,18 +381,3 @@ def _merged(name: str, one: list, other: list) -> list:
             f"two. Pass the part of `saved` that belongs to `tx`."
         )
     return [b if a is None else a for a, b in zip(one, other, strict=True)]
-
-
-def _count(saved: Any, known: list[Any]) -> Any:
-    found = [states.count_of(x) for x in known]
-    found += [
-        getattr(x, COUNTED[type(x).__name__]) for x in states.counted(saved, COUNTED)
-    ]
-    counts = [jnp.asarray(count) for count in found if count is not None]
-    differ = sorted({int(c) for c in counts if not isinstance(c, Tracer)})
-    if len(differ) > 1:
-        raise errors.AdamxError(
-            f"restore: the states of Optax must have counted the same steps, got "
-            f"{differ}. Set them to one with optax.tree.set(saved, count=...)."
-        )
-    return counts[0] if counts else jnp.zeros((), jnp.int32)
