@@ -120,7 +120,7 @@ def statistics(
                 x, y = _decoded(slot, a, p), _decoded(slot, b, p)
                 if x is None or is_absent(x):
                     continue
-                stuck = (x == y) & (c != x)
+                stuck = jnp.abs(y - x) < 0.5 * jnp.abs(c - x)
                 stale.setdefault(name, []).append((jnp.sum(stuck), x.size))
                 if _has_codes(slot) and _is_coded(b):
                     used.setdefault(name, []).append((_used(slot, b), x.size))

@@ -6,11 +6,11 @@ itself is the one without `observe`.
 """
 
 import functools
-import numbers
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from .. import errors
@@ -336,24 +336,24 @@ def observe(
             f"observe: `tx` must not be observed already, got "
             f"{errors.shorten(repr(tx))}. Take one of the two away."
         )
-    given: dict[str, Any] = {
-        "every": every,
-        "nonfinite_every": nonfinite_every,
-        "elements": elements,
-    }
-    for argument, value in given.items():
-        if value is None and argument != "every":
-            continue
-        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-        if not whole or int(value) < 1:
-            raise errors.AdamxError(
-                f"observe: `{argument}` must be an integer of at least 1, got "
-                f"{errors.shown(value)}. {_WHY[argument]}"
-            )
-    every, nonfinite_every, elements = (
-        None if value is None else int(value) for value in given.values()
+    return Observing(
+        inner,
+        _checked("every", every),
+        None if elements is None else _checked("elements", elements),
+        None
+        if nonfinite_every is None
+        else _checked("nonfinite_every", nonfinite_every),
     )
-    return Observing(inner, every, elements, nonfinite_every)
+
+
+def _checked(argument: str, value: Any) -> int:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if whole and int(value) >= 1:
+        return int(value)
+    raise errors.AdamxError(
+        f"observe: `{argument}` must be an integer of at least 1, got "
+        f"{errors.shown(value)}. {_WHY[argument]}"
+    )
 
 
 _WHY = {
