@@ -39,6 +39,7 @@ BENCHMARKS = {
         "cost.accumulation",
         "micro-steps of adamx.accumulate beside optax.MultiSteps",
     ),
+    "observe": ("cost.observing", "what adamx.observe adds to a step"),
     "memory": ("cost.memory", "bytes, codecs and speed of each storage"),
     "matrix_training": (
         "training.matrix_training",

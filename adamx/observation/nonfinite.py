@@ -13,7 +13,8 @@ from .statistics import square_sum
 
 
 def _is_bad(x: Any) -> Array:
-    return ~jnp.all(jnp.isfinite(x))
+    # the largest is not finite if one is not: `all(isfinite(x))` writes bools on a CPU
+    return ~jnp.isfinite(jnp.max(jnp.abs(x), initial=0))
 
 
 def _index(order: list[str], flags: dict[str, Array]) -> Array:

@@ -44,12 +44,12 @@ class Observing(Around):
     """Keep metrics of `inner` in the state (see `observe`)."""
 
     every: int = 10
-    elements: int | None = 2**16
+    elements: int | None = 2**14
     nonfinite_every: int | None = None
 
     def __repr__(self) -> str:
         given = [repr(self.inner), f"every={self.every}"]
-        if self.elements != 2**16:
+        if self.elements != 2**14:
             given.append(f"elements={self.elements}")
         if self.nonfinite_every is not None:
             given.append(f"nonfinite_every={self.nonfinite_every}")
@@ -165,9 +165,10 @@ class Observing(Around):
         return updates, Observed(taken, sampled, leaf, when, None)
 
     def _when(self, every: int, state: Observed, there: Any, otherwise: Any) -> Any:
-        if every == 1:
-            return there()
-        return jax.lax.cond(state.seen % every == 0, there, otherwise)
+        # at every step, too, a branch: XLA then computes it before the step, and the
+        # step may write over what it has read
+        now = state.seen >= 0 if every == 1 else state.seen % every == 0
+        return jax.lax.cond(now, there, otherwise)
 
     def _live(self, updates: Any, params: Any) -> list[str]:
         """Return the paths of the leaves that are updated."""
@@ -281,7 +282,7 @@ def observe(
     tx: Any,
     *,
     every: Any = 10,
-    elements: Any = 2**16,
+    elements: Any = 2**14,
     nonfinite_every: Any = None,
 ) -> Observing:
     """Return the same optimizer, which keeps metrics of its steps in its state.

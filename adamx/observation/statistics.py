@@ -14,7 +14,7 @@ from .running import Leaves, Seen
 
 QUANTILES = {"p05": 0.05, "p50": 0.5, "p95": 0.95}
 """The quantiles of the effective rate, by the end of their keys."""
-RANKED = 2**14
+RANKED = 2**12
 """As many elements are sorted for the quantiles: to sort more takes too long."""
 
 

@@ -169,7 +169,7 @@ def test_steps_that_round_to_nothing():
 def test_stochastic_rounding_loses_the_steps_that_it_rounds_away():
     tx = adamx.chain(adamx.sgd(0.02), adamx.stochastic_rounding())
     observed = adamx.observe(tx, every=1)
-    each, after, _ = run(observed, dtype="bfloat16")
+    each, *_ = run(observed, dtype="bfloat16")
     first = jax.jit(observed.update)
     params = jax.tree.map(jnp.bfloat16, PARAMS)
     grads = jax.tree.map(jnp.bfloat16, GRADS[0])
