@@ -110,8 +110,8 @@ def _shape(
     name: str, codec: Any, parts: dict[str, Any], path: str, shape: tuple[int, ...]
 ) -> tuple[int, ...]:
     """Return the shape that was stored: that of the parameter, or of the codes."""
-    candidates = [shape, *(tuple(jnp.shape(x)) for x in parts.values())]
-    for one in candidates:
+    kept = [tuple(x.shape) for x in parts.values() if not is_absent(x)]
+    for one in (shape, *kept):
         like = jax.ShapeDtypeStruct(one, jnp.float32)
         try:
             made = jax.eval_shape(lambda x: codec.encode(x, Uniform(key_of(0))), like)
