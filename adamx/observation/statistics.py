@@ -92,15 +92,13 @@ def _effective_rates(noted: Noted, paths: Iterable[str]) -> dict[str, Array]:
     rates, weights = jax.lax.sort(each, num_keys=1)
     reached = jnp.cumsum(weights)
 
-    def at(share: float) -> Array:
-        # the smallest rate up to which this share of the elements lies
-        i = jnp.searchsorted(reached, share * reached[-1])
-        return jnp.where(reached[-1] > 0, rates[jnp.minimum(i, rates.size - 1)], 0)
+    # the smallest rate up to which this share of the elements lies
+    shares = jnp.asarray(tuple(QUANTILES.values()), wide)
+    below = jnp.sum(reached < shares[:, None] * reached[-1], axis=1)
+    found = rates[jnp.minimum(below, rates.size - 1)]
+    found = jnp.where(reached[-1] > 0, found, 0)
+    return dict(zip(QUANTILES, found, strict=True))
 
-    return {name: at(share) for name, share in QUANTILES.items()}
-
-
-Statistic = Callable[[Noted, list[str]], Array]
 
 SHARES: dict[str, Callable[[Seen], Leaves]] = {
     "clipped": lambda seen: seen.clipped,

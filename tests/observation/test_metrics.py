@@ -135,24 +135,23 @@ def test_every_key_is_its_equation():
     assert set(clipped) == {0.0, 1.0} or set(clipped) == {0.0}
 
 
-def test_a_clip_is_seen():
-    tx = adamx.chain(adamx.parts.Clip(0.1), adamx.parts.ClipByNorm(0.5), adamx.sgd(0.1))
-    got = run(adamx.observe(tx, every=1))[0][0]
-    changed = []
-    for g in map(np.asarray, jax.tree.leaves(GRADS[0])):
-        cut = np.clip(g, -0.1, 0.1)
-        changed.append(((cut != g) | (np.linalg.norm(cut) > 0.5)).ravel())
-    assert got["clipped"] == pytest.approx(np.mean(np.concatenate(changed)))
-
-
-def test_elements_masked_by_caution():
-    got = run(adamx.observe(adamx.cautious(adamx.adam(0.1)), every=1))[0]
-    m = 0
-    for t, grads in enumerate(GRADS):
-        m = 0.9 * m + 0.1 * flat(grads)
-        share = np.mean(m * flat(grads) < 0)
-        assert got[t]["cautious_masked"] == pytest.approx(share)
-    assert share > 0
+def test_elements_that_are_clipped_and_masked():
+    """By two clips, one of elements and one of leaves, and by caution after them."""
+    clips = (adamx.parts.Clip(0.1), adamx.parts.ClipByNorm(0.5))
+    tx = adamx.chain(*clips, adamx.cautious(adamx.adam(0.1)))
+    each, m = run(adamx.observe(tx, every=1))[0], 0.0
+    for got, grads in zip(each, GRADS, strict=True):
+        changed, clipped = [], []
+        for g in map(np.float64, jax.tree.leaves(grads)):
+            cut = np.clip(g, -0.1, 0.1)
+            norm = np.linalg.norm(cut)
+            changed.append(((cut != g) | (norm > 0.5)).ravel())
+            clipped.append((cut * min(1, 0.5 / norm)).ravel())
+        assert got["clipped"] == pytest.approx(np.mean(np.concatenate(changed)))
+        g = np.concatenate(clipped)
+        m = 0.9 * m + 0.1 * g
+        assert got["cautious_masked"] == pytest.approx(np.mean(m * g < 0))
+    assert got["cautious_masked"] > 0
 
 
 def test_steps_that_round_to_nothing():
@@ -188,7 +187,7 @@ def test_the_first_step_is_sampled_and_then_every_third():
 
 def test_the_steps_are_those_without():
     params, state = plain_run(adamw())
-    _, observed, inside = run(adamx.observe(adamw(), every=2))
+    _, observed, inside = run(adamx.observe(adamw(), every=3))
     close = functools.partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-7)
     jax.tree.map(close, observed, params)
     jax.tree.map(close, inside.inner, state)
@@ -229,7 +228,7 @@ def test_some_elements_stand_for_all():
 @pytest.mark.parametrize(("every", "step"), [(1, 4), (None, 5)])
 def test_the_first_leaf_that_is_not_finite_is_named(every, step):
     """By the sample after it, or with `nonfinite_every=1` at the step itself."""
-    tx = adamx.observe(adamx.adam(0.1), every=2, nonfinite_every=every)
+    tx = adamx.observe(adamx.sgd(0.1), every=2, nonfinite_every=every)
     state, params = tx.init(PARAMS), PARAMS
     one = jax.jit(functools.partial(two_calls, tx))
     for t in range(1, 7):
@@ -257,22 +256,20 @@ def test_a_large_gradient_is_finite():
 # ---- whole and by group ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("elements", [None, 270])
-def test_groups(elements):
+def test_groups():
     """`b` is AdamW's as above, without the clip."""
     direction = adamx.scale_by_adamw(B1, B2, EPS)
     decay = adamx.parts.WeightDecay(DECAY)
     tail = adamx.chain(direction, decay, adamx.parts.LearningRate(rate))
     tx = adamx.groups([("kernel", adamx.sgd(0.1)), (..., tail)])
-    each, *_ = run(adamx.observe(tx, every=1, elements=elements))
+    each, *_ = run(adamx.observe(tx, every=1))
     theta, g = trajectory()[0][:2]
     kernel, own = slice(0, 240), slice(240, None)
     u = -rate(0) * (g / (np.abs(g) + EPS) + DECAY * theta)
     wanted = expected(theta, g, g, g, g**2, u, own)
     del wanted["clipped"]
     got = each[0]
-    if elements is None:
-        assert_metrics(got, {f"group2/{key}": x for key, x in wanted.items()})
+    assert_metrics(got, {f"group2/{key}": x for key, x in wanted.items()})
     assert got["group1/grad_norm"] == pytest.approx(np.linalg.norm(g[kernel]))
     assert got["group2/grad_norm"] == pytest.approx(np.linalg.norm(g[own]))
     assert got["grad_norm"] == pytest.approx(np.linalg.norm(g))
@@ -333,19 +330,14 @@ def test_compressed_slots():
 # ---- any transformation --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["optax", "tunable"])
-def test_any_transformation(name):
-    makers = {
-        "optax": lambda: optax.adam(0.1),
-        "tunable": lambda: adamx.tunable(adamx.adam(0.1), "learning_rate", "b1"),
-    }
-    tx = makers[name]()
+def test_a_transformation_of_optax():
+    tx = optax.adam(0.1)
     each, *_ = run(adamx.observe(tx, every=1))
-    updates, _ = jax.jit(tx.update)(GRADS[0], tx.init(PARAMS), PARAMS)
+    updates, _ = tx.update(GRADS[0], tx.init(PARAMS), PARAMS)
     u, g = flat(updates), flat(GRADS[0])
     wanted = {"update_norm": np.linalg.norm(u), "grad_norm": np.linalg.norm(g)}
-    rates = np.sort(np.abs(u) / np.abs(g))
+    rates = np.abs(u) / np.abs(g)
     wanted["effective_rate_p50"] = np.quantile(rates, 0.5, method="inverted_cdf")
     assert_metrics(each[0], wanted)
-    assert ("learning_rate" in each[0]) == (name != "optax")
-    assert ("b1" in each[0]) == (name == "tunable")
+    assert "learning_rate" not in each[0]
+    assert "eps_dominates" not in each[0]
