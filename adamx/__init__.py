@@ -11,6 +11,7 @@ from . import (
     optimizers as optimizers,
     parts as parts,
     plotting as plotting,
+    sparse as sparse,
     storage as storage,
     testing as testing,
 )
@@ -31,6 +32,7 @@ from .gradients import (
 )
 from .interop.restoring import restore as restore
 from .interop.state_slots import slots as slots
+from .numerics.row_sparse import RowSparse as RowSparse
 from .observation.observing import observe as observe
 from .observation.reading import first_nonfinite as first_nonfinite, metrics as metrics
 from .optimizers import *  # noqa: F403  every optimizer, listed there

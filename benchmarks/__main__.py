@@ -40,6 +40,10 @@ BENCHMARKS = {
         "micro-steps of adamx.accumulate beside optax.MultiSteps",
     ),
     "observe": ("cost.observing", "what adamx.observe adds to a step"),
+    "rows": (
+        "cost.rows",
+        "a step on some rows of a table, beside dense Optax and torch's SparseAdam",
+    ),
     "memory": ("cost.memory", "bytes, codecs and speed of each storage"),
     "matrix_training": (
         "training.matrix_training",

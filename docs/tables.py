@@ -24,6 +24,7 @@ from benchmarks.cost import (
     all_optimizers as family,
     matrix_errors,
     matrix_targets,
+    rows,
     step,
 )
 from benchmarks.cost.accelerator import command as accelerator, parity
@@ -39,7 +40,10 @@ from docs.deviations import RATE
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 FILES = (
-    *(DOCS / f"{name}.md" for name in ("paper", "speed", "storage", "failure_modes")),
+    *(
+        DOCS / f"{name}.md"
+        for name in ("paper", "speed", "storage", "failure_modes", "row_sparse")
+    ),
     DOCS / "matrices.md",
     DOCS / "differences_from_optax.md",
     DOCS / "differences_from_authors.md",
@@ -191,6 +195,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "parity": parity.markdown,
     "compiled": compiled.markdown,
     "peers": picture.markdown,
+    "rows": lambda: table(rows.HEAD, rows.table()),
     "share": lambda: table(share.HEAD, share.table()),
     "paper_claims": lambda: table("claim | source | here | command", paper.claims()),
     "paper_measured": lambda: table("claim | here | measured", paper.measured()),

@@ -11,27 +11,44 @@ import json
 import os
 import subprocess
 import sys
+from contextvars import ContextVar
 from typing import Any
 
 import jax
 from jax import export
 
 from .. import errors
-from .figures import CompiledStep, compiled, figures_of, step_of
+from .figures import CompiledStep, Step, compiled, figures_of, step_of
 from .targets import TARGETS, Target, placed
 
-PLATFORMS = {"cpu": "cpu", "h100": "cuda", "tpu-v5e": "tpu"}
+read_at_once: ContextVar[bool] = ContextVar("read_at_once", default=False)
+"""Whether what is exported is read by the same versions of JAX and its compilers."""
+
+KERNELS = ("__gpu$xla.gpu.triton", "tpu_custom_call")
+"""The calls of kernels in a program, of which `export` promises nothing."""
 
 
-def compiled_apart(where: str, tx: Any, params: Any, target: Target) -> CompiledStep:
-    """Compile one step for a target in a new process; for a CPU in this one."""
+def compiled_apart(
+    where: str, tx: Any, params: Any, target: Target, step: Step | None = None
+) -> CompiledStep:
+    """Compile one step for a target in a new process; for a CPU in this one.
+
+    Args:
+        where: the call that asks, for messages.
+        tx: the transformation.
+        params: the parameters, or their shapes and dtypes.
+        target: one of `TARGETS`.
+        step: `step(params, state, grads)`, if not `update` and `apply_updates`.
+    """
+    step = step or step_of(tx)
     params = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), params)
     if target.name == "cpu":
-        return compiled(tx, params, target)
+        return compiled(tx, params, target, step)
+    state = jax.eval_shape(tx.init, params)
     task = {
         "target": target.name,
         "x64": jax.config.read("jax_enable_x64"),
-        "step": base64.b64encode(_exported(tx, params, target)).decode(),
+        "step": base64.b64encode(_exported(step, params, state, target)).decode(),
     }
     alone = {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "-1"}
     alone |= {"JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1"}
@@ -53,22 +70,25 @@ def compiled_apart(where: str, tx: Any, params: Any, target: Target) -> Compiled
     return CompiledStep(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def _exported(tx: Any, params: Any, target: Target) -> bytes:
+def _exported(step: Step, params: Any, state: Any, target: Target) -> bytes:
     """Return the step of flat lists of arrays, as bytes."""
-    state = jax.eval_shape(tx.init, params)
-    step = step_of(tx)
     kept = jax.tree.structure((params, state))
 
     def flat(params: list, state: list, grads: list) -> Any:
-        tree = jax.tree.unflatten(kept, [*params, *state])
-        gradients = jax.tree.unflatten(jax.tree.structure(tree[0]), grads)
-        return [jax.tree.leaves(new) for new in step(*tree, gradients)]
+        tree, kept_state = jax.tree.unflatten(kept, [*params, *state])
+        gradients = jax.tree.unflatten(jax.tree.structure(tree), grads)
+        return [jax.tree.leaves(new) for new in step(tree, kept_state, gradients)]
 
     lists = [jax.tree.leaves(tree) for tree in (params, state, params)]
-    platforms = [PLATFORMS[target.name]]
     unchecked = [export.DisabledSafetyCheck.platform()]
+    unchecked += map(export.DisabledSafetyCheck.custom_call, KERNELS)
+    platforms = [target.platform]
     made = export.export(jax.jit(flat), platforms=platforms, disabled_checks=unchecked)
-    return bytes(made(*lists).serialize())
+    token = read_at_once.set(True)
+    try:
+        return bytes(made(*lists).serialize())
+    finally:
+        read_at_once.reset(token)
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import optax
@@ -16,6 +16,8 @@ from .targets import Target, placed
 @dataclasses.dataclass(frozen=True)
 class CompiledStep:
     """Describe the program of one step: `update` and `apply_updates`, donated.
+
+    Of what `adamx.fused` returned it is that of `adamx.step`.
 
     Bytes are those of the operands and results of kernels: a cache may spare some. They
     are given per parameter.
@@ -68,7 +70,11 @@ def held(tree: Any) -> int:
     )
 
 
-def step_of(tx: Any) -> Callable[..., Any]:
+Step: TypeAlias = Callable[[Any, Any, Any], Any]
+"""`step(params, state, grads) -> params, state`."""
+
+
+def step_of(tx: Any) -> Step:
     """Return one step as a training loop has it, without `jax.jit`."""
 
     def step(params: Any, state: Any, grads: Any) -> Any:
@@ -78,7 +84,9 @@ def step_of(tx: Any) -> Callable[..., Any]:
     return step
 
 
-def compiled(tx: Any, params: Any, target: Target, step: Any = None) -> CompiledStep:
+def compiled(
+    tx: Any, params: Any, target: Target, step: Step | None = None
+) -> CompiledStep:
     """Compile one step for a target, from the shapes of the parameters alone.
 
     Args:

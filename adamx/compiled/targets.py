@@ -44,9 +44,13 @@ device_description_str: "NVIDIA H100 80GB HBM3"
 
 
 class Target(NamedTuple):
-    """A machine: the bytes a second that its memory moves, and the packages needed."""
+    """A machine: JAX's name of its platform, the bytes a second that its memory moves.
+
+    `packages` are those needed to compile for it.
+    """
 
     name: str
+    platform: str
     bandwidth: float
     packages: tuple[str, ...] = ()
 
@@ -54,11 +58,14 @@ class Target(NamedTuple):
 TARGETS = {
     target.name: target
     for target in (
-        Target("cpu", 20e9),
+        Target("cpu", "cpu", 20e9),
         Target(
-            "h100", 3.352e12, ("jax_cuda12_plugin", "nvidia.cuda_nvcc", "flatbuffers")
+            "h100",
+            "cuda",
+            3.352e12,
+            ("jax_cuda12_plugin", "nvidia.cuda_nvcc", "flatbuffers"),
         ),
-        Target("tpu-v5e", 8.19e11, ("libtpu", "flatbuffers")),
+        Target("tpu-v5e", "tpu", 8.19e11, ("libtpu", "flatbuffers")),
     )
 }
 
@@ -105,9 +112,9 @@ def target_of(where: str, name: Any) -> Target:
 
 def placed(target: Target, tree: Any) -> Any:
     """Return the shapes of a tree, on the first device of the target."""
-    find_tools()
     if target.name == "cpu":
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), tree)
+    find_tools()
     if target.name == "h100":
         described = topologies.get_topology_desc(
             platform="cuda", target_config=_H100, topology="1x1x1"

@@ -103,6 +103,11 @@ class Slot:
     single_array_because: str = ""
 
 
+PLACES = "row_places"
+"""The extra argument that says which rows of a table the rows of a leaf are, by the
+number of the leaf: `row_updates` adds it for the random numbers."""
+
+
 # The attributes of a context that a rule must ask for, and the name to ask for.
 _ASKED_FOR = {"param": "param", "dtype": "param", "path": "path", "key": "random"}
 

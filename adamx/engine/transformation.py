@@ -5,7 +5,7 @@ import contextvars
 import functools
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import jax
 import optax
@@ -13,7 +13,7 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from .. import errors
-from . import hyperparams, tree, tree_checks
+from . import hyperparams, row_updates, tree, tree_checks
 from .calls import check_call
 from .value import Value, restored
 
@@ -31,6 +31,9 @@ class Transformation(Value, optax.GradientTransformationExtraArgs):
     `jax.jit(tx.update)` of equal ones traces once. Subclasses write `_init`, `_update`
     and, if their state is not a `State`, `steps`.
     """
+
+    takes_rows: ClassVar[bool] = True
+    """Whether row-sparse gradients may be given to it, if its rules take them."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         return tuple.__new__(cls, (None, None))  # the pair is the two properties below
@@ -165,6 +168,9 @@ class _Pair:
         program = _interned(_programs, form, _Program)
         scheduled = hyperparams.has_schedules(tx)
 
+        def on_rows(updates: Any, state: Any, params: Any, extra: dict) -> Any:
+            return update(updates, state, params, **extra)
+
         @functools.cache
         def numbers(dtype: Any) -> tuple[list, Any]:
             return jax.tree.flatten(hyperparams.as_data(tx, dtype))
@@ -180,6 +186,8 @@ class _Pair:
             updates: Any, state: Any, params: Any = None, **extra: Any
         ) -> tuple[Any, Any]:
             tx._check_call(updates, state, params)
+            if row_updates.has_rows(updates):
+                return row_updates.update(tx, updates, state, params, extra, on_rows)
             updates = tree_checks.as_arrays(updates)
             tree_checks.check_updates(updates)
             params = tree_checks.with_gradients(updates, params)

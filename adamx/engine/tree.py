@@ -5,6 +5,7 @@ Only these methods of a rule are used: `slots`, `needs`, `shared`, `partial_sums
 """
 
 import functools
+import importlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from jax.core import Tracer
 
 from .. import errors
 from ..numerics.arithmetic import compute_dtype
-from ..numerics.random_bits import word_of
+from ..numerics.random_bits import OfRows, word_of
 from ..numerics.sharding import is_on_host, placed_like
 from . import hyperparams, stacks, tree_checks
 from .leaf_functions import Form, Inputs, leaf_functions
@@ -23,7 +24,7 @@ from .leaves import column, place, slot_column
 from .paths import flatten, paths
 from .placement import Placed, place_of, totals
 from .slot_trees import start_tree, with_columns
-from .state import Labelled, State
+from .state import PLACES, Labelled, State
 
 # ---- initialisation ----------------------------------------------------------
 
@@ -148,6 +149,9 @@ def _inputs(rule: Any, leaves: list, treedef: Any, updates: Any, step: Step) -> 
         # hidden from XLA, or it builds them into kernels, and those of equal leaves are
         # compiled one by one
         words = jax.lax.optimization_barrier(list(map(word_of, paths(updates))))
+    for number, rows in step.extra.get(PLACES, {}).items():
+        i = int(number)
+        words[i] = None if words[i] is None else OfRows(words[i], rows)
     return [
         Inputs(
             g,
@@ -232,8 +236,8 @@ def run_rule(
         if step.applied:
             every = column("params", step.params, updates)
             olds = [every[i] for i in live]
-        from . import fused_leaves  # as native loops take long to import
-
+        # imported when it is needed, as native loops take long to import
+        fused_leaves = importlib.import_module("adamx.engine.fused_leaves")
         results = fused_leaves.run(rule, methods, calls, live, olds)
     else:
         results = [methods.apply(*call) for call in calls]

@@ -5,13 +5,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 
 from .. import errors
 from ..engine.nested import fields_of
 from ..engine.state import State
 from ..wrappers.tunable import Tuned
-from .optax_states import count_of, counted
 
 COUNTED = {
     "InjectStatefulHyperparamsState": "count",
@@ -87,17 +85,3 @@ def injected(fresh: Mapping[str, Any], saved: Mapping[str, Any]) -> dict[str, An
             f"`tx`, got {over} for {sorted(fresh)}. Inject those into the optimizer."
         )
     return {name: saved.get(name, fresh[name]) for name in fresh}
-
-
-def count_in(saved: Any, known: list[Any]) -> Any:
-    """Return the steps that states of Optax have counted, which must agree."""
-    found = [count_of(x) for x in known]
-    found += [getattr(x, COUNTED[type(x).__name__]) for x in counted(saved, COUNTED)]
-    counts = [jnp.asarray(count) for count in found if count is not None]
-    differ = sorted({int(c) for c in counts if not isinstance(c, Tracer)})
-    if len(differ) > 1:
-        raise errors.AdamxError(
-            f"restore: the states of Optax must have counted the same steps, got "
-            f"{differ}. Set them to one with optax.tree.set(saved, count=...)."
-        )
-    return counts[0] if counts else jnp.zeros((), jnp.int32)

@@ -10,22 +10,23 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from .. import errors
 from ..engine.nested import fields_of
-from ..engine.paths import flatten, plain
-from ..engine.state import Slot, State, absent
+from ..engine.paths import plain
+from ..engine.state import Slot, State
 from ..engine.transformation import Transformation, noted
 from ..observation.state import Observed, with_inner
+from ..wrappers.around import without_places
 from ..wrappers.tunable import Tuned
 from . import optax_states as states
-from .counterpart import derived, hyperparams_of, weight_after
 from .nests import (
     INJECTED,
     as_state,
     children,
-    count_in,
     injected,
     inside,
     is_empty,
@@ -33,12 +34,9 @@ from .nests import (
     is_ours,
     rebuilt,
 )
+from .reading_optax import from_states_of_optax
 from .saved_slots import Filled, SlotTarget, after, as_like, converted
 from .to_optax import to_optax_state
-from .units import from_optax
-
-STANDARD = {"mu_weight": "b1", "nu_weight": "b2"}
-"""The weights of the usual averages, and the decays they follow from."""
 
 
 class Target(NamedTuple):
@@ -53,6 +51,7 @@ class Target(NamedTuple):
             parameters and the state.
         saved_by: the transformation that saved the state, where codecs differ.
         given: the hyperparameters, where the transformation is not known.
+        placeholders: whether the saved state may hold arrays that are none: Optax's.
         path: where `fresh` is, for messages.
     """
 
@@ -63,6 +62,7 @@ class Target(NamedTuple):
     made: list[Any]
     saved_by: Any = None
     given: Mapping[str, Any] = MappingProxyType({})
+    placeholders: bool = False
     path: str = "the state"
 
     def slots(self, saved: bool = False) -> Mapping[str, Slot]:
@@ -105,6 +105,8 @@ def restore(
       added.
     - What `adamx.observe` has seen is kept if it has the same metrics, else begun anew.
     - Parts that keep nothing may have been added or removed.
+    - Arrays stay on the devices where they are, unless `tx` says where its state is
+      kept (`zero1`, `offload`): then they are put there.
     - Optax's states have the same moments, but for the units that
       `adamx.interop.units` names. Where Optax counts no steps, as in `optax.sgd` with a
       constant rate, the count is 0.
@@ -144,7 +146,18 @@ def restore(
             f"begun anew, as tx.init does.",
             stacklevel=2,
         )
-    return new
+    return jax.tree.map(_put_like, new, fresh) if _has_places(tx) else new
+
+
+def _has_places(tx: Any) -> bool:
+    """Return whether `tx` says where its state is kept: `zero1`, `offload`."""
+    return isinstance(tx, Transformation) and without_places(tx) != tx
+
+
+def _put_like(x: Any, fresh: Any) -> Any:
+    """Put a restored array where `init` begins it."""
+    known = isinstance(fresh, jax.Array) and not isinstance(fresh, Tracer)
+    return jax.device_put(x, fresh.sharding) if known else x
 
 
 def _unwrapped(saved: Any) -> Any:
@@ -158,7 +171,7 @@ def _restored(to: Target, saved: Any) -> Any:
     """Go through the new state and the saved one together."""
     fresh = to.fresh
     if isinstance(fresh, State | Tuned):
-        to = to.owned()
+        to = to.owned()._replace(placeholders=not inside(saved, is_ours))
         return _filled(to, _as_ours(to, saved))
     if isinstance(fresh, Observed):
         held = fields_of(saved, Observed)
@@ -207,7 +220,9 @@ def _aligned(to: Target, names: Any, values: list, saved: Any) -> dict[Any, Any]
         else:
             kept = [x for x in there if not (x is None or is_empty(x))]
             if len(kept) <= len(full):
-                return _in_order(names, values, kept)
+                matched = _in_order(names, values, kept)
+                if matched is not None:
+                    return matched
     else:
         given = ()
     raise errors.AdamxError(
@@ -218,8 +233,11 @@ def _aligned(to: Target, names: Any, values: list, saved: Any) -> dict[Any, Any]
     )
 
 
-def _in_order(names: Any, values: list, kept: list) -> dict[Any, Any]:
-    """Match the parts of a chain that keep something, those of one kind in order."""
+def _in_order(names: Any, values: list, kept: list) -> dict[Any, Any] | None:
+    """Match the parts of a chain that keep something, those of one kind in order.
+
+    One that is left is of the last part, if nothing else is: None if more are left.
+    """
     full = [(n, v) for n, v in zip(names, values, strict=True) if not is_empty(v)]
     if len(full) == len(kept):
         return {name: old for (name, _), old in zip(full, kept, strict=True)}
@@ -227,7 +245,10 @@ def _in_order(names: Any, values: list, kept: list) -> dict[Any, Any]:
     for name, value in full:
         if kept and _kind(kept[0]) == _kind(value):
             matched[name] = kept.pop(0)
-    return matched | ({} if not kept else {full[-1][0]: kept[0]})
+    if not kept:
+        return matched
+    last = full[-1][0]
+    return None if len(kept) > 1 or last in matched else matched | {last: kept[0]}
 
 
 def _kind(x: Any) -> Any:
@@ -255,7 +276,8 @@ def _as_ours(to: Target, saved: Any) -> Any:
             type(saved).__name__,
             "Restore it with the structure of the transformation that saved it first.",
         )
-    return _from_optax(to, saved, known)
+    fresh = to.fresh.inner if isinstance(to.fresh, Tuned) else to.fresh
+    return from_states_of_optax(to.tx, fresh, to.params, to.given, saved, known)
 
 
 # ---- of adamx ------------------------------------------------------------------
@@ -276,7 +298,8 @@ def _filled(to: Target, saved: Any) -> Any:
     for name, new in to.fresh.slots.items():
         slot = declared.get(name, Slot())
         if saved.slots.get(name) is not None:
-            target = SlotTarget(name, slot, new, to.params, before.get(name))
+            given = before.get(name), to.placeholders
+            target = SlotTarget(name, slot, new, to.params, *given)
             slots[name] = converted(target, saved.slots[name], to.filled)
         elif slot.from_count is not None:
             slots[name] = after(slot, count).astype(new.dtype)
@@ -333,51 +356,3 @@ def _is_weight(name: str, slots: dict[str, Any]) -> bool:
     """Return whether a slot is the weight of an average, which the count determines."""
     average = name.removesuffix("_weight").removesuffix("_square")
     return name.endswith("_weight") and average in slots
-
-
-# ---- from Optax ----------------------------------------------------------------
-
-
-def _from_optax(to: Target, saved: Any, known: list[Any]) -> State:
-    fresh = to.fresh.inner if isinstance(to.fresh, Tuned) else to.fresh
-    leaves, treedef = flatten(plain(to.params))
-    given = to.given or ({} if to.tx is None else hyperparams_of(to.tx))
-    columns: dict[str, list] = {}
-    numbers: dict[str, Any] = {}
-    for one in known:
-        read, shared = states.read(one, leaves, treedef, given)
-        numbers |= shared
-        if hasattr(one, states.BASE):
-            numbers["z_share"] = states.share_of(one)
-        for name, column in read.items():
-            columns[name] = _merged(name, columns.get(name, column), column)
-    columns = from_optax(to.tx, saved, columns)
-    slots = numbers | {
-        name: treedef.unflatten([absent() if x is None else x for x in column])
-        for name, column in columns.items()
-    }
-    count = count_in(saved, known)
-    missing = set(fresh.slots) - set(slots)
-    for name in sorted(missing):
-        decay = STANDARD.get(name, "")
-        if decay in to.given:
-            b = jnp.asarray(to.given[decay], states.shared_dtype())
-            slots[name] = weight_after(b, count)
-    missing = set(fresh.slots) - set(slots)
-    if to.tx is not None and missing:
-        declared = {n: s for n, s in to.tx.slots().items() if n in missing}
-        slots |= derived(declared, slots, given, count, treedef)
-    return State(count, slots, fresh.inner)
-
-
-def _merged(name: str, one: list, other: list) -> list:
-    """Merge what two states hold of a slot, each for other leaves."""
-    if one is other:
-        return one
-    twice = [a is not None and b is not None for a, b in zip(one, other, strict=True)]
-    if any(twice):
-        raise errors.AdamxError(
-            f"restore: one state of Optax must hold the slot `{name}` of a leaf, got "
-            f"two. Pass the part of `saved` that belongs to `tx`."
-        )
-    return [b if a is None else a for a, b in zip(one, other, strict=True)]

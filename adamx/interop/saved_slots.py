@@ -14,6 +14,7 @@ import optax
 from jax.core import Tracer
 
 from .. import errors
+from ..engine.leaf_functions import Form
 from ..engine.paths import flatten, leaves_by_path
 from ..engine.slot_trees import FORM, FORM_VERSION, column_of, with_columns
 from ..engine.slots import encoded, join, shape_of
@@ -54,6 +55,7 @@ class SlotTarget(NamedTuple):
         params: the parameters.
         saved_by: the declaration of the transformation that saved it, if it is given.
         where: the function that reads it, for messages.
+        placeholders: whether arrays without a place are none, as in Optax's states.
     """
 
     name: str
@@ -62,6 +64,7 @@ class SlotTarget(NamedTuple):
     params: Any
     saved_by: Slot | None = None
     where: str = "restore"
+    placeholders: bool = False
 
 
 def after(slot: Slot, count: Any) -> Any:
@@ -84,12 +87,21 @@ def converted(to: SlotTarget, saved: Any, filled: Filled) -> Any:
         return as_like(f"the slot `{to.name}`", to.fresh, saved)
     codec, columns = columns_of(to, saved)
     fresh = join(to.slot, to.fresh, lambda tree: column_of(tree, to.params))
+    masks = dict.fromkeys([*to.slot.masks, *(mask for mask, _ in to.slot.stacked_by)])
+    selected = [(mask, mask.resolve(to.params)) for mask in masks]
     made = []
     for i, ((path, p), new) in enumerate(
         zip(leaves_by_path(to.params), fresh, strict=True)
     ):
         old = {part: column[i] for part, column in columns.items()}
         if p is None or _is_nothing(new):
+            there = [x for x in old.values() if x is not None and jnp.size(x)]
+            if there and not to.placeholders:
+                raise errors.AdamxError(
+                    f"restore: everything saved must have a place, got the slot "
+                    f"`{to.name}` of `{path}`, where `tx` keeps none. Restore "
+                    f"with the masks that saved it, or take it out of `saved`."
+                )
             made.append(new)
         elif all(x is None for x in old.values()):
             if p.size:
@@ -97,7 +109,8 @@ def converted(to: SlotTarget, saved: Any, filled: Filled) -> Any:
                 filled.note(f"the slot `{to.name}` of `{path}`", held)
             made.append(new)
         else:
-            made.append(_leaf(to, codec, new, old, path, p))
+            chosen = frozenset(mask for mask, found in selected if found[i])
+            made.append(_leaf(to, codec, new, old, path, p, chosen))
     return with_columns(to.slot, to.fresh, made)
 
 
@@ -212,9 +225,18 @@ def _column(to: SlotTarget, tree: Any) -> list:
 
 
 def _leaf(
-    to: SlotTarget, codec: Any, new: Any, old: dict[str, Any], path: str, p: Any
+    to: SlotTarget,
+    codec: Any,
+    new: Any,
+    old: dict[str, Any],
+    path: str,
+    p: Any,
+    chosen: frozenset,
 ) -> Any:
-    """Return one leaf, read as `codec` stored it and encoded as `to.slot` is."""
+    """Return one leaf, read as `codec` stored it and encoded as `to.slot` is.
+
+    `chosen` are the masks of the slot that select the leaf.
+    """
     slot = to.slot
     where = f"the slot `{to.name}` of `{path}`"
     there = new if isinstance(new, dict) else {"": new}
@@ -222,7 +244,6 @@ def _leaf(
     if _are_equal(stored, slot.codec) and _shapes(old) == _shapes(there):
         cast = {part: _cast(where, there[part], x) for part, x in old.items()}
         return cast if isinstance(new, dict) else cast[""]
-    chosen = frozenset(slot.masks)
     kept_as_is = slot.codec is None
     shape = there[""].shape if kept_as_is else shape_of(slot, p, chosen, path)
     if codec is None or (codec.parts == ("",) and jnp.shape(old[""]) == shape):
@@ -237,12 +258,8 @@ def _leaf(
         raise _not_alike(where, there, old)
     if slot.codec is None:
         return _cast(where, new, value)
-    form = _Selected(chosen)
+    form = Form(chosen, path, None)
     return encoded(slot, value.astype(jnp.float32), None, p, form, key_of(0), 0)
-
-
-class _Selected(NamedTuple):
-    selected: frozenset
 
 
 def _are_equal(one: Any, other: Any) -> bool:

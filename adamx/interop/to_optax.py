@@ -9,6 +9,7 @@ import optax
 
 from .. import errors
 from ..engine.paths import flatten
+from ..engine.slot_trees import column_of
 from ..engine.slots import join
 from ..engine.state import Slot, State
 from ..wrappers.tunable import Tuned
@@ -17,6 +18,7 @@ from .counterpart import hyperparams_of
 from .nests import (
     COUNTED,
     INJECTED,
+    as_state,
     children,
     injected,
     inside,
@@ -51,7 +53,8 @@ def to_optax_state(
 def _towards(fresh: Any, state: Any, params: Any, saved_by: Any) -> Any:
     """Go through the state of Optax and that with one of adamx inside together."""
     if is_ours(state):
-        one = state.inner if isinstance(state, Tuned) else state
+        one: Any = as_state(state)
+        one = as_state(one.inner) if isinstance(one, Tuned) else one
         return _converted(fresh, one, params, saved_by)
     ours = inside(state, is_ours)
     if type(fresh).__name__ in INJECTED and type(state) is type(fresh):
@@ -80,7 +83,7 @@ def _converted(fresh: Any, one: State, params: Any, saved_by: Any) -> Any:
     leaves, treedef = flatten(params)
     declared = {} if saved_by is None else saved_by.slots()
     given = {} if saved_by is None else hyperparams_of(saved_by)
-    columns, numbers = _plain(one, declared, leaves, treedef)
+    columns, numbers = _plain(one, declared, params)
     columns = to_optax(saved_by, fresh, columns)
     count = jnp.asarray(one.count)
 
@@ -103,25 +106,26 @@ def _counting(x: Any, count: Any) -> Any:
 
 
 def _plain(
-    state: State, declared: Mapping[str, Slot], leaves: list, treedef: Any
+    state: State, declared: Mapping[str, Slot], params: Any
 ) -> tuple[dict[str, list], dict[str, Any]]:
     """Return the slots as columns of arrays, and the numbers of the tree."""
+    leaves = flatten(params)[0]
     columns: dict[str, list] = {}
     numbers: dict[str, Any] = {}
     for name, kept in state.slots.items():
         slot = declared.get(name, Slot())
         if slot.codec is not None:
-            column = join(slot, kept, treedef.flatten_up_to)
+            column = join(slot, kept, lambda tree: column_of(tree, params))
             columns[name] = [
                 None if p is None else slot.codec.decode(one, p.shape)
                 for p, one in zip(leaves, column, strict=True)
             ]
             continue
-        if hasattr(kept, "dtype") and not kept.ndim and treedef.num_leaves != 1:
+        if hasattr(kept, "dtype") and not kept.ndim and len(leaves) != 1:
             numbers[name] = kept
             continue
         try:
-            found = treedef.flatten_up_to(kept)
+            found = column_of(kept, params)
             hidden = optax.MaskedNode
             columns[name] = [None if isinstance(x, hidden) else x for x in found]
         except (ValueError, TypeError, KeyError):

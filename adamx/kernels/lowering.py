@@ -16,6 +16,7 @@ from typing import Any
 import jax
 from jax.interpreters import mlir
 
+from ..compiled.apart import read_at_once
 from ..native.leaf_loop import LeafLoop
 from ..native.primitive import LeafStep, is_whole, leaf_steps_p, plain
 from . import shards
@@ -47,6 +48,7 @@ def _lower(platform: str, ctx: Any, *operands: Any, steps: tuple[LeafStep, ...])
     context = ctx.module_context
     # what Triton compiles is not promised to be read by another version
     exported = platform == "cuda" and context.lowering_parameters.for_export
+    exported = exported and not read_at_once.get()
     how = plain
     by_compiler = getattr(context.axis_context, "device_assignment", None) is not None
     # in an exported program the number of devices may change; on a TPU, where it

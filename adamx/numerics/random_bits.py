@@ -15,15 +15,30 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt32
 
+from .. import errors
 from .splits import Split, dims_of, first_indices, whole_shape
 
 
-def key_of(*words: Any) -> UInt32[Array, ""]:
-    """Fold several integers into one word."""
-    key = jnp.uint32(0x9E3779B9)
+class OfRows(NamedTuple):
+    """A key, or a word of one, for some rows of a table.
+
+    Attributes:
+        word: the word.
+        rows: which rows of the table the first axis of an array is; int32.
+    """
+
+    word: Any
+    rows: Any
+
+
+def key_of(*words: Any) -> Any:
+    """Fold several integers into one word, for the same rows if one is `OfRows`."""
+    key, rows = jnp.uint32(0x9E3779B9), None
     for word in words:
+        if isinstance(word, OfRows):
+            word, rows = word
         key = _mix(key + jnp.asarray(word).astype(jnp.uint32), jnp.uint32(0x85EBCA6B))
-    return key
+    return key if rows is None else OfRows(key, rows)
 
 
 def word_of(name: str) -> np.uint32:
@@ -68,13 +83,27 @@ def _index_in(shape: tuple[int, ...], whole: tuple[int, ...], starts: Any) -> Ar
 
 
 def bits(
-    key: UInt32[Array, ""], shape: tuple[int, ...], index: Any = index_in_array
+    key: Any, shape: tuple[int, ...], index: Any = index_in_array
 ) -> UInt32[Array, "..."]:
     """Return 32 random bits for each element, from the key and the element's index.
 
-    Of arrays with more than 2³² elements, those 2³² apart have the same bits.
+    Of arrays with more than 2³² elements, those 2³² apart have the same bits. With a
+    `OfRows` key the index is that in the whole table.
     """
-    return _mix(index(shape) ^ key, _mix(key, jnp.uint32(0xC2B2AE35)))
+    if not isinstance(key, OfRows):
+        place = index(shape)
+    elif index is index_in_array:
+        key, rows = key
+        size = jnp.uint32(math.prod(shape[1:]) % 2**32)
+        starts = (rows.astype(jnp.uint32) * size).reshape(-1, *[1] * (len(shape) - 1))
+        place = starts + index((1, *shape[1:]))
+    else:
+        raise errors.AdamxError(
+            "update: random numbers of row-sparse gradients must be drawn by whole "
+            "rows, got a step that is computed part by part. Use the optimizer without "
+            "adamx.fused for them."
+        )
+    return _mix(place ^ key, _mix(key, jnp.uint32(0xC2B2AE35)))
 
 
 class Part(NamedTuple):
@@ -141,7 +170,7 @@ class Uniform:
     """
 
     def __init__(
-        self, key: Array, draw: int = 0, part: Part | Piece | None = None
+        self, key: Any, draw: int = 0, part: Part | Piece | None = None
     ) -> None:
         self._key, self._draw = key, draw
         self._index = index_in_array if part is None else part.indices
@@ -152,7 +181,7 @@ class Uniform:
         return (half.astype(jnp.float32) + 0.5) * 2.0**-16
 
 
-def normal(key: Array, shape: tuple[int, ...], dtype: Any) -> Float[Array, "..."]:
+def normal(key: Any, shape: tuple[int, ...], dtype: Any) -> Float[Array, "..."]:
     """Draw one standard normal number for each element, of 2¹⁶ quantiles; ‖·‖ < 4.4."""
     u = Uniform(key)(shape).astype(dtype)
     return jax.lax.erf_inv(2 * u - 1) * 2.0**0.5

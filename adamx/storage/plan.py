@@ -1,6 +1,8 @@
 """The memory plan: the bytes of an optimizer's state, counted before allocation."""
 
 import dataclasses
+import functools
+import importlib
 import math
 from typing import Any
 
@@ -19,6 +21,7 @@ from ..engine.transformation import Transformation
 from ..wrappers.around import Around, without_places
 from ..wrappers.fused import is_fused
 from ..wrappers.grouped import Groups
+from ..wrappers.step import step
 from .placed import placed
 from .treatment import LeafRow, name_of, treatments
 
@@ -199,6 +202,10 @@ def _with_ways(row: LeafRow, cpu: str = "", gpu: str = "", tpu: str = "") -> Lea
     return dataclasses.replace(row, computed=cpu, on_gpu=gpu, on_tpu=tpu)
 
 
+def _stepped(tx: Any, params: Any, state: Any, grads: Any) -> Any:
+    return step(tx, params, grads, state)
+
+
 def memory_plan(tx: Any, params: Any, *, target: str | None = None) -> MemoryPlan:
     """List what `tx` keeps for each leaf of `params`, with the number of bytes.
 
@@ -228,13 +235,14 @@ def memory_plan(tx: Any, params: Any, *, target: str | None = None) -> MemoryPla
     parameters = sum(math.prod(p.shape) for p in jax.tree.leaves(params))
     shared = _bytes(state) - sum(row.bytes for row in rows)
     leaves, notes = treatments(tx, params)
+    program = None
+    if machine is not None:
+        in_one = functools.partial(_stepped, tx) if is_fused(tx) else None
+        program = compiled_apart("memory_plan", tx, params, machine, in_one)
     if is_fused(tx):
-        from .fused_plan import ways_computed  # it imports what makes native loops
-
-        ways = ways_computed(tx, state, params)
+        # imported when it is needed, as it imports what makes native loops
+        fused_plan = importlib.import_module("adamx.storage.fused_plan")
+        ways = fused_plan.ways_computed(tx, state, params)
         leaves = tuple(_with_ways(x, *ways.get(x.leaf, ())) for x in leaves)
-    step = (
-        None if machine is None else compiled_apart("memory_plan", tx, params, machine)
-    )
     notes += tuple(placed(tx, params))
-    return MemoryPlan(rows, parameters, shared, leaves, notes, step)
+    return MemoryPlan(rows, parameters, shared, leaves, notes, program)

@@ -23,6 +23,8 @@ class Around(Transformation):
     places: ClassVar[bool] = False
     """Whether it only says where the arrays are: its state is that of `inner`."""
 
+    takes_rows: ClassVar[bool] = False
+
     inner: Transformation
 
     def with_inner(self, inner: Transformation) -> Any:

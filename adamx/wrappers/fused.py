@@ -1,6 +1,7 @@
 """Fused steps: the leaves of an optimizer computed in one pass over memory."""
 
 import functools
+import importlib
 from typing import Any
 
 from .. import errors
@@ -26,9 +27,7 @@ class Fused(LinkWise):
 @functools.cache
 def _tell_of_kernels() -> None:
     """Tell JAX of the kernels, once; what is not fused does without their imports."""
-    from ..kernels import lowering
-
-    lowering.register()
+    importlib.import_module("adamx.kernels.lowering").register()
 
 
 def fused(tx: Any) -> Any:

@@ -13,12 +13,14 @@ from ..engine.chain import Chain, External, chain
 from ..engine.leaves import column
 from ..engine.masks import Mask
 from ..engine.paths import flatten, paths
+from ..engine.row_updates import rules_of
 from ..engine.rule import Rule
 from ..engine.slot_trees import is_placeholder
 from ..engine.state import Slot, State
 from ..engine.transformation import Transformation
 from ..engine.value import restored, show
 from ..numerics.arithmetic import compute_dtype
+from ..parts.masked import Masked
 from .group_trees import Layout, each_tree, layout_of, merged
 
 
@@ -115,6 +117,13 @@ class Groups(Transformation):
         for mask, tx in self.groups:
             for rule, masks in () if tx is None else tx._in_order():
                 yield rule, masks | {mask}
+
+    def row_rules(self) -> Iterator[Rule]:
+        """Yield the rules of all groups, each for the leaves of its group."""
+        yield from () if self.clip is None else (self.clip,)
+        for mask, tx in self.groups:
+            for rule in () if tx is None else rules_of(tx):
+                yield Masked(rule, mask)
 
     def _is_eager(self, state: Any) -> bool:
         return tree.is_count_known(state)

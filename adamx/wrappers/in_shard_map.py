@@ -69,6 +69,8 @@ class InShardMap(LinkWise):
 
     specs: Any = None
 
+    takes_rows = False
+
     def __repr__(self) -> str:
         return f"in_shard_map({self.part!r}, {self.specs!r})"
 

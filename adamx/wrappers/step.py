@@ -14,8 +14,10 @@ from jaxtyping import Array, Int
 from ..engine import tree_checks
 from ..engine.leaves import applied_to_all, column
 from ..engine.paths import flatten
+from ..engine.row_updates import has_rows
 from ..engine.transformation import Transformation, check_transformation
 from ..engine.value import is_array
+from ..sparse.applying import apply_updates
 from .fused import is_fused
 
 
@@ -49,6 +51,9 @@ def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[An
     """
     remedy = "Pass for example adamw(1e-3) first, then params, grads and state."
     check_transformation("step", tx, remedy)
+    if has_rows(grads):  # rows are read before they are written
+        updates, state = tx.update(grads, state, params, **extra)
+        return apply_updates(params, updates), state
     if isinstance(tx, Transformation):
         tx._check_call(grads, state, params)
         grads = tree_checks.as_arrays(grads)

@@ -57,6 +57,8 @@ class Tunable(Around):
 
     names: tuple[str, ...]
 
+    takes_rows = True
+
     def __repr__(self) -> str:
         return f"tunable({', '.join(map(repr, (self.inner, *self.names)))})"
 

@@ -6,7 +6,8 @@ import inspect
 import pkgutil
 from typing import Any
 
-FACES = ("adamx", "adamx.parts", "adamx.optimizers", "adamx.storage", "adamx.testing")
+FACES = ("adamx", "adamx.parts", "adamx.optimizers", "adamx.storage", "adamx.sparse")
+FACES = (*FACES, "adamx.testing")
 """Where public names may stand, the one to show first."""
 
 

@@ -105,7 +105,7 @@ def test_a_plan_tells_what_a_step_is_compiled_to():
 
 
 def test_a_target_whose_compiler_is_missing_says_what_to_install(monkeypatch):
-    abacus = targets.Target("abacus", 1.0, ("no_such_package",))
+    abacus = targets.Target("abacus", "abacus", 1.0, ("no_such_package",))
     monkeypatch.setitem(targets.TARGETS, "abacus", abacus)
     assert targets.missing(TARGETS["cpu"]) == ""
     with pytest.raises(

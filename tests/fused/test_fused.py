@@ -1,5 +1,7 @@
 """Fused steps: those of the plain path, of every elementwise optimizer and codec."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -139,6 +141,50 @@ def test_in_place_without_temporaries():
         memory = step.lower(params, grads, tx.init(params)).compile().memory_analysis()
         assert memory is not None
         assert memory.temp_size_in_bytes < 0.02 * params["w"].size
+
+
+ALIASED = {
+    "tied": lambda a, b: {"a": a, "b": a},
+    "swapped": lambda a, b: {"a": b, "b": a},
+    "apart": lambda a, b: {"a": a, "b": b},
+}
+
+
+@pytest.mark.parametrize("kind", ALIASED)
+def test_one_array_in_several_places_is_read_before_it_is_written(kind):
+    """Arrays that are not donated, given twice, and a state that is one array twice."""
+    alias = ALIASED[kind]
+    a, b = (jnp.asarray(np.random.default_rng(i).random(300), "f4") for i in (0, 1))
+    tx = adamx.adamw(1e-2)
+    params, grads = alias(a, b), {"a": b, "b": b}
+    moments = {"a": a, "b": a}
+    state = adamx.State(jnp.int32(3), {"mu": moments, "nu": moments})
+    want = jax.jit(lambda *x: adamx.step(tx, *x))(params, grads, state)
+    got = jax.jit(lambda *x: adamx.step(adamx.fused(tx), *x))(params, grads, state)
+    assert_same(got[0], want[0], 2, beside=params)
+    assert_same(got[1], want[1], 2, beside=state)
+
+    def turned(params, grads, state):  # outputs in the places of other inputs
+        new, state = adamx.step(adamx.fused(tx), params, grads, state)
+        slots = {"mu": state.nu, "nu": state.mu}
+        return {"a": new["b"], "b": new["a"]}, state._replace(slots=slots)
+
+    separate = jax.tree.map(jnp.copy, (params, state))
+    new, after = jax.jit(turned, donate_argnums=(0, 2))(separate[0], grads, separate[1])
+    assert_same({"a": new["b"], "b": new["a"]}, want[0], 2, beside=params)
+    assert_same({"mu": after.nu, "nu": after.mu}, want[1].slots, 2, beside=state.slots)
+
+
+def test_several_threads_compile_and_run_at_once():
+    def run(rate):
+        tx = adamx.fused(adamx.adamw(rate, b1=1 - rate))
+        params = {"w": jnp.ones(400 + int(100 * rate))}
+        return tx, params, adamx.step(tx, params, params, tx.init(params))[0]
+
+    with ThreadPoolExecutor(4) as pool:
+        for tx, params, got in pool.map(run, (0.1, 0.2, 0.3, 0.4)):
+            want = adamx.step(tx, params, params, tx.init(params))[0]
+            np.testing.assert_array_equal(got["w"], want["w"])
 
 
 def test_update_alone_and_without_jit():

@@ -359,6 +359,25 @@ REFUSED = {
         ),
         r"got \(8,\) for \(9,\) at `0/trace/bias`\. Pass the parameters",
     ),
+    "a leaf that is frozen now": (
+        lambda: adamx.restore(
+            adamx.groups([("kernel", adamx.adam(RATE)), (..., None)]),
+            after_one_step(adamx.adam(RATE)),
+            tree(0),
+        ),
+        r"everything saved must have a place, got the slot `mu` of `bias`, where `tx` "
+        r"keeps none\. Restore with the masks that saved it",
+    ),
+    "parts of another kind": (
+        lambda: adamx.restore(
+            optax.chain(optax.trace(0.5), adamx.adam(RATE), optax.trace(0.5)),
+            optax.chain(optax.ema(0.5), optax.scale_by_schedule(lambda _: 1.0)).init(
+                tree(0)
+            ),
+            tree(0),
+        ),
+        r"`saved` must be built like the state of `tx`, got tuple with \[0, 1\]",
+    ),
     "means of blocks without their codec": (
         lambda: adamx.restore(
             adamx.adam(RATE), after_one_step(stored(nu=BlockMean())), tree(0)

@@ -9,6 +9,7 @@ With `--check` the figures must not be above those on record; a row that is says
 """
 
 import argparse
+import importlib.util
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -88,17 +89,28 @@ def worse(row: dict[str, Any], known: dict[str, Any]) -> list[str]:
 
 def plan_differs(target: str) -> list[str]:
     """Compare a step compiled apart, as by `memory_plan`, with one compiled here."""
-    tree, tx = square(2048, 1), adamx.adamw(1e-3)
-    here, _ = rows_of.row(tx, tree, TARGETS[target])
-    plan = adamx.memory_plan(tx, tree, target=target).step
-    assert plan is not None
-    theirs = {"kernels": plan.kernels, "bytes": plan.bytes}
-    theirs["temporaries"] = plan.temporaries
-    return [
-        f"{target}: memory_plan has {name} {value:g}, a step compiled here {here[name]}"
-        for name, value in theirs.items()
-        if value != here[name]
-    ]
+    found, tree = [], square(2048, 1)
+    plain, fused = adamx.adamw(1e-3), adamx.fused(BY_NAME["8 bits"].tx())
+    for tx, step in ((plain, None), (fused, in_one_call(fused))):
+        here, _ = rows_of.row(tx, tree, TARGETS[target], step)
+        plan = adamx.memory_plan(tx, tree, target=target).step
+        assert plan is not None
+        kind = "fused" if step else "plain"
+        found += [
+            f"{target}, {kind}: memory_plan has {name} {getattr(plan, name):g}, a step "
+            f"compiled here {here[name]}"
+            for name in ("kernels", "bytes", "temporaries")
+            if getattr(plan, name) != here[name]
+        ]
+    return found
+
+
+def left_out(target: str, case: str) -> str:
+    """Why a case cannot be compiled here; nothing if it can."""
+    needs = target == "cpu" and "fused" in case
+    if needs and importlib.util.find_spec("llvmlite") is None:
+        return f"{target}, {case}: llvmlite is not installed."
+    return ""
 
 
 HEAD = ["target", "tree", "case", "kernels", "bytes", "ideal", "temporaries", "compile"]
@@ -148,6 +160,9 @@ def main(argv: Sequence[str]) -> int:
             shaped = TREES[tree]()
             for case, (tx, dtype, step) in cases(tree, given.quick).items():
                 if given.only not in case:
+                    continue
+                if why := left_out(target.name, case):
+                    left.append(why)
                     continue
                 figures, text = rows_of.row(tx, cast(shaped, dtype), target, step)
                 row = {"target": target.name, "tree": tree, "case": case, **figures}
