@@ -54,8 +54,8 @@ class SlotTarget(NamedTuple):
         fresh: its first value.
         params: the parameters.
         saved_by: the declaration of the transformation that saved it, if it is given.
-        where: the function that reads it, for messages.
         placeholders: whether arrays without a place are none, as in Optax's states.
+        where: the function that reads it, for messages.
     """
 
     name: str
@@ -63,8 +63,8 @@ class SlotTarget(NamedTuple):
     fresh: Any
     params: Any
     saved_by: Slot | None = None
-    where: str = "restore"
     placeholders: bool = False
+    where: str = "restore"
 
 
 def after(slot: Slot, count: Any) -> Any:
