@@ -15,6 +15,7 @@ from ..engine.tree import shared_dtype
 from ..numerics.halves import bytes_split
 from ..wrappers.around import Around, inner_of
 from .rules import inside
+from .statistics import row_of
 
 COUNTED = 2**16
 """Of as many codes of a leaf it is counted how many are different."""
@@ -145,7 +146,7 @@ def _is_coded(kept: dict[str, Any]) -> bool:
 
 def _used(slot: Slot, kept: dict[str, Any]) -> Array:
     """Return the share of the codes that occur in a leaf."""
-    row = kept["codes"].ravel()
+    row = row_of(kept["codes"])
     row = row[:: -(-row.size // COUNTED)]
     if slot.codec.bits == 4:
         row = bytes_split(row)

@@ -30,7 +30,7 @@ from .nonfinite import earlier, first_bad, first_bad_of
 from .rules import caution_of, every_link, is_clip, map_rules, plain, ratio_of
 from .running import Given, Seen, by_path, narrowed, run
 from .state import Observed
-from .statistics import ALWAYS, Noted, square_sum, statistics
+from .statistics import ALWAYS, Noted, is_explicit, square_sum, statistics
 from .thinning import (
     can_be_thinned,
     prepared,
@@ -195,7 +195,8 @@ class Observing(Around):
         bad = first_bad(updates, paths, squares)
         tx, given, kept = map_rules(self.inner, plain), (updates, params), state
         stride = stride_for(list(sizes.values()), self.elements)
-        if stride > 1 and can_be_thinned(self.inner):
+        split = any(is_explicit(whole[path]) for path in paths)
+        if stride > 1 and not split and can_be_thinned(self.inner):
             norm = jnp.sqrt(sum(squares.values(), jnp.zeros((), shared_dtype())))
             tx = prepared(tx, updates, params, norm)
             state = thinned_state(self.inner, state, params, stride)

@@ -5,11 +5,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import AxisType
 from jaxtyping import Array
 
 from ..engine.leaves import applied
 from ..engine.tree import shared_dtype
 from ..numerics.arithmetic import compute_dtype, safe_divide
+from ..numerics.sharding import layout_of, unsharded
 from .running import Leaves, Seen
 
 QUANTILES = {"p05": 0.05, "p50": 0.5, "p95": 0.95}
@@ -74,6 +76,19 @@ def _lost(noted: Noted, paths: Iterable[str]) -> Leaves:
     return lost
 
 
+def row_of(x: Array) -> Array:
+    """Return the elements of a leaf along one axis, which is not split over devices."""
+    return (unsharded(x) if is_explicit(x) else x).ravel()
+
+
+def is_explicit(x: Any) -> bool:
+    """Return whether a leaf is on a mesh of Explicit axes.
+
+    There JAX neither sorts along an axis that is split, nor takes some of its elements.
+    """
+    return layout_of(x)[1] is AxisType.Explicit
+
+
 def _effective_rates(noted: Noted, paths: Iterable[str]) -> dict[str, Array]:
     """Return quantiles of |u| / |g| over the elements whose gradient is not 0."""
     wide = shared_dtype()
@@ -81,8 +96,7 @@ def _effective_rates(noted: Noted, paths: Iterable[str]) -> dict[str, Array]:
     for path in paths:
         if path not in noted.update:
             continue
-        g = noted.gradient[path].astype(wide).ravel()
-        u = noted.update[path].astype(wide).ravel()
+        g, u = (row_of(x[path]).astype(wide) for x in (noted.gradient, noted.update))
         rates.append(jnp.where(g == 0, jnp.inf, jnp.abs(safe_divide(u, g))))
         weights.append(jnp.where(g == 0, 0, jnp.full_like(g, noted.weight(path))))
     if not rates:
@@ -94,7 +108,7 @@ def _effective_rates(noted: Noted, paths: Iterable[str]) -> dict[str, Array]:
 
     # the smallest rate up to which this share of the elements lies
     shares = jnp.asarray(tuple(QUANTILES.values()), wide)
-    below = jnp.sum(reached < shares[:, None] * reached[-1], axis=1)
+    below = jnp.sum(reached[None] < shares[:, None] * reached[-1], axis=1)
     found = rates[jnp.minimum(below, rates.size - 1)]
     found = jnp.where(reached[-1] > 0, found, 0)
     return dict(zip(QUANTILES, found, strict=True))

@@ -181,6 +181,21 @@ def test_on_a_mesh_the_metrics_are_those_of_the_whole_leaves():
     assert jax.tree.structure(specs) == jax.tree.structure(state)
 
 
+@NEEDS_DEVICES
+def test_on_an_explicit_mesh_and_in_strict_modes():
+    """All elements are looked at: there JAX takes no parts of an axis that is split."""
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))
+    tx = observe(adamx.sgd(0.1), every=1, elements=20)
+    strict = jax.numpy_dtype_promotion("strict")
+    with jax.set_mesh(mesh), strict, jax.numpy_rank_promotion("raise"):
+        specs = {"a": P("data", None), "b": P("data")}
+        shardings = {name: NamedSharding(mesh, spec) for name, spec in specs.items()}
+        params, grads = (jax.device_put(x, shardings) for x in (PARAMS, GRADS))
+        got = adamx.metrics(one_step(tx, params, grads)[1])
+    assert float(got["update_norm"]) == pytest.approx(0.1 * NORM)
+    assert float(got["effective_rate_p95"]) == pytest.approx(0.1)
+
+
 # ---- mistakes ------------------------------------------------------------------------
 
 
