@@ -1,7 +1,8 @@
 """`python -m benchmarks observe`: what `adamx.observe` adds to a step.
 
 For a leaf of 32 million elements: the seconds of a step without metrics, and of the
-mean step of a cycle in which one is sampled, each donated, the sides taking turns. The
+mean step of a cycle in which one is sampled, each donated, the sides taking turns
+on the same arrays. The
 ratios are those within a turn, of the time on the wall and of CPU seconds; the latter
 are the ones to read where others use the machine.
 """
@@ -18,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import adamx
+from adamx.observation import Observed
 from benchmarks.cost.accumulation import one_call, two_calls
 from benchmarks.cost.harness import measure, options, report
 from benchmarks.cost.harness.measure import CLOCKS, Sample
@@ -45,19 +47,32 @@ def leaf(rows: int, columns: int, seed: int) -> dict[str, Any]:
     return {"kernel": jnp.asarray(draw)}
 
 
-def side(make: Callable[[], Any], name: str, shape: tuple[int, int]) -> Sample:
-    """The samples of one side: the mean step of a cycle, with one that is sampled."""
+def side(
+    make: Callable[[], Any], name: str, kept: list[Any], grads: dict[str, Any]
+) -> Sample:
+    """The samples of one side: the mean step of a cycle, with one that is sampled.
+
+    `kept` are the parameters and the state, which the sides have in common: where the
+    arrays happen to lie is then the same for all.
+    """
     wrap, call = SIDES[name]
     tx = wrap(make())
-    params = leaf(*shape, 0)
-    kept = [params, tx.init(params)]
-    grads = leaf(*shape, 1)
+    small = tx.init(leaf(1, 1, 0))  # of which only the metrics are used
+    observed = isinstance(small, Observed)
+    around = [small._replace(inner=None) if observed else None]
     step = jax.jit(functools.partial(call, tx), donate_argnums=(0, 1))
-    program = step.lower(*kept, grads).compile()
+
+    def arguments() -> tuple[Any, ...]:
+        state = around[0]._replace(inner=kept[1]) if observed else kept[1]
+        return kept[0], state, grads
+
+    program = step.lower(*arguments()).compile()
 
     def cycle() -> list[Any]:
         for _ in range(EVERY):
-            kept[:] = program(*kept, grads)
+            kept[0], state = program(*arguments())
+            kept[1] = state.inner if observed else state
+            around[0] = state._replace(inner=None) if observed else None
         return kept
 
     def sample() -> dict[str, float]:
@@ -70,7 +85,9 @@ def side(make: Callable[[], Any], name: str, shape: tuple[int, int]) -> Sample:
 
 def run(name: str, shape: tuple[int, int], repeats: int) -> list[dict[str, Any]]:
     """A row for each side of one optimizer."""
-    samples = {key: side(OPTIMIZERS[name], key, shape) for key in SIDES}
+    params, grads = leaf(*shape, 0), leaf(*shape, 1)
+    kept = [params, OPTIMIZERS[name]().init(params)]
+    samples = {key: side(OPTIMIZERS[name], key, kept, grads) for key in SIDES}
     blocks = measure.turns(samples, repeats)
 
     def over(key: str, clock: str) -> float:
