@@ -1,10 +1,9 @@
 """`python -m benchmarks observe`: what `adamx.observe` adds to a step.
 
 For a leaf of 32 million elements: the seconds of a step without metrics, and of the
-mean step of a cycle in which one is sampled, each donated, the sides taking turns
-on the same arrays. The
-ratios are those within a turn, of the time on the wall and of CPU seconds; the latter
-are the ones to read where others use the machine.
+mean step of a cycle in which one is sampled, each donated, the sides taking turns on
+the same arrays. The ratios are those within a turn, of the time on the wall and of CPU
+seconds; the latter are the ones to read where others use the machine.
 """
 
 import argparse
