@@ -34,7 +34,10 @@ from .gradients import (
     sharpness_aware as sharpness_aware,
 )
 from .interop.restoring import restore as restore
+from .interop.state_slots import slots as slots
 from .numerics.row_sparse import RowSparse as RowSparse
+from .observation.observing import observe as observe
+from .observation.reading import first_nonfinite as first_nonfinite, metrics as metrics
 from .optimizers import *  # noqa: F403  every optimizer, listed there
 from .parts.masked import Masked as Masked
 from .parts.parameter_averages import eval_params as eval_params
@@ -52,6 +55,7 @@ from .storage.state_sharding import (
 from .storage.store import store as store
 from .wrappers.accumulate import accumulate as accumulate
 from .wrappers.cautious import cautious as cautious, grams as grams
+from .wrappers.current_hyperparams import current_hyperparams as current_hyperparams
 from .wrappers.fused import fused as fused
 from .wrappers.graft import graft as graft
 from .wrappers.groups import groups as groups
@@ -100,6 +104,7 @@ _FOLDERS = {
     "interop",
     "native",
     "numerics",
+    "observation",
     "wrappers",
     "TYPE_CHECKING",
 }

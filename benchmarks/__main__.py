@@ -39,6 +39,7 @@ BENCHMARKS = {
         "cost.accumulation",
         "micro-steps of adamx.accumulate beside optax.MultiSteps",
     ),
+    "observe": ("cost.observing", "what adamx.observe adds to a step"),
     "rows": (
         "cost.rows",
         "a step on some rows of a table, beside dense Optax and torch's SparseAdam",

@@ -7,6 +7,7 @@ it, where empty fields are left out.
 """
 
 import functools
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -34,44 +35,93 @@ def find_states(state: Any, kind: Any) -> list[Any]:
 
     `kind` is a NamedTuple class whose first field is never empty.
     """
+    return [found for _, found in find_by_group(state, kind)]
+
+
+def find_by_group(state: Any, kind: Any, group: str = "") -> list[tuple[str, Any]]:
+    """Find every state of one kind, each with the group that it is in.
+
+    A group is a text such as "decay/", for one with the label `decay` in
+    `optax.partition`, or "group2/" in `adamx.groups`, whose first state of a name has
+    none. It is "" outside of groups.
+    """
+    found: list[tuple[str, Any]] = []
     fields = fields_of(state, kind)
     if fields is not None:
         made = kind(**{name: plain(field) for name, field in fields.items()})
-        inner = [find_states(field, kind) for field in fields.values()]
-        return [made, *(x for found in inner for x in found)]
-    return [x for child in _below(state) for x in find_states(child, kind)]
+        found.append((group, made))
+        below = list(fields.items())
+    else:
+        below = _below(state)
+    for name, child in below:
+        own = _group_names(name, child)
+        inside = (
+            [("", child)] if own is None else [(own[k], x) for k, x in child.items()]
+        )
+        found += [
+            one for label, x in inside for one in find_by_group(x, kind, group + label)
+        ]
+    return found
 
 
-def map_states(state: Any, kind: Any, change: Callable[[dict[str, Any]], dict]) -> Any:
-    """Replace the fields of every state of one kind by `change(fields)`.
+_LABELS = {"inner_states": r"(.*)", "inner": r"(group\d+)_"}
+"""The fields that hold states of groups: those of Optax, and those of a `State`."""
 
-    `change` is given the fields that the state has, and returns those that change. The
-    containers and boxes of the state remain.
+
+def _group_names(field: Any, child: Any) -> dict[Any, str] | None:
+    """Return what each state in a field adds to the group; None if it has no groups."""
+    if field not in _LABELS or not isinstance(child, Mapping):
+        return None
+    labels = {key: re.match(_LABELS[field], str(key)) for key in child}
+    if not any(labels.values()):
+        return None
+    return {key: "" if x is None else f"{x[1]}/" for key, x in labels.items()}
+
+
+def map_by_group(
+    state: Any,
+    kind: Any,
+    change: Callable[[dict[str, Any], str], dict],
+    group: str = "",
+) -> Any:
+    """Replace the fields of every state of one kind by `change(fields, group)`.
+
+    `change` is given the fields that the state has and its group (`find_by_group`), and
+    returns those that change. The containers and boxes of the state remain.
     """
+
+    def inside(name: Any, child: Any) -> Any:
+        own = _group_names(name, child)
+        if own is None:
+            return map_by_group(child, kind, change, group)
+        pairs, treedef = _children(child)
+        each = [map_by_group(x, kind, change, group + own[_key(k)]) for k, x in pairs]
+        return treedef.unflatten(each)
+
     fields = fields_of(state, kind)
     if isinstance(state, Mapping):
         pairs, treedef = _children(state)
         here = {_key(key): child for key, child in pairs}
-        new = here | ({} if fields is None else change(here))
-        each = [map_states(new[name], kind, change) for name in here]
-        return treedef.unflatten(each)
+        new = here | ({} if fields is None else change(here, group))
+        return treedef.unflatten([inside(name, new[name]) for name in here])
     if fields is not None:
-        state = state._replace(**change(fields))
+        state = state._replace(**change(fields, group))
     if state is None or is_box(state) or jax.tree_util.all_leaves([state]):
         return state
     pairs, treedef = _children(state)
-    return treedef.unflatten([map_states(child, kind, change) for _, child in pairs])
+    return treedef.unflatten([inside(_key(key), child) for key, child in pairs])
 
 
 def _key(key: Any) -> Any:
-    return key.key if hasattr(key, "key") else key.name
+    """Return the name of a child; None for one of a list, and of an unknown node."""
+    return key.key if hasattr(key, "key") else getattr(key, "name", None)
 
 
-def _below(x: Any) -> list[Any]:
-    """Return the children of a container, none of a leaf or a box."""
+def _below(x: Any) -> list[tuple[Any, Any]]:
+    """Return the names and children of a container, none of a leaf or a box."""
     if x is None or is_box(x) or jax.tree_util.all_leaves([x]):
         return []
-    return [child for _, child in _children(x)[0]]
+    return [(_key(key), child) for key, child in _children(x)[0]]
 
 
 @functools.cache
@@ -99,7 +149,9 @@ def is_readable(state: Any, kinds: tuple[Any, ...]) -> bool:
     if any(fields_of(state, kind) is not None for kind in kinds):
         return True
     return any(
-        is_readable(child, kinds) for child in _below(state) if jax.tree.leaves(child)
+        is_readable(child, kinds)
+        for _, child in _below(state)
+        if jax.tree.leaves(child)
     )
 
 

@@ -15,9 +15,11 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from .. import errors
+from ..engine.nested import fields_of
 from ..engine.paths import plain
 from ..engine.state import Slot, State
 from ..engine.transformation import Transformation, noted
+from ..observation.state import Observed, with_inner
 from ..wrappers.around import without_places
 from ..wrappers.tunable import Tuned
 from . import optax_states as states
@@ -102,6 +104,7 @@ def restore(
       count, `1 - β**count`, with the current β. In the opposite case it is dropped.
     - If the saved state is not that of a `tunable`, the hyperparameters of `tx` are
       added.
+    - What `adamx.observe` has seen is kept if it has the same metrics, else begun anew.
     - Parts that keep nothing may have been added or removed.
     - Arrays stay on the devices where they are, unless `tx` says where its state is
       kept (`zero1`, `offload`): then they are put there.
@@ -171,6 +174,10 @@ def _restored(to: Target, saved: Any) -> Any:
     if isinstance(fresh, State | Tuned):
         to = to.owned()._replace(placeholders=not inside(saved, is_ours))
         return _filled(to, _as_ours(to, saved))
+    if isinstance(fresh, Observed):
+        held = fields_of(saved, Observed)
+        there = saved if held is None else held["inner"]
+        return with_inner(fresh, held, _restored(to.at("inner", fresh.inner), there))
     if not is_node(fresh):
         return as_like(f"`{to.path}`", fresh, saved) if _is_array(fresh) else saved
     if is_empty(fresh) and (saved is None or is_empty(saved)):

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.core import Tracer
 
 from .. import errors
 from ..engine.leaf_functions import Form
@@ -54,6 +55,7 @@ class SlotTarget(NamedTuple):
         params: the parameters.
         saved_by: the declaration of the transformation that saved it, if it is given.
         placeholders: whether arrays without a place are none, as in Optax's states.
+        where: the function that reads it, for messages.
     """
 
     name: str
@@ -62,6 +64,7 @@ class SlotTarget(NamedTuple):
     params: Any
     saved_by: Slot | None = None
     placeholders: bool = False
+    where: str = "restore"
 
 
 def after(slot: Slot, count: Any) -> Any:
@@ -82,7 +85,7 @@ def converted(to: SlotTarget, saved: Any, filled: Filled) -> Any:
     """
     if to.slot.shared:
         return as_like(f"the slot `{to.name}`", to.fresh, saved)
-    codec, columns = _columns(to, saved)
+    codec, columns = columns_of(to, saved)
     fresh = join(to.slot, to.fresh, lambda tree: column_of(tree, to.params))
     masks = dict.fromkeys([*to.slot.masks, *(mask for mask, _ in to.slot.stacked_by)])
     selected = [(mask, mask.resolve(to.params)) for mask in masks]
@@ -128,7 +131,7 @@ def _held(to: SlotTarget, columns: dict[str, list]) -> list[str]:
 # ---- finding -----------------------------------------------------------------------
 
 
-def _columns(to: SlotTarget, saved: Any) -> tuple[Any, dict[str, list]]:
+def columns_of(to: SlotTarget, saved: Any) -> tuple[Any, dict[str, list]]:
     """Return the codec that stored a slot, and a column for each of its parts.
 
     Without a codec there is one column, of the part "".
@@ -139,9 +142,9 @@ def _columns(to: SlotTarget, saved: Any) -> tuple[Any, dict[str, list]]:
     absent = {part for part in codec.parts if not _has(saved, part)}
     if absent == set(codec.parts):
         raise errors.AdamxError(
-            f"restore: the slot `{to.name}` was stored by {codec!r}, so it must hold "
-            f"{', '.join(codec.parts)}, got {errors.listed(saved)}. Pass saved_by= the "
-            f"transformation that stored it."
+            f"{to.where}: the slot `{to.name}` was stored by {codec!r}, so it must "
+            f"hold {', '.join(codec.parts)}, got {errors.listed(saved)}. Pass "
+            f"saved_by= the transformation that stored it."
         )
     nothing = [None] * flatten(to.params)[1].num_leaves
     return codec, {
@@ -162,17 +165,17 @@ def _codec(to: SlotTarget, saved: Any) -> Any:
     paths = {path.split("/")[0] for path, _ in leaves_by_path(to.params)}
     if _is_mapping(form) and form and FORM not in paths:
         ((text, version),) = form.items()
-        if int(version) > FORM_VERSION:
+        if not isinstance(version, Tracer) and int(version) > FORM_VERSION:
             raise errors.AdamxError(
-                f"restore: the form of the slot `{to.name}` must have a version up to "
-                f"{FORM_VERSION}, got {int(version)}. It was saved by a newer adamx: "
-                f"install that."
+                f"{to.where}: the form of the slot `{to.name}` must have a version up "
+                f"to {FORM_VERSION}, got {int(version)}. It was saved by a newer "
+                f"adamx: install that."
             )
         named = [x for x in known if x is not None and x.form() == text]
         codec = named[0] if named else codec_of(text)
         if codec is None:
             raise errors.AdamxError(
-                f"restore: the slot `{to.name}` must have been stored by a codec of "
+                f"{to.where}: the slot `{to.name}` must have been stored by a codec of "
                 f"adamx.storage or of `tx`, got {text}. Pass saved_by= the "
                 f"transformation that stored it."
             )
@@ -183,8 +186,8 @@ def _codec(to: SlotTarget, saved: Any) -> Any:
         return to.slot.codec  # saved before the form was kept
     if any(names and names <= parts for parts in _PARTS) and not names & paths:
         raise errors.AdamxError(
-            f"restore: the slot `{to.name}` was stored by a codec that the state does "
-            f"not name, got {', '.join(sorted(names))}. Pass saved_by= the "
+            f"{to.where}: the slot `{to.name}` was stored by a codec that the state "
+            f"does not name, got {', '.join(sorted(names))}. Pass saved_by= the "
             f"transformation that stored it."
         )
     # the means of blocks are kept without a form: they are smaller than the slot
@@ -210,9 +213,10 @@ def _column(to: SlotTarget, tree: Any) -> list:
     over = sorted(found.keys() - set(paths))
     if over:
         raise errors.AdamxError(
-            f"restore: the slot `{to.name}` must have the structure and shapes of the "
-            f"parameters, got an array at {errors.listed(over)}, where the parameters "
-            f"are {errors.listed(paths)}. Pass the parameters the state was made for."
+            f"{to.where}: the slot `{to.name}` must have the structure and shapes of "
+            f"the parameters, got an array at {errors.listed(over)}, where the "
+            f"parameters are {errors.listed(paths)}. Pass the parameters the state was "
+            f"made for."
         )
     return [found.get(path) for path in paths]
 

@@ -223,7 +223,7 @@ class Groups(Transformation):
     ) -> tuple[Any, State]:
         slots, inner = tree.slots_of(state), dict(state.inner)
         dtypes = tree.dtypes_of(updates, params)
-        laid = self.layout(_with_shapes(updates, params))
+        laid = self.layout(with_shapes(updates, params))
         new = laid.zeros(updates, dtypes)
         given = updates
         for member in self.members:
@@ -262,7 +262,7 @@ class Groups(Transformation):
         ]
 
 
-def _with_shapes(updates: Any, params: Any) -> Any:
+def with_shapes(updates: Any, params: Any) -> Any:
     """Return the parameters, or the updates, by which masks decide."""
     if params is None:
         return updates

@@ -15,7 +15,7 @@ from jaxtyping import Array
 
 from .. import errors
 from ..engine.hyperparams import public_name, rewrite
-from ..engine.nested import check_readable, find_states, map_states
+from ..engine.nested import check_readable, find_by_group, map_by_group
 from ..engine.paths import path_of
 from ..engine.state import Slot, State, serializable
 from ..engine.transformation import Transformation
@@ -171,14 +171,18 @@ def tunable(tx: Any, *names: Any) -> Tunable:
 def hyperparams(state: Any) -> dict[str, Array]:
     """Return the hyperparameters in a state, by public name, in any nesting.
 
+    A name in a group of `optax.partition` has its label before it, as in
+    `decay/learning_rate`. In `adamx.groups` the first group that has a name tunable
+    keeps it; that of another group has the group's number, `group2/learning_rate`.
+
     Raises:
         ValueError: the state holds none, or one name in two places.
     """
     check_readable("hyperparams", state, (Tuned, State))
     values: dict[str, Array] = {}
-    for tuned in find_states(state, Tuned):
+    for group, tuned in find_by_group(state, Tuned):
         boxed = tuned.hyperparams | tuned.scheduled  # nnx keeps them in variables
-        here = {name: jax.tree.leaves(box)[0] for name, box in boxed.items()}
+        here = {group + name: jax.tree.leaves(box)[0] for name, box in boxed.items()}
         twice = sorted(values.keys() & here.keys())
         if twice:
             raise errors.AdamxError(
@@ -213,9 +217,10 @@ def replace_hyperparams(state: Any, **values: Any) -> Any:
 
     Args:
         state: a state in which `tunable` transformations keep theirs, in any nesting.
-        **values: new values by public name: numbers or scalar arrays. A number must
-            lie in the range that the constructor allows; an array is not checked, as
-            in the constructor.
+        **values: new values by the names of `hyperparams`: numbers or scalar arrays. A
+            number must lie in the range that the constructor allows; an array is not
+            checked, as in the constructor. In a group:
+            `**{"decay/learning_rate": 0.1}`.
 
     Raises:
         ValueError: a name the state does not hold or a schedule decides, or a number
@@ -223,15 +228,18 @@ def replace_hyperparams(state: Any, **values: Any) -> Any:
         TypeError: a value that is not one number.
     """
     known = hyperparams(state)
-    tuned_states = find_states(state, Tuned)
-    free = {name for tuned in tuned_states for name in tuned.hyperparams}
+    holders = {
+        group + name: (tuned, name)
+        for group, tuned in find_by_group(state, Tuned)
+        for name in tuned.hyperparams
+    }
     for name, value in values.items():
         if name not in known:
             raise errors.AdamxError(
                 f"replace_hyperparams: every name must be in the state, got {name!r}. "
                 f"{errors.suggest(name, known)}"
             )
-        if name not in free:
+        if name not in holders:
             raise errors.AdamxError(
                 f"replace_hyperparams: {name!r} must not be decided by a schedule, but "
                 f"it is. Give the transformation a number instead of the schedule."
@@ -246,15 +254,15 @@ def replace_hyperparams(state: Any, **values: Any) -> Any:
                 "Pass a Python number or an array of the same shape.",
             )
         if number:
-            (holder,) = (t for t in tuned_states if name in t.hyperparams)
-            tunable_ranges.check("replace_hyperparams", holder, name, float(value))
+            holder, own = holders[name]
+            tunable_ranges.check("replace_hyperparams", holder, own, float(value))
 
-    def changed(fields: dict[str, Any]) -> dict[str, Any]:
+    def changed(fields: dict[str, Any], group: str) -> dict[str, Any]:
         def one(keys: Any, old: Any) -> Any:
-            name = path_of(keys[:1])
+            name = group + path_of(keys[:1])
             return _like(values[name], old) if name in values else old
 
         old = fields["hyperparams"]
         return {"hyperparams": jax.tree_util.tree_map_with_path(one, old)}
 
-    return map_states(state, Tuned, changed)
+    return map_by_group(state, Tuned, changed)
