@@ -9,6 +9,7 @@ import pytest
 import adamx
 from adamx.storage import low_precision_params as landing
 from tests.papers import codecs as paper
+from tests.support.optimized import MANY_NUMBERS
 
 EVERY_EXPONENT = np.arange(0x0080_0000, 0x7F80_0000, 0x0001_2345, dtype=np.uint32)
 """Normal float32 patterns, some of every exponent."""
@@ -22,6 +23,7 @@ def as_bits(x):
     return np.asarray(jax.lax.bitcast_convert_type(x, jnp.uint32))
 
 
+@MANY_NUMBERS
 def test_every_pattern_of_32_bits_is_recovered():
     """All 2³² of them, in 64 chunks."""
 
@@ -127,6 +129,7 @@ def test_a_step_that_float32_cannot_take_is_kept_by_the_master():
     assert np.all(np.abs(master) < 1e-37)
 
 
+@MANY_NUMBERS
 @pytest.mark.parametrize("bits", [16, 8])
 def test_a_million_steps_and_the_two_never_part(bits):
     """The master stays the float32 number whose nearest bfloat16 is the weight."""

@@ -1,7 +1,7 @@
 """Which tests need programs that LLVM has optimized.
 
 Two programs that compute the same in pieces of different shapes may round differently
-where LLVM does not optimize, as in the small grid (conftest.py).
+where LLVM does not optimize (conftest.py). `.ci/run optimized` runs these.
 """
 
 import os
@@ -11,6 +11,11 @@ import pytest
 
 _levels = re.findall(r"xla_backend_optimization_level=(\d)", os.environ["XLA_FLAGS"])
 
-SAME_BITS = pytest.mark.skipif(
-    _levels[-1] == "0", reason="equal bits in optimized programs only (full grid)"
-)
+
+def _optimized(why: str) -> pytest.MarkDecorator:
+    reason = f"{why}: in optimized programs only (.ci/run optimized)"
+    return pytest.mark.skipif(_levels[-1] == "0", reason=reason)
+
+
+SAME_BITS = _optimized("equal bits")
+MANY_NUMBERS = _optimized("millions of steps or numbers")
