@@ -22,7 +22,6 @@ from adamx.engine.keywords import instead_of
 from benchmarks import roster
 from benchmarks.cost import (
     all_optimizers as family,
-    fused,
     matrix_errors,
     matrix_targets,
     rows,
@@ -195,7 +194,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "accelerator": accelerator.markdown,
     "parity": parity.markdown,
     "compiled": compiled.markdown,
-    "fused": fused.table,
     "peers": picture.markdown,
     "rows": lambda: table(rows.HEAD, rows.table()),
     "share": lambda: table(share.HEAD, share.table()),

@@ -85,7 +85,7 @@ def _quartiles(ours: list[float], theirs: list[float]) -> list[float]:
 
 
 def lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
-    """The rows of the document."""
+    """The rows of the table."""
     for row in rows:
         fused, plain, theirs = (row[side] for side in SIDES)
         compiles = (f"{x['compile_seconds']:.1f}" for x in (fused, plain, theirs))
@@ -106,12 +106,6 @@ def lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
 def _shown(ratio: Sequence[float]) -> str:
     low, median, high = ratio
     return f"{median:.2f} ({low:.2f}–{high:.2f})"
-
-
-def table() -> str:
-    """The table of the document, from the recorded run."""
-    kept = json.loads((options.RESULTS / "fused.json").read_text())
-    return report.markdown([tuple(HEAD.split(" | ")), *lines(kept["rows"])])
 
 
 def main(argv: Sequence[str]) -> int:
