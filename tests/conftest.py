@@ -14,10 +14,9 @@ them (`repository/test_counting.py`), and each test still traces and lowers its 
 `ADAMX_GRID=full` widens the grid of dtypes beyond float32 (`table/cases.py`). CI runs
 the full grid on the lowest versions, and the small one, the default, on the newest.
 
-LLVM does not optimize the programs, whose compilation would otherwise take 40 % of the
-time of the tests; XLA's own passes run as ever. `.ci/run optimized` runs those tests
-that ask for bits and values on optimized code; any test does so with
-`XLA_FLAGS=--xla_backend_optimization_level=3`.
+In the full grid CI lets LLVM not optimize the programs, whose compilation would
+otherwise take 40 % of the time; XLA's own passes run as ever. What asks for bits then
+runs in a stage of its own, on optimized code, as all tests of the small grid do.
 """
 
 import atexit
@@ -31,7 +30,6 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["XLA_FLAGS"] = " ".join(
     [
         "--xla_force_host_platform_device_count=8",
-        "--xla_backend_optimization_level=0",
         os.environ.get("XLA_FLAGS", ""),  # The last of two counts.
     ]
 ).strip()

@@ -12,6 +12,7 @@ import adamx
 from adamx import parts, storage
 from adamx.storage import Blockwise, Cast
 from tests.fused.trees import assert_same, native_calls, stepping, tree
+from tests.support.optimized import SAME_BITS
 from tests.table import OPTIMIZERS
 from tests.table.cases import SMALL
 from tests.table.row import kept
@@ -54,6 +55,7 @@ def compare(tx, params, grads, steps=2, native=1, units=2):
         params, state = want
 
 
+@SAME_BITS
 @pytest.mark.parametrize("row", ELEMENTWISE, ids=lambda row: row.name)
 def test_every_elementwise_optimizer(row):
     needs = {"sophia", "adahessian"} & {row.name}
@@ -65,6 +67,7 @@ def test_every_elementwise_optimizer(row):
     compare(tx, tree(0), tree(1), native=native, units=units)
 
 
+@SAME_BITS
 @pytest.mark.parametrize(
     "name", ["bfloat16", "8 bits", "4 bits"] if SMALL else list(CODECS)
 )
