@@ -11,6 +11,7 @@ from adamx.parts import (
     LearningRate,
 )
 from tests.support.agreement import STEPS, assert_follows, followed, from_disk, wanted
+from tests.support.optimized import SAME_BITS
 from tests.support.trees import grads, params
 from tests.table.cases import OPTIMIZERS, RATE, SCHEDULES, cases, law_cases
 
@@ -107,6 +108,7 @@ def test_msvag_is_restored_from_an_array_into_a_constant(x64):
         np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
+@SAME_BITS
 @pytest.mark.parametrize("case", law_cases())
 def test_a_float32_run_stays_with_the_float64_run(case):
     """The largest difference over 200 steps on the same gradients.
