@@ -12,6 +12,7 @@ import adamx
 from adamx.numerics.random_bits import Uniform, key_of
 from adamx.storage import Blockwise, Cast
 from adamx.storage.blocks import layout
+from tests.support.optimized import SAME_BITS
 
 SHAPES = [(2, 256), (3, 301), (5, 7)]
 CODECS = [
@@ -80,6 +81,7 @@ def test_codes_are_those_of_the_cpu(as_if_on):
     assert bits(jax.jit(trips)(arrays)) == here
 
 
+@SAME_BITS
 @pytest.mark.parametrize("shape", [(4, 256), (3, 300)])
 def test_slots_computed_twice_are_those_computed_once(shape, as_if_on):
     codec = Blockwise(min_size=0)
