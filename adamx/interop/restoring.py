@@ -106,6 +106,8 @@ def restore(
       added.
     - What `adamx.observe` has seen is kept if it has the same metrics, else begun anew.
     - Parts that keep nothing may have been added or removed.
+    - A leaf of which `tx` keeps no slot, since it is frozen or masked now, loses what
+      was saved of it; a warning lists that.
     - Arrays stay on the devices where they are, unless `tx` says where its state is
       kept (`zero1`, `offload`): then they are put there.
     - Optax's states have the same moments, but for the units that
@@ -145,6 +147,12 @@ def restore(
         warnings.warn(
             f"restore: the saved state did not hold {'; '.join(filled.listed)}. It is "
             f"begun anew, as tx.init does.",
+            stacklevel=2,
+        )
+    if filled.left:
+        warnings.warn(
+            f"restore: `tx` keeps nothing in the place of {'; '.join(filled.left)}, "
+            f"which the saved state holds. It is left out.",
             stacklevel=2,
         )
     return jax.tree.map(_put_like, new, fresh) if _has_places(tx) else new

@@ -33,6 +33,7 @@ class Filled:
     def __init__(self, begin: bool) -> None:
         self.begin = begin
         self.listed: list[str] = []
+        self.left: list[str] = []  # saved, but `tx` keeps nothing in its place
 
     def note(self, what: str, held: str) -> None:
         """Note that `what` is not in the saved state, which holds `held`."""
@@ -97,11 +98,7 @@ def converted(to: SlotTarget, saved: Any, filled: Filled) -> Any:
         if p is None or _is_nothing(new):
             there = [x for x in old.values() if x is not None and jnp.size(x)]
             if there and not to.placeholders:
-                raise errors.AdamxError(
-                    f"restore: everything saved must have a place, got the slot "
-                    f"`{to.name}` of `{path}`, where `tx` keeps none. Restore "
-                    f"with the masks that saved it, or take it out of `saved`."
-                )
+                filled.left.append(f"the slot `{to.name}` of `{path}`")
             made.append(new)
         elif all(x is None for x in old.values()):
             if p.size:

@@ -308,6 +308,15 @@ def test_what_is_missing_is_an_error_or_is_begun_anew_and_listed(name):
     tx.update(p, got, p)
 
 
+def test_what_a_frozen_leaf_had_is_left_out_and_listed():
+    tx = adamx.groups([("kernel", adamx.adam(RATE)), (..., None)])
+    message = "keeps nothing in the place of the slot `mu` of `bias`; the slot `nu` of"
+    with pytest.warns(UserWarning, match=message):
+        got = adamx.restore(tx, after_one_step(adamx.adam(RATE)), tree(0))
+    is_like(got, tx)
+    assert_equal(got.mu["kernel"], PLAIN.slots["mu"]["kernel"])
+
+
 # ---- refused -------------------------------------------------------------------
 
 
@@ -358,15 +367,6 @@ REFUSED = {
             tree(0) | {"bias": jnp.ones(9)},
         ),
         r"got \(8,\) for \(9,\) at `0/trace/bias`\. Pass the parameters",
-    ),
-    "a leaf that is frozen now": (
-        lambda: adamx.restore(
-            adamx.groups([("kernel", adamx.adam(RATE)), (..., None)]),
-            after_one_step(adamx.adam(RATE)),
-            tree(0),
-        ),
-        r"everything saved must have a place, got the slot `mu` of `bias`, where `tx` "
-        r"keeps none\. Restore with the masks that saved it",
     ),
     "parts of another kind": (
         lambda: adamx.restore(

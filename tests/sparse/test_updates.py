@@ -37,6 +37,9 @@ ELEMENT = [
 ][:: 3 if SMALL else 1]
 
 
+STILL = {"schedule_free_radam"}  # r_t is not defined in the first steps
+
+
 def params(rows=slice(None)):
     return {"bias": jnp.ones(3), "table": jnp.asarray(TABLE[rows], jnp.float32)}
 
@@ -80,7 +83,8 @@ def test_every_element_wise_optimizer_steps_the_rows_alone(case):
             continue
         np.testing.assert_allclose(new[ROWS], rows, rtol=3e-7, atol=1e-8, err_msg=name)
         np.testing.assert_array_equal(new[others], was[others], err_msg=name)
-    assert not np.array_equal(p["table"][ROWS], whole["table"][ROWS])
+    moved = not np.array_equal(p["table"][ROWS], whole["table"][ROWS])
+    assert moved == (case.optimizer.name not in STILL)
 
 
 def adam_as_torch(**changes):
