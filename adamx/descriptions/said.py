@@ -5,7 +5,7 @@ Importing this module imports what every part says.
 
 from typing import Any
 
-from ..engine.chain import Chain, External, RuleSequence
+from ..engine.chain import Chain, External, RuleSequence, contents
 from ..engine.masks import Mask, Not
 from ..engine.rule import Rule
 from ..engine.transformation import Transformation
@@ -193,6 +193,6 @@ def makes_steps(tx: Any) -> bool:
     if isinstance(tx, Groups):
         return True
     if hasattr(tx, "parts"):
-        own = [p.tx if isinstance(p, External) else p for p in tx.parts]
-        return any(makes_steps(p) for p in own if isinstance(p, Transformation))
+        own = (p for p in contents(tx.parts) if isinstance(p, Transformation))
+        return any(map(makes_steps, own))
     return any(map(makes_steps, inner_of(tx)))

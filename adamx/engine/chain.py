@@ -7,7 +7,7 @@ float64): nothing is rounded to the dtype of the gradients between the parts.
 
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -101,6 +101,11 @@ class External(Value):
             yield from self.tx._in_order()
         else:
             yield None, frozenset()
+
+
+def contents(parts: Sequence[Any]) -> list[Any]:
+    """Return parts of a chain, with what an external part runs in its place."""
+    return [part.tx if isinstance(part, External) else part for part in parts]
 
 
 class Chain(Transformation):

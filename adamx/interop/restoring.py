@@ -20,7 +20,7 @@ from ..engine.paths import plain
 from ..engine.state import Slot, State
 from ..engine.transformation import Transformation, noted
 from ..observation.state import Observed, with_inner
-from ..wrappers.around import without_places
+from ..wrappers.around import declared, without_places
 from ..wrappers.tunable import Tuned
 from . import optax_states as states
 from .nests import (
@@ -67,8 +67,7 @@ class Target(NamedTuple):
 
     def slots(self, saved: bool = False) -> Mapping[str, Slot]:
         """Return the slots of the transformation, or of the one that saved."""
-        tx = self.saved_by if saved else self.tx
-        return tx.slots() if hasattr(tx, "slots") else {}
+        return declared(self.saved_by if saved else self.tx)
 
     def at(self, name: Any, fresh: Any) -> "Target":
         path = name if self.path == "the state" else f"{self.path}/{name}"
@@ -303,9 +302,9 @@ def _filled(to: Target, saved: Any) -> Any:
             f"saved.inner to leave them behind."
         )
     count = jnp.asarray(saved.count).astype(jnp.int32)
-    declared, before, slots = to.slots(), to.slots(saved=True), {}
+    known, before, slots = to.slots(), to.slots(saved=True), {}
     for name, new in to.fresh.slots.items():
-        slot = declared.get(name, Slot())
+        slot = known.get(name, Slot())
         if saved.slots.get(name) is not None:
             given = before.get(name), to.placeholders
             target = SlotTarget(name, slot, new, to.params, *given)

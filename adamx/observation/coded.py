@@ -13,7 +13,7 @@ from ..engine.state import ABSENT, Slot, State, is_absent
 from ..engine.transformation import Transformation
 from ..engine.tree import shared_dtype
 from ..numerics.halves import bytes_split
-from ..wrappers.around import Around, inner_of
+from ..wrappers.around import Around, declared, inner_of
 from .rules import inside
 from .statistics import row_of
 
@@ -29,11 +29,6 @@ def _coded(tx: Any) -> dict[str, Slot]:
     for inner in inner_of(tx):
         found |= _coded(inner)
     return found
-
-
-def declared(tx: Any) -> dict[str, Slot]:
-    """Return the slots of a transformation; none of one of another library."""
-    return tx.slots() if hasattr(tx, "slots") else {}
 
 
 def _has_codes(slot: Slot) -> bool:

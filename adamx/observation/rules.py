@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float
 
-from ..engine.chain import Chain, External, RuleSequence
+from ..engine.chain import Chain, External, RuleSequence, contents
 from ..engine.rule import LinkWise, Part, Rule, part
 from ..engine.state import Context, Slots
 from ..engine.transformation import Transformation
@@ -87,8 +87,7 @@ def has_foreign(tx: Any) -> bool:
     if isinstance(tx, Rule):
         return False
     if isinstance(tx, Chain):
-        own = [p.tx if isinstance(p, External) else p for p in tx.parts]
-        return any(has_foreign(p) for p in own)
+        return any(map(has_foreign, contents(tx.parts)))
     inner = inner_of(tx)
     return not (isinstance(tx, Transformation) and inner) or any(
         map(has_foreign, inner)

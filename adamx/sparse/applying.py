@@ -3,8 +3,8 @@
 from typing import Any
 
 import jax
-import optax
 
+from ..engine.leaves import applied
 from ..engine.row_updates import is_rows
 
 
@@ -20,7 +20,7 @@ def apply_updates(params: Any, updates: Any) -> Any:
     """
 
     def one(u: Any, p: Any) -> Any:
-        return p if u is None else optax.apply_updates(p, u)
+        return p if u is None else applied(p, u)
 
     def is_leaf(x: Any) -> bool:
         return x is None or is_rows(x)

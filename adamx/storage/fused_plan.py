@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from .. import errors
-from ..engine.chain import Chain, External
+from ..engine.chain import Chain, contents
 from ..engine.paths import leaves_by_path
 from ..engine.rule import Rule
 from ..kernels import lowering
@@ -62,7 +62,7 @@ def _has_whole(tx: Any) -> bool:
         return any(_has_whole(member.tx) for member in tx.members)
     if isinstance(tx, Rule):
         return tx._widest_scope() == "tensor"
-    inner = [p.tx if isinstance(p, External) else p for p in tx.passes]
+    inner = contents(tx.passes)
     return any(
         _has_whole(p) for p in inner if isinstance(p, Rule | Chain | Around | Groups)
     )

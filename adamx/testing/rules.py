@@ -15,7 +15,7 @@ from ..engine.rule import Rule
 from .compare import other_numbers
 from .examples import Example
 from .laws import Law, Subject
-from .transforms import LAWS, broken, check_exempt, error_of, examples_of
+from .transforms import LAWS, check_exempt, examples_of, raise_broken
 
 
 def is_a_value(of: Subject, example: Example) -> str | None:
@@ -147,8 +147,5 @@ def check_rule(
             "For a chain, and for transformations of Optax, use check_transform.",
         )
     subject = Subject(rule, extra, ulps)
-    for name, law in RULE_LAWS.items():
-        if name not in exempt:
-            told = broken(law, subject, examples_of(params, examples, seed))
-            if told is not None:
-                raise error_of("check_rule", rule, name, law, told)
+    laws = {name: law for name, law in RULE_LAWS.items() if name not in exempt}
+    raise_broken("check_rule", laws, subject, examples_of(params, examples, seed))

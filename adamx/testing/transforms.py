@@ -154,11 +154,8 @@ def check_transform(
         TypeError: `tx` is not a gradient transformation.
     """
     subject = _subject("check_transform", tx, exempt, extra, ulps)
-    for name in LAWS:
-        if name not in exempt:
-            told = broken(LAWS[name], subject, examples_of(params, examples, seed))
-            if told is not None:
-                raise error_of("check_transform", tx, name, LAWS[name], told)
+    laws = {name: law for name, law in LAWS.items() if name not in exempt}
+    raise_broken("check_transform", laws, subject, examples_of(params, examples, seed))
 
 
 def broken_laws(
@@ -178,10 +175,8 @@ def broken_laws(
         TypeError: `tx` is not a gradient transformation.
     """
     subject = _subject("broken_laws", tx, (), extra, ulps)
-    found = {
-        name: broken(law, subject, examples_of(params, examples, seed))
-        for name, law in LAWS.items()
-    }
+    drawn_once = examples_of(params, examples, seed)
+    found = {name: broken(law, subject, drawn_once) for name, law in LAWS.items()}
     return {name: told for name, told in found.items() if told is not None}
 
 
@@ -240,9 +235,16 @@ def broken(law: Law, subject: Subject, examples: list[Example]) -> str | None:
     return None
 
 
-def error_of(where: str, tx: Any, name: str, law: Law, told: str) -> errors.AdamxError:
+def raise_broken(
+    where: str, laws: Mapping[str, Law], subject: Subject, examples: list[Example]
+) -> None:
+    """Raise an error for the first of the laws that is broken."""
+    tx = subject.tx
     shown = repr(tx) if isinstance(tx, Transformation) else errors.shown(tx)
-    return errors.AdamxError(
-        f"{where}: {errors.shorten(shown)} must {law.must} (law `{name}`), got {told}. "
-        f"{law.remedy}"
-    )
+    for name, law in laws.items():
+        told = broken(law, subject, examples)
+        if told is not None:
+            raise errors.AdamxError(
+                f"{where}: {errors.shorten(shown)} must {law.must} (law `{name}`), got "
+                f"{told}. {law.remedy}"
+            )

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from jaxtyping import Array
 
-from ..engine.chain import Chain, External, chain
+from ..engine.chain import Chain, External, chain, contents
 from ..engine.masks import Mask
 from ..engine.state import Slot
 from ..engine.transformation import Transformation, check_transformation
@@ -46,14 +46,18 @@ class Around(Transformation):
 
     def slots(self) -> dict[str, Slot]:
         """Return the slots of `inner`."""
-        slots: Any = getattr(self.inner, "slots", dict)
-        return slots()
+        return declared(self.inner)
 
     def steps(self, state: Any) -> Array:
         return self.inner.steps(self.state_inside(state))
 
     def _in_order(self) -> Iterator[tuple[Any, frozenset]]:
         return self.inner._in_order()
+
+
+def declared(tx: Any) -> dict[str, Slot]:
+    """Return the slots of a transformation; none of one of another library."""
+    return tx.slots() if hasattr(tx, "slots") else {}
 
 
 def as_inner(where: str, tx: Any, remedy: str) -> Transformation:
@@ -69,8 +73,7 @@ def as_inner(where: str, tx: Any, remedy: str) -> Transformation:
 def inner_of(tx: Any) -> list[Any]:
     """Return the adamx transformations inside one that is not a rule."""
     if isinstance(tx, Chain):
-        own = [p.tx if isinstance(p, External) else p for p in tx.parts]
-        return [p for p in own if isinstance(p, Transformation)]
+        return [p for p in contents(tx.parts) if isinstance(p, Transformation)]
     if isinstance(tx, Groups):
         return [member.tx for member in tx.members]
     return [tx.inner] if isinstance(tx, Around) else []

@@ -143,8 +143,7 @@ def main(argv: Sequence[str]) -> int:
         "every": EVERY,
         "rows": rows,
     }
-    # a run of its own sizes is no record
-    path = given.json or (None if argv else options.RESULTS / "accumulation.json")
+    path = options.record(given.json, argv, "accumulation")
     if path:
         path.write_text(json.dumps(kept, indent=1) + "\n")
     return 0

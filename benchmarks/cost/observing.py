@@ -11,6 +11,7 @@ import functools
 import json
 import statistics
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -125,7 +126,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--rows", type=int, default=4096, help="of the leaf")
     parser.add_argument("--columns", type=int, default=8192, help="of the leaf")
     parser.add_argument("--repeats", type=int, default=10)
-    parser.add_argument("--json", default=str(options.RESULTS / "observing.json"))
+    parser.add_argument("--json", type=Path, help="where to write it")
     given = parser.parse_args(argv)
     shape = (given.rows, given.columns)
     rows = [row for name in OPTIMIZERS for row in run(name, shape, given.repeats)]
@@ -136,7 +137,7 @@ def main(argv: Sequence[str]) -> int:
         "every": EVERY,
         "rows": rows,
     }
-    if given.json:
-        with open(given.json, "w") as file:
-            file.write(json.dumps(kept, indent=1) + "\n")
+    path = options.record(given.json, argv, "observing")
+    if path:
+        path.write_text(json.dumps(kept, indent=1) + "\n")
     return 0

@@ -14,7 +14,7 @@ import pytest
 
 from adamx.interop import torch as states
 from adamx.interop.torch import conv, linear
-from tests.trajectories import saved_by_torch as recorded
+from tests.trajectories import names as runs_in, saved_by_torch as recorded
 
 NAMES = {
     "fc.weight": linear("fc/kernel"),
@@ -151,7 +151,7 @@ def assert_same_state(got, wanted, name, near):
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize("name", recorded.names())
+@pytest.mark.parametrize("name", runs_in(recorded.HERE))
 def test_a_run_of_torch_goes_on_as_in_torch(name):
     """Its parameters, and at its end its state; and the saved state comes back."""
     one = run(name)
@@ -170,7 +170,7 @@ def test_a_run_of_torch_goes_on_as_in_torch(name):
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize("name", recorded.names())
+@pytest.mark.parametrize("name", runs_in(recorded.HERE))
 def test_a_run_of_adamx_gives_the_state_of_torch(name):
     """From the start of the run: nothing of torch's state is read."""
     one = run(name)

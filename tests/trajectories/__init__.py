@@ -26,9 +26,9 @@ class Recorded(NamedTuple):
     thetas: dict[str, np.ndarray]
 
 
-def names() -> list[str]:
-    """Of the runs."""
-    return sorted(p.stem for p in HERE.glob("*.npz") if p.stem != "inputs")
+def names(folder: Path = HERE) -> list[str]:
+    """Of the runs in a folder."""
+    return sorted(p.stem for p in folder.glob("*.npz") if p.stem != "inputs")
 
 
 @functools.cache

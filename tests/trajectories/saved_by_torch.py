@@ -31,11 +31,6 @@ class Run(NamedTuple):
     gradients: dict[str, np.ndarray]
 
 
-def names() -> list[str]:
-    """Of the runs."""
-    return sorted(p.stem for p in HERE.glob("*.npz") if p.stem != "inputs")
-
-
 @functools.cache
 def load(name: str) -> Run:
     """The run `name`. Its arrays are shared: do not write to them."""

@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import pathlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from benchmarks.cost.harness import compare
@@ -36,6 +36,13 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a positive integer, got {text!r}")
     return int(text)
+
+
+def record(
+    given: pathlib.Path | None, argv: Sequence[str], name: str
+) -> pathlib.Path | None:
+    """Where a run is written: a run of its own sizes is no record."""
+    return given or (None if argv else RESULTS / f"{name}.json")
 
 
 def parser(name: str, what: str) -> argparse.ArgumentParser:
