@@ -14,9 +14,7 @@ from . import (
     optimizers as optimizers,
     parts as parts,
     plotting as plotting,
-    sparse as sparse,
     storage as storage,
-    testing as testing,
 )
 from .engine.chain import Chain as Chain, chain as chain
 from .engine.hyperparams import (
@@ -71,6 +69,7 @@ from .wrappers.tunable import (
 from .wrappers.zero1 import zero1 as zero1
 
 if TYPE_CHECKING:
+    from . import sparse as sparse, testing as testing
     from .descriptions.config import from_config as from_config, to_config as to_config
     from .descriptions.describe import describe as describe
     from .descriptions.difference import diff as diff
@@ -82,15 +81,18 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0.dev0"
 
-# Loaded when they are first used: `import adamx` does not read them.
+# Loaded when they are first used: `import adamx` does not read them. The value is the
+# module that has the name, or is it.
 _LATER = {
-    "cite": "references",
-    "create": "registry",
-    "describe": "describe",
-    "diff": "difference",
-    "from_config": "config",
-    "list_optimizers": "registry",
-    "to_config": "config",
+    "cite": "descriptions.references",
+    "create": "descriptions.registry",
+    "describe": "descriptions.describe",
+    "diff": "descriptions.difference",
+    "from_config": "descriptions.config",
+    "list_optimizers": "descriptions.registry",
+    "sparse": "sparse",
+    "testing": "testing",
+    "to_config": "descriptions.config",
 }
 
 # These are importable, but not part of what users see.
@@ -117,9 +119,10 @@ if not TYPE_CHECKING:  # a type checker would take every name for one of these
     def __getattr__(name: str) -> object:
         if name not in _LATER:
             raise AttributeError(f"module 'adamx' has no attribute {name!r}")
-        module = importlib.import_module(f"adamx.descriptions.{_LATER[name]}")
-        globals()[name] = getattr(module, name)
-        return globals()[name]
+        module = importlib.import_module(f"adamx.{_LATER[name]}")
+        found = module if name == _LATER[name] else getattr(module, name)
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:

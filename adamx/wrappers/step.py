@@ -5,6 +5,7 @@ been used for the parameters, and must then copy the donated buffers. Here stoch
 rounding waits for the new parameters, and the moments are updated in place.
 """
 
+import importlib
 from typing import Any
 
 import jax
@@ -17,7 +18,6 @@ from ..engine.paths import flatten
 from ..engine.row_updates import has_rows
 from ..engine.transformation import Transformation, check_transformation
 from ..engine.value import is_array
-from ..sparse.applying import apply_updates
 from .fused import is_fused
 
 
@@ -53,7 +53,9 @@ def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[An
     check_transformation("step", tx, remedy)
     if has_rows(grads):  # rows are read before they are written
         updates, state = tx.update(grads, state, params, **extra)
-        return apply_updates(params, updates), state
+        # imported when it is needed, with all that row-sparse gradients take
+        applying = importlib.import_module("adamx.sparse.applying")
+        return applying.apply_updates(params, updates), state
     if isinstance(tx, Transformation):
         tx._check_call(grads, state, params)
         grads = tree_checks.as_arrays(grads)
