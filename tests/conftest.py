@@ -4,7 +4,9 @@ Set before JAX starts:
 
 - 8 virtual CPU devices, so that sharding is tested on any machine;
 - jaxtyping + beartype on every function whose arrays have shapes, so that an annotation
-  which is wrong fails the test that calls it.
+  which is wrong fails the test that calls it. They take a sixth of the time of a test,
+  so ADAMX_SHAPES=unchecked leaves them out. CI does so in the full grid; it checks
+  them in the small one, whose tests call the same functions, on the newest versions.
 
 Many tests compile the same program, and workers do in turn what another has done, so
 the programs of one run are kept in a folder of its own, which the run deletes, or in
@@ -50,10 +52,12 @@ from tests.support.typechecker import check
 # Where signatures have shapes. The rest of the engine runs its small functions so often
 # that with them a trace takes half as long again; pyright checks those.
 SHAPED = ("gradients", "numerics", "optimizers", "parts", "storage", "wrappers")
-install_import_hook(
-    [f"adamx.{name}" for name in SHAPED] + ["adamx.engine.chain", "adamx.engine.rule"],
-    f"{check.__module__}.{check.__name__}",
-)
+if os.environ.get("ADAMX_SHAPES") != "unchecked":
+    install_import_hook(
+        [f"adamx.{name}" for name in SHAPED]
+        + ["adamx.engine.chain", "adamx.engine.rule"],
+        f"{check.__module__}.{check.__name__}",
+    )
 
 
 def pytest_collection_modifyitems(
