@@ -1,7 +1,6 @@
 """Blockwise quantization: integers of 8 or 4 bits with a float32 scale per block."""
 
 import dataclasses
-import math
 from typing import Any
 
 import jax

@@ -30,8 +30,8 @@ def leaves(seed, sharding=None):
     return {"w": jax.device_put(x, sharding)}
 
 
-def stored(bits, **given):
-    codec = Blockwise(bits, min_size=0, **given)
+def stored(bits, shards=1):
+    codec = Blockwise(bits, min_size=0, shards=shards)
     return adamx.store(adamx.adamw(0.1), mu=codec, nu=codec)
 
 
@@ -41,11 +41,18 @@ def alone(bits):
     return run(stored(bits, shards=PIECES), None)[0]
 
 
+def second(tx, p, g):
+    """The second update by the same gradient."""
+    _, state = tx.update(g, tx.init(p), p)
+    return tx.update(g, state, p)[0]
+
+
 def run(tx, sharding):
     p, step = leaves(0, sharding), jax.jit(tx.update)
     state = jax.jit(tx.init)(p)
     grads = [leaves(seed, sharding) for seed in (1, 2)]
     compiled = step.lower(grads[0], state, p).compile()
+    updates = None
     for g in grads:
         updates, state = step(g, state, p)
     return (updates, state), compiled
@@ -83,16 +90,17 @@ def test_what_it_prevents():
 def test_the_largest_even_block_that_divides_a_piece():
     x = jnp.asarray(leaves(0)["w"])
     half = functools.partial(jnp.full, fill_value=0.5)
-    for given, block in [
-        ({"shards": 8}, 96),
-        ({"shards": 16}, 48),
-        ({"shards": 4}, 96),
-        ({"shards": 2}, 128),
-        ({"shards": 8, "block": 64}, 48),
-        ({"shards": 64}, 128),  # 12 would be less than 16
-        ({"shards": 7}, 128),
+    for shards, most, block in [
+        (8, 128, 96),
+        (16, 128, 48),
+        (4, 128, 96),
+        (2, 128, 128),
+        (8, 64, 48),
+        (64, 128, 128),  # 12 would be less than 16
+        (7, 128, 128),
     ]:
-        fitted = Blockwise(min_size=0, **given).bind("mu", True).encode(x, half)
+        fitted = Blockwise(block=most, min_size=0, shards=shards)
+        fitted = fitted.bind("mu", True).encode(x, half)
         plain = Blockwise(min_size=0, block=block).bind("mu", True).encode(x, half)
         assert_equal(fitted, plain)
     note = Blockwise(shards=64).bind("mu", True).note(SHAPE)
@@ -106,25 +114,15 @@ def test_inside_shard_map_blocks_are_those_of_the_whole():
     mesh = mesh_of("auto")
     tx = adamx.in_shard_map(stored(8, shards=PIECES), WIDE)
 
-    def step(p, g):
-        state = tx.init(p)
-        for _ in range(2):
-            updates, state = tx.update(g, state, p)
-        return updates
-
     mapped = jax.shard_map(
-        step, mesh=mesh, in_specs=(WIDE, WIDE), out_specs=WIDE, check_vma=False
+        functools.partial(second, tx),
+        mesh=mesh,
+        in_specs=(WIDE, WIDE),
+        out_specs=WIDE,
+        check_vma=False,
     )
-    whole = stored(8, shards=PIECES)
-
-    @jax.jit
-    def plain(p, g):
-        state = whole.init(p)
-        for _ in range(2):
-            updates, state = whole.update(g, state, p)
-        return updates
-
     p, g = leaves(0), leaves(1)
+    plain = jax.jit(functools.partial(second, stored(8, shards=PIECES)))
     got, expected = jax.jit(mapped)(p, g), plain(p, g)
     np.testing.assert_allclose(got["w"], expected["w"], rtol=1e-6)
 
