@@ -10,12 +10,15 @@ from jaxtyping import Array, Float
 from .. import errors
 from ..engine.state import absent
 from ..numerics.halves import bytes_split, halves_joined
-from ..numerics.splits import shards
+from ..numerics.splits import Split, shards
 from .blocks import Blocks, layout
 from .codec import Codec, Divided, Draw, Kept
 from .quantization_maps import Companded, Minifloat, QuantizationMap
 
 ROUNDINGS = ("nearest", "stochastic", "dither")
+
+
+FEWEST = 16  # elements of a block that is made to fit: a scale then takes 2 bits each
 
 
 # Numbers this near to a level, in units of the distance to the next, count as at it:
@@ -76,6 +79,14 @@ class Blockwise(Codec):
         floor: whether numbers that are not zero are never rounded to zero.
         min_size: arrays with fewer elements are kept in float32.
         signed: whether negative numbers can be kept; None for what the slot says.
+        shards: into how many pieces the last axis of an array is divided on a mesh. The
+            blocks of an array whose last axis has n elements are then of the largest
+            even number of elements, at most `block`, that divides n / shards, so that
+            codes and scales are divided as the array is. Without it, an axis of 768
+            over 8 devices leaves 96 elements on each, in which a block of 128 does not
+            end, and every device keeps all codes. Whether or not there is a mesh, the
+            numbers are the same. If no such number is at least 16, blocks are of
+            `block`; `memory_plan` says so.
 
     Kept: `codes` and `scale`, (8 or 4) + 32 / block bits per element.
 
@@ -90,6 +101,7 @@ class Blockwise(Codec):
     floor: bool = dataclasses.field(default=True, kw_only=True)
     min_size: int = dataclasses.field(default=4096, kw_only=True)
     signed: bool | None = dataclasses.field(default=None, kw_only=True)
+    shards: int = dataclasses.field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.bits not in (4, 8):
@@ -115,6 +127,12 @@ class Blockwise(Codec):
                 f"Blockwise: `min_size` must be a number of elements, got "
                 f"{self.min_size!r}. Pass 0 to code every array."
             )
+        if not isinstance(self.shards, int) or self.shards < 1:
+            raise errors.AdamxError(
+                f"Blockwise: `shards` must be the number of pieces of the last axis, "
+                f"at least 1, got {self.shards!r}. Pass the size of the mesh axes over "
+                f"which it is divided, such as mesh.shape['model']."
+            )
         if self.signed is not None:
             self._code.check(self._top)
 
@@ -127,7 +145,21 @@ class Blockwise(Codec):
         return dataclasses.replace(self, signed=self.signed or signed)
 
     def placed(self, split: Any) -> "Blockwise":
-        return dataclasses.replace(self, min_size=-(-self.min_size // shards(split)))
+        last = split.dims[-1] if isinstance(split, Split) and split.dims else ()
+        here = dataclasses.replace(self, min_size=-(-self.min_size // shards(split)))
+        if self.shards == 1 or not last:
+            return here
+        return _OfPieces(**_fields(here), pieces=shards(last))
+
+    def _layout(self, shape: tuple[int, ...]) -> Blocks:
+        lay = layout(shape, self.block)
+        if self.shards == 1 or lay.merged > 1 or lay.n % self.shards:
+            return lay
+        piece = lay.n // self.shards
+        for block in range(min(self.block, piece), FEWEST - 1, -1):
+            if block % 2 == 0 and piece % block == 0:
+                return lay._replace(block=block)
+        return lay
 
     @property
     def _code(self) -> QuantizationMap:
@@ -141,6 +173,13 @@ class Blockwise(Codec):
     def _small(self, shape: tuple[int, ...]) -> bool:
         return _size(shape) < self.min_size
 
+    def divides(self, shape: tuple[int, ...], pieces: int) -> bool:
+        """Return whether blocks end where so many pieces of the last axis do."""
+        if pieces == 1 or self._small(shape):
+            return True
+        lay = self._layout(shape)
+        return lay.merged == 1 and lay.n % (pieces * lay.block) == 0
+
     def form(self) -> str:
         read = dataclasses.replace(  # whatever the rounding
             self, code=self._code, rounding="stochastic", floor=True
@@ -150,9 +189,12 @@ class Blockwise(Codec):
     def note(self, shape: tuple[int, ...]) -> str:
         if self._small(shape):
             return f"float32, fewer than {self.min_size:,} elements"
-        lay = layout(shape, self.block)
+        lay = self._layout(shape)
         merged = f", last {lay.merged} axes merged" if lay.merged > 1 else ""
-        return f"{self!r}{merged}"
+        fitted = f", blocks of {lay.block}" if lay.block != self.block else ""
+        if self.shards > 1 and lay.n % (self.shards * lay.block):
+            fitted = f", no block fits {self.shards} shards"
+        return f"{self!r}{merged}{fitted}"
 
     def is_alike(self, part: str) -> bool:
         return part != "scale" and self.bits == 8
@@ -160,18 +202,18 @@ class Blockwise(Codec):
     def scale(self, x: Float[Array, "..."]) -> Array | None:
         if self._small(x.shape):
             return None
-        return layout(x.shape, self.block).largest(x.astype(jnp.float32))
+        return self._layout(x.shape).largest(x.astype(jnp.float32))
 
     def divided(self, shape: tuple[int, ...]) -> Divided | None:
         if self._small(shape):
             return None
-        lay = layout(shape, self.block)
-        return Divided(dataclasses.replace(self, min_size=0), lay.n, self.block)
+        lay = self._layout(shape)
+        return Divided(dataclasses.replace(self, min_size=0), lay.n, lay.block)
 
     def zeros(self, x: Float[Array, "..."]) -> Kept | None:
         if self._small(x.shape):
             return None
-        lay = layout(x.shape, self.block)
+        lay = self._layout(x.shape)
         k = x.astype(jnp.int8 if self.signed else jnp.uint8)
         codes = k if self.bits == 8 else self._packed(lay, k)
         scale = lay.first(x.astype(jnp.float32))
@@ -182,7 +224,7 @@ class Blockwise(Codec):
     ) -> Kept:
         if self._small(x.shape):
             return {"codes": x.astype(jnp.float32), "scale": absent()}
-        lay = layout(x.shape, self.block)
+        lay = self._layout(x.shape)
         x = x.astype(jnp.float32)
         largest = lay.largest(x) if scale is None else scale
 
@@ -225,7 +267,7 @@ class Blockwise(Codec):
         codes, scale = kept["codes"], kept["scale"]
         if self._small(shape):
             return codes
-        lay = layout(shape, self.block)
+        lay = self._layout(shape)
         k = codes if self.bits == 8 else _unpacked(lay, codes)
 
         def decoded(lay: Blocks, k: Array, scale: Array) -> Array:
@@ -244,6 +286,22 @@ class Blockwise(Codec):
         if lay.n % 2:
             row = jnp.pad(row, [(0, 0)] * len(lay.lead) + [(0, 1)])
         return halves_joined(row, jnp.uint8(none)).reshape(lay.ranked(-(-lay.n // 2)))
+
+
+def _fields(codec: Blockwise) -> dict[str, Any]:
+    return {f.name: getattr(codec, f.name) for f in dataclasses.fields(codec)}
+
+
+class _OfPieces(Blockwise):
+    """The same for arrays that are pieces: their blocks are those of the whole."""
+
+    pieces: int = dataclasses.field(default=1, kw_only=True)
+
+    def _layout(self, shape: tuple[int, ...]) -> Blocks:
+        lay = super()._layout((*shape[:-1], shape[-1] * self.pieces))
+        if lay.merged > 1 or lay.n % (self.pieces * lay.block):
+            return layout(shape, self.block)
+        return lay._replace(n=shape[-1])
 
 
 def _size(shape: tuple[int, ...]) -> int:

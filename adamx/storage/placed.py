@@ -11,7 +11,9 @@ from .. import errors
 from ..wrappers.around import inner_of, without_places
 from ..wrappers.grouped import Groups
 from ..wrappers.offload import Offloaded
+from ..wrappers.placing import entries_of
 from ..wrappers.zero1 import Zero1
+from .blockwise import Blockwise
 from .laid_out import is_named
 from .state_sharding import state_sharding
 
@@ -27,6 +29,20 @@ def placed(tx: Any, params: Any) -> Iterator[str]:
         yield f"Between steps {moved:,} bytes are in {tx.to} (offload)."
     if isinstance(tx, Zero1):
         yield from _zero1(tx, params)
+
+
+def undivided(codec: Any, param: Any) -> str:
+    """Say that codes are not divided as this parameter is, or nothing if they are."""
+    if not (isinstance(codec, Blockwise) and is_named(param) and param.shape):
+        return ""
+    names = entries_of(param.sharding.spec, len(param.shape))[-1]
+    pieces = math.prod(param.sharding.mesh.shape[name] for name in names)
+    if codec.divides(tuple(param.shape), pieces):
+        return ""
+    return (
+        f"; all of it on each device, as blocks do not end where the {pieces} pieces "
+        f"of the last axis do: Blockwise(shards={pieces})"
+    )
 
 
 def _inside(tx: Any, params: Any) -> Iterator[tuple[Any, Any]]:

@@ -23,7 +23,7 @@ from ..wrappers.around import Around, without_places
 from ..wrappers.fused import is_fused
 from ..wrappers.grouped import Groups
 from ..wrappers.step import step
-from .placed import placed
+from .placed import placed, undivided
 from .treatment import LeafRow, name_of, treatments
 
 
@@ -204,7 +204,7 @@ def _of_slot(
         if all(map(is_absent, arrays)):
             how = "nothing"
         elif slot.codec is not None and slot.shape_of is None:
-            how = slot.codec.note(p.shape)
+            how = slot.codec.note(p.shape) + undivided(slot.codec, p)
         else:
             how = repr(slot.codec) if slot.codec else str(arrays[0].dtype)
         rows.append(MemoryRow(path, tuple(p.shape), part, name, how, size))
