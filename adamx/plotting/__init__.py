@@ -8,7 +8,16 @@ readers and those of a grey print see the same. The first picture imports Matplo
 (extra `adamx[plot]`).
 """
 
+from .bias_correction import bias_correction as bias_correction
+from .clipped import clipped as clipped
 from .contours import paths as paths, surface as surface
+from .effective_rates import (
+    effective_rates as effective_rates,
+    layer_rates as layer_rates,
+    rates_by_layer as rates_by_layer,
+)
+from .heat_map import heat_map as heat_map
+from .histograms import histograms as histograms
 from .images import pictures as pictures
 from .lines import (
     GAP as GAP,
@@ -17,6 +26,7 @@ from .lines import (
     line as line,
     name_lines as name_lines,
 )
+from .memory import memory as memory
 from .style import (
     AXIS as AXIS,
     COLOURS as COLOURS,

@@ -1,6 +1,6 @@
 """Where the names of paths are written: beside their path, on as little as possible."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,8 @@ OFFSETS = ((8, 9), (8, -9), (-8, 9), (-8, -9))
 
 
 def name_places(
-    ax: Any, paths: Mapping[str, Any], points: Sequence[Any]
-) -> dict[str, tuple[np.ndarray, tuple[int, int]]]:
+    ax: Any, paths: Sequence[tuple[str, Any]], points: Sequence[Any]
+) -> list[tuple[np.ndarray, tuple[int, int]]]:
     """Return for each name a point of its path, and the offset of the name from it.
 
     A name covers as little as it can of the paths, of the marked `points`, and of the
@@ -21,7 +21,7 @@ def name_places(
 
     Args:
         ax: the axes, whose limits are set.
-        paths: arrays of shape (n, 2), by the text that is written.
+        paths: the text that is written, and an array of shape (n, 2), of each.
         points: marked points, which no name should cover.
     """
     unit = ax.figure.dpi / 72
@@ -33,25 +33,23 @@ def name_places(
         return (shown - [box.x0, box.y0]) / unit
 
     right, top = box.width / unit, box.height / unit
-    lines = {name: _dense(seen(_finite(path))) for name, path in paths.items()}
+    lines = [_dense(seen(_finite(path))) for _, path in paths]
     marked = seen(points).reshape(-1, 2)
     boxes: list[np.ndarray] = []
-    found = {}
-    for name, path in paths.items():
+    found = []
+    for place, (name, path) in enumerate(paths):
         path = _finite(path)
         places = seen(path)
         inside = ((places > 0) & (places < [right, top])).all(1)
         chosen = np.flatnonzero(inside)
         chosen = chosen[:: max(1, len(chosen) // 60)] if len(chosen) else np.array([0])
-        others = np.concatenate(
-            [*(at for other, at in lines.items() if other != name), marked]
-        )
+        others = np.concatenate([*lines[:place], *lines[place + 1 :], marked])
         far = np.linalg.norm(places[chosen][:, None] - others[None], axis=-1).min(1)
         best = (np.inf, chosen[0], OFFSETS[0], np.zeros(4))
         for i, distance in zip(chosen, far, strict=True):
             for offset in OFFSETS:
                 own = _box(places[i], offset, len(name))
-                cost = 0.05 * _covered(own, lines[name]) + _covered(own, others)
+                cost = 0.05 * _covered(own, lines[place]) + _covered(own, others)
                 cost += 20 * _covered(own, marked) - 0.3 * min(distance, 60)
                 cost += 200 * sum(_overlap(own, other) for other in boxes)
                 out = (own[:2] < 2).any() or (own[2:] > [right - 2, top - 2]).any()
@@ -59,7 +57,7 @@ def name_places(
                 if cost < best[0]:
                     best = (cost, i, offset, own)
         boxes.append(best[3])
-        found[name] = (path[best[1]], best[2])
+        found.append((path[best[1]], best[2]))
     return found
 
 

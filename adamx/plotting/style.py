@@ -144,4 +144,3 @@ def matplotlib(module: str) -> Any:
             "adamx.plotting: pictures need matplotlib, which is not "
             'installed; install it with pip install "adamx[plot]".'
         ) from None
-

@@ -213,12 +213,12 @@ def _scene(
     points = np.concatenate(list(paths.values()))
     points = points[np.isfinite(points).all(1)]
     ranges = [] if known is None else [known.x, known.y]
-    sides = [
+    across, up = (
         _range(where, name, given, ranges[i] if ranges else _around(points[:, i]))
         for i, (name, given) in enumerate((("x", x), ("y", y)))
-    ]
+    )
     minima = () if known is None else known.minima
-    return _Scene(height, minima, *sides, paths)
+    return _Scene(height, minima, across, up, paths)
 
 
 def _check_steps(where: str, steps: Any) -> None:
@@ -312,8 +312,15 @@ def _named_paths(ax: Any, scene: _Scene) -> list[list[Any]]:
         every = max(1, len(path) // 12)
         under = ax.plot(*path.T, color="white", lw=3.6, zorder=2.5)
         over = ax.plot(
-            *path.T, lw=1.8, ms=5, markevery=every, mec="white", mew=0.6, label=name,
-            zorder=3, **style,
+            *path.T,
+            lw=1.8,
+            ms=5,
+            markevery=every,
+            mec="white",
+            mew=0.6,
+            label=name,
+            zorder=3,
+            **style,
         )
         drawn.append([*under, *over])
     first = next(iter(scene.paths.values()))[0]
@@ -324,12 +331,13 @@ def _named_paths(ax: Any, scene: _Scene) -> list[list[Any]]:
 
 def _name(ax: Any, scene: _Scene, first: np.ndarray) -> None:
     halo = matplotlib("patheffects").withStroke(linewidth=2.5, foreground="white")
-    labels = {
-        f"{name}{_ending(path, scene)}": path for name, path in scene.paths.items()
-    }
-    places = name_places(ax, {"start": first[None]} | labels, [first, *scene.minima])
-    colours = [INK] + [darker(look(i)["color"], 0.72) for i in range(len(labels))]
-    for (label, (at, offset)), colour in zip(places.items(), colours, strict=True):
+    labels = [
+        ("start", first[None]),
+        *((name + _ending(path, scene), path) for name, path in scene.paths.items()),
+    ]
+    places = name_places(ax, labels, [first, *scene.minima])
+    colours = [INK, *(darker(look(i)["color"], 0.72) for i in range(len(labels) - 1))]
+    for (label, _), (at, offset), colour in zip(labels, places, colours, strict=True):
         side = "left" if offset[0] > 0 else "right"
         where = {"textcoords": "offset points", "ha": side, "va": "center"}
         style = {"fontweight": "bold", "path_effects": [halo], "zorder": 5}

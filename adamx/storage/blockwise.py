@@ -226,7 +226,7 @@ class Blockwise(Codec):
         if self._small(shape):
             return codes
         lay = layout(shape, self.block)
-        k = codes if self.bits == 8 else _unpacked(lay, codes)
+        k = codes if self.bits == 8 else unpacked(lay, codes)
 
         def decoded(lay: Blocks, k: Array, scale: Array) -> Array:
             k = lay.split(k).astype(jnp.float32)
@@ -253,6 +253,7 @@ def _size(shape: tuple[int, ...]) -> int:
     return size
 
 
-def _unpacked(lay: Blocks, codes: Array) -> Array:
+def unpacked(lay: Blocks, codes: Array) -> Array:
+    """Return the integers of 4 bits that are packed in bytes, a row of them."""
     packed = codes.reshape(*lay.lead, -(-lay.n // 2))
     return bytes_split(packed)[..., : lay.n]
