@@ -50,7 +50,7 @@ def bias_correction(
     middle.set_ylabel("m in g, v in g²")
     averages = {f"m, b1 = {b1:g}": m, f"v, b2 = {b2:g}": v, "corrected": np.ones(steps)}
     curves(middle, averages, t, marks=6)
-    tidy(bottom, "The length of the step", x="step", y="in learning rates", log="xy")
+    tidy(bottom, "The length of the step", x="step", y="in learning rates", log="x")
     lengths = {"corrected": np.ones(steps), "not corrected": m / np.sqrt(v)}
     curves(bottom, lengths, t, marks=0)
     bottom.axhline(1, color=AXIS, lw=0.6, zorder=1)

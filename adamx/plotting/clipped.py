@@ -7,7 +7,7 @@ import numpy as np
 from .. import errors
 from .history import History, read_history
 from .lines import line, name_lines
-from .style import AXIS, COLOURS, INK, axes_of, divided, figure_of, look, tidy
+from .style import AXIS, COLOURS, axes_of, divided, figure_of, look, tidy
 
 NEAR = 1e-3
 """How near to the threshold a norm counts as at it: metrics are in float32."""
@@ -58,30 +58,24 @@ def clipped(
             f"adamx.observe is around a chain with a clip."
         )
     steps, before, share = read.over_steps("grad_norm", "clipped", prefix=prefix)
-    after = _after(read, steps, before, share, max_norm, prefix)
+    limit = _limit(read, steps, before, share, max_norm, prefix)
+    after = None if limit is None else np.minimum(before, limit)
     ax = axes_of("clipped", ax, (8, 5))
     above, below = divided("clipped", ax, 2, heights=(2.2, 1))
-    _norms(above, steps, before, after)
+    _norms(above, steps, before, after, limit)
     _shares(below, steps, before, after, share)
     return figure_of(ax)
 
 
-def _after(
+def _limit(
     read: History, steps: Any, before: Any, share: Any, max_norm: Any, prefix: str
 ) -> np.ndarray | None:
-    """Return the norms after the clip, None if they are not known."""
+    """Return the thresholds of the clip at the steps, None if they are not known."""
     if max_norm is None:
-        key = next(
-            (
-                f"{p}max_norm"
-                for p in (prefix, "", "clip/")
-                if f"{p}max_norm" in read.values
-            ),
-            None,
-        )
-        if key is None:
+        places = (prefix, "", "clip/")
+        own = next((p for p in places if f"{p}max_norm" in read.values), None)
+        if own is None:
             return None
-        own = key.removesuffix("max_norm")
         limit = read.over_steps("max_norm", prefix=own)[1]
     else:
         allowed = errors.Interval(0, np.inf, "()", "It is the threshold of the clip.")
@@ -98,10 +92,10 @@ def _after(
             f"{before[i]:.4g}, and {100 * share[i]:.3g} % of the elements were "
             f"clipped. For another clip leave it out."
         )
-    return np.minimum(before, limit)
+    return limit
 
 
-def _norms(ax: Any, steps: Any, before: Any, after: Any) -> None:
+def _norms(ax: Any, steps: Any, before: Any, after: Any, limit: Any) -> None:
     positive = (before > 0).any()
     known = after is not None
     title = (
@@ -109,36 +103,43 @@ def _norms(ax: Any, steps: Any, before: Any, after: Any) -> None:
         if known
         else "The gradient's norm before the clip (after it: not known)"
     )
-    tidy(ax, title, y="norm of the gradient", log="y" if positive else "")
+    tidy(ax, title, y="norm of the gradient\n(units of g)", log="y" if positive else "")
     ends = [("before", steps, before, COLOURS[3])]
     line(ax, steps, before, look(3) | {"label": "before"})
     if known:
+        ax.plot(steps, limit, color=AXIS, lw=1, ls=(0, (1, 2)), label="max_norm")
         line(ax, steps, after, look(0) | {"label": "after"})
         fill = {"facecolor": COLOURS[3], "alpha": 0.25, "lw": 0, "hatch": "///"}
         ax.fill_between(steps, after, before, **fill)
         ends.append(("after", steps, after, COLOURS[0]))
+        ends.append(("max_norm", steps, limit, AXIS))
     ax.margins(x=0.01)
     name_lines(ax, ends)
+
+
+def _dots(place: int, label: str) -> dict[str, Any]:
+    return look(place) | {"linestyle": "", "label": label}
 
 
 def _shares(ax: Any, steps: Any, before: Any, after: Any, share: Any) -> None:
     times = int((share > 0).sum())
     title = f"Clipped at {times:,} of {len(steps):,} sampled steps"
-    tidy(ax, title, x="step", y="%")
+    tidy(ax, title, x="step", y="changed (%)" if after is None else "cut (%)")
     ends = []
     partial = ((share > 0) & (share < 1)).any()
     if after is not None:
         cut = 100 * (1 - after / np.where(before > 0, before, 1))
         cut = np.where(before > 0, cut, 0)
-        ax.fill_between(steps, 0, cut, color=COLOURS[3], alpha=0.25, lw=0)
-        line(ax, steps, cut, look(3) | {"label": "of the norm"})
+        ax.vlines(steps, 0, cut, color=COLOURS[3], alpha=0.5, lw=1.5)
+        seen = np.where(cut > 0, cut, np.nan)
+        line(ax, steps, seen, _dots(3, "of the norm"), marks=len(cut))
         ends.append(("of the norm", steps, cut, COLOURS[3]))
     if after is None or partial:
-        line(ax, steps, 100 * share, look(2) | {"label": "of the elements"})
+        ax.vlines(steps, 0, 100 * share, color=COLOURS[2], alpha=0.5, lw=1.5)
+        changed = np.where(share > 0, 100 * share, np.nan)
+        line(ax, steps, changed, _dots(2, "of the elements"), marks=len(changed))
         ends.append(("of the elements", steps, 100 * share, COLOURS[2]))
     ax.set_ylim(0, 105)
     ax.margins(x=0.01)
     name_lines(ax, ends)
     ax.axhline(0, color=AXIS, lw=0.6)
-    ax.yaxis.label.set_text("share cut (%)" if after is not None else "changed (%)")
-    ax.yaxis.label.set_color(INK)

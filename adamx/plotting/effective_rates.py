@@ -28,8 +28,11 @@ from .style import (
 
 KEY = "effective_rate_"
 LABEL = "effective rate |u| / |g|"
+UNIT = "(units of θ / units of g)"
 MOST_LINES = len(COLOURS)
 """With more series the picture is one of cells."""
+MOST_BANDS = 3
+"""With more series there are only medians."""
 
 
 def layer_rates(
@@ -91,9 +94,10 @@ def effective_rates(history: Any, *, ax: Any = None) -> Any:
         adamx.plotting.effective_rates(history)
 
     There is a line for the whole tree, and one for each group of `adamx.groups` and
-    `optax.partition`. Of `layer_rates` there is one for each leaf. More than 7 are
-    drawn as rows of cells, darker for smaller medians. An effective rate is in units of
-    the parameter for each unit of the gradient.
+    `optax.partition`. Of `layer_rates` there is one for each leaf. More than 3 are
+    drawn without their range, and more than 7 as rows of cells, darker for smaller
+    medians. An effective rate is in units of the parameter for each unit of the
+    gradient.
 
     Args:
         history: a list of `adamx.metrics(state)` or of `layer_rates`, or the dict of
@@ -118,13 +122,15 @@ def effective_rates(history: Any, *, ax: Any = None) -> Any:
     if len(series) > MOST_LINES:
         return _cells(series, ax)
     ax = axes_of("effective_rates", ax, (8, 3.8))
-    tidy(ax, "Effective rates: median, and 5 to 95 % of the elements", x="step")
-    tidy(ax, ax.get_title(loc="left"), x="step", y=LABEL, log="y")
+    banded = len(series) <= MOST_BANDS
+    title = f"Effective rates: median{', and 5 to 95 % of the elements' * banded}"
+    tidy(ax, title, x="step", y=f"{LABEL}\n{UNIT}", log="y")
     ends = []
     for place, (name, values) in enumerate(series.items()):
         steps, low, middle, high = (_positive(x) for x in values)
         style = look(place)
-        ax.fill_between(steps, low, high, color=style["color"], alpha=0.18, lw=0)
+        if banded:
+            ax.fill_between(steps, low, high, color=style["color"], alpha=0.18, lw=0)
         line(ax, steps, middle, style)
         ends.append((name, steps, middle, style["color"]))
     ax.margins(x=0.01)
@@ -161,7 +167,7 @@ def _cells(series: dict[str, list[np.ndarray]], ax: Any) -> Any:
     ax.set_yticks(range(len(names)), names, fontsize=8)
     ax.invert_yaxis()
     bar = ax.figure.colorbar(mesh, ax=ax, pad=0.02)
-    bar.set_label(f"{LABEL}, log scale", color=INK)
+    bar.set_label(f"{LABEL}, log scale\n{UNIT}", color=INK)
     return figure_of(ax)
 
 
@@ -203,7 +209,7 @@ def rates_by_layer(rates: Any, *, step: int | None = None, ax: Any = None) -> An
     ax = axes_of(where, ax, (7.5, 1.3 + 0.3 * len(names)))
     title = "" if single and "step" not in rates else f" at step {', '.join(shown)}"
     tidy(ax, f"Effective rates by layer{title}", log="x")
-    ax.set_xlabel(f"{LABEL}: median, and 5 to 95 % of the elements", color=INK)
+    ax.set_xlabel(f"{LABEL} {UNIT}: median, and 5 to 95 % of the elements", color=INK)
     low, middle, high = np.array(found).T
     rows = np.arange(len(names))
     ax.hlines(rows, low, high, color=AXIS, lw=2.5)

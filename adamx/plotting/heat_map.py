@@ -219,7 +219,7 @@ def _legend(
             for label, key, i in zip(labels, keys, place, strict=True)
         )
         edge = ", at the edge of the grid" if at_edge else ""
-        text = f"best: {found[place]:.4g} ({said}{edge})"
+        text = f"best: {found[place]:.4g}{edge}\n({said})"
         star = {"ls": "", "ms": 15, "mfc": "white", "mec": INK, "mew": 1.2}
         handles += ax.plot(right, up, "*", label=text, zorder=4, **star)
     if not finite.all():

@@ -11,6 +11,8 @@ from .style import INK, axes_of, figure_of, shades, tidy
 
 MOST_BARS, MOST_PIECES = 20, 6
 OTHERS = "others"
+LEGEND = 80
+"""How many characters a line of the legend has room for."""
 UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10), ("bytes", 1))
 
 
@@ -45,9 +47,10 @@ def memory(
     pieces, title = _pieces(plan, by)
     table = _table(pieces)
     bars = list(dict.fromkeys(bar for bar, _ in table))
-    kinds = list(dict.fromkeys(kind for _, kind in table))
+    kinds = sorted(dict.fromkeys(kind for _, kind in table), key=_is_rest)
     sizes = np.array([[table.get((bar, kind), 0) for kind in kinds] for bar in bars])
     totals = sizes.sum(1)
+    asked = unit is not None
     unit, scale = _unit(unit, int(totals.max(initial=0)))
     ax = axes_of("memory", ax, (8, 1.7 + 0.32 * len(bars)))
     tidy(ax, title, x=f"state of the optimizer ({unit})")
@@ -60,15 +63,17 @@ def memory(
         )
         left = left + size / scale
     for row, total in enumerate(totals):
-        text = f" {total / scale:,.4g}"
+        given = f"{total / scale:,.4g} {unit}" if asked else _said(int(total))
+        text = f" {given}"
         ax.text(left[row], row, text, va="center", color=INK, fontsize=9)
     ax.set_yticks(range(len(bars)), bars)
     ax.set_ylim(len(bars) - 0.4, -0.6)
-    ax.set_xlim(0, 1.12 * max(left.max(initial=0), 1e-9))
+    ax.set_xlim(0, 1.18 * max(left.max(initial=0), 1e-9))
     above = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "frameon": False}
-    title = ax.get_title(loc="left")
-    ax.set_title(title, loc="left", pad=26, color=INK, fontweight="bold", fontsize=11)
-    ax.legend(ncols=len(kinds), labelcolor=INK, fontsize=9, **above)
+    ncols = max(1, min(len(kinds), LEGEND // (8 + max(map(len, kinds), default=0))))
+    pad = 10 + 16 * -(-len(kinds) // ncols)
+    ax.set_title(title, loc="left", pad=pad, color=INK, fontweight="bold", fontsize=11)
+    ax.legend(ncols=ncols, labelcolor=INK, fontsize=9, **above)
     return figure_of(ax)
 
 
@@ -99,7 +104,7 @@ def _pieces(plan: Any, by: str) -> tuple[list[tuple[str, str, int]], str]:
             slot = row.slot or row.part
             own = {"leaf": (row.leaf, slot), "slot": (slot, row.leaf)}[by]
             found.append((str(name), slot, row.bytes) if name else (*own, row.bytes))
-        if one.shared:
+        if one.shared > VISIBLE * one.bytes:
             found.append((str(name) or SHARED, SHARED, one.shared))
     if "" in plans:
         one = plans[""]
@@ -110,6 +115,9 @@ def _pieces(plan: Any, by: str) -> tuple[list[tuple[str, str, int]], str]:
     return found, title
 
 
+VISIBLE = 1e-4
+"""Shared numbers below this part of the state have no piece; the totals lose nothing
+that their four digits show."""
 SHARED = "shared"
 """The piece of counts and other numbers that belong to no leaf."""
 

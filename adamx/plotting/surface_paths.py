@@ -96,7 +96,7 @@ def surface_paths(
         start: the first point (x, y); None for that of the surface.
         steps: the number of steps, at least 1.
         x, y: the ranges to show; None for those of the surface, or for a plain
-            function those of the paths.
+            function those of the paths, as far as they are not above the start.
         heights: whether to draw the scale of the heights beside the picture.
         ax: the axes to draw on; None for a new figure.
 
@@ -162,7 +162,7 @@ def surface_animation(
             f"how long the animation takes to play."
         )
     scene = _scene(where, surface, optimizers, start, steps, x, y)
-    ax = axes_of(where, ax, (6, 4.2))
+    own, ax = ax is None, axes_of(where, ax, (6, 4.2))
     _ground(ax, scene, heights)
     drawn = _named_paths(ax, scene)
     shown = np.unique(np.linspace(0, steps, frames).round().astype(int))
@@ -174,6 +174,10 @@ def surface_animation(
         ax.set_title(f"step {step} of {steps}", loc="right", color=INK, fontsize=10)
         return [line for lines in drawn for line in lines]
 
+    if own:  # the places of the axes need not be found for every frame
+        upto(steps)
+        figure_of(ax).draw_without_rendering()
+        figure_of(ax).set_layout_engine("none")
     matplotlib("animation")
     player = importlib.import_module("adamx.plotting.player")
     times = {"frames": shown, "interval": 1000 * seconds / len(shown), "repeat": True}
@@ -210,8 +214,9 @@ def _scene(
         str(name): np.asarray(_walked(height, tx, first, steps))
         for name, tx in optimizers.items()
     }
-    points = np.concatenate(list(paths.values()))
-    points = points[np.isfinite(points).all(1)]
+    points = np.concatenate(list(paths.values())).astype(np.float64)
+    above = np.asarray(height(jnp.asarray(points.T))) > float(height(first))
+    points = points[np.isfinite(points).all(1) & ~above]
     ranges = [] if known is None else [known.x, known.y]
     across, up = (
         _range(where, name, given, ranges[i] if ranges else _around(points[:, i]))
@@ -275,8 +280,9 @@ def _ground(ax: Any, scene: _Scene, heights: bool) -> None:
     sides = (np.linspace(*side, GRID_POINTS) for side in (scene.x, scene.y))
     across, up = np.meshgrid(*sides)
     found = np.asarray(scene.height(jnp.stack([jnp.asarray(across), jnp.asarray(up)])))
-    above = found - np.nanmin(found)
-    levels = _levels(float(np.nanmax(above)))
+    found = np.ma.masked_invalid(found.astype(np.float64))
+    above = found - found.min()
+    levels = _levels(float(above.max()))
     norm = matplotlib("colors").BoundaryNorm(levels, 256)
     grey = matplotlib("colors").LinearSegmentedColormap.from_list(
         "adamx_ground", ["#A9A9A9", "#FAFAFA"]

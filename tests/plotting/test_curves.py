@@ -1,4 +1,4 @@
-"""The pictures: what is drawn, not how it looks."""
+"""Curves, paths and small pictures: what is drawn, not how it looks."""
 
 import sys
 
