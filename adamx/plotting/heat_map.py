@@ -8,6 +8,8 @@ import numpy as np
 from .. import errors
 from .style import INK, SHADES, axes_of, figure_of, matplotlib, tidy
 
+MOST = 1e4
+"""Logarithmic colours end at so many times the smallest value, if it is the best."""
 WIDE = 20.0
 """If the largest value is so many times the smallest, the colours are logarithmic."""
 
@@ -22,6 +24,7 @@ def heat_map(
     value_label: str,
     missing_label: str = "diverged",
     best: str | None = "min",
+    worst: float | None = None,
     log: bool | None = None,
     ax: Any = None,
 ) -> Any:
@@ -44,8 +47,12 @@ def heat_map(
         row_label, column_label, value_label: what they are, with units.
         missing_label: what is said of values that are not finite.
         best: "min" or "max": which value is the best; None for no star.
+        worst: values beyond it count as `missing_label`, such as a loss above the one
+            before training; above it if the smallest is the best, else below it.
         log: whether colours are logarithmic; None if all finite values are above 0 and
-            the largest is 20 times the smallest.
+            the largest is 20 times the smallest. They then end at 10,000 times the
+            smallest if that is the best, and an arrow of the scale says that there is
+            more.
         ax: the axes to draw on; None for a new figure.
 
     Returns:
@@ -57,6 +64,9 @@ def heat_map(
         ImportError: Matplotlib is not installed.
     """
     found = _checked(values, rows, columns, best)
+    if worst is not None:
+        beyond = found < worst if best == "max" else found > worst
+        found = np.where(beyond, np.nan, found)
     (down, row_scale, row_order), (across, column_scale, order) = map(
         _axis, (rows, columns)
     )
@@ -66,7 +76,7 @@ def heat_map(
     tidy(ax, x=column_label, y=row_label)
     ax.grid(False)
     shown = np.ma.array(found, mask=~finite)
-    norm = _norm(found[finite], log)
+    norm = _norm(found[finite], log, best)
     mesh = ax.pcolormesh(
         across, down, shown, cmap=SHADES, norm=norm, edgecolors="white", linewidth=0.6
     )
@@ -76,7 +86,8 @@ def heat_map(
         ("y", row_scale, [rows[i] for i in row_order], down),
     ):
         _scaled(ax, axis, scale, names, edges)
-    bar = ax.figure.colorbar(mesh, ax=ax, pad=0.02)
+    more = finite.any() and found[finite].max() > norm.vmax
+    bar = ax.figure.colorbar(mesh, ax=ax, pad=0.02, extend="max" if more else "neither")
     logarithmic = isinstance(norm, matplotlib("colors").LogNorm)
     bar.set_label(value_label + (", log scale" if logarithmic else ""), color=INK)
     bar.outline.set_visible(False)
@@ -152,7 +163,7 @@ def _edges(at: np.ndarray) -> np.ndarray:
     return np.concatenate([at - half, [at[-1] + half]])
 
 
-def _norm(values: np.ndarray, log: bool | None) -> Any:
+def _norm(values: np.ndarray, log: bool | None, best: str | None) -> Any:
     colors = matplotlib("colors")
     positive = bool(len(values)) and bool((values > 0).all())
     if log and not positive:
@@ -164,7 +175,7 @@ def _norm(values: np.ndarray, log: bool | None) -> Any:
         return colors.Normalize(0, 1)
     low, high = float(values.min()), float(values.max())
     if log or (log is None and positive and high > WIDE * low):
-        return colors.LogNorm(low, high)
+        return colors.LogNorm(low, min(high, MOST * low) if best == "min" else high)
     return colors.Normalize(low, high)
 
 

@@ -37,6 +37,10 @@ SHADES = "cividis"
 """The colour map of ordered things: its lightness only grows, for all readers."""
 
 
+SHORT = 30.0
+"""A logarithmic axis whose end is less than so many times its start is short."""
+
+
 def look(place: int) -> dict[str, Any]:
     """Return the line style of the series at this place: colour, marker and dash."""
     return {
@@ -124,7 +128,7 @@ def tidy(ax: Any, title: str = "", *, x: str = "", y: str = "", log: str = "") -
         if name in log:
             getattr(ax, f"set_{name}scale")("log")
             axis.set_major_formatter(ticker.FuncFormatter(lambda v, _: f"{v:g}"))
-            axis.set_minor_formatter(ticker.NullFormatter())
+            axis.set_minor_formatter(ticker.FuncFormatter(_between(axis)))
     ax.set_title(title, loc="left", color=INK, fontweight="bold", fontsize=11)
     ax.set_xlabel(x, color=INK)
     ax.set_ylabel(y, color=INK)
@@ -133,6 +137,17 @@ def tidy(ax: Any, title: str = "", *, x: str = "", y: str = "", log: str = "") -
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(AXIS)
     ax.tick_params(which="both", color=AXIS, labelcolor=INK)
+
+
+def _between(axis: Any) -> Any:
+    """Return the labels between powers of ten: 2 and 5 of a short axis, else none."""
+
+    def label(value: float, _: Any) -> str:
+        low, high = sorted(axis.get_view_interval())
+        short = low > 0 and high < SHORT * low
+        return f"{value:g}" if short and f"{value:.0e}"[0] in "25" else ""
+
+    return label
 
 
 def matplotlib(module: str) -> Any:

@@ -33,6 +33,18 @@ def test_curves_draw_medians_and_ranges(ax):
     assert (ax.get_yscale(), ax.get_title(loc="left")) == ("log", "title")
 
 
+def test_a_short_logarithmic_axis_has_labels_between_powers_of_ten(ax):
+    plots.tidy(ax, log="xy")
+    ax.set(xlim=(1, 8), ylim=(1, 1000))
+    ax.figure.draw_without_rendering()
+    short, long = (
+        [x for x in (t.get_text() for t in axis.get_minorticklabels()) if x]
+        for axis in (ax.xaxis, ax.yaxis)
+    )
+    assert {"2", "5"} <= set(short)
+    assert long == []
+
+
 def test_names_stand_beside_the_last_number(ax):
     plots.curves(ax, {"lost": [0.0, 1, np.nan], "kept": [0.0, 2, 2]})
     heights = {text.get_text(): text.xy[1] for text in ax.texts}

@@ -101,6 +101,23 @@ def test_a_sweep_over_names_and_uneven_numbers_for_the_largest():
     assert ax.lines[0].get_xydata().tolist() == [[2, 1]]
 
 
+def test_values_that_are_huge_do_not_hide_the_others():
+    values = np.array([[1.0, 40, 1e30]])
+    figure = plotting.heat_map(values, [1], [1, 2, 3], **LABELS)
+    (mesh,), bar = figure.axes[0].collections, figure.axes[1]
+    assert (mesh.norm.vmin, mesh.norm.vmax) == (1, 1e4)
+    assert (
+        len([patch for patch in bar.patches if patch.get_visible()]) == 1
+    )  # the arrow
+    bounded = plotting.heat_map(values, [1], [1, 2, 3], **LABELS, worst=50).axes[0]
+    said = [text.get_text() for text in bounded.get_legend().get_texts()]
+    assert said[1] == "diverged: 1 of 3"
+    other = plotting.heat_map(values, [1], [1, 2, 3], **LABELS, worst=5, best="max")
+    said = [text.get_text() for text in other.axes[0].get_legend().get_texts()]
+    assert said[0].startswith("best: 1e+30")
+    assert said[1] == "diverged: 1 of 3"
+
+
 def test_a_sweep_in_which_all_diverged():
     figure = plotting.heat_map(np.full((2, 1), np.nan), [1, 2], [3], **LABELS)
     ax = figure.axes[0]
