@@ -12,13 +12,13 @@ from PIL import Image
 
 _SYMBOLS = {
     "fa-minus": "−",
-    "fa-fast-backward": "⏮",
-    "fa-step-backward": "◂|",
+    "fa-fast-backward": "|◀◀",
+    "fa-step-backward": "|◀",
     "fa-play fa-flip-horizontal": "◀",
-    "fa-pause": "⏸",
+    "fa-pause": "‖",
     "fa-play": "▶",
-    "fa-step-forward": "|▸",
-    "fa-fast-forward": "⏭",
+    "fa-step-forward": "▶|",
+    "fa-fast-forward": "▶▶|",
     "fa-plus": "+",
 }
 """The icons of Matplotlib's player, which come from another site, as characters."""

@@ -85,9 +85,10 @@ def surface_paths(
             "rosenbrock", {"SGD": adamx.sgd(1e-3), "Adam": adamx.adam(0.05)}, steps=300
         )
 
-    Each path is a `trajectory`. The contours are evenly spaced in the logarithm of the
-    height above the lowest point shown. Stars are the lowest points of a known surface.
-    The name of a path says if it is not finite, or ends outside of the picture.
+    Each path is a `trajectory`. The contours are at 1, 2 and 5 of each power of ten
+    of the height above the lowest point shown. Stars are the lowest points of a known
+    surface. The name of a path says if it is not finite, or ends outside of the
+    picture.
 
     Args:
         surface: a name of `SURFACES`, a `Surface`, or a function of an array (x, y)

@@ -151,7 +151,7 @@ def test_an_animation_shows_the_paths_up_to_each_step():
     assert page.count("data:image/png;base64,") == 3
     assert "http" not in page.replace("http://www.w3.org", "")
     assert 'class="fa ' not in page
-    assert {"⏸", "▶", "◀"} <= set(page)
+    assert {"‖", "▶", "◀"} <= set(page)
 
 
 def test_an_animation_is_saved_by_pillow(tmp_path):
