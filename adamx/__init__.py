@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from . import (
     optimizers as optimizers,
     parts as parts,
-    plotting as plotting,
     storage as storage,
 )
 from .engine.chain import Chain as Chain, chain as chain
@@ -69,7 +68,7 @@ from .wrappers.tunable import (
 from .wrappers.zero1 import zero1 as zero1
 
 if TYPE_CHECKING:
-    from . import sparse as sparse, testing as testing
+    from . import plotting as plotting, sparse as sparse, testing as testing
     from .descriptions.config import from_config as from_config, to_config as to_config
     from .descriptions.describe import describe as describe
     from .descriptions.difference import diff as diff
@@ -90,6 +89,7 @@ _LATER = {
     "diff": "descriptions.difference",
     "from_config": "descriptions.config",
     "list_optimizers": "descriptions.registry",
+    "plotting": "plotting",
     "sparse": "sparse",
     "testing": "testing",
     "to_config": "descriptions.config",

@@ -151,7 +151,8 @@ class Blockwise(Codec):
             return here
         return _OfPieces(**_fields(here), pieces=shards(last))
 
-    def _layout(self, shape: tuple[int, ...]) -> Blocks:
+    def layout_of(self, shape: tuple[int, ...]) -> Blocks:
+        """Return the division of an array of this shape into blocks."""
         lay = layout(shape, self.block)
         if self.shards == 1 or lay.merged > 1 or lay.n % self.shards:
             return lay
@@ -177,7 +178,7 @@ class Blockwise(Codec):
         """Return whether blocks end where so many pieces of the last axis do."""
         if pieces == 1 or self._small(shape):
             return True
-        lay = self._layout(shape)
+        lay = self.layout_of(shape)
         return lay.merged == 1 and lay.n % (pieces * lay.block) == 0
 
     def form(self) -> str:
@@ -189,7 +190,7 @@ class Blockwise(Codec):
     def note(self, shape: tuple[int, ...]) -> str:
         if self._small(shape):
             return f"float32, fewer than {self.min_size:,} elements"
-        lay = self._layout(shape)
+        lay = self.layout_of(shape)
         merged = f", last {lay.merged} axes merged" if lay.merged > 1 else ""
         fitted = f", blocks of {lay.block}" if lay.block != self.block else ""
         if self.shards > 1 and lay.n % (self.shards * lay.block):
@@ -202,18 +203,18 @@ class Blockwise(Codec):
     def scale(self, x: Float[Array, "..."]) -> Array | None:
         if self._small(x.shape):
             return None
-        return self._layout(x.shape).largest(x.astype(jnp.float32))
+        return self.layout_of(x.shape).largest(x.astype(jnp.float32))
 
     def divided(self, shape: tuple[int, ...]) -> Divided | None:
         if self._small(shape):
             return None
-        lay = self._layout(shape)
+        lay = self.layout_of(shape)
         return Divided(dataclasses.replace(self, min_size=0), lay.n, lay.block)
 
     def zeros(self, x: Float[Array, "..."]) -> Kept | None:
         if self._small(x.shape):
             return None
-        lay = self._layout(x.shape)
+        lay = self.layout_of(x.shape)
         k = x.astype(jnp.int8 if self.signed else jnp.uint8)
         codes = k if self.bits == 8 else self._packed(lay, k)
         scale = lay.first(x.astype(jnp.float32))
@@ -224,7 +225,7 @@ class Blockwise(Codec):
     ) -> Kept:
         if self._small(x.shape):
             return {"codes": x.astype(jnp.float32), "scale": absent()}
-        lay = self._layout(x.shape)
+        lay = self.layout_of(x.shape)
         x = x.astype(jnp.float32)
         largest = lay.largest(x) if scale is None else scale
 
@@ -267,8 +268,8 @@ class Blockwise(Codec):
         codes, scale = kept["codes"], kept["scale"]
         if self._small(shape):
             return codes
-        lay = self._layout(shape)
-        k = codes if self.bits == 8 else _unpacked(lay, codes)
+        lay = self.layout_of(shape)
+        k = codes if self.bits == 8 else unpacked(lay, codes)
 
         def decoded(lay: Blocks, k: Array, scale: Array) -> Array:
             k = lay.split(k).astype(jnp.float32)
@@ -297,8 +298,8 @@ class _OfPieces(Blockwise):
 
     pieces: int = dataclasses.field(default=1, kw_only=True)
 
-    def _layout(self, shape: tuple[int, ...]) -> Blocks:
-        lay = super()._layout((*shape[:-1], shape[-1] * self.pieces))
+    def layout_of(self, shape: tuple[int, ...]) -> Blocks:
+        lay = super().layout_of((*shape[:-1], shape[-1] * self.pieces))
         if lay.merged > 1 or lay.n % (self.pieces * lay.block):
             return layout(shape, self.block)
         return lay._replace(n=shape[-1])
@@ -311,6 +312,7 @@ def _size(shape: tuple[int, ...]) -> int:
     return size
 
 
-def _unpacked(lay: Blocks, codes: Array) -> Array:
+def unpacked(lay: Blocks, codes: Array) -> Array:
+    """Return the integers of 4 bits that are packed in bytes, a row of them."""
     packed = codes.reshape(*lay.lead, -(-lay.n // 2))
     return bytes_split(packed)[..., : lay.n]

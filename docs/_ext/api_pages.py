@@ -3,18 +3,23 @@
 from . import catalogue, docstrings
 from .optimizer_pages import documented, heading
 
+FOLDERS = ("parts", "storage", "plotting")
+"""The folders whose modules have a page each."""
+WITH_PAGES = tuple(f"adamx.{folder}." for folder in FOLDERS)
+
 
 def pages() -> dict[str, str]:
     """The generated files by their path."""
     made: dict[str, str] = {}
-    for package, folder in (("adamx.parts", "parts"), ("adamx.storage", "storage")):
+    for folder in FOLDERS:
+        package = f"adamx.{folder}"
         for module in catalogue.modules(package):
             if catalogue.of_module(module):
                 made[f"{folder}/{module.split('.')[-1]}.rst"] = page(module)
     rest = [
         module
         for module in dict.fromkeys(map(catalogue.home, catalogue.public().values()))
-        if not module.startswith(("adamx.parts", "adamx.storage.", "adamx.optimizers"))
+        if not module.startswith((*WITH_PAGES, "adamx.optimizers"))
     ]
     lines = heading("Functions around an optimizer")
     for module in sorted(rest):

@@ -7,7 +7,7 @@ import pkgutil
 from typing import Any
 
 FACES = ("adamx", "adamx.parts", "adamx.optimizers", "adamx.storage", "adamx.sparse")
-FACES = (*FACES, "adamx.interop.torch", "adamx.testing")
+FACES = (*FACES, "adamx.interop.torch", "adamx.plotting", "adamx.testing")
 """Where public names may stand, the one to show first."""
 
 

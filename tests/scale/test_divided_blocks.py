@@ -64,6 +64,7 @@ def test_codes_lie_where_their_elements_do(kind, bits):
     """Nothing is sent, and what is kept are the bits of the run on one device."""
     sharding = NamedSharding(mesh_of(kind), WIDE["w"])
     (updates, state), compiled = run(stored(bits, shards=PIECES), sharding)
+    assert updates is not None
     assert not COLLECTIVE.findall(str(compiled.as_text()))
     kept = [x for x in jax.tree.leaves(state) if x.size > 1]
     here = sum(x.addressable_shards[0].data.nbytes for x in kept)

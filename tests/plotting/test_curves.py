@@ -1,4 +1,4 @@
-"""The pictures: what is drawn, not how it looks."""
+"""Curves, paths and small pictures: what is drawn, not how it looks."""
 
 import sys
 
@@ -31,6 +31,18 @@ def test_curves_draw_medians_and_ranges(ax):
     assert {9.0, 2.0} <= set(band.get_paths()[0].vertices[:, 1])
     assert [text.get_text() for text in ax.texts] == ["one", "many"]
     assert (ax.get_yscale(), ax.get_title(loc="left")) == ("log", "title")
+
+
+def test_a_short_logarithmic_axis_has_labels_between_powers_of_ten(ax):
+    plots.tidy(ax, log="xy")
+    ax.set(xlim=(1, 8), ylim=(1, 1000))
+    ax.figure.draw_without_rendering()
+    short, long = (
+        [x for x in (t.get_text() for t in axis.get_minorticklabels()) if x]
+        for axis in (ax.xaxis, ax.yaxis)
+    )
+    assert {"2", "5"} <= set(short)
+    assert long == []
 
 
 def test_names_stand_beside_the_last_number(ax):
