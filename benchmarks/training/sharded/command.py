@@ -5,7 +5,7 @@ an accumulation; from its checkpoint go on the same mesh, one of 2 × 4 and a si
 device. The reference runs on a single device from the first to the last.
 
 In float32 a sum over devices is rounded otherwise than on one. Where the state is in 8
-bits, a number near the middle between two codes may then get the other one, and the runs
+bits, a number near the middle of two codes may then get the other one, and the runs
 part by the distance of two codes. In float64 roundings are 5e8 times as small: hardly a
 number is that near, and where no code differs the arithmetic alone is compared.
 """
