@@ -20,6 +20,7 @@ from benchmarks.training.data import shipped
 
 LAYERS, WIDTH, HEADS, LENGTH, BATCH = 4, 64, 4, 32, 16
 EIGHT = Blockwise()  # bits
+REAL = {"param_dtype": float}  # float64 under jax.enable_x64, else float32
 TEXT = np.frombuffer(shipped.plays()[0].encode(), np.uint8)
 
 
@@ -38,14 +39,14 @@ def through_block(block, h):
 def positions():
     """Sines of the positions, which are not trained."""
     angles = np.outer(np.arange(LENGTH), 1e-4 ** np.linspace(0, 1, WIDTH // 2))
-    return jnp.asarray(np.hstack([np.sin(angles), np.cos(angles)]), jnp.float32)
+    return jnp.asarray(np.hstack([np.sin(angles), np.cos(angles)]))
 
 
 class NnxBlock(nnx.Module):
     def __init__(self, rngs):
-        dense = functools.partial(nnx.Linear, use_bias=False, rngs=rngs)
-        self.norm_1 = nnx.RMSNorm(WIDTH, rngs=rngs)
-        self.norm_2 = nnx.RMSNorm(WIDTH, rngs=rngs)
+        dense = functools.partial(nnx.Linear, use_bias=False, rngs=rngs, **REAL)
+        self.norm_1 = nnx.RMSNorm(WIDTH, rngs=rngs, **REAL)
+        self.norm_2 = nnx.RMSNorm(WIDTH, rngs=rngs, **REAL)
         self.query, self.key = dense(WIDTH, WIDTH), dense(WIDTH, WIDTH)
         self.value, self.out = dense(WIDTH, WIDTH), dense(WIDTH, WIDTH)
         self.up, self.down = dense(WIDTH, 4 * WIDTH), dense(4 * WIDTH, WIDTH)
@@ -53,15 +54,15 @@ class NnxBlock(nnx.Module):
 
 class NnxDecoder(nnx.Module):
     def __init__(self, rngs):
-        self.embed = nnx.Embed(256, WIDTH, rngs=rngs)
-        self.norm = nnx.RMSNorm(WIDTH, rngs=rngs)
+        self.embed = nnx.Embed(256, WIDTH, rngs=rngs, **REAL)
+        self.norm = nnx.RMSNorm(WIDTH, rngs=rngs, **REAL)
         self.position = nnx.Param(positions())
-        self.blocks = nnx.vmap(NnxBlock)(rngs.fork(split=LAYERS))
+        self.blocks = nnx.vmap(NnxBlock)(rngs.split(LAYERS))
 
     def __call__(self, tokens):
         scanned = nnx.scan(through_block, in_axes=(0, nnx.Carry), out_axes=nnx.Carry)
-        table = self.embed.embedding[...]  # calling nnx.Embed rounds to float32
-        return self.norm(scanned(self.blocks, table[tokens] + self.position)) @ table.T
+        h = scanned(self.blocks, self.embed(tokens) + self.position)
+        return self.embed.attend(self.norm(h))
 
 
 def nnx_params(key):
@@ -76,8 +77,8 @@ def nnx_logits(params, tokens):
 
 class LinenBlock(linen.Module):
     def setup(self):
-        dense = functools.partial(linen.Dense, use_bias=False)
-        self.norm_1, self.norm_2 = linen.RMSNorm(), linen.RMSNorm()
+        dense = functools.partial(linen.Dense, use_bias=False, **REAL)
+        self.norm_1, self.norm_2 = linen.RMSNorm(**REAL), linen.RMSNorm(**REAL)
         self.query, self.key, self.value = dense(WIDTH), dense(WIDTH), dense(WIDTH)
         self.out, self.up, self.down = dense(WIDTH), dense(4 * WIDTH), dense(WIDTH)
 
@@ -87,7 +88,7 @@ class LinenBlock(linen.Module):
 
 class LinenDecoder(linen.Module):
     def setup(self):
-        self.embed, self.norm = linen.Embed(256, WIDTH), linen.RMSNorm()
+        self.embed, self.norm = linen.Embed(256, WIDTH, **REAL), linen.RMSNorm(**REAL)
         self.position = self.param("position", lambda key: positions())
         each = {"variable_axes": {"params": 0}, "split_rngs": {"params": True}}
         self.blocks = linen.scan(LinenBlock, length=LAYERS, **each)()
@@ -114,13 +115,14 @@ LAYOUT = {
 }
 
 
-def abstract(params, mesh, dtype):
+def abstract(params, mesh):
     """The shapes of the parameters, and where each belongs; no array is made."""
 
     def one(path, x):
         name = jax.tree_util.keystr(path, simple=True, separator="/")
         spec = next(s for pattern, s in LAYOUT.items() if re.search(pattern, name))
-        return jax.ShapeDtypeStruct(x.shape, dtype, sharding=NamedSharding(mesh, spec))
+        where = NamedSharding(mesh, spec)
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where)
 
     shapes = jax.eval_shape(params, jax.random.key(0))
     return jax.tree_util.tree_map_with_path(one, shapes)
@@ -158,7 +160,7 @@ def start(params, target, tx):
     """New parameters and state, each piece made on its device."""
 
     def first(key):
-        made = jax.tree.map(lambda p, x: p.astype(x.dtype), params(key), target[0])
+        made = params(key)
         return made, tx.init(made)
 
     where = jax.tree.map(lambda x: x.sharding, target)
@@ -178,11 +180,11 @@ def place(data, model):
     return Mesh(devices, ("data", "model"))
 
 
-def train(kind, mesh, steps, *, codec=EIGHT, dtype=jnp.float32, begin=None, save=None):
+def train(kind, mesh, steps, *, codec=EIGHT, begin=None, save=None):
     """The losses of some micro-batches, and the parameters and state after them."""
     (params, logits), losses = MODELS[kind], []
     with jax.set_mesh(mesh), ocp.StandardCheckpointer() as orbax:
-        shapes = abstract(params, mesh, dtype)
+        shapes = abstract(params, mesh)
         tx = optimizer(shapes, codec)
         target = shapes, adamx.abstract_state(tx, shapes)
         kept = orbax.restore(begin, target) if begin else start(params, target, tx)

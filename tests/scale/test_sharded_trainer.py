@@ -1,0 +1,40 @@
+"""The trainer of docs/sharded.md, made small: one device, a mesh, another mesh."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.training.sharded import command, trainer
+from tests.scale.meshes import NEEDS_DEVICES
+
+pytestmark = NEEDS_DEVICES
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def small(monkeypatch):
+    sizes = {"LAYERS": 2, "WIDTH": 16, "HEADS": 2, "LENGTH": 8, "BATCH": 8}
+    for name, size in sizes.items():
+        monkeypatch.setattr(trainer, name, size)
+    codec = trainer.Blockwise(min_size=256)
+    yield codec
+    trainer.step.clear_cache()
+
+
+@pytest.mark.parametrize(("kind", "then_on"), [("nnx", "2 × 4"), ("linen", "1")])
+def test_a_mesh_and_another_after_it_train_as_one_device(small, kind, then_on):
+    """In float64 no code differs, and losses by some units in the last place.
+
+    Saved inside an accumulation, so that the sum of gradients is restored too.
+    """
+    found = command.compare(kind, small, True, 6, [then_on])
+    (row,) = found["then"]
+    assert row["codes"] > 2000
+    assert row["codes_differ"] == 0
+    assert row["off"] < 1e-13
+    losses = np.array(found["first"] + row["losses"])
+    assert losses.dtype == np.float64
+    assert np.ptp(losses) > 0.1, "it trains"
