@@ -38,3 +38,24 @@ def test_a_mesh_and_another_after_it_train_as_one_device(small, kind, then_on):
     losses = np.array(found["first"] + row["losses"])
     assert losses.dtype == np.float64
     assert np.ptp(losses) > 0.1, "it trains"
+
+
+def cells():
+    kept = json.loads((ROOT / "notebooks" / "06_sharded.ipynb").read_text())
+    code = (cell for cell in kept["cells"] if cell["cell_type"] == "code")
+    return ["".join(cell["source"]) for cell in code]
+
+
+def test_the_notebook_has_the_code_of_the_trainer():
+    """Each function and class of it that has the same name, word for word."""
+    script = Path(trainer.__file__).read_text()
+    assert len(script.splitlines()) < 200
+    blocks = [
+        block.strip()
+        for cell in cells()
+        for block in re.split(r"\n\n\n", cell)
+        if re.match(r"(@|def |class )", block)
+    ]
+    missing = [block for block in blocks if f"{block}\n" not in script]
+    assert missing == []
+    assert len(blocks) >= 10

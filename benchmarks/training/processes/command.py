@@ -83,7 +83,7 @@ def launch(
         wanted = (
             {kill[0]: -signal.SIGKILL} if kill else dict.fromkeys(range(processes), 0)
         )
-        _await(children, wanted, logs)
+        await_all(children, wanted, logs)
         if kill:
             return []
         return [json.loads(c.stdout.read().splitlines()[-1]) for c in children]
@@ -97,7 +97,7 @@ def launch(
             log.close()
 
 
-def _await(children: list[Any], wanted: dict[int, int], logs: list[Any]) -> None:
+def await_all(children: list[Any], wanted: dict[int, int], logs: list[Any]) -> None:
     """Wait until the processes have ended as they should, or raise an error."""
     end = time.monotonic() + PATIENCE
     while True:
@@ -222,6 +222,12 @@ def table(found: dict[str, Any]) -> list[list[str]]:
             f"off {two['off']:.1e}, {two['codes_differ']} codes differ",
         ],
     ]
+
+
+def markdown() -> str:
+    """The table of the document."""
+    found = json.loads((options.RESULTS / "processes.json").read_text())
+    return report.markdown(table(found))
 
 
 def main(argv: Sequence[str]) -> int:

@@ -119,8 +119,16 @@ def table(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
     return [HEAD, *(cells for row in rows for cells in cells_of(row))]
 
 
-def read(path: Path = options.RESULTS / "sharded.json") -> dict[str, Any]:
-    return json.loads(path.read_text())
+def markdown() -> str:
+    """The table of the document: a line for each model and kind of numbers."""
+    rows = json.loads((options.RESULTS / "sharded.json").read_text())["rows"]
+    ways = [name if name == TRAINED_ON else f"then {name}" for name in MESHES]
+    lines = [["model", "numbers", "loss", *ways, "codes that differ"]]
+    for row in rows:
+        cells = cells_of(row)
+        codes = [cell[5] for cell in cells if cell[4] == max(c[4] for c in cells)]
+        lines.append([*cells[0][:2], cells[0][3], *(c[4] for c in cells), codes[0]])
+    return report.markdown(lines)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -145,7 +145,6 @@ def optimizer(shapes, codec):
 
 
 def batch(k):
-    """The bytes of micro-batch `k`: it needs no other state than its number."""
     starts = np.random.default_rng(k).integers(0, len(TEXT) - LENGTH, BATCH)
     return TEXT[starts[:, None] + np.arange(LENGTH + 1)].astype(np.int32)
 
@@ -169,7 +168,6 @@ def start(params, target, tx):
 
 @functools.partial(jax.jit, static_argnums=(3, 4), donate_argnums=(0, 1))
 def step(params, state, tokens, tx, logits):
-    """Run one micro-batch; parameters and state are updated in place."""
     loss, grads = jax.value_and_grad(loss_of)(params, tokens, logits)
     return adamx.step(tx, params, grads, state), loss
 
