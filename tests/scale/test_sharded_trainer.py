@@ -4,11 +4,13 @@ import json
 import re
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 from benchmarks.training.sharded import command, trainer
 from tests.scale.meshes import NEEDS_DEVICES
+from tests.support.trees import assert_close
 
 pytestmark = NEEDS_DEVICES
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,13 +26,12 @@ def small(monkeypatch):
     trainer.step.clear_cache()
 
 
-@pytest.mark.parametrize(("kind", "then_on"), [("nnx", "2 × 4"), ("linen", "1")])
-def test_a_mesh_and_another_after_it_train_as_one_device(small, kind, then_on):
+def test_a_mesh_and_another_after_it_train_as_one_device(small):
     """In float64 no code differs, and losses by some units in the last place.
 
     Saved inside an accumulation, so that the sum of gradients is restored too.
     """
-    found = command.compare(kind, small, True, 6, [then_on])
+    found = command.compare("nnx", small, True, 6, ["2 × 4"])
     (row,) = found["then"]
     assert row["codes"] > 2000
     assert row["codes_differ"] == 0
@@ -38,6 +39,23 @@ def test_a_mesh_and_another_after_it_train_as_one_device(small, kind, then_on):
     losses = np.array(found["first"] + row["losses"])
     assert losses.dtype == np.float64
     assert np.ptp(losses) > 0.1, "it trains"
+
+
+def test_linen_and_nnx_are_the_same_function_of_the_same_tree(small):
+    """So that what one of them trains, on a mesh or after a restart, the other does."""
+    mesh = trainer.place(4, 2)
+    with jax.enable_x64(True), jax.set_mesh(mesh):
+        shapes = trainer.abstract(trainer.linen_params, mesh)
+        where = jax.tree.map(lambda x: x.sharding, shapes)
+        assert shapes == trainer.abstract(trainer.nnx_params, mesh)
+        init = jax.jit(trainer.linen_params, out_shardings=where)
+        made = init(jax.random.key(1)), trainer.batch(0)
+        slope = jax.jit(jax.value_and_grad(trainer.loss_of), static_argnums=2)
+        linen, nnx = (
+            slope(*made, trainer.MODELS[kind][1]) for kind in ("linen", "nnx")
+        )
+    assert float(linen[0]) > 5
+    assert_close(jax.tree.map(np.asarray, nnx), jax.tree.map(np.asarray, linen), 64)
 
 
 def cells():
