@@ -21,8 +21,9 @@ def small(monkeypatch):
     sizes = {"LAYERS": 2, "WIDTH": 16, "HEADS": 2, "LENGTH": 8, "BATCH": 8}
     for name, size in sizes.items():
         monkeypatch.setattr(trainer, name, size)
-    codec = trainer.Blockwise(min_size=256)
-    yield codec
+    jax.config.update("jax_disable_most_optimizations", True)  # compile faster
+    yield trainer.Blockwise(min_size=256)
+    jax.config.update("jax_disable_most_optimizations", False)
     trainer.step.clear_cache()
 
 
