@@ -65,6 +65,14 @@ BENCHMARKS = {
         "training.step_share",
         "how much of a whole training step is the optimizer",
     ),
+    "sharded": (
+        "training.sharded",
+        "a decoder on meshes of 8 devices, beside the same on one",
+    ),
+    "processes": (
+        "training.processes",
+        "a run over several processes that are killed and start again",
+    ),
     "paper": (
         "training.paper",
         "the experiments of Kingma & Ba 2014, and the claims made for Adam",

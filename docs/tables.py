@@ -33,6 +33,8 @@ from benchmarks.cost.memory import report as memory
 from benchmarks.cost.peers import picture
 from benchmarks.training import failure_modes, matrix_training
 from benchmarks.training.paper import report as paper
+from benchmarks.training.processes import command as processes
+from benchmarks.training.sharded import command as sharded
 from benchmarks.training.step_share import command as share
 from docs import authors, deviations
 from docs.deviations import RATE
@@ -45,6 +47,7 @@ FILES = (
         for name in ("paper", "speed", "storage", "failure_modes", "row_sparse")
     ),
     DOCS / "matrices.md",
+    DOCS / "sharded.md",
     DOCS / "differences_from_optax.md",
     DOCS / "differences_from_authors.md",
     DOCS / "optimizers" / "table.md",
@@ -195,6 +198,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "parity": parity.markdown,
     "compiled": compiled.markdown,
     "peers": picture.markdown,
+    "sharded": sharded.markdown,
+    "processes": processes.markdown,
     "rows": lambda: table(rows.HEAD, rows.table()),
     "share": lambda: table(share.HEAD, share.table()),
     "paper_claims": lambda: table("claim | source | here | command", paper.claims()),

@@ -24,6 +24,7 @@ from ..engine.tree import dtypes_of, shared_dtype
 from ..numerics.arithmetic import compute_dtype
 from ..numerics.splits import varying
 from .around import Around, live
+from .zero1 import Zero1
 
 JUDGED_AFTER = 10
 """So many steps are taken before one may be skipped as a spike."""
@@ -171,6 +172,7 @@ class Accumulating(Around):
         # step, until the next one begins
         first = state.micro_step == 0
         column = [_sum(s, g, weight, first) for s, g in zip(held, leaves, strict=True)]
+        column = self._as_begun(column, updates)
 
         def means() -> list[Any]:
             pairs = zip(column, leaves, strict=True)
@@ -196,6 +198,23 @@ class Accumulating(Around):
             **counts,
         )
         return new, after
+
+    def _as_begun(self, column: list[Any], updates: Any) -> list[Any]:
+        """Return the sums where `init` began them, like the parameters.
+
+        XLA would divide them as `zero1` does their mean, and compile the second step
+        anew.
+        """
+        inside = self.inner
+        while isinstance(inside, Around) and not isinstance(inside, Zero1):
+            inside = inside.inner
+        if not isinstance(inside, Zero1):
+            return column
+        pairs = zip(inside.places_of(updates), column, strict=True)
+        return [
+            x if place is None or x is None or is_absent(x) else place.undivided(x)
+            for place, x in pairs
+        ]
 
     def _weight(self, micro_step: Any, extra: dict[str, Any]) -> Any:
         """Return the weight of this micro-batch; None where all have the same."""

@@ -57,6 +57,13 @@ class Place(NamedTuple):
             )
         return self._placed(x, None)
 
+    def undivided(self, x: Any) -> Any:
+        """Return what is like the parameter, and must not become a piece.
+
+        On `Explicit` axes its type keeps it, inside `shard_map` its shape.
+        """
+        return self._placed(x, None) if self.kind == AxisType.Auto else x
+
     def _placed(self, x: Any, over: int | None) -> Any:
         if self.dim is None and self.kind != AxisType.Explicit:
             return x

@@ -58,7 +58,7 @@ class Zero1(Around):
                     found.append(path)
         return found
 
-    def _places(self, tree: Any) -> list[Place | None]:
+    def places_of(self, tree: Any) -> list[Place | None]:
         """Return where each leaf is, None for a `None`."""
         named = leaves_by_path(tree)
         unknown = sorted({path for path, _ in self.specs} - {path for path, _ in named})
@@ -119,7 +119,7 @@ class Zero1(Around):
         if is_placeholder(params):
             return self.inner.init(params)
         leaves, treedef = flatten(params)
-        places = self._places(params)
+        places = self.places_of(params)
         self._check_inside(places)
         pieces = [
             x if place is None else place.divided(x)
@@ -134,7 +134,7 @@ class Zero1(Around):
         here = leaves if params is None else column("params", params, updates)
         pairs = zip(leaves, here, strict=True)
         like = treedef.unflatten([None if g is None else p for g, p in pairs])
-        places = self._places(like)
+        places = self.places_of(like)
         self._check_inside(places)
 
         def each(change: Any, column: list) -> Any:

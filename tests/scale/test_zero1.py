@@ -233,8 +233,11 @@ def test_around_groups_and_inside_accumulate():
     state = jax.jit(tx.init)(p)
     step = jax.jit(functools.partial(train_step, tx))
     q = p
-    for _ in range(2):
-        q, state = step(q, state, X)
+    for k in range(2):
+        with counted() as count:
+            q, state = step(q, state, X)
+        assert (count.compilations == 0) == (k > 0)
+        assert state.gradients["kernel"].sharding.is_fully_replicated
     want = NamedSharding(mesh, ROWS)
     assert state.inner.mu["kernel"].sharding.is_equivalent_to(want, 2)
     plain = tree(), groups.init(tree())
