@@ -70,7 +70,7 @@ def _replacing(where: str, tx: Transformation, names: tuple[str, ...]) -> Factor
         given.clear()
         given.update(values)
         rewrite(bare, check)
-        return held._with(values)
+        return held._with({name: jnp.asarray(x) for name, x in values.items()})
 
     return make
 

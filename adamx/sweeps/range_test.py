@@ -135,7 +135,7 @@ def find_rate(
     """
     where = "find_rate"
     errors.check_number(where, "low", low, errors.Interval.parse("(0, inf)"))
-    above = errors.Interval(low, float("inf"), "()", "It is above `low`.")
+    above = errors.Interval(low, float("inf"), "()", "That is `low`.")
     errors.check_number(where, "high", high, above)
     smooth = errors.Interval.parse("[0, 1)")
     errors.check_number(where, "smoothing", smoothing, smooth)
