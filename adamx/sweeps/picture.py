@@ -22,21 +22,22 @@ def draw(
                 f"Sweep: `x` and `y` must be hyperparameters of the sweep, got "
                 f"{name!r}. {errors.suggest(name, points)}"
             )
-    if x is None:
+    across = x
+    if across is None:
         rest = [name for name in varied if name != y]
         if len(rest) > (2 if y is None else 1):
             raise errors.AdamxError(
                 f"Sweep: `x`, or `x` and `y`, must name the hyperparameters to draw, "
                 f"since {errors.listed(varied)} vary. Write plot(x={rest[0]!r})."
             )
-        x = rest[0] if rest else varied[0]
+        across = rest[0] if rest else varied[0]
         y = y or (rest[1] if len(rest) > 1 else None)
     if ax is None:
         _, ax = plotting.panels(size=(7, 4.2))
     scores = found.scores(metric, mode=mode)
     values = np.asarray(found.values(metric))
     lost = found["diverged"].reshape(values.shape) | ~np.isfinite(values)
-    names = [x] if y is None else [x, y]
+    names = [across] if y is None else [across, y]
     chosen = _best_at(np.stack([points[n] for n in names], 1), scores, mode)
     places = {name: points[name][chosen] for name in names}
     part = scores[chosen], values[chosen], lost[chosen]
@@ -45,9 +46,9 @@ def draw(
     seeds = f"median of {found.seeds} seeds" if found.seeds > 1 else "1 seed"
     title = f"{metric}, {seeds}{note}"
     if y is None:
-        _line(ax, places[x], *part, title, x, metric)
+        _line(ax, places[across], *part, title, across, metric)
     else:
-        _map(ax, places[x], places[y], *part, title, (x, y), mode)
+        _map(ax, places[across], places[y], *part, title, (across, y), mode)
     return ax.figure
 
 
