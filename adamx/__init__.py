@@ -77,6 +77,8 @@ if TYPE_CHECKING:
         create as create,
         list_optimizers as list_optimizers,
     )
+    from .sweeps.range_test import find_rate as find_rate
+    from .sweeps.sweep import sweep as sweep
 
 __version__ = "0.1.0.dev0"
 
@@ -87,10 +89,12 @@ _LATER = {
     "create": "descriptions.registry",
     "describe": "descriptions.describe",
     "diff": "descriptions.difference",
+    "find_rate": "sweeps.range_test",
     "from_config": "descriptions.config",
     "list_optimizers": "descriptions.registry",
     "plotting": "plotting",
     "sparse": "sparse",
+    "sweep": "sweeps.sweep",
     "testing": "testing",
     "to_config": "descriptions.config",
 }
@@ -107,6 +111,7 @@ _FOLDERS = {
     "native",
     "numerics",
     "observation",
+    "sweeps",
     "wrappers",
     "TYPE_CHECKING",
 }

@@ -40,6 +40,10 @@ BENCHMARKS = {
         "micro-steps of adamx.accumulate beside optax.MultiSteps",
     ),
     "observe": ("cost.observing", "what adamx.observe adds to a step"),
+    "sweep": (
+        "cost.sweeping",
+        "64 rates × 3 seeds of the digits perceptron beside the loop over jitted runs",
+    ),
     "rows": (
         "cost.rows",
         "a step on some rows of a table, beside dense Optax and torch's SparseAdam",

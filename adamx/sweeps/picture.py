@@ -1,0 +1,151 @@
+"""The pictures of a sweep: lines with bands, and maps of two hyperparameters."""
+
+from typing import Any
+
+import numpy as np
+
+from .. import errors, plotting
+
+LOST = plotting.COLOURS[3]
+
+
+def draw(
+    found: Any, metric: str, x: str | None, y: str | None, mode: str, ax: Any
+) -> Any:
+    """Draw a metric of a sweep over one or two hyperparameters; return the figure."""
+    points = found.points()
+    varied = [name for name, values in points.items() if len(np.unique(values)) > 1]
+    varied = varied or list(points)[:1]
+    for name in (x, y):
+        if name is not None and name not in points:
+            raise errors.AdamxError(
+                f"Sweep: `x` and `y` must be hyperparameters of the sweep, got "
+                f"{name!r}. {errors.suggest(name, points)}"
+            )
+    across = x
+    if across is None:
+        rest = [name for name in varied if name != y]
+        if len(rest) > (2 if y is None else 1):
+            raise errors.AdamxError(
+                f"Sweep: `x`, or `x` and `y`, must name the hyperparameters to draw, "
+                f"since {errors.listed(varied)} vary. Write plot(x={rest[0]!r})."
+            )
+        across = rest[0] if rest else varied[0]
+        y = y or (rest[1] if len(rest) > 1 else None)
+    if ax is None:
+        _, ax = plotting.panels(size=(7, 4.2))
+    scores = found.scores(metric, mode=mode)
+    values = np.asarray(found.values(metric))
+    lost = found["diverged"].reshape(values.shape) | ~np.isfinite(values)
+    names = [across] if y is None else [across, y]
+    chosen = _best_at(np.stack([points[n] for n in names], 1), scores, mode)
+    places = {name: points[name][chosen] for name in names}
+    part = scores[chosen], values[chosen], lost[chosen]
+    others = [name for name in varied if name not in names]
+    note = f", best over {' and '.join(others)}" if others else ""
+    seeds = f"median of {found.seeds} seeds" if found.seeds > 1 else "1 seed"
+    title = f"{metric}, {seeds}{note}"
+    if y is None:
+        _line(ax, places[across], *part, title, across, metric)
+    else:
+        _map(ax, places[across], places[y], *part, title, (across, y), mode)
+    return ax.figure
+
+
+def _best_at(where: np.ndarray, scores: np.ndarray, mode: str) -> np.ndarray:
+    """Return the best point at each place, in the order of the places."""
+    ranks = scores if mode == "min" else -scores
+    _, places = np.unique(where, axis=0, return_inverse=True)
+    places = places.reshape(-1)
+    order = np.lexsort((ranks, places))
+    _, first = np.unique(places[order], return_index=True)
+    return order[first]
+
+
+def _is_wide(values: np.ndarray) -> bool:
+    """Return whether values are drawn on a logarithmic axis."""
+    seen = values[np.isfinite(values)]
+    return bool(len(seen)) and seen.min() > 0 and seen.max() >= 10 * seen.min()
+
+
+def _line(
+    ax: Any,
+    at: np.ndarray,
+    scores: np.ndarray,
+    values: np.ndarray,
+    lost: np.ndarray,
+    title: str,
+    x: str,
+    metric: str,
+) -> None:
+    seen = np.where(lost, np.nan, values)
+    alive = ~lost.all(1)
+    log = ("x" if _is_wide(at) else "") + ("y" if _is_wide(seen) else "")
+    plotting.tidy(ax, title, x=x, y=metric, log=log)
+    colour = plotting.COLOURS[0]
+    low = np.full(len(at), np.nan)
+    middle, high = low.copy(), low.copy()
+    low[alive] = np.nanmin(seen[alive], 1)
+    middle[alive] = np.nanmedian(seen[alive], 1)
+    high[alive] = np.nanmax(seen[alive], 1)
+    ax.fill_between(at, low, high, color=colour, alpha=0.18, lw=0)
+    plotting.line(ax, at, middle, plotting.look(0), marks=len(at))
+    for place in np.flatnonzero(lost.any(1)):
+        across = ax.get_xaxis_transform()
+        ax.plot(at[place], 0.97, "X", color=LOST, ms=7, mec="white", transform=across)
+    if lost.any():
+        text = f"✕ some seeds diverged ({int(lost.sum())} of {lost.size} runs)"
+        corner = {"transform": ax.transAxes, "va": "top", "ha": "left"}
+        ax.text(0.01, 0.91, text, color=plotting.darker(LOST), fontsize=9, **corner)
+
+
+def _map(
+    ax: Any,
+    across: np.ndarray,
+    up: np.ndarray,
+    scores: np.ndarray,
+    values: np.ndarray,
+    lost: np.ndarray,
+    title: str,
+    names: tuple[str, str],
+    mode: str,
+) -> None:
+    xs, ys = np.unique(across), np.unique(up)
+    whole = len(xs) * len(ys) == len(across)
+    log = ("x" if _is_wide(xs) else "") + ("y" if _is_wide(ys) else "")
+    plotting.tidy(ax, title, x=names[0], y=names[1], log=log)
+    ax.grid(False)
+    shown = np.where(np.isfinite(scores), scores, np.nan)
+    scale = {"cmap": "viridis_r" if mode == "min" else "viridis"}
+    if _is_wide(shown):
+        scale["norm"] = "log"
+    if whole:  # sorted by x, then by y
+        field = np.ma.masked_invalid(shown.reshape(len(xs), len(ys)).T)
+        edges = _edges(xs, "x" in log), _edges(ys, "y" in log)
+        drawn = ax.pcolormesh(*edges, field, **scale)
+        ax.set_facecolor(plotting.GRID)
+    else:
+        drawn = ax.scatter(across, up, c=shown, s=60, **scale)
+    ax.figure.colorbar(drawn, ax=ax)
+    for place in np.flatnonzero(lost.any(1)):
+        ax.plot(across[place], up[place], "X", color=LOST, ms=7, mec="white")
+        if lost.shape[1] > 1:
+            text = f"{int(lost[place].sum())}/{lost.shape[1]}"
+            below = {"xytext": (0, -7), "textcoords": "offset points", "va": "top"}
+            spot = across[place], up[place]
+            ax.annotate(text, spot, ha="center", fontsize=7, color="black", **below)
+    best = int(scores.argmin() if mode == "min" else scores.argmax())
+    if np.isfinite(scores[best]):
+        ax.plot(across[best], up[best], "o", ms=13, mfc="none", mec="black", mew=1.6)
+
+
+def _edges(at: np.ndarray, log: bool) -> np.ndarray:
+    """Return the borders between values, for the cells of a map."""
+    place = np.log(at) if log else at
+    if len(place) == 1:
+        edges = np.array([place[0] - 0.5, place[0] + 0.5])
+    else:
+        middle = (place[:-1] + place[1:]) / 2
+        first = place[0] - (middle[0] - place[0])
+        edges = np.array([first, *middle, place[-1] + (place[-1] - middle[-1])])
+    return np.exp(edges) if log else edges

@@ -1,0 +1,188 @@
+"""`sweep`: train at many hyperparameters and seeds in one compiled program."""
+
+import operator
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import errors
+from ..engine.paths import path_of
+from . import factory as factories, grid as grids, program as programs, progress as bars
+from .result import DIVERGED, SEED, Sweep
+
+ALONE = "result"  # the name of what `train` returns, if it is one array
+
+
+def _named(found: Any) -> dict[str, Any]:
+    """Return the arrays that `train` returned, by their paths.
+
+    Raises:
+        ValueError: none.
+        TypeError: a leaf that is no array of numbers.
+    """
+    named: dict[str, Any] = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(found):
+        name = path_of(path) or ALONE
+        try:
+            array = jnp.asarray(leaf)
+            fits = jnp.issubdtype(array.dtype, jnp.number) or array.dtype == bool
+        except (TypeError, ValueError):
+            array, fits = leaf, False
+        if not fits:
+            raise errors.type_error(
+                "sweep",
+                f"`train` must return arrays of numbers, but {name!r} is none",
+                errors.shown(leaf),
+                "Return a dict of arrays, such as losses.",
+            )
+        named[name] = array
+    if not named:
+        raise errors.AdamxError(
+            "sweep: `train` must return at least one array, got none. Return for "
+            'example {"loss": losses}.'
+        )
+    return named
+
+
+def _lane(train: Callable, make: Callable) -> programs.Lane:
+    def lane(point: dict[str, Any], seed: Any) -> dict[str, Any]:
+        named = _named(train(make(**point), jax.random.key(seed)))
+        taken = sorted(named.keys() & {*point, SEED, DIVERGED})
+        if taken:
+            raise errors.AdamxError(
+                f"sweep: what `train` returns must have other names than the "
+                f"hyperparameters, {SEED!r} and {DIVERGED!r}, got {taken[0]!r}. Rename "
+                f"it."
+            )
+        return named
+
+    return lane
+
+
+def _budget(max_bytes: Any) -> int | None:
+    if max_bytes is None:
+        return programs.default_budget()
+    try:
+        found = operator.index(max_bytes)
+    except TypeError:
+        found = 0
+        if isinstance(max_bytes, float) and max_bytes.is_integer():
+            found = int(max_bytes)  # 2e9
+    if isinstance(max_bytes, bool) or found < 1:
+        raise errors.AdamxError(
+            f"sweep: `max_bytes` must be a whole number of bytes, at least 1, got "
+            f"{errors.shown(max_bytes)}. Write max_bytes=2 * 1024**3 for 2 GiB."
+        )
+    return found
+
+
+def sweep(
+    train: Callable[[Any, Any], Any],
+    tx: Any,
+    grid: Any,
+    *,
+    seeds: Any = 1,
+    product: bool = True,
+    max_bytes: Any = None,
+    progress: bool | None = None,
+) -> Sweep:
+    """Train at every point of a grid and with every seed, in one compiled program.
+
+    The runs are mapped by `vmap`, in chunks if a budget of memory asks for it; the last
+    chunk is filled with repetitions of its last run, which are left out of the result.
+    A run that diverges stays in the result, marked.
+
+        def train(tx, key):
+            params = init(key)
+            ...
+            return {"loss": losses}
+
+        found = adamx.sweep(
+            train, adamx.adamw, {"learning_rate": jnp.logspace(-4, -1, 16)}, seeds=3
+        )
+        found.best("loss")
+        found.plot("loss")
+
+    Args:
+        train: a function of a transformation and a key of `jax.random` that returns an
+            array, or a dict or other tree of arrays. It is traced, as by `jax.jit`.
+        tx: a function of the hyperparameters that returns the optimizer, such as
+            `adamx.adamw` or `lambda peak: adamx.adamw(cosine(peak))`; or a
+            transformation of adamx in which they are replaced.
+        grid: the values of each hyperparameter by name: real numbers in one dimension.
+            A hyperparameter must be one that may be an array: rates, decays, eps.
+        seeds: how many seeds, from 0 on, or the seeds. Seed s is `jax.random.key(s)`.
+        product: whether all combinations of the values are trained; otherwise row i of
+            all arrays is point i, as in a random search.
+        max_bytes: the most that the program of a chunk may need, as its compiler says
+            (temporaries, results, arguments). None: no limit on a CPU, three quarters
+            of the free memory elsewhere.
+        progress: whether a bar is shown on stderr. None: if rich is installed and
+            stderr is a terminal or a notebook.
+
+    Returns:
+        A `Sweep`: arrays by name, one row for each run, the seeds of a point after each
+        other.
+
+    Raises:
+        ValueError: a name that `tx` does not take, a value out of its range, values
+            that are empty or not in one dimension, a hyperparameter that cannot be
+            traced, a budget that does not allow one run.
+        TypeError: an argument of the wrong type, or `train` returns other than arrays.
+        ImportError: `progress=True` without rich.
+    """
+    if not callable(train):
+        raise errors.type_error(
+            "sweep",
+            "`train` must be a function of a transformation and a key",
+            errors.shown(train),
+            "Write def train(tx, key): ... that returns a dict of arrays.",
+        )
+    bars.check(progress)
+    points = grids.columns(grids.axes(grid), product)
+    numbers = grids.seed_numbers(seeds)
+    budget = _budget(max_bytes)
+    names = tuple(points)
+    make = factories.factory("sweep", tx, names)
+    listed = factories.as_points(points)
+    factories.check_values(make, listed)
+    factories.check_traceable("sweep", make, listed[0])
+
+    rows = {name: np.repeat(values, len(numbers)) for name, values in points.items()}
+    seed = np.tile(numbers, len(listed))
+    runs = len(seed)
+    lane = _lane(train, make)
+    parts: list[dict[str, np.ndarray]] = []
+    with bars.bar(runs, progress) as advance:
+        advance(0, "compiling")
+        program = programs.fitting(lane, names, runs, budget)
+        since = time.perf_counter()
+        advance(0, "training")
+        for start in range(0, runs, program.width):
+            at = np.minimum(np.arange(start, start + program.width), runs - 1)
+            point = {name: _data(values[at]) for name, values in rows.items()}
+            found = program.call(point, jnp.asarray(seed[at], np.uint32))
+            keep = min(program.width, runs - start)
+            parts.append({name: np.asarray(x)[:keep] for name, x in found.items()})
+            advance(start + keep, "training")
+        seconds = time.perf_counter() - since
+    outcomes = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+    return Sweep(
+        rows,
+        seed,
+        outcomes,
+        product=product,
+        chunk=program.width,
+        bytes=program.bytes,
+        max_bytes=budget,
+        compile_seconds=program.compile_seconds,
+        run_seconds=seconds,
+    )
+
+
+def _data(values: np.ndarray) -> Any:
+    return jnp.asarray(values, jnp.result_type(float))

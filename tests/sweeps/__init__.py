@@ -1,0 +1,1 @@
+"""Tests of sweeps and of the range test."""
