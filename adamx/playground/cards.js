@@ -71,7 +71,8 @@ function card(choice, open, change, remove) {
       else change(name, null);
     });
     const row = element("div", { className: "number" });
-    row.append(element("label", { htmlFor: id, textContent: name }));
+    const breakable = name.replaceAll("_", "_\u200b");
+    row.append(element("label", { htmlFor: id, textContent: breakable }));
     let slider = null;
     if (scale in SCALES) {
       const { min, max, from } = SCALES[scale];
@@ -82,7 +83,8 @@ function card(choice, open, change, remove) {
     }
     row.append(field);
     refreshers.push((values) => {
-      field.value = values[i];
+      const v = values[i];
+      field.value = v !== 0 && Math.abs(v) < 1e-3 ? v.toExponential() : v;
       if (!slider) return;
       const at = SCALES[scale].to(values[i]);
       slider.value = Number.isFinite(at) ? at : SCALES[scale].min;

@@ -54,6 +54,7 @@ def _target(output: str | None) -> pathlib.Path:
         raise AdamxError(f"--output {output}: the page is HTML; end the path in .html.")
     if not target.parent.is_dir():
         raise AdamxError(
-            f"--output {output}: there is no folder {str(target.parent)!r}; make it first."
+            f"--output {output}: there is no folder {str(target.parent)!r}; "
+            "make it first."
         )
     return target

@@ -64,7 +64,7 @@ function line(c, points, style, width = 2) {
     else if (drawing) c.lineTo(x, y);
     else {
       c.moveTo(x, y);
-      c.lineTo(x, y); // A point alone is a dot.
+      c.lineTo(x + 0.01, y); // A point alone is a dot.
       drawing = true;
     }
   }

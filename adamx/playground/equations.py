@@ -1,4 +1,4 @@
-"""The equations of an optimizer, whose numbers the page replaces by those of its sliders.
+"""The equations of an optimizer, with the numbers of the sliders in them.
 
 They are written for a transformation whose hyperparameters are numbers that occur
 nowhere else; in the equations these numbers, and 1 minus them, are then marked.
@@ -22,10 +22,12 @@ def live(tx: Any) -> str:
     """Return the equations as HTML with MathML.
 
     A number that is a hyperparameter is in `<mn data-h="b1">`, and 1 minus it in
-    `<mn data-rest="b1">`. Where an equation has a number that was computed from several,
+    `<mn data-rest="b1">`. Where an equation has a number that was computed from others,
     all of them are those of the transformation, with a sentence that says so.
     """
-    marked = {name: 0.1234567 + 0.0101 * i for i, name in enumerate(hyperparameters(tx))}
+    marked = {
+        name: 0.1234567 + 0.0101 * i for i, name in enumerate(hyperparameters(tx))
+    }
     kinds = {number(value): ("h", name) for name, value in marked.items()}
     kinds |= {number(1 - value): ("rest", name) for name, value in marked.items()}
     computed = False

@@ -14,11 +14,8 @@ _SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "rem": "%", "pow": "**
 _SIGNS |= {"eq": "===", "ne": "!==", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 _SIGNS |= {"and": "&&", "or": "||"}
 _FORMS = {name: f"{{0}} {sign} {{1}}" for name, sign in _SIGNS.items()}
-_FORMS |= {
-    name: f"Math.{name}({{0}})"
-    for name in "abs sqrt exp expm1 log log1p sin cos tan tanh sign floor ceil "
-    "trunc".split()
-}
+_OF_MATH = "abs sqrt exp expm1 log log1p sin cos tan tanh sign floor ceil trunc"
+_FORMS |= {name: f"Math.{name}({{0}})" for name in _OF_MATH.split()}
 _FORMS |= {name: f"Math.{name}({{0}}, {{1}})" for name in ("max", "min", "atan2")}
 _FORMS |= {
     "quotient": "Math.trunc({0} / {1})",

@@ -15,18 +15,20 @@ from ..errors import AdamxError
 from ..native.flatten import Constant, Equation, flatten
 from .scalars import Program
 
-SAME = frozenset(
-    "add sub mul max min abs neg sqrt pow exp expm1 log log1p logistic atan2 sin cos "
-    "tan tanh sign floor ceil is_finite eq ne lt le gt ge".split()
-)
+_SAME = """
+    add sub mul max min abs neg sqrt pow exp expm1 log log1p logistic atan2 sin cos tan
+    tanh sign floor ceil is_finite eq ne lt le gt ge"""
+SAME = frozenset(_SAME.split())
 """Primitives that are one operation of the same name for each element."""
 
-LOGICAL = {"and": "and", "or": "or", "not": "not"}
+LOGICAL = frozenset({"and", "or", "not"})
 REDUCTIONS = {"reduce_sum": "add", "reduce_max": "max", "reduce_min": "min"}
 REDUCTIONS |= {"reduce_and": "and", "reduce_or": "or"}
 
 
-def program(function: Callable[..., Any], *arguments: tuple[Any, np.ndarray]) -> Any:
+def program(
+    function: Callable[..., Any], *arguments: tuple[Any, list[np.ndarray]]
+) -> Any:
     """Return a function's program, and what it gives as a tree of arrays of operands.
 
     Args:
@@ -114,6 +116,8 @@ def _moved(e: Equation, operands: list[np.ndarray]) -> np.ndarray:
             return x[tuple(map(slice, starts, limits, steps))]
         case "concatenate":
             return np.concatenate(operands, params["dimension"])
+        case "stack":
+            return np.stack(operands, params["axis"])
         case "copy" | "copy_p" | "stop_gradient" | "optimization_barrier":
             if not others:
                 return x
@@ -166,7 +170,7 @@ def _reduced(
 
 
 def _kind(e: Equation, dtype: Any) -> str:
-    if dtype == bool:
+    if dtype == jnp.bool_:
         return "bool"
     if jnp.issubdtype(dtype, jnp.integer):
         return "int"

@@ -54,6 +54,7 @@ function writeControls() {
   at("about").textContent = surface.about;
   [at("x").value, at("y").value] = setting.start;
   for (const name of Object.keys(LIMITS)) at(name).value = setting[name];
+  at("noise-slider").value = setting.noise;
   at("frame").max = setting.steps;
   const chosen = setting.optimizers.map(({ name }) => name);
   for (const box of at("menu").querySelectorAll("input")) {
@@ -221,6 +222,10 @@ function listen() {
       update();
     });
   }
+  at("noise-slider").addEventListener("input", () => {
+    setting.noise = at("noise-slider").valueAsNumber;
+    soon();
+  });
   at("map").addEventListener("pointerdown", (event) => {
     const box = at("map").getBoundingClientRect();
     const { x, y } = SURFACES[setting.surface];

@@ -10,8 +10,7 @@ from ..descriptions.describe import describe
 from ..descriptions.kinds import by_kind
 from ..plotting import COLOURS
 from .equations import live
-from .surfaces import SURFACES, Surface
-from .surfaces import twin as surface_twin
+from .surfaces import SURFACES, Surface, twin as surface_twin
 from .twins import PROPORTIONAL, Twin, built, left_out, names, twin
 
 FIRST = ("sgd", "adagrad", "rmsprop", "adam")
@@ -22,7 +21,7 @@ SCRIPTS = ("walking.js", "link.js", "drawing.js", "cards.js", "page.js")
 
 @functools.cache
 def twins() -> dict[str, Twin]:
-    """Return every optimizer of the playground, translated, in the order of its menu."""
+    """Return every optimizer of the playground, translated, in the order of the menu."""
     ordered = [name for group in by_kind_here().values() for name in group]
     return {name: twin(built(name)) for name in ordered}
 

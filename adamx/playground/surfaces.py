@@ -38,7 +38,7 @@ class Surface(NamedTuple):
 
 
 def _rosenbrock(x: Any, y: Any) -> Any:
-    return (1 - x) ** 2 + 100 * (y - x ** 2) ** 2
+    return (1 - x) ** 2 + 100 * (y - x**2) ** 2
 
 
 def _beale(x: Any, y: Any) -> Any:
@@ -47,11 +47,11 @@ def _beale(x: Any, y: Any) -> Any:
 
 
 def _himmelblau(x: Any, y: Any) -> Any:
-    return (x ** 2 + y - 11) ** 2 + (x + y ** 2 - 7) ** 2
+    return (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2
 
 
 def _quadratic(x: Any, y: Any) -> Any:
-    return 0.5 * (x ** 2 + 50 * y ** 2)
+    return 0.5 * (x**2 + 50 * y**2)
 
 
 def _rotated(x: Any, y: Any) -> Any:
@@ -59,16 +59,16 @@ def _rotated(x: Any, y: Any) -> Any:
 
 
 def _saddle(x: Any, y: Any) -> Any:
-    return 0.5 * x ** 2 - 0.5 * y ** 2 + 0.125 * y ** 4 + 0.5
+    return 0.5 * x**2 - 0.5 * y**2 + 0.125 * y**4 + 0.5
 
 
 def _sparse(x: Any, y: Any) -> Any:
-    return 0.5 * (x ** 2 + y ** 2)
+    return 0.5 * (x**2 + y**2)
 
 
 def _waves(x: Any, y: Any) -> Any:
     hills = 2 - jnp.cos(3 * x) - jnp.cos(3 * y)
-    return 0.5 * (x ** 2 + y ** 2) + hills
+    return 0.5 * (x**2 + y**2) + hills
 
 
 SURFACES: dict[str, Surface] = {
