@@ -2,8 +2,8 @@
 
 The JavaScript of every optimizer is compared with adamx in float64, step by step, with
 the hyperparameters of the start and with others. Then the page itself, at the width of
-a desk and of a phone, in light and dark: no error in the console, nothing loaded, nothing
-wider than the phone, the keyboard, and a link that holds the setting.
+a desk and of a phone, in light and dark: no error in the console, nothing loaded,
+nothing wider than the phone, the keyboard, and a link that holds the setting.
 
 Without a path the page is made anew.
 """

@@ -98,7 +98,8 @@ def _translated(into: Program, e: Equation, operands: list[np.ndarray]) -> np.nd
 
 def _moved(e: Equation, operands: list[np.ndarray]) -> np.ndarray:
     """Translate what computes nothing, but moves elements."""
-    (x, *others), params, shape = operands or [None], e.params, e.out_avals[0].shape
+    params, shape = e.params, e.out_avals[0].shape
+    x = operands[0] if operands else np.empty(0, object)
     match e.name:
         case "broadcast_in_dim":
             axes = params["broadcast_dimensions"]
@@ -118,9 +119,8 @@ def _moved(e: Equation, operands: list[np.ndarray]) -> np.ndarray:
             return np.concatenate(operands, params["dimension"])
         case "stack":
             return np.stack(operands, params["axis"])
-        case "copy" | "copy_p" | "stop_gradient" | "optimization_barrier":
-            if not others:
-                return x
+        case "copy" | "stop_gradient":
+            return x
         case "iota":
             counted = np.arange(shape[params["dimension"]]).astype(object)
             sizes = [1] * len(shape)

@@ -21,7 +21,7 @@ SCRIPTS = ("walking.js", "link.js", "drawing.js", "cards.js", "page.js")
 
 @functools.cache
 def twins() -> dict[str, Twin]:
-    """Return every optimizer of the playground, translated, in the order of the menu."""
+    """Return every optimizer of the playground, translated, in the menu's order."""
     ordered = [name for group in by_kind_here().values() for name in group]
     return {name: twin(built(name)) for name in ordered}
 
@@ -60,7 +60,9 @@ def _without(wanted: list[str]) -> dict[str, list[str]]:
 
 
 def _file(name: str) -> str:
-    return (importlib.resources.files(__package__) / name).read_text("utf-8")
+    return (importlib.resources.files(__name__.rpartition(".")[0]) / name).read_text(
+        "utf-8"
+    )
 
 
 def _data() -> str:
