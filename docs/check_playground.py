@@ -43,6 +43,12 @@ NOISE = """(({surface, setting}) =>
 FOCUSED = "a, button, input, select, summary, [tabindex]"
 STOPS = f"document.querySelectorAll('{FOCUSED}').length"
 
+NEAR_MIDDLE = """(({ surface, start }) => {
+  const { x, y } = playground.SURFACES[surface];
+  const off = [x, y].map(([low, high], i) => (start[i] - low) / (high - low) - 0.5);
+  return off.every((share) => Math.abs(share) < 0.02);
+})(playground.setting())"""
+
 UNLABELLED = """[...document.querySelectorAll('input, select, button, canvas')]
   .filter((n) => !(n.labels?.length || n.ariaLabel || n.textContent.trim()))
   .filter((n) => n.ariaHidden !== 'true').map((n) => n.outerHTML)"""
@@ -139,6 +145,23 @@ async def used(tab: browser.Tab, address: str) -> list[str]:
     after = await tab.run("playground.setting().start")
     if not (after[0] > before[0] and after[1] == before[1]):
         wrong.append(f"the arrow key must move the start from {before}, gives {after}")
+    await tab.size(*WIDTHS[0])
+    box = await tab.run(
+        "document.getElementById('map').getBoundingClientRect().toJSON()"
+    )
+    middle = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    for kind in ("mousePressed", "mouseReleased"):
+        given = {"type": kind, "button": "left", "clickCount": 1}
+        await tab.call("Input.dispatchMouseEvent", **given, **middle)
+    await drawn()
+    await expect(NEAR_MIDDLE, True, "a start near the middle of the surface, clicked")
+    await tab.run("document.getElementById('play').click()")
+    await asyncio.sleep(1)
+    frame = await tab.run("document.getElementById('frame').valueAsNumber")
+    if not 0 < frame < await tab.run("playground.setting().steps"):
+        wrong.append(
+            f"after a second of Play a step between must be shown, got {frame}"
+        )
     await tab.open("about:blank")  # so that Tab begins at the beginning
     await tab.open(address)
     reached = set()
