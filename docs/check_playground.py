@@ -182,10 +182,17 @@ async def used(tab: browser.Tab, address: str) -> list[str]:
     shown = "[...document.querySelectorAll('#table th')].map(n => n.innerText.slice(2))"
     await expect(shown, ["adam", "lion"], "the rows of the table")
     await expect("document.getElementById('adam-b1').value", "0.5", "b1 of Adam")
+    await tab.run(
+        "(() => { const b1 = document.getElementById('adam-b1'); b1.value = 2;"
+        "b1.dispatchEvent(new Event('change')); })()"
+    )
+    said = "document.getElementById('said').textContent"
+    await expect(said, "b1 of adam must lie in [0, 1), not 2.", "the refusal of b1 = 2")
+    await expect("document.getElementById('adam-b1').value", "0.5", "b1 of Adam then")
     await tab.open("about:blank")
-    await tab.open(f"{address}#s=moon&steps=-1&o=muon&o=adam;b7=1&q=1")
+    await tab.open(f"{address}#s=moon&steps=-1&o=muon&o=adam;b7=1;b1=2&q=1")
     said = await tab.run("document.getElementById('said').textContent")
-    for word in ("moon", "steps", "muon", "b7", "“q”"):
+    for word in ("moon", "steps", "muon", "b7", "“q”", "b1 of adam must lie in [0, 1)"):
         if word not in said:
             wrong.append(f"what the page says of a bad link must name {word}: {said!r}")
     return wrong + tab.errors

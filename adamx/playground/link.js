@@ -71,6 +71,17 @@ function fromLink(link) {
   return { setting, wrong };
 }
 
+/** What must hold for a number of an optimizer, as a sentence; "" where it holds. */
+function refusal(optimizer, name, number) {
+  const { allowed } = TWINS[optimizer].hyperparameters.find((h) => h.name === name);
+  for (const { low, high, closed, must } of allowed) {
+    const above = low === null || (closed[0] === "[" ? number >= low : number > low);
+    const below = high === null || (closed[1] === "]" ? number <= high : number < high);
+    if (!above || !below) return `${name} of ${optimizer} must ${must}, not ${number}.`;
+  }
+  return "";
+}
+
 function chosenBy(text, wrong) {
   const [name, ...numbers] = text.split(";");
   if (!Object.hasOwn(TWINS, name)) {
@@ -83,8 +94,13 @@ function chosenBy(text, wrong) {
   for (const pair of numbers) {
     const [key, value] = pair.split("=");
     const number = value?.trim() ? Number(value) : NaN;
-    if (known.includes(key) && Number.isFinite(number)) changed[key] = number;
-    else wrong.push(`${name} cannot have “${pair}”.`);
+    if (!known.includes(key) || !Number.isFinite(number)) {
+      wrong.push(`${name} cannot have “${pair}”.`);
+    } else {
+      const refused = refusal(name, key, number);
+      if (refused) wrong.push(refused);
+      else changed[key] = number;
+    }
   }
   return { name, changed };
 }

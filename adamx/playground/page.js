@@ -92,6 +92,9 @@ function writeCards(chosen) {
 
 function changed(optimizer, name, value) {
   const choice = setting.optimizers.find((each) => each.name === optimizer);
+  const refused = value === null ? "" : refusal(optimizer, name, value);
+  at("said").textContent = refused;
+  if (refused) return writeControls();
   if (value === null) delete choice.changed[name];
   else choice.changed[name] = value;
   soon();

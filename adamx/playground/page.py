@@ -3,15 +3,17 @@
 import functools
 import importlib.resources
 import json
+import math
 import re
 from typing import Any
 
 from ..descriptions.describe import describe
 from ..descriptions.kinds import by_kind
+from ..errors import Interval
 from ..plotting import COLOURS
 from .equations import live
 from .surfaces import SURFACES, Surface, twin as surface_twin
-from .twins import PROPORTIONAL, Twin, built, left_out, names, twin
+from .twins import PROPORTIONAL, Twin, allowed, built, left_out, names, twin
 
 FIRST = ("sgd", "adagrad", "rmsprop", "adam")
 """The optimizers that are chosen at first."""
@@ -109,8 +111,14 @@ def _surface(surface: Surface) -> dict[str, str]:
 def _optimizer(name: str, kind: str, made: Twin) -> dict[str, str]:
     init, step = made.javascript()
     described = describe(made.transformation)
+    intervals = allowed(made.transformation)
     numbers = [
-        {"name": key, "value": value, "scale": scale(key, value)}
+        {
+            "name": key,
+            "value": value,
+            "scale": scale(key, value),
+            "allowed": [_interval(each) for each in intervals[key]],
+        }
         for key, value in made.hyperparameters.items()
     ]
     slots = [
@@ -127,6 +135,12 @@ def _optimizer(name: str, kind: str, made: Twin) -> dict[str, str]:
         "init": init,
         "step": step,
     }
+
+
+def _interval(allowed: Interval) -> dict[str, Any]:
+    """Return an interval as the page checks it; null is an end at infinity."""
+    low, high = (x if math.isfinite(x) else None for x in (allowed.low, allowed.high))
+    return {"low": low, "high": high, "closed": allowed.closed, "must": str(allowed)}
 
 
 def scale(name: str, value: float) -> str:

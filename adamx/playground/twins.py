@@ -16,6 +16,7 @@ from ..descriptions.registry import create, registered
 from ..engine.hyperparams import is_constant, public_name, rewrite
 from ..engine.paths import leaves_by_path
 from ..engine.value import Value
+from ..errors import Interval
 from . import javascript
 from .jaxprs import program
 from .scalars import Program, inputs
@@ -122,6 +123,19 @@ def hyperparameters(tx: Any) -> dict[str, float]:
 
     rewrite(tx, note)
     return {name: min(values) for name, values in found.items() if len(values) == 1}
+
+
+def allowed(tx: Any) -> dict[str, list[Interval]]:
+    """Return the intervals in which each hyperparameter must lie, by public name."""
+    found: dict[str, list[Interval]] = {}
+
+    def note(owner: Value, field: str, old: Any) -> Any:
+        interval = owner.__dataclass_fields__[field].metadata["hyper"]
+        found.setdefault(public_name(owner, field), []).append(interval)
+        return old
+
+    rewrite(tx, note)
+    return found
 
 
 def changed(tx: Any, values: dict[str, Any]) -> Any:
