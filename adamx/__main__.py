@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from . import __version__
+from .errors import AdamxError
+from .playground import command as playground
 from .race import command as race
 from .race.usage_error import UsageError
 
@@ -29,14 +31,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     racing = commands.add_parser("race", help="train with several optimizers, compare")
     race.add_arguments(racing)
+    playing = commands.add_parser(
+        "playground", help="watch optimizers in two dimensions, in the browser"
+    )
+    playground.add_arguments(playing)
     args = parser.parse_args(argv)
     if args.command is None:
         parser.print_help(sys.stderr)
         return BAD_INPUT
     try:
-        return race.run(args)
-    except UsageError as error:
-        print(f"{racing.prog}: {error}", file=sys.stderr)
+        return {"race": race, "playground": playground}[args.command].run(args)
+    except (UsageError, AdamxError) as error:
+        print(f"{parser.prog} {args.command}: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         return race.INTERRUPTED

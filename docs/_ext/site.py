@@ -5,6 +5,9 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
+from adamx import __version__
+from adamx.playground import page
+
 from . import (
     annotations,
     api_pages,
@@ -37,7 +40,9 @@ def generate(app: Sphinx) -> None:
 
 def finish(app: Sphinx, error: Exception | None) -> None:
     if error is None and app.builder.format == "html":
-        assets.copy_mathjax(Path(app.outdir) / "_static")
+        static = Path(app.outdir) / "_static"
+        assets.copy_mathjax(static)
+        (static / "playground.html").write_text(page.page(__version__), "utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
