@@ -50,6 +50,20 @@ def assert_equal(got, want):
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b), err_msg=where)
 
 
+def assert_same_codes(got, want):
+    """Bit for bit what is not float32; float32 to one unit in its last place.
+
+    A compiler may contract a product and a sum in the program of a piece and not in
+    that of the whole: by the machine, a scale may differ in its last place.
+    """
+    assert jax.tree.structure(got) == jax.tree.structure(want)
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        if a.dtype == jnp.float32:
+            assert_close(a, b, ulps=1)
+        else:
+            assert_equal(a, b)
+
+
 def assert_close(got, want, ulps=8):
     """To rounding: `ulps` units of the last place of the largest element of the leaf.
 

@@ -1,5 +1,7 @@
 """Each law of `adamx.testing` finds what it is about, in the smallest example."""
 
+import gc
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -161,6 +163,11 @@ def told(law, tx):
 @pytest.mark.parametrize("law", RULE_LAWS)
 def test_a_law_finds_what_breaks_it_and_nothing_in_what_is_right(law):
     made = (BROKEN | BROKEN_RULES)[law]()
+    if law == "no_tracer_leaks":
+        # JAX then looks through all objects for what holds the tracer, but not through
+        # frozen ones: of a worker that has run for long there are millions.
+        gc.collect()
+        gc.freeze()
     assert told(law, made) is not None
     right = adamx.parts.Ema(0.9) if law in BROKEN_RULES else optax.scale(-0.5)
     assert told(law, right) is None
