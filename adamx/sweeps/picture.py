@@ -115,8 +115,8 @@ def _map(
     shape = len(columns), len(rows)
     plotting.heat_map(
         scores.reshape(shape).T,
-        rows,
-        columns,
+        rows.tolist(),
+        columns.tolist(),
         row_label=y,
         column_label=x,
         value_label=title,

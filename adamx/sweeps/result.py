@@ -272,8 +272,8 @@ class Sweep(Mapping[str, np.ndarray]):
         size = f" ({html.size(self.bytes)})" if self.bytes else ""
         return (
             f"{points} points × {seeds}, {parts} at once{size}; {lost} of {self.runs} "
-            f"runs diverged; compiled {programs}in {self.compile_seconds:.1f} s, ran in "
-            f"{self.run_seconds:.1f} s"
+            f"runs diverged; compiled {programs}in {self.compile_seconds:.1f} s, ran "
+            f"in {self.run_seconds:.1f} s"
         )
 
     def __repr__(self) -> str:
