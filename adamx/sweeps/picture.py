@@ -7,6 +7,7 @@ import numpy as np
 from .. import errors, plotting
 
 LOST = plotting.COLOURS[3]
+MOST = 1e4  # colours of dots end at so many times the smallest value
 
 
 def draw(
@@ -126,7 +127,7 @@ def _map(
     if lost.shape[1] == 1:
         return
     corners = ax.collections[0].get_coordinates()
-    for place in np.flatnonzero(lost.any(1)):
+    for place in np.flatnonzero(lost.any(1) & ~lost.all(1)):
         column, row = divmod(int(place), len(rows))
         low, high = corners[row, column], corners[row + 1, column + 1]
         (left, bottom), (right, _) = ax.transData.transform([low, high])
@@ -150,10 +151,14 @@ def _dots(
     log = ("x" if _is_wide(across) else "") + ("y" if _is_wide(up) else "")
     plotting.tidy(ax, x=x, y=y, log=log)
     seen = np.isfinite(scores)
-    scale = {"norm": "log"} if _is_wide(scores) else {}
     shown = scores[seen]
+    scale: dict[str, Any] = {"norm": "log"} if _is_wide(shown) else {}
+    cut = bool(scale) and mode == "min" and shown.max() > MOST * shown.min()
+    if cut:
+        scale.update(vmin=shown.min(), vmax=MOST * shown.min())
     drawn = ax.scatter(across[seen], up[seen], c=shown, s=60, cmap="cividis", **scale)
-    ax.figure.colorbar(drawn, ax=ax).set_label(title)
+    bar = ax.figure.colorbar(drawn, ax=ax, extend="max" if cut else "neither")
+    bar.set_label(title)
     ax.plot(across[lost.any(1)], up[lost.any(1)], "X", color=LOST, ms=7, mec="white")
     best = int(scores.argmin() if mode == "min" else scores.argmax())
     if np.isfinite(scores[best]):

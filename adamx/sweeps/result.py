@@ -233,8 +233,8 @@ class Sweep(Mapping[str, np.ndarray]):
 
         Over one: the median of the seeds, and a band from the lowest to the highest.
         There, runs that diverged are crosses. Over two: `adamx.plotting.heat_map` of
-        the medians, with how many of the seeds diverged in a cell; points that are not
-        all combinations of the values are dots.
+        the medians, with how many of the seeds diverged where not all did; points that
+        are not all combinations of the values are dots.
 
         Args:
             metric: what is drawn; may be left out if `train` returns one array. A curve

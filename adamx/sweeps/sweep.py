@@ -28,6 +28,8 @@ def _named(found: Any) -> dict[str, Any]:
     for path, leaf in jax.tree_util.tree_leaves_with_path(found):
         name = path_of(path) or ALONE
         try:
+            if isinstance(leaf, str):  # NumPy reads some as the name of a dtype
+                raise TypeError
             array = jnp.asarray(leaf)
             fits = jnp.issubdtype(array.dtype, jnp.number) or array.dtype == bool
         except (TypeError, ValueError):
