@@ -163,6 +163,9 @@ def _dots(
     best = int(scores.argmin() if mode == "min" else scores.argmax())
     if np.isfinite(scores[best]):
         ax.plot(across[best], up[best], "o", ms=13, mfc="none", mec="black", mew=1.6)
+    said = ["○ best"] if np.isfinite(scores[best]) else []
     if lost.any():
-        text = f"✕ some seeds diverged ({int(lost.sum())} of {lost.size} runs)"
-        ax.set_title(text, loc="left", fontsize=9, color=plotting.darker(LOST))
+        said += [f"✕ some seeds diverged ({int(lost.sum())} of {lost.size} runs)"]
+    if said:
+        text = ", ".join(said)
+        ax.set_title(text, loc="left", fontsize=9, color=plotting.INK)

@@ -2,7 +2,9 @@
 
 import dataclasses
 import functools
+import json
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -261,3 +263,12 @@ def test_the_range_test_takes_batches_in_turn():
         adamx.find_rate(loss, adamx.sgd, 1.0, {**batches, "y": jnp.zeros(2)})
     with pytest.raises(adamx.AdamxError, match="finite at the start, got nan"):
         adamx.find_rate(loss, adamx.sgd, jnp.nan, batches)
+
+
+def test_the_page_has_the_recorded_speed():
+    root = Path(__file__).parents[2]
+    rows = json.loads((root / "benchmarks" / "results" / "sweep.json").read_text())
+    page = (root / "docs" / "sweeps.md").read_text()
+    for row in rows["rows"]:
+        said = f"| {row['side']} | {row['seconds']:.1f} | {row['of_sweep']:.2f} |"
+        assert said in page
