@@ -109,26 +109,58 @@ def listed_names(names: tuple[str, ...]) -> str:
 
 
 def check_traceable(where: str, make: Factory, point: Mapping[str, float]) -> None:
-    """Raise an error if the optimizer cannot be built with a traced value of a name.
+    """Raise an error if the optimizer cannot be built with traced values.
 
     Raises:
         ValueError: such a name; the error names what may be swept.
     """
-    for name in point:
+    failed = _refusal(make, {}, tuple(point))
+    if failed is None:
+        return
+    alone = {name: _refusal(make, point, (name,)) for name in point}
+    guilty = [name for name, error in alone.items() if error is not None]
+    name = guilty[0] if guilty else next(iter(point))
+    error = alone[name] or failed
+    may = _traceable(make, point)
+    those = f"Of {errors.show_callable(make)} these may be: {errors.listed(may)}. "
+    raise errors.AdamxError(
+        f"{where}: `{name}` must be a hyperparameter that may be an array (a rate, "
+        f"decay, eps or weight), but the optimizer needs a Python value for it. "
+        f"{those if may else ''}Call {where} once for each value instead. It said: "
+        f"{errors.shorten(str(error), 200)}"
+    ) from error
 
-        def built(value: Any, name: str = name) -> int:
-            make(**{**point, name: value})
-            return 0
 
-        try:
-            jax.eval_shape(built, jax.ShapeDtypeStruct((), jnp.result_type(float)))
-        except Exception as error:
-            raise errors.AdamxError(
-                f"{where}: `{name}` must be a hyperparameter that may be an array (a "
-                f"rate, decay, eps or weight), but the optimizer needs a Python value "
-                f"for it. Sweep it with a Python loop of calls of {where}. It said: "
-                f"{errors.shorten(str(error), 200)}"
-            ) from error
+def _refusal(
+    make: Factory, point: Mapping[str, float], names: tuple[str, ...]
+) -> Exception | None:
+    """Return the error of building the optimizer with `names` traced."""
+
+    def built(*values: Any) -> int:
+        make(**{**point, **dict(zip(names, values, strict=True))})
+        return 0
+
+    number = jax.ShapeDtypeStruct((), jnp.result_type(float))
+    try:
+        jax.eval_shape(built, *[number] * len(names))
+    except Exception as error:
+        return error
+    return None
+
+
+def _traceable(make: Factory, point: Mapping[str, float]) -> list[str]:
+    """Return the arguments whose default is a float, or of the grid, that may be."""
+    try:
+        parameters = inspect.signature(make).parameters.values()
+    except (TypeError, ValueError):  # a builtin without a signature
+        return []
+    given = [p.name for p in parameters if p.name in point or type(p.default) is float]
+    fixed = {
+        p.name: point[p.name]
+        for p in parameters
+        if p.default is inspect.Parameter.empty and p.name in point
+    }
+    return [name for name in given if _refusal(make, fixed, (name,)) is None]
 
 
 def check_values(make: Factory, points: list[dict[str, float]]) -> None:

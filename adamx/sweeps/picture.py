@@ -1,4 +1,4 @@
-"""The pictures of a sweep: lines with bands, and maps of two hyperparameters."""
+"""The pictures of a sweep: lines with bands, and heat maps of two hyperparameters."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import numpy as np
 from .. import errors, plotting
 
 LOST = plotting.COLOURS[3]
+MOST = 1e4  # colours of dots end at so many times the smallest value
 
 
 def draw(
@@ -35,7 +36,7 @@ def draw(
     if ax is None:
         _, ax = plotting.panels(size=(7, 4.2))
     scores = found.scores(metric, mode=mode)
-    values = np.asarray(found.values(metric))
+    values = found.at_end(metric)
     lost = found["diverged"].reshape(values.shape) | ~np.isfinite(values)
     names = [across] if y is None else [across, y]
     chosen = _best_at(np.stack([points[n] for n in names], 1), scores, mode)
@@ -47,8 +48,10 @@ def draw(
     title = f"{metric}, {seeds}{note}"
     if y is None:
         _line(ax, places[across], *part, title, across, metric)
+    elif len(np.unique(places[across])) * len(np.unique(places[y])) == len(chosen):
+        _map(ax, places, part[0], lost[chosen], title, mode)
     else:
-        _map(ax, places[across], places[y], *part, title, (across, y), mode)
+        _dots(ax, places, part[0], lost[chosen], title, mode)
     return ax.figure
 
 
@@ -101,51 +104,68 @@ def _line(
 
 def _map(
     ax: Any,
-    across: np.ndarray,
-    up: np.ndarray,
+    places: dict[str, np.ndarray],
     scores: np.ndarray,
-    values: np.ndarray,
     lost: np.ndarray,
     title: str,
-    names: tuple[str, str],
     mode: str,
 ) -> None:
-    xs, ys = np.unique(across), np.unique(up)
-    whole = len(xs) * len(ys) == len(across)
-    log = ("x" if _is_wide(xs) else "") + ("y" if _is_wide(ys) else "")
-    plotting.tidy(ax, title, x=names[0], y=names[1], log=log)
-    ax.grid(False)
-    shown = np.where(np.isfinite(scores), scores, np.nan)
-    scale = {"cmap": "viridis_r" if mode == "min" else "viridis"}
-    if _is_wide(shown):
-        scale["norm"] = "log"
-    if whole:  # sorted by x, then by y
-        field = np.ma.masked_invalid(shown.reshape(len(xs), len(ys)).T)
-        edges = _edges(xs, "x" in log), _edges(ys, "y" in log)
-        drawn = ax.pcolormesh(*edges, field, **scale)
-        ax.set_facecolor(plotting.GRID)
-    else:
-        drawn = ax.scatter(across, up, c=shown, s=60, **scale)
-    ax.figure.colorbar(drawn, ax=ax)
-    for place in np.flatnonzero(lost.any(1)):
-        ax.plot(across[place], up[place], "X", color=LOST, ms=7, mec="white")
-        if lost.shape[1] > 1:
-            text = f"{int(lost[place].sum())}/{lost.shape[1]}"
-            below = {"xytext": (0, -7), "textcoords": "offset points", "va": "top"}
-            spot = across[place], up[place]
-            ax.annotate(text, spot, ha="center", fontsize=7, color="black", **below)
+    """Draw all combinations of two hyperparameters, sorted by x, then by y."""
+    (x, across), (y, up) = places.items()
+    rows, columns = np.unique(up), np.unique(across)
+    shape = len(columns), len(rows)
+    plotting.heat_map(
+        scores.reshape(shape).T,
+        rows.tolist(),
+        columns.tolist(),
+        row_label=y,
+        column_label=x,
+        value_label=title,
+        best=mode,
+        ax=ax,
+    )
+    if lost.shape[1] == 1:
+        return
+    corners = ax.collections[0].get_coordinates()
+    for place in np.flatnonzero(lost.any(1) & ~lost.all(1)):
+        column, row = divmod(int(place), len(rows))
+        low, high = corners[row, column], corners[row + 1, column + 1]
+        (left, bottom), (right, _) = ax.transData.transform([low, high])
+        spot = ax.transAxes.inverted().transform([(left + right) / 2, bottom])
+        text = f"{int(lost[place].sum())}/{lost.shape[1]} diverged"
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+        look = {"ha": "center", "va": "bottom", "fontsize": 7, "bbox": box}
+        ax.text(*spot, text, transform=ax.transAxes, **look)
+
+
+def _dots(
+    ax: Any,
+    places: dict[str, np.ndarray],
+    scores: np.ndarray,
+    lost: np.ndarray,
+    title: str,
+    mode: str,
+) -> None:
+    """Draw points of two hyperparameters that are no grid, as of a random search."""
+    (x, across), (y, up) = places.items()
+    log = ("x" if _is_wide(across) else "") + ("y" if _is_wide(up) else "")
+    plotting.tidy(ax, x=x, y=y, log=log)
+    seen = np.isfinite(scores)
+    shown = scores[seen]
+    scale: dict[str, Any] = {"norm": "log"} if _is_wide(shown) else {}
+    cut = bool(scale) and mode == "min" and shown.max() > MOST * shown.min()
+    if cut:
+        scale.update(vmin=shown.min(), vmax=MOST * shown.min())
+    drawn = ax.scatter(across[seen], up[seen], c=shown, s=60, cmap="cividis", **scale)
+    bar = ax.figure.colorbar(drawn, ax=ax, extend="max" if cut else "neither")
+    bar.set_label(title)
+    ax.plot(across[lost.any(1)], up[lost.any(1)], "X", color=LOST, ms=7, mec="white")
     best = int(scores.argmin() if mode == "min" else scores.argmax())
     if np.isfinite(scores[best]):
         ax.plot(across[best], up[best], "o", ms=13, mfc="none", mec="black", mew=1.6)
-
-
-def _edges(at: np.ndarray, log: bool) -> np.ndarray:
-    """Return the borders between values, for the cells of a map."""
-    place = np.log(at) if log else at
-    if len(place) == 1:
-        edges = np.array([place[0] - 0.5, place[0] + 0.5])
-    else:
-        middle = (place[:-1] + place[1:]) / 2
-        first = place[0] - (middle[0] - place[0])
-        edges = np.array([first, *middle, place[-1] + (place[-1] - middle[-1])])
-    return np.exp(edges) if log else edges
+    said = ["○ best"] if np.isfinite(scores[best]) else []
+    if lost.any():
+        said += [f"✕ some seeds diverged ({int(lost.sum())} of {lost.size} runs)"]
+    if said:
+        text = ", ".join(said)
+        ax.set_title(text, loc="left", fontsize=9, color=plotting.INK)

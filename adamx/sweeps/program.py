@@ -1,4 +1,4 @@
-"""One compiled program for a chunk of runs, as wide as the memory allows."""
+"""One compiled program for some of the runs, as wide as the memory allows."""
 
 import dataclasses
 import math
@@ -14,22 +14,29 @@ from .. import errors, html
 
 Lane = Callable[[dict[str, Any], Any], Any]
 
+CPU_WIDTH = 1
+"""How many runs are trained at once on a CPU: `python -m benchmarks sweep`."""
+INTERPOLATED, HALVED = 2, 3
+"""How many widths are tried by the bytes of a run, and then by halving."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """A compiled chunk.
+    """A compiled program.
 
     Attributes:
         call: the compiled function of hyperparameters and seeds, `width` of each.
-        width: how many runs it trains at once.
+        width: how many runs a call trains at once.
         bytes: what the compiler says that it needs: temporaries, results, arguments.
         compile_seconds: the seconds of all compilations that it took to find it.
+        compilations: how many those were.
     """
 
     call: Any
     width: int
     bytes: int
     compile_seconds: float
+    compilations: int
 
 
 def needed(compiled: Any) -> int:
@@ -48,35 +55,61 @@ def needed(compiled: Any) -> int:
     return int(whole + said.argument_size_in_bytes - said.alias_size_in_bytes)
 
 
-def compiled(lane: Lane, names: tuple[str, ...], width: int) -> tuple[Any, float]:
-    """Return the program of `width` runs, and the seconds of its compilation."""
-    since = time.perf_counter()
-    number = jax.ShapeDtypeStruct((width,), jnp.result_type(float))
-    seeds = jax.ShapeDtypeStruct((width,), np.uint32)
-    made = jax.jit(jax.vmap(lane)).lower(dict.fromkeys(names, number), seeds).compile()
-    return made, time.perf_counter() - since
+def batched(lane: Lane, width: int) -> Callable[[Any, Any], Any]:
+    """Return the function of `width` runs, with no batch axis inside if it is one."""
+    if width > 1:
+        return jax.vmap(lane)
+
+    def run(*rows: Any) -> Any:
+        found = lane(*jax.tree.map(lambda x: x[0], rows))
+        return jax.tree.map(lambda x: x[None], found)
+
+    return run
+
+
+class _Compiler:
+    """Compiles programs of so many runs, and counts them."""
+
+    def __init__(self, lane: Lane, names: tuple[str, ...]):
+        self.lane, self.names = lane, names
+        self.seconds, self.count = 0.0, 0
+
+    def __call__(self, width: int) -> Any:
+        since = time.perf_counter()
+        number = jax.ShapeDtypeStruct((width,), jnp.result_type(float))
+        seeds = jax.ShapeDtypeStruct((width,), np.uint32)
+        run = jax.jit(batched(self.lane, width))
+        made = run.lower(dict.fromkeys(self.names, number), seeds).compile()
+        self.seconds += time.perf_counter() - since
+        self.count += 1
+        return made
+
+    def program(self, width: int, call: Any) -> Program:
+        said = call.memory_analysis()
+        size = 0 if said is None else needed(call)
+        return Program(call, width, size, self.seconds, self.count)
 
 
 def fitting(
-    lane: Lane, names: tuple[str, ...], runs: int, max_bytes: int | None
+    lane: Lane, names: tuple[str, ...], width: int, max_bytes: int | None
 ) -> Program:
-    """Return the widest program for at most `runs` runs within a budget of bytes.
+    """Return the widest program of at most `width` runs within a budget of bytes.
 
-    All runs are tried first. If they need too much, the bytes of one run and of all
-    give those of a further run; the width that they allow is compiled and checked.
+    The width itself is tried first. If it needs too much, the bytes of one run and of
+    all give those of a further run; the width that they allow is compiled and checked.
+    At most 2 + INTERPOLATED + HALVED programs are compiled.
 
     Raises:
         ValueError: one run alone needs more.
     """
-    whole, seconds = compiled(lane, names, runs)
+    compiled = _Compiler(lane, names)
+    whole = compiled(width)
     if max_bytes is None:
-        said = whole.memory_analysis()
-        return Program(whole, runs, 0 if said is None else needed(whole), seconds)
-    most = needed(whole)
-    if most <= max_bytes:
-        return Program(whole, runs, most, seconds)
-    one, took = compiled(lane, names, 1)
-    seconds += took
+        return compiled.program(width, whole)
+    size = needed(whole)
+    if size <= max_bytes:
+        return compiled.program(width, whole)
+    one = compiled(1) if width > 1 else whole
     least = needed(one)
     if least > max_bytes:
         raise errors.AdamxError(
@@ -84,27 +117,30 @@ def fitting(
             f"({html.size(least)}), got {max_bytes:,} ({html.size(max_bytes)}). Raise "
             f"it, or make the training smaller."
         )
-    known = {1: (one, least), runs: (whole, most)}
-    low, high = 1, runs
-    while high - low > 1:
-        each = (known[high][1] - known[low][1]) / (high - low)
-        width = low + int((max_bytes - known[low][1]) / max(each, 1))
-        width = level(runs, min(max(width, low), high - 1))
-        if width <= low:
+    high = width
+    for attempt in range(INTERPOLATED + HALVED):
+        each = (size - least) / (high - 1)
+        tried = 1 + int((max_bytes - least) / max(each, 1))
+        if attempt >= INTERPOLATED:
+            tried = min(tried, high // 2)
+        tried = level(width, max(1, min(tried, high - 1)))
+        if tried <= 1:
             break
-        program, took = compiled(lane, names, width)
-        seconds += took
-        known[width] = program, needed(program)
-        if known[width][1] <= max_bytes:
-            low = width
-            break
-        high = width
-    return Program(*(known[low][0], low, known[low][1]), seconds)
+        made = compiled(tried)
+        high, size = tried, needed(made)
+        if size <= max_bytes:
+            return compiled.program(tried, made)
+    return compiled.program(1, one)
 
 
 def level(runs: int, width: int) -> int:
-    """Return the least width with as many chunks, so that the last is filled most."""
+    """Return the least width with as many calls, so that the last is filled most."""
     return math.ceil(runs / math.ceil(runs / width))
+
+
+def default_width() -> int | None:
+    """Return how many runs are trained at once on this device; None for all."""
+    return CPU_WIDTH if jax.devices()[0].platform == "cpu" else None
 
 
 def default_budget() -> int | None:

@@ -21,21 +21,33 @@ def _finite(values: np.ndarray) -> np.ndarray:
     return np.isfinite(wide).reshape(len(values), -1).all(1)
 
 
+def _rose(curves: np.ndarray, factor: float) -> np.ndarray:
+    """Return for each curve whether it ends above `factor` times its first value."""
+    first, last = (curves[:, i].astype(np.float64) for i in (0, -1))
+    # A multiple of a number below 0 is no bound: its distance from 0 counts.
+    return last > first + (factor - 1) * np.abs(first)
+
+
 class Sweep(Mapping[str, np.ndarray]):
     """Arrays by name, with one row for each run: a table.
 
     The columns are the hyperparameters, `seed`, what `train` returned, and `diverged`:
-    whether anything that the run returned is NaN or infinite.
+    whether anything that the run returned is NaN or infinite, or one of its curves ends
+    too far above its start by `divergence`. A finite loss that ends high is otherwise
+    no divergence.
 
     Attributes:
         hyperparameters: the names of the hyperparameters.
         outcomes: the names of what `train` returned.
         seeds: how many seeds each point has.
-        chunk: how many runs were trained at once.
-        bytes: what the program of a chunk needs, as its compiler says; 0 if it does
+        divergence: the factors by the names of curves above which a run counts as
+            diverged; empty if only numbers that are not finite count.
+        width: how many runs were trained at once.
+        bytes: what the program of them needs, as its compiler says; 0 if it does
             not.
         max_bytes: the budget; None for no limit.
         compile_seconds: the seconds in which programs were traced and compiled.
+        compilations: how many programs were compiled, above 1 if the budget bound.
         run_seconds: the seconds in which they ran.
     """
 
@@ -46,23 +58,30 @@ class Sweep(Mapping[str, np.ndarray]):
         outcomes: Mapping[str, np.ndarray],
         *,
         product: bool,
-        chunk: int,
+        divergence: Mapping[str, float],
+        width: int,
         bytes: int,
         max_bytes: int | None,
         compile_seconds: float,
+        compilations: int,
         run_seconds: float,
     ):
         self.hyperparameters = tuple(points)
         self.outcomes = tuple(outcomes)
         self.product = product
-        self.chunk = chunk
+        self.divergence = dict(divergence)
+        self.width = width
         self.bytes = bytes
         self.max_bytes = max_bytes
         self.compile_seconds = compile_seconds
+        self.compilations = compilations
         self.run_seconds = run_seconds
         self.seeds = len(np.unique(seed))
         finite = np.all([_finite(x) for x in outcomes.values()], axis=0)
-        self._columns = {**points, SEED: seed, **outcomes, DIVERGED: ~finite}
+        lost = ~finite
+        for name, factor in divergence.items():
+            lost |= _rose(outcomes[name], factor)
+        self._columns = {**points, SEED: seed, **outcomes, DIVERGED: lost}
 
     def __getitem__(self, name: str) -> np.ndarray:
         try:
@@ -88,17 +107,18 @@ class Sweep(Mapping[str, np.ndarray]):
         """Return the hyperparameters with one row for each point, without seeds."""
         return {name: self[name][:: self.seeds] for name in self.hyperparameters}
 
-    def values(self, metric: str | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Return the columns, as of a dict; of a metric, shape (points, seeds).
+    def at_end(self, metric: str | None = None) -> np.ndarray:
+        """Return a metric at the end of each run, shape (points, seeds).
 
-        A curve counts with its last value.
+        Args:
+            metric: what `train` returned, by name; may be left out if that is one
+                array. A curve counts with its last value.
 
         Raises:
             ValueError: a metric that `train` did not return, or of more dimensions.
         """
-        if metric is None:
-            return self._columns.values()
-        found = self[self._metric(metric)]
+        metric = self._metric(metric)
+        found = self[metric]
         if found.ndim > 2 or found.dtype.kind == "c":
             raise errors.AdamxError(
                 f"Sweep: {metric!r} must be a real number or a curve of each run, got "
@@ -132,7 +152,7 @@ class Sweep(Mapping[str, np.ndarray]):
                     f"Sweep: `{name}` must be {known[0]!r} or {known[1]!r}, got "
                     f"{given!r}."
                 )
-        values = self.values(self._metric(metric))
+        values = self.at_end(metric)
         lost = self[DIVERGED].reshape(values.shape) | ~np.isfinite(values)
         worst = np.inf if mode == "min" else -np.inf
         values = np.where(lost, worst, values)
@@ -212,8 +232,9 @@ class Sweep(Mapping[str, np.ndarray]):
         """Draw a metric over one hyperparameter, or over two as a map.
 
         Over one: the median of the seeds, and a band from the lowest to the highest.
-        Over two: the median as a colour. Runs that diverged are crosses, with how many
-        of the seeds did; the best point has a ring.
+        There, runs that diverged are crosses. Over two: `adamx.plotting.heat_map` of
+        the medians, with how many of the seeds diverged where not all did; points that
+        are not all combinations of the values are dots.
 
         Args:
             metric: what is drawn; may be left out if `train` returns one array. A curve
@@ -246,13 +267,13 @@ class Sweep(Mapping[str, np.ndarray]):
         lost = int(self[DIVERGED].sum())
         points = self.runs // self.seeds
         seeds = "1 seed" if self.seeds == 1 else f"{self.seeds} seeds"
-        chunks = -(-self.runs // self.chunk)
-        parts = "at once" if chunks == 1 else f"in {chunks} chunks of {self.chunk}"
+        parts = "all" if self.width == self.runs else f"{self.width}"
+        programs = "" if self.compilations == 1 else f"{self.compilations} programs "
         size = f" ({html.size(self.bytes)})" if self.bytes else ""
         return (
-            f"{points} points × {seeds}, {parts}{size}; {lost} of {self.runs} runs "
-            f"diverged; compiled in {self.compile_seconds:.1f} s, ran in "
-            f"{self.run_seconds:.1f} s"
+            f"{points} points × {seeds}, {parts} at once{size}; {lost} of {self.runs} "
+            f"runs diverged; compiled {programs}in {self.compile_seconds:.1f} s, ran "
+            f"in {self.run_seconds:.1f} s"
         )
 
     def __repr__(self) -> str:

@@ -2,7 +2,7 @@
 
 import operator
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -28,6 +28,8 @@ def _named(found: Any) -> dict[str, Any]:
     for path, leaf in jax.tree_util.tree_leaves_with_path(found):
         name = path_of(path) or ALONE
         try:
+            if isinstance(leaf, str):  # NumPy reads some as the name of a dtype
+                raise TypeError
             array = jnp.asarray(leaf)
             fits = jnp.issubdtype(array.dtype, jnp.number) or array.dtype == bool
         except (TypeError, ValueError):
@@ -48,7 +50,9 @@ def _named(found: Any) -> dict[str, Any]:
     return named
 
 
-def _lane(train: Callable, make: Callable) -> programs.Lane:
+def _lane(
+    train: Callable, make: Callable, factors: Mapping[str, float]
+) -> programs.Lane:
     def lane(point: dict[str, Any], seed: Any) -> dict[str, Any]:
         named = _named(train(make(**point), jax.random.key(seed)))
         taken = sorted(named.keys() & {*point, SEED, DIVERGED})
@@ -58,9 +62,52 @@ def _lane(train: Callable, make: Callable) -> programs.Lane:
                 f"hyperparameters, {SEED!r} and {DIVERGED!r}, got {taken[0]!r}. Rename "
                 f"it."
             )
+        for name in factors:
+            if name not in named or named[name].ndim != 1 or _is_complex(named[name]):
+                shown = f"shape {named[name].shape}" if name in named else "none"
+                raise errors.AdamxError(
+                    f"sweep: a name of `divergence` must be a curve of real numbers "
+                    f"that `train` returns, got {name!r}, which has {shown}. It "
+                    f"returns {errors.listed(named)}."
+                )
         return named
 
     return lane
+
+
+def _is_complex(array: Any) -> bool:
+    return bool(jnp.issubdtype(array.dtype, jnp.complexfloating))
+
+
+def _width(width: Any) -> int | None:
+    if width is None:
+        return programs.default_width()
+    try:
+        found = operator.index(width)
+    except TypeError:
+        found = 0
+    if isinstance(width, bool) or found < 1:
+        raise errors.AdamxError(
+            f"sweep: `width` must be a whole number of runs, at least 1, got "
+            f"{errors.shown(width)}. Leave it out for the default of the device."
+        )
+    return found
+
+
+def _factors(divergence: Any) -> dict[str, float]:
+    if divergence is None:
+        return {}
+    if not isinstance(divergence, Mapping):
+        raise errors.type_error(
+            "sweep",
+            "`divergence` must be a dict of factors by the names of curves",
+            errors.shown(divergence),
+            'Write divergence={"loss": 2.0}.',
+        )
+    for name, factor in divergence.items():
+        above = errors.Interval.parse("(1, inf)")
+        errors.check_number("sweep", f"divergence[{name!r}]", factor, above)
+    return {str(name): float(factor) for name, factor in divergence.items()}
 
 
 def _budget(max_bytes: Any) -> int | None:
@@ -87,14 +134,16 @@ def sweep(
     *,
     seeds: Any = 1,
     product: bool = True,
+    width: Any = None,
+    divergence: Mapping[str, float] | None = None,
     max_bytes: Any = None,
     progress: bool | None = None,
 ) -> Sweep:
     """Train at every point of a grid and with every seed, in one compiled program.
 
-    The runs are mapped by `vmap`, in chunks if a budget of memory asks for it; the last
-    chunk is filled with repetitions of its last run, which are left out of the result.
-    A run that diverges stays in the result, marked.
+    The program trains `width` runs at once, by `vmap`, and is called until all are
+    done. In the last call it is filled with repetitions of the last run, which are left
+    out of the result. A run that diverges stays in the result, marked.
 
         def train(tx, key):
             params = init(key)
@@ -118,9 +167,17 @@ def sweep(
         seeds: how many seeds, from 0 on, or the seeds. Seed s is `jax.random.key(s)`.
         product: whether all combinations of the values are trained; otherwise row i of
             all arrays is point i, as in a random search.
-        max_bytes: the most that the program of a chunk may need, as its compiler says
-            (temporaries, results, arguments). None: no limit on a CPU, three quarters
-            of the free memory elsewhere.
+        width: how many runs are trained at once, at least 1; more than there are means
+            all. None: 1 on a CPU, where small batched operations are slow, and all
+            elsewhere.
+        divergence: factors above 1 by the names of curves. A run also counts as
+            diverged if such a curve ends above so many times its first value, as with
+            {"loss": 2.0}. None: only if a number is NaN or infinite.
+        max_bytes: the most that the program may need, as its compiler says
+            (temporaries, results, arguments); fewer runs are trained at once if it asks
+            for it. None: no limit on a CPU, three quarters of the free memory
+            elsewhere. If it binds, up to seven programs are compiled to find the width;
+            `Sweep.compilations` says how many were.
         progress: whether a bar is shown on stderr. None: if rich is installed and
             stderr is a terminal or a notebook.
 
@@ -131,7 +188,8 @@ def sweep(
     Raises:
         ValueError: a name that `tx` does not take, a value out of its range, values
             that are empty or not in one dimension, a hyperparameter that cannot be
-            traced, a budget that does not allow one run.
+            traced, a name of `divergence` that is no curve, a budget that does not
+            allow one run.
         TypeError: an argument of the wrong type, or `train` returns other than arrays.
         ImportError: `progress=True` without rich.
     """
@@ -146,20 +204,22 @@ def sweep(
     points = grids.columns(grids.axes(grid), product)
     numbers = grids.seed_numbers(seeds)
     budget = _budget(max_bytes)
+    at_once = _width(width)
+    factors = _factors(divergence)
     names = tuple(points)
     make = factories.factory("sweep", tx, names)
     listed = factories.as_points(points)
-    factories.check_values(make, listed)
     factories.check_traceable("sweep", make, listed[0])
+    factories.check_values(make, listed)
 
     rows = {name: np.repeat(values, len(numbers)) for name, values in points.items()}
     seed = np.tile(numbers, len(listed))
     runs = len(seed)
-    lane = _lane(train, make)
+    lane = _lane(train, make, factors)
     parts: list[dict[str, np.ndarray]] = []
     with bars.bar(runs, progress) as advance:
         advance(0, "compiling")
-        program = programs.fitting(lane, names, runs, budget)
+        program = programs.fitting(lane, names, min(at_once or runs, runs), budget)
         since = time.perf_counter()
         advance(0, "training")
         for start in range(0, runs, program.width):
@@ -176,10 +236,12 @@ def sweep(
         seed,
         outcomes,
         product=product,
-        chunk=program.width,
+        divergence=factors,
+        width=program.width,
         bytes=program.bytes,
         max_bytes=budget,
         compile_seconds=program.compile_seconds,
+        compilations=program.compilations,
         run_seconds=seconds,
     )
 
