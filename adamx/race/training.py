@@ -186,14 +186,11 @@ def chunk(
             loss, grads = jax.value_and_grad(course.loss)(params, x, y)
             extra = {}
             if estimate is not None:
+                fresh = jax.random.fold_in(drawing, number)
+                estimated = _estimated(estimate, course, params, x, y, fresh)
                 extra["hessian"] = jax.lax.cond(
                     number % estimate.every == 0,
-                    lambda: estimate.of(
-                        lambda p: course.loss(p, x, y),
-                        lambda p: course.model.apply(p, x),
-                        params,
-                        jax.random.fold_in(drawing, number),
-                    ),
+                    estimated,
                     lambda: jax.tree.map(jnp.zeros_like, params),
                 )
             updates, state = tx.update(grads, state, params, **extra)
@@ -206,6 +203,20 @@ def chunk(
         return params, state, losses, adamx.eval_params(state, params)
 
     return of_seed
+
+
+def _estimated(
+    estimate: Estimate, course: Course, params: Any, x: Any, y: Any, key: Any
+) -> Callable[[], Any]:
+    """The estimate of the Hessian on a minibatch, when it is called."""
+
+    def loss(p: Any) -> Any:
+        return course.loss(p, x, y)
+
+    def logits(p: Any) -> Any:
+        return course.model.apply(p, x)
+
+    return lambda: estimate.of(loss, logits, params, key)
 
 
 def _program(
