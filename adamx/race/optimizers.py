@@ -2,8 +2,8 @@
 
 The rates are in `rates.csv`: for `sparse` and for `digits` the best of 3e-5, 1e-4, …,
 10 with the mlp, that is the one with the lowest training loss in the last fifth of the
-run (`python -m benchmarks race_rates --write`). A user's own data starts from
-those for `digits`, which are scaled as it is.
+run (`python -m benchmarks race_rates --write`); those of `UNTESTED` are of their
+papers. A user's own data starts from those for `digits`, which are scaled as it is.
 """
 
 import csv
@@ -66,6 +66,8 @@ ESTIMATES = {
         every=10,
     ),
 }
+# Their runs take minutes at each rate.
+UNTESTED = ("dion", "dion2", "kl_soap", "psgd_kron", "shampoo", "splus")
 SIX = ("sgd", "adagrad", "rmsprop", "adam", "adamw", "radam")
 
 

@@ -54,14 +54,20 @@ def _short(mark: float) -> str:
 def milestones(runs: Sequence[Run]) -> list[float]:
     """The losses of which the table says when they were reached.
 
-    They are the lowest powers of ten that at least one optimizer reached with the
-    median of its seeds and that were not there from the start, at most `MARKS` and not
-    below 1e-6.
+    They are powers of ten: the lowest that all who did not diverge reached with the
+    median of their seeds, and the next below it, at most `MARKS`, that at least one
+    reached. None is a loss that was there from the start, or below 1e-6.
     """
-    powers = [10.0**power for power in range(2, -7, -1)]
-    steps = {mark: [_step(run, mark) for run in runs] for mark in powers}
-    reached = [m for m in powers if min(steps[m]) > 0 and np.isfinite(min(steps[m]))]
-    return reached[-MARKS:]
+    alive = [run for run in runs if run.finished.any()]
+    steps = {
+        mark: [_step(run, mark) for run in alive]
+        for mark in (10.0**power for power in range(2, -7, -1))
+    }
+    known = [m for m, at in steps.items() if at and min(at) > 0]
+    reached = [mark for mark in known if np.isfinite(min(steps[mark]))]
+    by_all = sum(bool(np.isfinite(max(steps[mark]))) for mark in reached)
+    first = max(0, by_all - 1)
+    return reached[first : first + MARKS]
 
 
 def _step(run: Run, mark: float) -> float:
