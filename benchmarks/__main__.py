@@ -57,6 +57,10 @@ BENCHMARKS = {
         "cost.accelerator.parity",
         "every optimizer on an accelerator and on the CPU",
     ),
+    "race_rates": (
+        "training.race_rates",
+        "the learning rates that the race starts from: the best of a grid",
+    ),
     "storage_staleness": (
         "training.storage_staleness",
         "whether a second moment in each storage follows gradients that shrink",

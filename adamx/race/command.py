@@ -5,6 +5,7 @@ import importlib
 import os
 import pathlib
 import sys
+import textwrap
 import time
 from typing import TYPE_CHECKING
 
@@ -20,19 +21,18 @@ INTERRUPTED = 130  # the shells' code for Ctrl-C
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    rates = ", ".join(
-        f"{name} {entry.learning_rate:g}"
-        for name, entry in optimizers.OPTIMIZERS.items()
-    )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = (
         "Train the same model on the same data with several optimizers, from the same\n"
         "starts and minibatches, and compare them."
     )
     parser.epilog = (
-        f"Learning rates without --lr: {rates}.\n\n"
+        "sparse (the default): hand-written digits as 512 columns of zeros and ones,\n"
+        "most of them almost always zero, and 64 pixels in units that differ by 100.\n"
+        "digits: the same as plain pictures, on which most optimizers end alike.\n\n"
         f"A data file is {data.LAYOUT}.\n"
-        "One fifth of its rows, always the same, is the test set."
+        "One fifth of its rows, always the same, is the test set.\n\n"
+        "Learning rates without --lr (sparse / digits and files):\n" + _rates()
     )
     add = parser.add_argument
     six = ",".join(optimizers.SIX)
@@ -46,10 +46,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--batch", type=_count, default=64, help="rows in a minibatch (default: 64)")
     add("--model", default="mlp", metavar="mlp|conv", help="default: mlp")
     add(
-        "--data", default="digits", metavar="PATH.npz", help="default: digits, included"
+        "--data",
+        default="sparse",
+        metavar="sparse|digits|PATH.npz",
+        help="default: sparse, included as digits is",
     )
     add("--json", metavar="PATH", help="write curves and figures here")
     add("--plot", metavar="PATH", help="draw the loss curves here (.png, .svg, .pdf)")
+
+
+def _rates() -> str:
+    """The learning rates of all, in lines that fit a terminal."""
+    entries = optimizers.OPTIMIZERS.items()
+    both = ("sparse", "digits")
+    said = [
+        f"{name} " + "/".join(f"{entry.learning_rate(data):g}" for data in both)
+        for name, entry in entries
+    ]
+    return textwrap.fill(", ".join(said) + ".", 78, break_on_hyphens=False)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -58,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         known = " or ".join(MODELS)
         raise UsageError(f"--model {args.model}: there is no such model; take {known}.")
     names = optimizers.chosen(args.optimizers)
-    rates = optimizers.rates(args.lr, names)
+    rates = optimizers.rates(args.lr, names, args.data)
     _need("rich", "the table and the progress", extra="race")
     _check_writable("--json", args.json)
     _check_writable("--plot", args.plot)
@@ -102,9 +116,13 @@ def _race(
         ):
             course = training.Course(model, rows, settings)
             for name in names:
-                tx = optimizers.OPTIMIZERS[name].factory(rates[name])
+                entry = optimizers.OPTIMIZERS[name]
+                entered = (name, rates[name], entry.factory(rates[name]))
                 listener = bars.begin(name)
-                runs.append(training.train(name, rates[name], tx, course, listener))
+                ran = training.train(
+                    *entered, course, listener, estimate=entry.estimate
+                )
+                runs.append(ran)
                 bars.end(runs[-1])
     except KeyboardInterrupt:
         stopped = True
@@ -138,11 +156,18 @@ def _show(
         say(table.final_table(runs), "")
         spread = "± is the standard deviation over the seeds. " if several else ""
         together = f" of {settings.seeds} seeds at once" if several else ""
+        median = "the median seed" if several else "the run"
+        every = -(-settings.steps // training.POINTS)
+        looked = "every step" if every == 1 else f"every {every} steps"
         say(
-            f"{spread}steps/s counts steps{together}, without compiling. "
+            f"{spread}Steps to 0.1: until the training loss of {median} was at most "
+            f"0.1, looked at after {looked}; –: never. "
+            f"steps/s counts steps{together}, without compiling. "
             f"All in {seconds:.0f} s.",
             highlight=False,
         )
+        if rows.name == "sparse":
+            say("The same digits as plain pictures: --data digits.", highlight=False)
     if args.json:
         report.write(args.json, report.report(args.model, rows, settings, runs))
     if args.plot:

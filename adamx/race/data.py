@@ -1,11 +1,16 @@
-"""Labelled pictures: the digits that ship with adamx, or a user's `.npz` file.
+"""Labelled rows: `sparse` and `digits`, which ship with adamx, or a user's `.npz` file.
+
+`digits` are 8 × 8 pictures of hand-written digits with 17 grey levels. `sparse` says
+the same in numbers that no single learning rate fits: a column of zeros and ones for
+each pixel and each two grey levels, most of them almost always zero, beside the pixels
+themselves in units that differ by 100.
 
 A file holds two arrays: `x`, numbers of shape `(n, features)`, `(n, height, width)` or
 `(n, height, width, channels)`, and `y`, `n` integer labels from 0. The split is fixed:
 the rows are shuffled by NumPy's frozen `RandomState(0)`, and one fifth of them, rounded
 down, is the test set (digits: 1,438 to train with, 359 to test with). Pictures are
 shifted and scaled by the mean and standard deviation of all numbers in the training
-set.
+set; `sparse` is taken as it is.
 """
 
 import dataclasses
@@ -23,12 +28,14 @@ LAYOUT = (
     "(n, height, width) or (n, height, width, channels), y n integer labels from 0"
 )
 FEWEST = 10
+WHITE = 16  # the highest grey level of a digit
+SCALES = (0.1, 10.0)  # the smallest and the largest unit of a pixel in `sparse`
 MOST_CLASSES = 1000
 
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """A split data set: float32 pictures and int32 labels."""
+    """A split data set: float32 rows and int32 labels."""
 
     name: str
     x_train: np.ndarray
@@ -44,29 +51,48 @@ class Data:
 
 
 def load(source: str) -> Data:
-    """`digits`, or the path of a file with the layout above."""
-    if source == "digits":
+    """`sparse`, `digits`, or the path of a file with the layout above."""
+    if source in ("sparse", "digits"):
         held = importlib.resources.files("adamx.race") / "digits.npz"
         with importlib.resources.as_file(held) as path:
             x, y = _read(path, source)
+        if source == "sparse":
+            return split(source, rare_and_unlike(x), y, scale=False)
         return split(source, x, y)
     path = pathlib.Path(source)
     if not path.is_file():
         raise UsageError(
-            f"--data {source}: there is no such file; give `digits` or the path of "
-            f"{LAYOUT}."
+            f"--data {source}: there is no such file; give `sparse`, `digits` or the "
+            f"path of {LAYOUT}."
         )
     x, y = _read(path, source)
     _check(x, y, source)
     return split(path.stem, x, y)
 
 
-def split(name: str, x: np.ndarray, y: np.ndarray) -> Data:
-    """The fixed split, with the pictures shifted and scaled as the training set is."""
+def rare_and_unlike(digits: np.ndarray) -> np.ndarray:
+    """The features of `sparse`: 512 of zeros and ones, and 64 pixels in unlike units.
+
+    Column 8 i + j is one where pixel i has the grey level 2 j + 2 or 2 j + 3 (16: the
+    last). The units go from 0.1 to 10 in equal ratios, in an order that is shuffled
+    once and for all.
+    """
+    levels = digits.reshape(len(digits), -1).astype(int)
+    pairs = WHITE // 2
+    rare = levels[:, :, None] // 2 == np.arange(1, pairs + 1)
+    units = np.geomspace(*SCALES, levels.shape[1])
+    np.random.RandomState(0).shuffle(units)
+    return np.concatenate([rare.reshape(len(digits), -1), levels / WHITE * units], 1)
+
+
+def split(name: str, x: np.ndarray, y: np.ndarray, *, scale: bool = True) -> Data:
+    """The fixed split; `scale` shifts and scales the rows as the training set is."""
     frozen = np.random.RandomState(0)
     order = frozen.permutation(len(x))
     test, train = np.split(order, [len(x) // TEST_SHARE])
     mean, spread = x[train].mean(dtype=np.float64), x[train].std(dtype=np.float64)
+    if not scale:
+        mean, spread = 0.0, 1.0
     if spread == 0:
         raise UsageError(
             f"--data {name}: every number of `x` is {mean:g}, so that there is nothing "
@@ -111,6 +137,14 @@ def _check(x: np.ndarray, y: np.ndarray, source: str) -> None:
 
     if x.dtype.kind not in "buif":
         refuse(f"`x` has dtype {x.dtype}", "give real numbers")
+    if y.ndim == 2 and y.shape[1] > 1 and ((y == 0) | (y == 1)).all():
+        refuse(
+            f"the labels `y` have shape {y.shape} and hold zeros and ones, one column "
+            "for each class (one-hot)",
+            "give the numbers of the classes: y.argmax(1)",
+        )
+    if y.ndim == 2 and y.shape[1] == 1:
+        refuse(f"the labels `y` have shape {y.shape}", "give a vector: y[:, 0]")
     if y.dtype.kind not in "ui":
         refuse(f"the labels `y` have dtype {y.dtype}", "give integers: y.astype(int)")
     if x.ndim not in (2, 3, 4):

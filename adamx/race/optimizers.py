@@ -1,15 +1,17 @@
-"""The optimizers of the race, each with a learning rate to start from.
+"""The optimizers of the race, all of adamx, each with learning rates to start from.
 
-To enter another one, add its name and rate. Its colour in the plot follows from its
-place here. The rates of the first six are the best of 1e-4, 3e-4, …, 1 on the digits
-with the mlp: those with the lowest training loss in the last fifth of the run
-(`python -m benchmarks.training.race_rates`).
+The rates are in `rates.csv`: for `sparse` and for `digits` the best of 3e-5, 1e-4, …,
+10 with the mlp, that is the one with the lowest training loss in the last fifth of the
+run (`python -m benchmarks race_rates --write`); those of `UNTESTED` are of their
+papers. A user's own data starts from those for `digits`, which are scaled as it is.
 """
 
+import csv
 import difflib
+import importlib.resources
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import optax
 
@@ -18,70 +20,72 @@ import adamx
 from .usage_error import UsageError
 
 
+class Estimate(NamedTuple):
+    """What an optimizer wants to know of the Hessian, and at which steps.
+
+    `of(loss, logits, params, key)` gives a tree like the parameters; `loss` and
+    `logits` are functions of the parameters alone. It is taken at every `every`-th
+    step, the first among them.
+    """
+
+    of: Callable[[Any, Any, Any, Any], Any]
+    every: int
+
+
 class Entry(NamedTuple):
     """`factory(learning_rate)` gives the transformation."""
 
-    factory: Callable[[float], optax.GradientTransformation]
-    learning_rate: float
+    factory: Callable[[Any], optax.GradientTransformation]
+    rates: dict[str, float]
+    estimate: Estimate | None = None
+
+    def learning_rate(self, data: str) -> float:
+        """The rate to start from on this data, by its name."""
+        return self.rates.get(data, self.rates["digits"])
 
 
-RATES: dict[str, float] = {
-    "sgd": 0.3,
-    "adagrad": 0.1,
-    "rmsprop": 0.001,
-    "adam": 0.003,
-    "adamw": 0.003,
-    "radam": 0.01,
-    # Not tuned on the digits: the rates that the papers suggest, or Adam's.
-    "adamax": 0.002,
-    "adamaxw": 0.002,
-    "nadam": 0.001,
-    "nadamw": 0.001,
-    "amsgrad": 0.001,
-    "adabelief": 0.001,
-    "yogi": 0.01,
-    "msvag": 0.01,
-    "adabound": 0.001,
-    "adamod": 0.001,
-    "adamd": 0.001,
-    "adamc": 0.001,
-    "padam": 0.1,
-    "qhadam": 0.001,
-    "diffgrad": 0.001,
-    "adapnm": 0.001,
-    "adashift": 0.01,
-    "avagrad": 0.1,
-    "lion": 0.0003,
-    "signum": 0.0003,
-    "ademamix": 0.001,
-    "simplified_ademamix": 0.0001,
-    "adopt": 0.001,
-    "laprop": 0.0004,
-    "adam_atan2": 0.001,
-    "adan": 0.001,
-    "mars": 0.003,
-    "adadelta": 1.0,
-    "rprop": 0.001,
-    "lamb": 0.01,
-    "lars": 1.0,
-    "novograd": 0.01,
-    "stable_adamw": 0.002,
-    "adamp": 0.001,
-    "adafactor": 0.01,
-    "came": 0.0002,
-    "sm3": 0.1,
-    "adam_mini": 0.001,
-    "muon": 0.02,
-    "adamuon": 0.001,
-    "soap": 0.003,
-    "shampoo": 0.1,
-    "galore": 0.01,
-    "fira": 0.01,
-    "apollo": 0.01,
-    "apollo_mini": 0.01,
+# What goes around another optimizer goes around one with the same rate. Shampoo takes
+# its roots at every tenth step: its default, every step, takes minutes.
+FACTORIES: dict[str, Callable[[Any], optax.GradientTransformation]] = {
+    "gpa": lambda rate: adamx.gpa(adamx.adamw(rate)),
+    "lookahead": lambda rate: adamx.lookahead(adamx.adam(rate)),
+    "param_ema": lambda rate: adamx.param_ema(adamx.adam(rate), 0.99),
+    "schedule_free": lambda rate: adamx.schedule_free(adamx.adam(rate, b1=0.0), rate),
+    "shampoo": lambda rate: adamx.shampoo(rate, precondition_frequency=10),
+    "snoo": lambda rate: adamx.snoo(adamx.adamw(rate)),
 }
-OPTIMIZERS = {name: Entry(getattr(adamx, name), rate) for name, rate in RATES.items()}
+ESTIMATES = {
+    "adahessian": Estimate(
+        lambda loss, logits, params, key: adamx.hutchinson_estimate(loss, params, key),
+        every=1,
+    ),
+    "sophia": Estimate(
+        lambda loss, logits, params, key: adamx.gauss_newton_bartlett_estimate(
+            logits, params, key
+        ),
+        every=10,
+    ),
+}
+# Their runs take minutes at each rate.
+UNTESTED = ("dion", "dion2", "kl_soap", "psgd_kron", "shampoo", "splus")
 SIX = ("sgd", "adagrad", "rmsprop", "adam", "adamw", "radam")
+
+
+def _entries() -> dict[str, Entry]:
+    """Every optimizer in the order of `rates.csv`, from which its colour follows."""
+    held = importlib.resources.files("adamx.race") / "rates.csv"
+    with held.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    found = {}
+    for row in rows:
+        name = row.pop("optimizer")
+        rates = {data: float(rate) for data, rate in row.items()}
+        factory = FACTORIES.get(name) or getattr(adamx, name)
+        found[name] = Entry(factory, rates, ESTIMATES.get(name))
+    return found
+
+
+OPTIMIZERS = _entries()
 
 
 def chosen(names: str) -> list[str]:
@@ -97,9 +101,9 @@ def chosen(names: str) -> list[str]:
     return wanted
 
 
-def rates(pairs: str, entered: list[str]) -> dict[str, float]:
-    """The learning rates of `adam=1e-3,sgd=.1`, defaults for those not named."""
-    found = {name: OPTIMIZERS[name].learning_rate for name in entered}
+def rates(pairs: str, entered: list[str], data: str) -> dict[str, float]:
+    """The rates of `adam=1e-3,sgd=.1`, and for those not named the ones for `data`."""
+    found = {name: OPTIMIZERS[name].learning_rate(data) for name in entered}
     for pair in filter(None, (p.strip() for p in pairs.split(","))):
         name, equals, text = (part.strip() for part in pair.partition("="))
         if not equals:

@@ -12,7 +12,7 @@ import numpy as np
 import optax
 
 from .data import Data
-from .table import deviation
+from .table import deviation, milestones
 from .training import Run, Settings
 
 CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
@@ -42,7 +42,7 @@ def report(model: str, data: Data, settings: Settings, runs: Sequence[Run]) -> d
             "optax": optax.__version__,
             "numpy": np.__version__,
         },
-        "optimizers": [_of(run) for run in runs],
+        "optimizers": [_of(run, milestones(runs)) for run in runs],
     }
 
 
@@ -56,7 +56,7 @@ def write(path: str, contents: dict) -> None:
         file.write(text)
 
 
-def _of(run: Run) -> dict[str, Any]:
+def _of(run: Run, marks: Sequence[float]) -> dict[str, Any]:
     curves = {key: _plain(getattr(run, key)) for key in CURVES}
     ends = {key: getattr(run, key)[run.finished, -1] for key in CURVES}
     return {
@@ -69,6 +69,10 @@ def _of(run: Run) -> dict[str, Any]:
             if len(end)
             else None
             for key, end in ends.items()
+        },
+        "steps_to_train_loss": {
+            f"{mark:g}": [int(s) if np.isfinite(s) else None for s in run.reached(mark)]
+            for mark in marks
         },
         "steps_per_second": run.steps_per_second,
         "compile_seconds": run.compile_seconds,

@@ -22,8 +22,10 @@ import adamx
 
 from .data import Data
 from .models import Model, loss_and_accuracy
+from .optimizers import Estimate
 
 POINTS = 25  # how often the curves are looked at
+DRAWING = 2**31 - 1  # no epoch: what the estimates of the Hessian draw from
 WORSE = 2.0  # heuristic: ending at so many times the loss of the start is diverging
 
 
@@ -60,6 +62,15 @@ class Run:
         """Which seeds did not diverge."""
         return self.diverged_at == 0
 
+    def reached(self, loss: float) -> np.ndarray:
+        """The first of `steps` at which each seed's training loss is `loss` or less.
+
+        Infinity for a seed that never is.
+        """
+        there = self.train_loss <= loss
+        first = self.steps[there.argmax(1)].astype(float)
+        return np.where(there.any(1), first, np.inf)
+
     @property
     def state_bytes_per_parameter(self) -> float:
         return self.state_bytes / self.parameters
@@ -69,6 +80,7 @@ class Course:
     """What all optimizers share: start, minibatches and measurement, compiled once."""
 
     def __init__(self, model: Model, data: Data, settings: Settings):
+        self.model = model
         self.settings = settings
         self.train = jnp.asarray(data.x_train), jnp.asarray(data.y_train)
         self.test = jnp.asarray(data.x_test), jnp.asarray(data.y_test)
@@ -107,8 +119,13 @@ def train(
     tx: optax.GradientTransformation,
     course: Course,
     on_chunk: Callable[[int, list[np.ndarray], float], None] = lambda *_: None,
+    *,
+    estimate: Estimate | None = None,
 ) -> Run:
-    """Trains all seeds at once; `on_chunk(steps, measured, steps per second)`."""
+    """Trains all seeds at once; `on_chunk(steps, measured, steps per second)`.
+
+    `estimate` is what the optimizer wants to know of the Hessian, if anything.
+    """
     settings = course.settings
     params = jax.tree.map(jnp.copy, course.start)
     state = jax.jit(jax.vmap(tx.init))(params)
@@ -120,10 +137,12 @@ def train(
     while done < settings.steps and not diverged_at.all():
         now = min(length, settings.steps - done)
         epoch, offset = divmod(done * settings.batch, course.rows)
-        arguments = (params, state, course.shuffles, course.train, epoch, offset)
+        of_data = (course.shuffles, course.train, epoch, offset, done)
+        arguments = (params, state, *of_data)
         if now not in programs:
             since = time.perf_counter()
-            programs[now] = _program(tx, course, now).lower(*arguments).compile()
+            program = _program(tx, course, now, estimate)
+            programs[now] = program.lower(*arguments).compile()
             compiling += time.perf_counter() - since
         since = time.perf_counter()
         taken = jax.block_until_ready(programs[now](*arguments))
@@ -151,22 +170,64 @@ def train(
     )
 
 
-def _program(tx: optax.GradientTransformation, course: Course, steps: int) -> Any:
-    """`steps` train steps of all seeds as one jitted function."""
+def chunk(
+    tx: optax.GradientTransformation,
+    course: Course,
+    steps: int,
+    estimate: Estimate | None = None,
+) -> Callable[..., Any]:
+    """`steps` train steps of one seed, as a function to be mapped and compiled."""
 
-    def of_seed(params, state, key, train, epoch, offset):
-        def step(carry, rows):
+    def of_seed(params, state, key, train, epoch, offset, done):
+        def step(carry, rows_and_number):
             params, state = carry
+            rows, number = rows_and_number
             x, y = train[0][rows], train[1][rows]
             loss, grads = jax.value_and_grad(course.loss)(params, x, y)
-            updates, state = tx.update(grads, state, params)
+            extra = {}
+            if estimate is not None:
+                fresh = jax.random.fold_in(drawing, number)
+                estimated = _estimated(estimate, course, params, x, y, fresh)
+                extra["hessian"] = jax.lax.cond(
+                    number % estimate.every == 0,
+                    estimated,
+                    lambda: jax.tree.map(jnp.zeros_like, params),
+                )
+            updates, state = tx.update(grads, state, params, **extra)
             return (optax.apply_updates(params, updates), state), loss
 
+        drawing = jax.random.fold_in(key, DRAWING)
         rows = course.minibatches(key, epoch, offset, steps)
-        (params, state), losses = jax.lax.scan(step, (params, state), rows)
+        numbers = done + jnp.arange(steps)
+        (params, state), losses = jax.lax.scan(step, (params, state), (rows, numbers))
         return params, state, losses, adamx.eval_params(state, params)
 
-    all_seeds = jax.vmap(of_seed, in_axes=(0, 0, 0, None, None, None))
+    return of_seed
+
+
+def _estimated(
+    estimate: Estimate, course: Course, params: Any, x: Any, y: Any, key: Any
+) -> Callable[[], Any]:
+    """The estimate of the Hessian on a minibatch, when it is called."""
+
+    def loss(p: Any) -> Any:
+        return course.loss(p, x, y)
+
+    def logits(p: Any) -> Any:
+        return course.model.apply(p, x)
+
+    return lambda: estimate.of(loss, logits, params, key)
+
+
+def _program(
+    tx: optax.GradientTransformation,
+    course: Course,
+    steps: int,
+    estimate: Estimate | None,
+) -> Any:
+    """`steps` train steps of all seeds as one jitted function."""
+    of_seed = chunk(tx, course, steps, estimate)
+    all_seeds = jax.vmap(of_seed, in_axes=(0, 0, 0, None, None, None, None))
     return jax.jit(all_seeds, donate_argnums=(0, 1))
 
 

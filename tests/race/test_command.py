@@ -12,7 +12,17 @@ from rich.console import Console
 
 import adamx
 from adamx.__main__ import main
-from adamx.race import command, interrupt, optimizers, plot, progress, table, training
+from adamx.race import (
+    command,
+    interrupt,
+    optimizers,
+    plot,
+    progress,
+    report,
+    table,
+    training,
+)
+from benchmarks.training import race_rates
 
 TINY = ["race", "--steps", "3", "--seeds", "2", "--batch", "8"]
 
@@ -49,7 +59,7 @@ def run(name="adam", train=(2.0, 0.5, 0.25), diverged_at=(0, 0, 0)):
 @pytest.fixture
 def untrained(monkeypatch):
     """Runs with made-up curves, at once."""
-    monkeypatch.setattr(training, "train", lambda name, *rest: run(name))
+    monkeypatch.setattr(training, "train", lambda name, *_, **__: run(name))
 
 
 def test_the_six_by_default(small, capsys, tmp_path):
@@ -121,9 +131,9 @@ REFUSED = {
     ("--seeds", "-2"): "--seeds: must be at least 1, got -2.",
     ("--seed", "-1"): "--seed: must lie in [0, 2**31 - 10**6), got -1.",
     ("--batch", "0"): "--batch: must be at least 1, got 0.",
-    ("--batch", "9999"): "--batch 9999: the training set of digits has 1438 rows; give",
+    ("--batch", "9999"): "--batch 9999: the training set of sparse has 1438 rows; give",
     ("--model", "cnn"): "--model cnn: there is no such model; take mlp or conv.",
-    ("--data", "nope.npz"): "--data nope.npz: there is no such file; give `digits` or",
+    ("--data", "nope.npz"): "--data nope.npz: there is no such file; give `sparse`,",
     ("--json", "no/where/r.json"): "there is no folder 'no/where'; make it first.",
     ("--json", "."): "--json .: is a folder; give the path of a file.",
     ("--plot", "race.txt"): "'txt' is no picture format; end it in .png, .svg or .pdf.",
@@ -177,7 +187,7 @@ def test_no_command_shows_the_help(capsys):
 
 
 def test_ctrl_c_shows_what_is_finished(small, capsys, monkeypatch):
-    def interrupted(name, rate, tx, course, on_chunk):
+    def interrupted(name, rate, tx, course, on_chunk, estimate):
         if name == "rmsprop":
             signal.raise_signal(signal.SIGINT)
         on_chunk(1, [np.ones(1)] * 4, 1.0)
@@ -217,13 +227,50 @@ def test_figures_of_the_table():
 
 def test_the_table_fits_a_terminal(capsys):
     """80 columns hold every figure, and what is said of a divergence."""
-    runs = [run("rmsprop"), run("sgd", diverged_at=(0, 7, 5))]
+    longest = run("schedule_free_radam", (2.0, 0.05, 1e-4))
+    runs = [longest, run("sgd", diverged_at=(0, 7, 5))]
     Console(width=80).print(table.final_table(runs))
     out = capsys.readouterr().out
-    assert "0.2500 ± 0.0250  0.5000 ± 0.0500" in out
+    assert "1.0e-04 ± 1e-05  0.0 ± 0.0" in out
     assert "2 of 3 diverged" in out
     assert "from step 5 on" in out
     assert "…" not in out
+
+
+def test_the_table_says_who_reached_which_loss_when(capsys):
+    """By the median seed; a loss that all have from the start, or never, is no mark."""
+    fast = run("adam", (2.0, 0.09, 0.0009))
+    slow = run("sgd", (2.0, 0.12, 0.09))
+    assert fast.reached(0.1).tolist() == [1, 1, 1]
+    assert slow.reached(0.1).tolist() == [2, 2, 2]
+    assert slow.reached(0.09).tolist() == [2, 2, np.inf]
+    assert table.milestones([fast, slow]) == [0.1, 0.01, 0.001]
+    assert table.milestones([slow]) == [0.1]
+    late = run("lion", (2.0, 1.5, 0.9))
+    assert table.milestones([fast, late]) == [1, 0.1, 0.01]
+    lost = run("lars", (2.0, 9.0, 9.0), (1, 1, 1))
+    assert table.milestones([fast, slow, lost]) == [0.1, 0.01, 0.001]
+    assert table.milestones([lost]) == []
+    Console(width=80).print(table.final_table([fast, slow]))
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    ends = {row[0]: row[-3:] for row in rows if row and row[0] in ("adam", "sgd")}
+    assert ends == {"adam": ["1", "2", "2"], "sgd": ["2", "–", "–"]}
+    kept = report._of(slow, [0.1, 0.09])["steps_to_train_loss"]
+    assert kept == {"0.1": [2, 2, 2], "0.09": [2, 2, None]}
+
+
+def test_every_optimizer_races_from_the_best_rate_that_was_recorded():
+    """Those that are not tested on all data are `UNTESTED`."""
+    assert sorted(optimizers.OPTIMIZERS) == adamx.list_optimizers()
+    held = json.loads(race_rates.RESULTS.read_text())
+    assert held["rates"] == list(race_rates.GRID)
+    tested = [set(found) for found in held["losses"].values()]
+    missing = set(optimizers.OPTIMIZERS) - set.intersection(*tested)
+    assert missing == set(optimizers.UNTESTED)
+    for data, found in held["losses"].items():
+        for name, run in found.items():
+            best = race_rates.best_of(run["training_loss"])
+            assert optimizers.OPTIMIZERS[name].rates[data] == best, name
 
 
 def test_bars_in_a_terminal():

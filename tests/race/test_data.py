@@ -31,6 +31,39 @@ def test_digits_are_split_once_and_for_all():
     assert np.bincount(digits.y_test).min() >= 27
 
 
+def test_sparse_says_the_same_in_rare_columns_and_unlike_units():
+    """Built here from one picture at a time."""
+    digits, sparse = data.load("digits"), data.load("sparse")
+    assert (sparse.shape, sparse.classes) == ((576,), 10)
+    np.testing.assert_array_equal(sparse.y_test, digits.y_test)
+    with np.load(FOLDER / "digits.npz") as held:
+        pictures = held["x"].reshape(-1, 64)
+    rows = {row.tobytes() for row in np.concatenate([sparse.x_train, sparse.x_test])}
+    units = []
+    for picture in pictures[:20].astype(int):
+        expected = np.zeros(512)
+        for pixel, level in enumerate(picture):
+            if level >= 2:
+                expected[8 * pixel + min(level, 16) // 2 - 1] = 1
+        (row,) = [
+            np.frombuffer(held, np.float32)
+            for held in rows
+            if (np.frombuffer(held, np.float32)[:512] == expected).all()
+        ]
+        lit = picture > 0
+        unit = np.full(64, np.nan)
+        unit[lit] = 16 * row[512:][lit] / picture[lit]
+        assert (row[512:][~lit] == 0).all()
+        units.append(unit)
+    units = np.stack(units)
+    seen = ~np.isnan(units).all(0)
+    assert np.nanmax(units[:, seen], 0) == pytest.approx(np.nanmin(units[:, seen], 0))
+    lowest, highest = np.nanmin(units), np.nanmax(units)
+    assert lowest >= 0.0999
+    assert highest <= 10.0001
+    assert highest / lowest > 50
+
+
 def test_split_keeps_every_row_once():
     x = np.random.default_rng(0).normal(size=(53, 4))
     held = data.split("rows", x, np.arange(53))
@@ -68,7 +101,14 @@ REFUSED = {
     "inf": ({"x": with_nan(np.inf), "y": Y}, r"x\[3, 1\] is inf; remove or replace"),
     "rank": ({"x": X[:, 0], "y": Y}, r"`x` has shape \(20,\); give \(n, features\)"),
     "rows": ({"x": X, "y": Y[:7]}, r"`y` has shape \(7,\) where .* shape \(20,\)"),
-    "onehot": ({"x": X, "y": np.eye(4, dtype=int)[Y]}, r"`y` has shape \(20, 4\)"),
+    "onehot": (
+        {"x": X, "y": np.eye(4, dtype=int)[Y]},
+        r"`y` have shape \(20, 4\) and hold zeros and ones, .*; .* y\.argmax\(1\)",
+    ),
+    "column": (
+        {"x": X, "y": Y[:, None]},
+        r"`y` have shape \(20, 1\); give a vector: y\[:, 0\]",
+    ),
     "float labels": ({"x": X, "y": Y / 2}, r"`y` have dtype float64; give integers"),
     "negative": (
         {"x": X, "y": Y - 1},
@@ -115,6 +155,6 @@ def test_one_bare_array_is_refused(tmp_path):
 
 def test_a_missing_file_is_refused():
     with pytest.raises(
-        UsageError, match=r"nope\.npz: there is no such file; give `digits`"
+        UsageError, match=r"nope\.npz: there is no such file; give `sparse`"
     ):
         data.load("nope.npz")

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import adamx
-from adamx.race import data, models, training
+from adamx.race import data, models, optimizers, training
 from adamx.race.usage_error import UsageError
 
 ROWS = np.random.default_rng(0)
@@ -37,6 +37,38 @@ def test_a_run_is_a_plain_loop(tx):
         judged = adamx.eval_params(state, params)
         loss = together.loss(judged, *together.test)
         np.testing.assert_allclose(run.test_loss[seed, -1], loss, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["sophia", "adahessian"])
+def test_an_estimate_of_the_hessian_is_taken_when_it_is_used(name):
+    """Sophia's at every tenth step: the others do not change what it does."""
+    entry = optimizers.OPTIMIZERS[name]
+    every, of = entry.estimate.every, entry.estimate.of
+    assert every == {"sophia": 10, "adahessian": 1}[name]
+    tx, together = entry.factory(1e-3), course(steps=12, seeds=1)
+    run = training.train(name, 1e-3, tx, together, estimate=entry.estimate)
+    params = jax.tree.map(lambda leaf: leaf[0], together.start)
+    state, key = tx.init(params), together.shuffles[0]
+    drawing = jax.random.fold_in(key, training.DRAWING)
+    for number in range(12):
+        (rows,) = together.minibatches(key, *divmod(20 * number, together.rows), 1)
+        x, y = together.train[0][rows], together.train[1][rows]
+
+        def loss(p, x=x, y=y):
+            return together.loss(p, x, y)
+
+        def logits(p, x=x):
+            return together.model.apply(p, x)
+
+        hessian = of(loss, logits, params, jax.random.fold_in(drawing, number))
+        if number % every:
+            hessian = jax.tree.map(lambda h: h + 1e6, hessian)
+        updates, state = tx.update(
+            jax.grad(loss)(params), state, params, hessian=hessian
+        )
+        params = optax.apply_updates(params, updates)
+    expected = together.loss(params, *together.train)
+    np.testing.assert_allclose(run.train_loss[0, -1], expected, rtol=1e-3)
 
 
 def test_each_seed_is_the_same_alone():
