@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from .. import errors, plotting
+from ..plotting.style import axes_of
 
 LOST = plotting.COLOURS[3]
 MOST = 1e4  # colours of dots end at so many times the smallest value
@@ -33,8 +34,7 @@ def draw(
             )
         across = rest[0] if rest else varied[0]
         y = y or (rest[1] if len(rest) > 1 else None)
-    if ax is None:
-        _, ax = plotting.panels(size=(7, 4.2))
+    ax = axes_of("Sweep.plot", ax, (7, 4.2))
     scores = found.scores(metric, mode=mode)
     values = found.at_end(metric)
     lost = found["diverged"].reshape(values.shape) | ~np.isfinite(values)

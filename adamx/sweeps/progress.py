@@ -1,6 +1,7 @@
 """A bar of the runs that are done, where somebody looks: a terminal or a notebook."""
 
 import importlib
+import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,8 +26,8 @@ def _quiet(done: int, says: str) -> None:
 def bar(runs: int, wanted: bool | None) -> Iterator[Advance]:
     """Give a function of the runs done and of what is being done.
 
-    Without `wanted` there is a bar if rich is installed and stderr is a terminal or a
-    notebook.
+    Without `wanted` there is a bar if rich is installed and stderr is a terminal, or a
+    notebook that has the ipywidgets with which rich draws there.
 
     Raises:
         ImportError: a bar is wanted, and rich is not installed.
@@ -41,7 +42,10 @@ def bar(runs: int, wanted: bool | None) -> Iterator[Advance]:
         yield _quiet
         return
     console = consoles.Console(stderr=True)
-    if not (wanted or console.is_terminal or console.is_jupyter):
+    drawn = console.is_terminal
+    if console.is_jupyter:
+        drawn = importlib.util.find_spec("ipywidgets") is not None
+    if not (wanted or drawn):
         yield _quiet
         return
     bars = _rich("progress")

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 from .. import errors, plotting
+from ..plotting.style import axes_of
 from .factory import check_traceable, factory
 
 RATE = "learning_rate"
@@ -63,8 +64,7 @@ class RangeTest:
         Args:
             ax: axes of Matplotlib; None for a new figure.
         """
-        if ax is None:
-            _, ax = plotting.panels(size=(7, 4))
+        ax = axes_of("RangeTest.plot", ax, (7, 4))
         plotting.tidy(ax, "Range test", x="learning rate", y="loss", log="x")
         kept = slice(self.stop)
         faint = {"color": plotting.AXIS, "lw": 0.8, "alpha": 0.6}
