@@ -285,6 +285,28 @@ def rewrite(x: Any, change: Callable[[Value, str, Any], Any]) -> Any:
     return x
 
 
+def interval_of(owner: Value, field: str, h: Any) -> errors.Interval:
+    """Return where the hyperparameter in a field must lie, whatever it is now."""
+    return owner.__dataclass_fields__[field].metadata["hyper"]
+
+
+def by_name(
+    x: Any, of: Callable[[Value, str, Any], Any] = lambda owner, field, h: h
+) -> dict[str, list]:
+    """Return every hyperparameter of `x` and of its parts, by its public name.
+
+    Or of each what `of(owner, field, h)` returns, such as `interval_of`.
+    """
+    found: dict[str, list] = {}
+
+    def note(owner: Value, field: str, h: Any) -> Any:
+        found.setdefault(public_name(owner, field), []).append(of(owner, field, h))
+        return h
+
+    rewrite(x, note)
+    return found
+
+
 def at(x: Any, count: Array) -> Any:
     """Replace every schedule in `x` by its value at `count` steps taken."""
 

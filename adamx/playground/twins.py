@@ -13,7 +13,7 @@ import numpy as np
 
 from ..descriptions.kinds import kind_of
 from ..descriptions.registry import create, registered
-from ..engine.hyperparams import is_constant, public_name, rewrite
+from ..engine.hyperparams import by_name, interval_of, is_constant, public_name, rewrite
 from ..engine.paths import leaves_by_path
 from ..engine.value import Value
 from ..errors import Interval
@@ -114,28 +114,15 @@ def built(name: str) -> Any:
 
 def hyperparameters(tx: Any) -> dict[str, float]:
     """Return the numbers that can be changed, each public name that has one value."""
-    found: dict[str, set[float]] = {}
-
-    def note(owner: Value, field: str, old: Any) -> Any:
-        if is_constant(old):
-            found.setdefault(public_name(owner, field), set()).add(old)
-        return old
-
-    rewrite(tx, note)
+    found = {
+        name: set(filter(is_constant, values)) for name, values in by_name(tx).items()
+    }
     return {name: min(values) for name, values in found.items() if len(values) == 1}
 
 
 def allowed(tx: Any) -> dict[str, list[Interval]]:
     """Return the intervals in which each hyperparameter must lie, by public name."""
-    found: dict[str, list[Interval]] = {}
-
-    def note(owner: Value, field: str, old: Any) -> Any:
-        interval = owner.__dataclass_fields__[field].metadata["hyper"]
-        found.setdefault(public_name(owner, field), []).append(interval)
-        return old
-
-    rewrite(tx, note)
-    return found
+    return by_name(tx, interval_of)
 
 
 def changed(tx: Any, values: dict[str, Any]) -> Any:

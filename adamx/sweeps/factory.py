@@ -13,9 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import errors
-from ..engine.hyperparams import public_name, rewrite
+from ..engine.hyperparams import by_name, interval_of
 from ..engine.transformation import Transformation
-from ..engine.value import Value
 from ..wrappers.tunable import Tunable, tunable
 
 Factory = Callable[..., Any]
@@ -57,19 +56,12 @@ def _replacing(where: str, tx: Transformation, names: tuple[str, ...]) -> Factor
                 f"adamw(cosine_decay_schedule(peak, 1000)), and the grid of `peak`."
             )
 
-    def check(owner: Value, field: str, value: Any) -> Any:
-        new = given.get(public_name(owner, field))
-        if isinstance(new, float):
-            allowed = owner.__dataclass_fields__[field].metadata["hyper"]
-            errors.check_number(where, public_name(owner, field), new, allowed)
-        return value
-
-    given: dict[str, Any] = {}
+    intervals = by_name(bare, interval_of)
 
     def make(**values: Any) -> Any:
-        given.clear()
-        given.update(values)
-        rewrite(bare, check)
+        for name, value in values.items():
+            for allowed in intervals[name] if isinstance(value, float) else ():
+                errors.check_number(where, name, value, allowed)
         return held._with({name: jnp.asarray(x) for name, x in values.items()})
 
     return make

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array
 
 from .. import errors
-from ..engine.hyperparams import public_name, rewrite
+from ..engine.hyperparams import by_name, public_name, rewrite
 from ..engine.nested import check_readable, find_by_group, map_by_group
 from ..engine.paths import path_of
 from ..engine.state import Slot, State, serializable
@@ -40,18 +40,6 @@ class Tuned(NamedTuple):
     inner: Any
 
 
-def _collect(tx: Transformation) -> dict[str, list]:
-    """Collect the values of every hyperparameter by its public name."""
-    found: dict[str, list] = {}
-
-    def note(owner: Value, field: str, value: Any) -> Any:
-        found.setdefault(public_name(owner, field), []).append(value)
-        return value
-
-    rewrite(tx, note)
-    return found
-
-
 class Tunable(Around):
     """Keep the hyperparameters `names` of `inner` in the state (see `tunable`)."""
 
@@ -64,7 +52,7 @@ class Tunable(Around):
 
     @functools.cached_property
     def _given(self) -> dict[str, Any]:
-        known = _collect(self.inner)  # `tunable` has checked that they are equal
+        known = by_name(self.inner)  # `tunable` has checked that they are equal
         return {name: known[name][0] for name in self.names}
 
     def _with(self, values: dict[str, Array]) -> Any:
@@ -146,7 +134,7 @@ def tunable(tx: Any, *names: Any) -> Tunable:
             repr(tx),
             "For others there is optax.inject_hyperparams.",
         )
-    known = _collect(tx)
+    known = by_name(tx)
     if not names:
         raise errors.AdamxError(
             f"tunable: at least one hyperparameter must be named, got none. "

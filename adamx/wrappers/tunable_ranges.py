@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-from ..engine.hyperparams import public_name, rewrite
+from ..engine.hyperparams import by_name, interval_of
 from ..engine.nested import find_states
 from ..engine.state import State
 from ..engine.value import Value
@@ -31,15 +31,7 @@ def _form(tuned: Any) -> Form:
 
 def note(tx: Any, tuned: Any) -> None:
     """Note the ranges that the fields of `tx` declare, for states like `tuned`."""
-    ranges: Ranges = {}
-
-    def add(owner: Value, field: str, value: Any) -> Any:
-        interval = owner.__dataclass_fields__[field].metadata["hyper"]
-        name = public_name(owner, field)
-        ranges[name] = (*ranges.get(name, ()), interval)
-        return value
-
-    rewrite(tx, add)
+    ranges = {name: tuple(each) for name, each in by_name(tx, interval_of).items()}
     known = _noted.setdefault(_form(tuned), [])
     if ranges not in known:
         known.append(ranges)

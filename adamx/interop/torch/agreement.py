@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ... import errors
-from ...engine.hyperparams import is_constant, public_name, rewrite
+from ...engine.hyperparams import by_name, is_constant
 from ...engine.transformation import Transformation
 from ...engine.value import Value, is_array
 from ...wrappers.grouped import Groups
@@ -58,13 +58,7 @@ _ZERO = frozenset({"weight_decay", "momentum", "dampening"})
 
 def values_of(tx: Any) -> dict[str, list]:
     """Return all values of each hyperparameter, without those that are tunable."""
-    found: dict[str, list] = {}
-
-    def note(owner: Any, field: str, value: Any) -> Any:
-        found.setdefault(public_name(owner, field), []).append(value)
-        return value
-
-    rewrite(tx, note)
+    found = by_name(tx)
     for name, value in hyperparams_of(tx).items():
         if isinstance(value, Value):  # a kind of ε, and not its number only
             found[name] = [value]
