@@ -23,7 +23,8 @@ from ..engine.state import Slot, is_absent, serializable
 from ..engine.tree import dtypes_of, shared_dtype
 from ..numerics.arithmetic import compute_dtype
 from ..numerics.splits import varying
-from .around import Around, live
+from .around import Around, inner_of, live
+from .grouped import Groups
 from .zero1 import Zero1
 
 JUDGED_AFTER = 10
@@ -205,12 +206,10 @@ class Accumulating(Around):
         XLA would divide them as `zero1` does their mean, and compile the second step
         anew.
         """
-        inside = self.inner
-        while isinstance(inside, Around) and not isinstance(inside, Zero1):
-            inside = inside.inner
-        if not isinstance(inside, Zero1):
+        dividing = _dividing(self.inner)
+        if dividing is None:
             return column
-        pairs = zip(inside.places_of(updates), column, strict=True)
+        pairs = zip(dividing.places_of(updates), column, strict=True)
         return [
             x if place is None or x is None or is_absent(x) else place.undivided(x)
             for place, x in pairs
@@ -287,6 +286,14 @@ class Accumulating(Around):
             "skipped_spikes": state.skipped_spikes + spike,
         }
         return is_last & ~(bad | spike), counts
+
+
+def _dividing(tx: Any) -> Zero1 | None:
+    """Return the `zero1` through which all updates go; one inside groups has some."""
+    if isinstance(tx, Zero1):
+        return tx
+    inside = [] if isinstance(tx, Groups) else inner_of(tx)
+    return next(filter(None, map(_dividing, inside)), None)
 
 
 def _check_one_decision(tx: Accumulating) -> None:

@@ -226,9 +226,11 @@ def test_memory_plan_says_what_is_whole_and_the_bytes_of_a_device():
     )
 
 
-def test_around_groups_and_inside_accumulate():
+@pytest.mark.parametrize("in_a_chain", [False, True])
+def test_around_groups_and_inside_accumulate(in_a_chain):
     groups = adamx.groups([("bias", None), (..., adamx.adamw(0.1))], clip=0.1)
-    tx = adamx.accumulate(zero1(groups, "data"), 2)
+    divided = zero1(groups, "data")
+    tx = adamx.accumulate(adamx.chain(divided) if in_a_chain else divided, 2)
     mesh, p = mesh_of(), placed(mesh_of())
     state = jax.jit(tx.init)(p)
     step = jax.jit(functools.partial(train_step, tx))
@@ -239,7 +241,8 @@ def test_around_groups_and_inside_accumulate():
         assert (count.compilations == 0) == (k > 0)
         assert state.gradients["kernel"].sharding.is_fully_replicated
     want = NamedSharding(mesh, ROWS)
-    assert state.inner.mu["kernel"].sharding.is_equivalent_to(want, 2)
+    (inner,) = state.inner.inner.values() if in_a_chain else (state.inner,)
+    assert inner.mu["kernel"].sharding.is_equivalent_to(want, 2)
     plain = tree(), groups.init(tree())
     plain = jax.jit(functools.partial(train_step, groups))(*plain, X)
     assert_close(jax.tree.map(np.asarray, q), jax.tree.map(np.asarray, plain[0]), 64)
