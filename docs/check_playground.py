@@ -67,8 +67,8 @@ def others(values: dict[str, float]) -> dict[str, float]:
 
 def followed(tx: Any, loss: Any, noise: np.ndarray, start: Any) -> np.ndarray:
     """The points of adamx's own steps, with the noise added to the gradients."""
-    slope = jax.grad(lambda p: loss(p[0], p[1]))
-    curved = jax.hessian(lambda p: loss(p[0], p[1]))
+    slope = jax.grad(loss)
+    curved = jax.hessian(loss)
 
     def step(carried: Any, added: Any) -> Any:
         p, state = carried

@@ -1,4 +1,4 @@
-"""The surfaces of the playground, as functions of two parameters."""
+"""The surfaces of the playground, as functions of a point (x, y)."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from ..plotting.surfaces import beale, himmelblau, rosenbrock
 from . import javascript
 from .jaxprs import program
 from .scalars import inputs
@@ -17,7 +18,7 @@ class Surface(NamedTuple):
     Attributes:
         title: its name on the page.
         about: a sentence on what it is for.
-        loss: the function of the two numbers.
+        loss: the function of the point.
         x: the shown range of the first parameter.
         y: that of the second one.
         start: where a path starts at first.
@@ -28,7 +29,7 @@ class Surface(NamedTuple):
 
     title: str
     about: str
-    loss: Callable[[Any, Any], Any]
+    loss: Callable[[Any], Any]
     x: tuple[float, float]
     y: tuple[float, float]
     start: tuple[float, float]
@@ -37,36 +38,28 @@ class Surface(NamedTuple):
     seen: tuple[float, float] = (1.0, 1.0)
 
 
-def _rosenbrock(x: Any, y: Any) -> Any:
-    return (1 - x) ** 2 + 100 * (y - x**2) ** 2
-
-
-def _beale(x: Any, y: Any) -> Any:
-    terms = (1.5 - x + x * y, 2.25 - x + x * y**2, 2.625 - x + x * y**3)
-    return terms[0] ** 2 + terms[1] ** 2 + terms[2] ** 2
-
-
-def _himmelblau(x: Any, y: Any) -> Any:
-    return (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2
-
-
-def _quadratic(x: Any, y: Any) -> Any:
+def _quadratic(at: Any) -> Any:
+    x, y = at
     return 0.5 * (x**2 + 50 * y**2)
 
 
-def _rotated(x: Any, y: Any) -> Any:
+def _rotated(at: Any) -> Any:
+    x, y = at
     return 0.25 * (x + y) ** 2 + 12.5 * (x - y) ** 2
 
 
-def _saddle(x: Any, y: Any) -> Any:
+def _saddle(at: Any) -> Any:
+    x, y = at
     return 0.5 * x**2 - 0.5 * y**2 + 0.125 * y**4 + 0.5
 
 
-def _sparse(x: Any, y: Any) -> Any:
+def _sparse(at: Any) -> Any:
+    x, y = at
     return 0.5 * (x**2 + y**2)
 
 
-def _waves(x: Any, y: Any) -> Any:
+def _waves(at: Any) -> Any:
+    x, y = at
     hills = 2 - jnp.cos(3 * x) - jnp.cos(3 * y)
     return 0.5 * (x**2 + y**2) + hills
 
@@ -94,7 +87,7 @@ SURFACES: dict[str, Surface] = {
     "rosenbrock": Surface(
         "Rosenbrock",
         "A curved valley that is almost flat along its floor. Minimum 0 at (1, 1).",
-        _rosenbrock,
+        rosenbrock,
         (-2.2, 2.2),
         (-1.2, 3.2),
         (-1.6, 2.6),
@@ -104,7 +97,7 @@ SURFACES: dict[str, Surface] = {
     "beale": Surface(
         "Beale",
         "Flat in the middle, steep in the corners. Minimum 0 at (3, 0.5).",
-        _beale,
+        beale,
         (-3.0, 4.4),
         (-2.4, 2.4),
         (-1.0, 1.8),
@@ -114,7 +107,7 @@ SURFACES: dict[str, Surface] = {
     "himmelblau": Surface(
         "Himmelblau",
         "Four minima, all 0: which one is reached depends on the optimizer.",
-        _himmelblau,
+        himmelblau,
         (-5.0, 5.0),
         (-5.0, 5.0),
         (-0.4, -1.2),
@@ -154,16 +147,20 @@ SURFACES: dict[str, Surface] = {
 }
 
 
-def twin(loss: Callable[[Any, Any], Any]) -> str:
+def twin(loss: Callable[[Any], Any]) -> str:
     """Return a JavaScript function of `p`: value, gradient, diagonal of the Hessian."""
+
+    def of_two(x: Any, y: Any) -> Any:
+        return loss((x, y))
+
     with jax.enable_x64(True):
         number = jax.ShapeDtypeStruct((), jnp.float64)
         made, found = program(
             lambda x, y: [
-                loss(x, y),
-                *jax.grad(loss, (0, 1))(x, y),
-                jax.grad(jax.grad(loss, 0), 0)(x, y),
-                jax.grad(jax.grad(loss, 1), 1)(x, y),
+                of_two(x, y),
+                *jax.grad(of_two, (0, 1))(x, y),
+                jax.grad(jax.grad(of_two, 0), 0)(x, y),
+                jax.grad(jax.grad(of_two, 1), 1)(x, y),
             ],
             (number, [inputs("p", ())]),
             (number, [inputs("p", (), 1)]),

@@ -56,8 +56,8 @@ def beale(at: Any) -> Array:
     Group, Princeton University, 1958.
     """
     x, y = at
-    each = zip((1.5, 2.25, 2.625), (1, 2, 3), strict=True)
-    return jnp.sum(jnp.stack([(c - x + x * y**n) ** 2 for c, n in each]), axis=0)
+    first, second, third = 1.5 - x + x * y, 2.25 - x + x * y**2, 2.625 - x + x * y**3
+    return first**2 + second**2 + third**2
 
 
 def himmelblau(at: Any) -> Array:

@@ -107,8 +107,8 @@ def test_a_twin_walks_as_adamx_does(name):
     """In float64, with the numbers of the start as constants on the other side."""
     twin = twins.twin(twins.built(name))
     loss = SURFACES["saddle"].loss
-    slope = jax.grad(lambda p: loss(p[0], p[1]))
-    curved = jax.jit(jax.hessian(lambda p: loss(p[0], p[1])))
+    slope = jax.grad(loss)
+    curved = jax.jit(jax.hessian(loss))
 
     @jax.jit
     def followed(p):
