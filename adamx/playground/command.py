@@ -1,13 +1,13 @@
 """The command `adamx playground`: writes the page and opens it."""
 
 import argparse
+import importlib
 import pathlib
 import tempfile
 import webbrowser
 
 from .. import __version__
 from ..errors import AdamxError
-from . import page
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Return the exit code 0. A path that cannot be written raises `ValueError`."""
     target = _target(args.output)
+    # imported when it is needed, as it imports what writes equations and pictures
+    page = importlib.import_module("adamx.playground.page")
     text = page.page(__version__)
     try:
         target.write_text(text, "utf-8")
