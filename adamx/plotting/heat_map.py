@@ -76,7 +76,7 @@ def heat_map(
     tidy(ax, x=column_label, y=row_label)
     ax.grid(False)
     shown = np.ma.array(found, mask=~finite)
-    norm = _norm(found[finite], log, best)
+    norm = colour_scale(found[finite], log, best)
     mesh = ax.pcolormesh(
         across, down, shown, cmap=SHADES, norm=norm, edgecolors="white", linewidth=0.6
     )
@@ -163,7 +163,8 @@ def _edges(at: np.ndarray) -> np.ndarray:
     return np.concatenate([at - half, [at[-1] + half]])
 
 
-def _norm(values: np.ndarray, log: bool | None, best: str | None) -> Any:
+def colour_scale(values: np.ndarray, log: bool | None, best: str | None) -> Any:
+    """Return the norm of the colours of finite values, as `heat_map` says of `log`."""
     colors = matplotlib("colors")
     positive = bool(len(values)) and bool((values > 0).all())
     if log and not positive:

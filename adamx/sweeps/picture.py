@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from .. import errors, plotting
-from ..plotting.style import axes_of
+from ..plotting.heat_map import colour_scale
+from ..plotting.style import SHADES, axes_of
 
 LOST = plotting.COLOURS[3]
-MOST = 1e4  # colours of dots end at so many times the smallest value
 
 
 def draw(
@@ -152,12 +152,10 @@ def _dots(
     plotting.tidy(ax, x=x, y=y, log=log)
     seen = np.isfinite(scores)
     shown = scores[seen]
-    scale: dict[str, Any] = {"norm": "log"} if _is_wide(shown) else {}
-    cut = bool(scale) and mode == "min" and shown.max() > MOST * shown.min()
-    if cut:
-        scale.update(vmin=shown.min(), vmax=MOST * shown.min())
-    drawn = ax.scatter(across[seen], up[seen], c=shown, s=60, cmap="cividis", **scale)
-    bar = ax.figure.colorbar(drawn, ax=ax, extend="max" if cut else "neither")
+    norm = colour_scale(shown, None, mode)
+    drawn = ax.scatter(across[seen], up[seen], c=shown, s=60, cmap=SHADES, norm=norm)
+    more = shown.size and shown.max() > norm.vmax
+    bar = ax.figure.colorbar(drawn, ax=ax, extend="max" if more else "neither")
     bar.set_label(title)
     ax.plot(across[lost.any(1)], up[lost.any(1)], "X", color=LOST, ms=7, mec="white")
     best = int(scores.argmin() if mode == "min" else scores.argmax())

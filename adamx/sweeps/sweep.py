@@ -82,16 +82,7 @@ def _is_complex(array: Any) -> bool:
 def _width(width: Any) -> int | None:
     if width is None:
         return programs.default_width()
-    try:
-        found = operator.index(width)
-    except TypeError:
-        found = 0
-    if isinstance(width, bool) or found < 1:
-        raise errors.AdamxError(
-            f"sweep: `width` must be a whole number of runs, at least 1, got "
-            f"{errors.shown(width)}. Leave it out for the default of the device."
-        )
-    return found
+    return _whole("width", "runs", width, "Leave it out for the default of the device.")
 
 
 def _factors(divergence: Any) -> dict[str, float]:
@@ -113,16 +104,22 @@ def _factors(divergence: Any) -> dict[str, float]:
 def _budget(max_bytes: Any) -> int | None:
     if max_bytes is None:
         return programs.default_budget()
+    if isinstance(max_bytes, float) and max_bytes.is_integer() and max_bytes > 0:
+        max_bytes = int(max_bytes)  # 2e9
+    remedy = "Write max_bytes=2 * 1024**3 for 2 GiB."
+    return _whole("max_bytes", "bytes", max_bytes, remedy)
+
+
+def _whole(name: str, what: str, given: Any, remedy: str) -> int:
+    """Return a whole number of at least 1, or raise an error."""
     try:
-        found = operator.index(max_bytes)
+        found = operator.index(given)
     except TypeError:
         found = 0
-        if isinstance(max_bytes, float) and max_bytes.is_integer():
-            found = int(max_bytes)  # 2e9
-    if isinstance(max_bytes, bool) or found < 1:
+    if isinstance(given, bool) or found < 1:
         raise errors.AdamxError(
-            f"sweep: `max_bytes` must be a whole number of bytes, at least 1, got "
-            f"{errors.shown(max_bytes)}. Write max_bytes=2 * 1024**3 for 2 GiB."
+            f"sweep: `{name}` must be a whole number of {what}, at least 1, got "
+            f"{errors.shown(given)}. {remedy}"
         )
     return found
 
