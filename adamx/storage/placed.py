@@ -1,5 +1,6 @@
 """What `memory_plan` says of wrappers that decide where the state is."""
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -37,11 +38,18 @@ def undivided(codec: Any, param: Any) -> str:
         return ""
     names = entries_of(param.sharding.spec, len(param.shape))[-1]
     pieces = math.prod(param.sharding.mesh.shape[name] for name in names)
-    if codec.divides(tuple(param.shape), pieces):
+    shape = tuple(param.shape)
+    if codec.divides(shape, pieces):
         return ""
+    fitted = dataclasses.replace(codec, shards=pieces)
+    remedy = (
+        f"Blockwise(shards={pieces})"
+        if fitted.divides(shape, pieces)
+        else "no block fits; Cast(jnp.bfloat16) stays divided"
+    )
     return (
         f"; all of it on each device, as blocks do not end where the {pieces} pieces "
-        f"of the last axis do: Blockwise(shards={pieces})"
+        f"of the last axis do: {remedy}"
     )
 
 

@@ -86,6 +86,10 @@ def test_what_it_prevents():
     fits = str(adamx.memory_plan(stored(8, shards=PIECES), leaves(0, sharding)))
     assert "do not end" not in fits
     assert "blocks of 96" in fits
+    short = {"w": jax.device_put(jnp.ones((768, 64)), sharding)}  # rows are merged
+    for shards in (1, PIECES):
+        said = str(adamx.memory_plan(stored(8, shards=shards), short))
+        assert "no block fits; Cast(jnp.bfloat16) stays divided" in said
 
 
 def test_the_largest_even_block_that_divides_a_piece():
