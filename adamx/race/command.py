@@ -58,9 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _rates() -> str:
     """The learning rates of all, in lines that fit a terminal."""
     entries = optimizers.OPTIMIZERS.items()
-    both = ("sparse", "digits")
     said = [
-        f"{name} " + "/".join(f"{entry.learning_rate(data):g}" for data in both)
+        f"{name} " + "/".join(f"{entry.learning_rate(of):g}" for of in data.SHIPPED)
         for name, entry in entries
     ]
     return textwrap.fill(", ".join(said) + ".", 78, break_on_hyphens=False)

@@ -27,6 +27,7 @@ LAYOUT = (
     "a file made by np.savez(path, x=x, y=y): x numbers of shape (n, features), "
     "(n, height, width) or (n, height, width, channels), y n integer labels from 0"
 )
+SHIPPED = ("sparse", "digits")
 FEWEST = 10
 WHITE = 16  # the highest grey level of a digit
 SCALES = (0.1, 10.0)  # the smallest and the largest unit of a pixel in `sparse`
@@ -52,12 +53,12 @@ class Data:
 
 def load(source: str) -> Data:
     """`sparse`, `digits`, or the path of a file with the layout above."""
-    if source in ("sparse", "digits"):
+    if source in SHIPPED:
         held = importlib.resources.files("adamx.race") / "digits.npz"
         with importlib.resources.as_file(held) as path:
             x, y = _read(path, source)
         if source == "sparse":
-            return split(source, rare_and_unlike(x), y, scale=False)
+            return split(source, sparse_features(x), y, scale=False)
         return split(source, x, y)
     path = pathlib.Path(source)
     if not path.is_file():
@@ -70,7 +71,7 @@ def load(source: str) -> Data:
     return split(path.stem, x, y)
 
 
-def rare_and_unlike(digits: np.ndarray) -> np.ndarray:
+def sparse_features(digits: np.ndarray) -> np.ndarray:
     """The features of `sparse`: 512 of zeros and ones, and 64 pixels in unlike units.
 
     Column 8 i + j is one where pixel i has the grey level 2 j + 2 or 2 j + 3 (16: the
@@ -90,9 +91,9 @@ def split(name: str, x: np.ndarray, y: np.ndarray, *, scale: bool = True) -> Dat
     frozen = np.random.RandomState(0)
     order = frozen.permutation(len(x))
     test, train = np.split(order, [len(x) // TEST_SHARE])
-    mean, spread = x[train].mean(dtype=np.float64), x[train].std(dtype=np.float64)
-    if not scale:
-        mean, spread = 0.0, 1.0
+    mean, spread = 0.0, 1.0
+    if scale:
+        mean, spread = x[train].mean(dtype=np.float64), x[train].std(dtype=np.float64)
     if spread == 0:
         raise UsageError(
             f"--data {name}: every number of `x` is {mean:g}, so that there is nothing "

@@ -36,7 +36,6 @@ IN_TURN = (
     "apollo", "apollo_mini", "fira", "galore", "kl_soap", "psgd_kron", "shampoo",
     "soap", "splus",
 )  # fmt: skip
-BOTH = ("sparse", "digits")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,13 +44,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Find the learning rates that the race starts from.",
     )
     parser.add_argument("--optimizers", default=",".join(optimizers.OPTIMIZERS))
-    parser.add_argument("--data", choices=BOTH, action="append", help="default: both")
+    parser.add_argument(
+        "--data", choices=data.SHIPPED, action="append", help="default: both"
+    )
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--write", action="store_true", help="write what is found")
     args = parser.parse_args(argv)
     settings = training.Settings(args.steps, args.seeds, seed=0, batch=64)
-    for name in args.data or BOTH:
+    for name in args.data or data.SHIPPED:
         rows = data.load(name)
         course = training.Course(models.mlp(rows.shape, rows.classes), rows, settings)
         print(f"{name}, {args.steps} steps, {args.seeds} seeds: the mean training loss")
@@ -139,6 +140,6 @@ def _write(
         if row["optimizer"] == optimizer:
             row[data_name] = f"{best_of(losses):g}"
     with table.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, ["optimizer", *BOTH], lineterminator="\n")
+        writer = csv.DictWriter(file, ["optimizer", *data.SHIPPED], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

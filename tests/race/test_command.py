@@ -1,10 +1,12 @@
 """`python -m adamx race` as its user meets it: tables, files, sentences, exit codes."""
 
+import csv
 import io
 import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -271,6 +273,16 @@ def test_every_optimizer_races_from_the_best_rate_that_was_recorded():
         for name, run in found.items():
             best = race_rates.best_of(run["training_loss"])
             assert optimizers.OPTIMIZERS[name].rates[data] == best, name
+
+
+def test_the_rates_that_the_documents_have_from_the_race():
+    table = Path(__file__).parents[2] / "docs" / "starting_rates.csv"
+    with table.open() as file:
+        rows = [row for row in csv.DictReader(file) if "race" in row["from"]]
+    assert len(rows) >= 5
+    for row in rows:
+        rate = optimizers.OPTIMIZERS[row["optimizer"]].rates["digits"]
+        assert float(row["rate"]) == rate, row["optimizer"]
 
 
 def test_bars_in_a_terminal():
