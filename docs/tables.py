@@ -22,6 +22,7 @@ from adamx.engine.keywords import instead_of
 from benchmarks import roster
 from benchmarks.cost import (
     all_optimizers as family,
+    fused,
     matrix_errors,
     matrix_targets,
     rows,
@@ -197,6 +198,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "accelerator": accelerator.markdown,
     "parity": parity.markdown,
     "compiled": compiled.markdown,
+    "fused": lambda: table(fused.HEAD, fused.table()),
     "peers": picture.markdown,
     "sharded": sharded.markdown,
     "processes": processes.markdown,

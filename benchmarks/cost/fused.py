@@ -21,6 +21,7 @@ from benchmarks.cost.harness.trees import FULL, QUICK, Tree, fresh
 from benchmarks.cost.memory.forms import BY_NAME
 from benchmarks.cost.memory.speed import in_one_call
 
+PATH = options.RESULTS / "fused.json"
 STORAGES = ("float32", "bfloat16", "8 bits", "4 bits")
 SIDES = ("fused", "plain", "optax")
 HEAD = (
@@ -103,6 +104,11 @@ def lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
         )
 
 
+def table() -> Iterator[tuple[str, ...]]:
+    """The rows of the document."""
+    return lines(json.loads(PATH.read_text())["rows"])
+
+
 def _shown(ratio: Sequence[float]) -> str:
     low, median, high = ratio
     return f"{median:.2f} ({low:.2f}–{high:.2f})"
@@ -128,7 +134,7 @@ def main(argv: Sequence[str]) -> int:
             for storage in given.storages:
                 rows.append(measured(storage, tree, repeats))
                 print(" | ".join(next(lines(rows[-1:]))), flush=True)
-    path = given.json or (None if given.quick else options.RESULTS / "fused.json")
+    path = given.json or (None if given.quick else PATH)
     if path:
         kept = {"environment": report.environment(device), "rows": rows}
         path.write_text(json.dumps(kept, indent=1) + "\n")

@@ -14,6 +14,9 @@ from collections.abc import Callable, Mapping
 import jax
 import optax
 
+import adamx
+from adamx.engine.transformation import Transformation
+from adamx.wrappers.fused import is_fused
 from benchmarks.cost.harness.clocks import Clocks, Seconds, timed as timed_ready
 from benchmarks.cost.harness.ratio import Pair
 from benchmarks.cost.harness.trees import Tree, fresh
@@ -62,9 +65,14 @@ def abba(ours: Sample, theirs: Sample, repeats: int) -> dict[str, list[Pair]]:
 
 
 def step_of(tx: optax.GradientTransformation) -> Callable:
-    """A step as a training loop has it: params and state donated, gradients not."""
+    """A step as a training loop has it: params and state donated, gradients not.
+
+    That of `adamx.fused` is `adamx.step`, which sums the parameters in the same pass.
+    """
 
     def step(params, state, grads):
+        if isinstance(tx, Transformation) and is_fused(tx):
+            return adamx.step(tx, params, grads, state)
         updates, state = tx.update(grads, state, params)
         return optax.apply_updates(params, updates), state
 

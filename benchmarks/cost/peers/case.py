@@ -14,7 +14,7 @@ from benchmarks.cost.harness.trees import Tree
 from benchmarks.cost.peers.process import Worker
 from benchmarks.cost.peers.worker import Spec
 
-SIDES = ("adamx", "optax", "torch foreach", "torch fused")
+SIDES = ("adamx", "adamx fused", "optax", "torch foreach", "torch fused")
 COPY = "copy"
 
 # The largest difference of ten steps, relative to the longest way, that is still the

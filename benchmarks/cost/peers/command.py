@@ -1,5 +1,7 @@
 """`python -m benchmarks peers`: adamx, Optax and torch.optim side by side on the CPU.
 
+`adamx fused` is `adamx.step` of `adamx.fused(tx)`: one native loop for each leaf.
+
 Every side runs in a process of its own, all pinned to the same cores with as many
 threads as these, and takes turns with the others. Each has the same parameters and
 gradients; before anything is timed, ten steps must end in the same place. A copy of the

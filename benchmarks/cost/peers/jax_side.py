@@ -1,6 +1,8 @@
 """Steps of adamx and of Optax for `peers`: compiled, with donated state."""
 
 import dataclasses
+import importlib.util
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +22,7 @@ ADAGRAD = dataclasses.replace(
     ours=lambda: adamx.adagrad(RATE, 0.0, 0.0),
     counterpart=lambda: optax.adagrad(RATE, initial_accumulator_value=0.0, eps=0.0),
 )
+FUSED = "adamx fused"
 BFLOAT16 = storage.Cast(jnp.bfloat16)
 CODECS = {
     "mu bfloat16": {"mu": BFLOAT16},
@@ -39,9 +42,14 @@ def transformation(spec: Spec) -> Make | None:
         if spec.storage == "mu bfloat16":
             return NARROW.get(spec.optimizer)
         return optimizer.counterpart if spec.storage == "float32" else None
-    if spec.storage == "float32":
-        return optimizer.ours
-    return lambda: adamx.store(optimizer.ours(), **CODECS[spec.storage])
+
+    def ours() -> Any:
+        tx = optimizer.ours()
+        if spec.storage != "float32":
+            tx = adamx.store(tx, **CODECS[spec.storage])
+        return adamx.fused(tx) if spec.side == FUSED else tx
+
+    return ours
 
 
 class Jax:
@@ -52,6 +60,8 @@ class Jax:
         jax.block_until_ready(jnp.zeros(1))  # the runtime is up
 
     def missing(self) -> str | None:
+        if self.spec.side == FUSED and not importlib.util.find_spec("llvmlite"):
+            return "adamx.fused needs llvmlite here: pip install 'adamx[fused]'"
         if self.make is not None:
             return None
         return f"optax.{self.spec.optimizer} has no storage in {self.spec.storage}"

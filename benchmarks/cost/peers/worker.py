@@ -21,6 +21,7 @@ from benchmarks.cost.harness.subprocesses import asked
 
 MODULES = {
     "adamx": "benchmarks.cost.peers.jax_side",
+    "adamx fused": "benchmarks.cost.peers.jax_side",
     "optax": "benchmarks.cost.peers.jax_side",
     "torch foreach": "benchmarks.cost.peers.torch_side",
     "torch fused": "benchmarks.cost.peers.torch_side",
