@@ -7,7 +7,6 @@
 - `adamx.storage`: how the state is kept, in 8 bits for example.
 """
 
-import importlib
 from typing import TYPE_CHECKING
 
 from . import (
@@ -30,11 +29,9 @@ from .gradients import (
     hutchinson_estimate as hutchinson_estimate,
     sharpness_aware as sharpness_aware,
 )
-from .interop.restoring import restore as restore
-from .interop.state_slots import slots as slots
+from .later import loader as _loader
 from .numerics.row_sparse import RowSparse as RowSparse
-from .observation.observing import observe as observe
-from .observation.reading import first_nonfinite as first_nonfinite, metrics as metrics
+from .observation import Observed as _Observed  # noqa: F401  known to `jax.export`
 from .optimizers import *  # noqa: F403  every optimizer, listed there
 from .parts.masked import Masked as Masked
 from .parts.parameter_averages import eval_params as eval_params
@@ -42,12 +39,6 @@ from .storage.low_precision_params import (
     master_params as master_params,
     split_master as split_master,
     stochastic_rounding as stochastic_rounding,
-)
-from .storage.matrix_plan import matrix_plan as matrix_plan
-from .storage.plan import memory_plan as memory_plan
-from .storage.state_sharding import (
-    abstract_state as abstract_state,
-    state_sharding as state_sharding,
 )
 from .storage.store import store as store
 from .wrappers.accumulate import accumulate as accumulate
@@ -77,6 +68,19 @@ if TYPE_CHECKING:
         create as create,
         list_optimizers as list_optimizers,
     )
+    from .interop.restoring import restore as restore
+    from .interop.state_slots import slots as slots
+    from .observation.observing import observe as observe
+    from .observation.reading import (
+        first_nonfinite as first_nonfinite,
+        metrics as metrics,
+    )
+    from .storage.matrix_plan import matrix_plan as matrix_plan
+    from .storage.plan import memory_plan as memory_plan
+    from .storage.state_sharding import (
+        abstract_state as abstract_state,
+        state_sharding as state_sharding,
+    )
     from .sweeps.range_test import find_rate as find_rate
     from .sweeps.sweep import sweep as sweep
 
@@ -85,15 +89,24 @@ __version__ = "0.1.0.dev0"
 # Loaded when they are first used: `import adamx` does not read them. The value is the
 # module that has the name, or is it.
 _LATER = {
+    "abstract_state": "storage.state_sharding",
     "cite": "descriptions.references",
     "create": "descriptions.registry",
     "describe": "descriptions.describe",
     "diff": "descriptions.difference",
     "find_rate": "sweeps.range_test",
+    "first_nonfinite": "observation.reading",
     "from_config": "descriptions.config",
     "list_optimizers": "descriptions.registry",
+    "matrix_plan": "storage.matrix_plan",
+    "memory_plan": "storage.plan",
+    "metrics": "observation.reading",
+    "observe": "observation.observing",
     "plotting": "plotting",
+    "restore": "interop.restoring",
+    "slots": "interop.state_slots",
     "sparse": "sparse",
+    "state_sharding": "storage.state_sharding",
     "sweep": "sweeps.sweep",
     "testing": "testing",
     "to_config": "descriptions.config",
@@ -106,7 +119,7 @@ _FOLDERS = {
     "errors",
     "gradients",
     "html",
-    "importlib",
+    "later",
     "interop",
     "native",
     "numerics",
@@ -120,14 +133,7 @@ __all__ += _LATER
 
 
 if not TYPE_CHECKING:  # a type checker would take every name for one of these
-
-    def __getattr__(name: str) -> object:
-        if name not in _LATER:
-            raise AttributeError(f"module 'adamx' has no attribute {name!r}")
-        module = importlib.import_module(f"adamx.{_LATER[name]}")
-        found = module if name == _LATER[name] else getattr(module, name)
-        globals()[name] = found
-        return found
+    __getattr__ = _loader(__name__, _LATER)
 
 
 def __dir__() -> list[str]:

@@ -40,6 +40,7 @@ BENCHMARKS = {
         "micro-steps of adamx.accumulate beside optax.MultiSteps",
     ),
     "observe": ("cost.observing", "what adamx.observe adds to a step"),
+    "import": ("cost.importing", "how long `import adamx` takes"),
     "sweep": (
         "cost.sweeping",
         "64 rates × 3 seeds of the digits perceptron beside the loop over jitted runs",

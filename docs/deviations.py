@@ -15,11 +15,12 @@ import optax
 
 import adamx
 from adamx.engine import keywords
+from adamx.later import things
 from benchmarks import optax_counterparts, roster
 from tests import trajectories
 from tests.trajectories import forms
 
-NAMES = vars(adamx.parts) | vars(adamx)
+NAMES = things(adamx.parts) | things(adamx)
 RATE = 1e-3
 STEPS = 60
 SCALES = (-3, 1)

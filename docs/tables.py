@@ -23,6 +23,7 @@ from benchmarks import roster
 from benchmarks.cost import (
     all_optimizers as family,
     fused,
+    importing,
     matrix_errors,
     matrix_targets,
     rows,
@@ -37,7 +38,7 @@ from benchmarks.training.paper import report as paper
 from benchmarks.training.processes import command as processes
 from benchmarks.training.sharded import command as sharded
 from benchmarks.training.step_share import command as share
-from docs import authors, deviations
+from docs import authors, deviations, expectations
 from docs.deviations import RATE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -198,6 +199,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "accelerator": accelerator.markdown,
     "parity": parity.markdown,
     "compiled": compiled.markdown,
+    "import": importing.markdown,
+    "expectations": lambda: table(expectations.HEAD, expectations.table()),
     "fused": lambda: table(fused.HEAD, fused.table()),
     "peers": picture.markdown,
     "sharded": sharded.markdown,

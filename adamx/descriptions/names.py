@@ -7,6 +7,7 @@ from typing import Any
 from .. import errors, optimizers, parts, sparse, storage, wrappers
 from ..engine.transformation import is_transformation
 from ..engine.value import Value
+from ..later import things
 
 _FOLDERS = (optimizers, parts, storage, sparse, wrappers)
 
@@ -20,9 +21,9 @@ def public() -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for folder in (sys.modules["adamx"], *_FOLDERS):
-        for name, thing in vars(folder).items():
+        for name, thing in things(folder).items():
             ours = str(getattr(thing, "__module__", "")).startswith("adamx.")
-            if ours and callable(thing) and not name.startswith("_"):
+            if ours and callable(thing):
                 found.setdefault(name, thing)
     return found
 

@@ -74,12 +74,21 @@ class Value:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
+        # not `frozen=True`, which compiles two functions for each class
+        dataclasses.dataclass(eq=False, repr=False)(cls)
         # the fields that printers of namedtuples (Equinox, treescope) show
         cls._fields = tuple(f.name for f in dataclasses.fields(cls))
         jax.tree_util.register_pytree_with_keys(
             cls, _flatten_with_keys, functools.partial(_rebuild, cls), _flatten
         )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.__dict__ or name not in self._fields:
+            raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+        object.__setattr__(self, name, value)  # once, in `__init__`
+
+    def __delattr__(self, name: str) -> None:
+        raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
 
     def __repr__(self) -> str:
         shown, positional = [], True

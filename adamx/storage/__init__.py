@@ -3,6 +3,9 @@
 `adamx.store` applies a codec to a slot, `adamx.memory_plan` counts the bytes.
 """
 
+from typing import TYPE_CHECKING
+
+from ..later import loader as _loader
 from .blockwise import Blockwise as Blockwise
 from .cast import Cast as Cast
 from .codec import Codec as Codec
@@ -10,9 +13,7 @@ from .low_precision_params import (
     SplitMaster as SplitMaster,
     StochasticRounding as StochasticRounding,
 )
-from .matrix_plan import MatrixPlan as MatrixPlan, MatrixRow as MatrixRow
 from .means import BlockMean as BlockMean, RowColumnMeans as RowColumnMeans
-from .plan import MemoryPlan as MemoryPlan, MemoryRow as MemoryRow
 from .quantization_maps import (
     Companded as Companded,
     DynamicMap as DynamicMap,
@@ -22,3 +23,21 @@ from .quantization_maps import (
     QuantizationMap as QuantizationMap,
 )
 from .store import Stored as Stored
+
+if TYPE_CHECKING:
+    from .matrix_plan import MatrixPlan as MatrixPlan, MatrixRow as MatrixRow
+    from .plan import MemoryPlan as MemoryPlan, MemoryRow as MemoryRow
+
+_LATER = {
+    "MatrixPlan": "matrix_plan",
+    "MatrixRow": "matrix_plan",
+    "MemoryPlan": "plan",
+    "MemoryRow": "plan",
+}
+
+if not TYPE_CHECKING:  # a type checker would take every name for one of these
+    __getattr__ = _loader(__name__, _LATER)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_LATER]

@@ -6,6 +6,8 @@ import inspect
 import pkgutil
 from typing import Any
 
+from adamx.later import things
+
 FACES = ("adamx", "adamx.parts", "adamx.optimizers", "adamx.storage", "adamx.sparse")
 FACES = (*FACES, "adamx.interop.torch", "adamx.plotting", "adamx.testing")
 """Where public names may stand, the one to show first."""
@@ -16,7 +18,7 @@ def names(face: str) -> list[str]:
     module = importlib.import_module(face)
     listed = list(getattr(module, "__all__", ()))
     if face != FACES[0] or not listed:
-        own = {n: t for n, t in vars(module).items() if str(home(t)).startswith(face)}
+        own = {n: t for n, t in things(module).items() if str(home(t)).startswith(face)}
         listed += [name for name in own if name not in listed]
     return [
         name

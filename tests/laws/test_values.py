@@ -12,6 +12,7 @@ import pytest
 
 import adamx
 from adamx import Masked, chain
+from adamx.later import things
 from adamx.parts import (
     Centered,
     Clip,
@@ -35,9 +36,9 @@ from tests.support.trees import assert_equal, grads, params
 from tests.table.cases import PAIRS, cases, kinds
 
 NAMES = {
-    **vars(adamx.parts),
-    **vars(adamx.optimizers),
-    **vars(adamx),
+    **things(adamx.parts),
+    **things(adamx.optimizers),
+    **things(adamx),
     "Estimated": Estimated,
     "adamx": adamx,
     "optax": optax,
@@ -122,6 +123,13 @@ def test_it_is_a_frozen_dataclass_and_an_optax_transformation(value):
     assert update is value.update
     with pytest.raises((dataclasses.FrozenInstanceError, AttributeError, TypeError)):
         value.update = None
+    with pytest.raises(dataclasses.FrozenInstanceError, match="assign to field 'own'"):
+        value.own = None
+    for field in dataclasses.fields(value):
+        with pytest.raises(dataclasses.FrozenInstanceError, match=f"'{field.name}'"):
+            setattr(value, field.name, None)
+        with pytest.raises(dataclasses.FrozenInstanceError, match=f"'{field.name}'"):
+            delattr(value, field.name)
 
 
 def test_different_expressions_are_different_values():

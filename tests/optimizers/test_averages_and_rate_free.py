@@ -18,6 +18,7 @@ import pytest
 from jax.sharding import Mesh, PartitionSpec
 
 import adamx
+from adamx.later import things
 from tests import papers
 from tests.trajectories import quadratic
 
@@ -338,9 +339,8 @@ def test_a_value_like_every_other(name):
     tx = MEMBERS[name]
     assert pickle.loads(pickle.dumps(tx)) == tx
     assert hash(pickle.loads(pickle.dumps(tx))) == hash(tx)
-    assert (
-        eval(repr(tx), vars(adamx.parts) | vars(adamx.optimizers) | vars(adamx)) == tx
-    )
+    names = things(adamx.parts) | things(adamx.optimizers) | things(adamx)
+    assert eval(repr(tx), names) == tx
 
 
 @pytest.mark.parametrize("name", ["dog", "dowg", "prodigy", "dadapt_adamw"])

@@ -7,6 +7,7 @@ import optax
 import pytest
 
 import adamx
+from adamx.later import things
 from adamx.parts import LearningRate, QKClip
 from tests.papers.clips import qk_clipped
 
@@ -214,4 +215,4 @@ def test_what_is_out_of_range_is_refused(sentence, build):
 
 def test_it_is_a_value():
     clip = QKClip(r"q$", r"k$", tau=50.0, heads=2)
-    assert eval(repr(clip), vars(adamx.parts)) == clip
+    assert eval(repr(clip), things(adamx.parts)) == clip

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import adamx
+from adamx.later import things
 from tests import papers, table
 from tests.table.cases import OPTIMIZERS, sampled
 
@@ -32,8 +33,8 @@ def public():
     return [
         pytest.param(thing, id=f"{namespace.__name__}.{name}")
         for namespace in namespaces
-        for name, thing in sorted(vars(namespace).items())
-        if not name.startswith("_") and callable(thing)
+        for name, thing in sorted(things(namespace).items())
+        if callable(thing)
         if namespace is adamx or name not in adamx.__all__
     ]
 

@@ -9,6 +9,7 @@ import optax
 import pytest
 
 import adamx
+from adamx.later import things
 from adamx.parts import MatrixAxes
 
 LAYERS, STEPS = 3, 2
@@ -107,7 +108,7 @@ def test_two_stacks_of_different_axes_and_a_tunable_rate():
 @pytest.mark.parametrize("axis", [0, 1])
 def test_the_text_of_a_stack_builds_it(axis):
     names = {"Stacked": adamx.wrappers.Stacked, "OfSlice": adamx.parts.OfSlice}
-    names |= vars(adamx.parts)
+    names |= things(adamx.parts)
     inside = adamx.parts.Masked(adamx.parts.ClipByNorm(1.0), "kernel")
     for tx in (
         adamx.wrappers.Stacked(inside, "blocks", axis),

@@ -15,6 +15,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 
 import adamx
 from adamx.engine.state import is_absent
+from adamx.later import things
 from adamx.storage import BlockMean, Blockwise, Cast, Codec, Minifloat, RowColumnMeans
 from adamx.testing import kept_slot
 from tests.support.counting import counted
@@ -109,7 +110,9 @@ def test_it_is_a_value(form):
     assert again == tx
     assert hash(again) == hash(tx)
     assert again.update is tx.update
-    names = vars(adamx.storage) | vars(adamx.parts) | vars(adamx) | {"jnp": jnp}
+    names = {"jnp": jnp}
+    for package in (adamx.storage, adamx.parts, adamx):
+        names |= things(package)
     assert eval(repr(tx), names) == tx
     assert pickle.loads(pickle.dumps(tx)) == tx
 
