@@ -30,6 +30,14 @@ def is_ours(x: Any) -> bool:
     )
 
 
+def is_count(x: Any) -> bool:
+    """Return whether a mapping has a count alone.
+
+    It is the state of a schedule of Optax, or one of adamx without slots.
+    """
+    return isinstance(x, Mapping) and set(x) == {"count"}
+
+
 def as_state(x: Any) -> Any:
     """Return a state of adamx from a mapping of its fields, as Orbax returns it."""
     for kind in (Tuned, State):

@@ -1,5 +1,6 @@
 """From the states of Optax to the one that a transformation of adamx continues from."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from . import optax_states as states
 from .counterpart import derived, hyperparams_of, weight_after
 from .nests import COUNTED
 from .units import from_optax
+
+_LOG = logging.getLogger(__name__)
 
 STANDARD = {"mu_weight": "b1", "nu_weight": "b2"}
 """The weights of the usual averages, and the decays they follow from."""
@@ -66,6 +69,12 @@ def from_states_of_optax(
     if tx is not None and missing:
         declared = {n: s for n, s in tx.slots().items() if n in missing}
         slots |= derived(declared, slots, given, count, treedef)
+    _LOG.info(
+        "restore: read %s of Optax as the slots %s, after %s steps.",
+        ", ".join(dict.fromkeys(type(one).__name__ for one in known)),
+        ", ".join(sorted(slots)),
+        count,
+    )
     return State(count, slots, fresh.inner)
 
 

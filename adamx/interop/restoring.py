@@ -29,11 +29,13 @@ from .nests import (
     children,
     injected,
     inside,
+    is_count,
     is_empty,
     is_node,
     is_ours,
     rebuilt,
 )
+from .plain_states import from_plain
 from .reading_optax import from_states_of_optax
 from .saved_slots import Filled, SlotTarget, after, as_like, converted
 from .to_optax import to_optax_state
@@ -91,8 +93,9 @@ def restore(
     `saved` is a state of adamx, or one of Optax with the same algorithm, alone or
     inside others (`chain`, `masked`, `partition`, `inject_hyperparams`, `MultiSteps`,
     `apply_if_finite`) and in any other container. A state of adamx may have become the
-    dicts and lists that Orbax returns without a target; one of Optax is known by its
-    class. `tx` may be a transformation of Optax around some of adamx.
+    dicts and lists that Orbax returns without a target, and so may one of Optax, which
+    is known by its class or by its fields; what was read of it is logged (`logging`,
+    level INFO). `tx` may be a transformation of Optax around some of adamx.
 
     - Arrays are found by the paths of their parameters.
     - Numbers are brought into the dtypes that `tx` keeps, the count into int32.
@@ -136,7 +139,7 @@ def restore(
     with noted() as made:
         fresh = tx.init(params)
     saved = _unwrapped(saved)
-    if not inside(fresh, is_ours) and inside(saved, is_ours):
+    if not inside(fresh, is_ours) and not all(map(is_count, inside(saved, is_ours))):
         return to_optax_state(tx, saved, params, saved_by=saved_by)
     filled = Filled(missing == "init")
     known = tx if isinstance(tx, Transformation) else None
@@ -268,6 +271,9 @@ def _kind(x: Any) -> Any:
 def _as_ours(to: Target, saved: Any) -> Any:
     """Return the one state of adamx in `saved`, or that of Optax as one."""
     ours = [saved] if is_ours(saved) else inside(saved, is_ours)
+    fresh = to.fresh.inner if isinstance(to.fresh, Tuned) else to.fresh
+    if fresh.slots and all(map(is_count, ours)):
+        ours = []  # of schedules of Optax
     if len(ours) == 1:
         return as_state(ours[0])
     if ours:
@@ -277,6 +283,9 @@ def _as_ours(to: Target, saved: Any) -> Any:
         )
     known = states.every(saved)
     if not known:
+        saved = from_plain(saved, to.params)
+        known = states.every(saved)
+    if not known:
         raise errors.type_error(
             "restore",
             "`saved` must be the state of a transformation of adamx, or of Optax with "
@@ -284,7 +293,6 @@ def _as_ours(to: Target, saved: Any) -> Any:
             type(saved).__name__,
             "Restore it with the structure of the transformation that saved it first.",
         )
-    fresh = to.fresh.inner if isinstance(to.fresh, Tuned) else to.fresh
     return from_states_of_optax(to.tx, fresh, to.params, to.given, saved, known)
 
 
