@@ -4,20 +4,21 @@ import functools
 import sys
 from typing import Any
 
-from .. import errors, optimizers, parts, sparse, storage, wrappers
+from .. import errors, observation, optimizers, parts, sparse, storage, wrappers
 from ..engine.transformation import is_transformation
 from ..engine.value import Value
 from ..later import things
 
-_FOLDERS = (optimizers, parts, storage, sparse, wrappers)
+_FOLDERS = (optimizers, parts, storage, sparse, wrappers, observation)
 
 
 @functools.cache
 def public() -> dict[str, Any]:
     """Return every public function and class of the library by its name.
 
-    Those of `adamx.optimizers`, `parts`, `storage`, `sparse` and `wrappers`, and of
-    `adamx` itself, where the functions `chain`, `groups`, `store` and others are.
+    Those of `adamx.optimizers`, `parts`, `storage`, `sparse`, `wrappers` and
+    `observation`, and of `adamx` itself, where the functions `chain`, `groups`, `store`
+    and others are.
     """
     found: dict[str, Any] = {}
     for folder in (sys.modules["adamx"], *_FOLDERS):

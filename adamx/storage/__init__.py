@@ -13,7 +13,11 @@ from .low_precision_params import (
     SplitMaster as SplitMaster,
     StochasticRounding as StochasticRounding,
 )
-from .means import BlockMean as BlockMean, RowColumnMeans as RowColumnMeans
+from .means import (
+    BlockMean as BlockMean,
+    RowColumnMeans as RowColumnMeans,
+    last_axis as last_axis,
+)
 from .quantization_maps import (
     Companded as Companded,
     DynamicMap as DynamicMap,

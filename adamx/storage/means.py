@@ -64,7 +64,10 @@ class RowColumnMeans(Codec):
 
 
 def last_axis(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Make one block for each entry of the last axis; one block below two axes."""
+    """Make one block for each entry of the last axis; one block below two axes.
+
+    The default of `BlockMean(blocks=...)`: of the shape (in, out) it returns (1, out).
+    """
     return (1,) * (len(shape) - 1) + shape[-1:] if len(shape) > 1 else (1,) * len(shape)
 
 
