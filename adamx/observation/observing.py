@@ -10,11 +10,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
 from .. import errors
 from ..engine.leaves import column
+from ..engine.options import Range, whole
 from ..engine.paths import leaves_by_path
 from ..engine.slot_trees import is_placeholder
 from ..engine.tree import shared_dtype
@@ -340,22 +340,14 @@ def observe(
         )
     return Observing(
         inner,
-        _checked("every", every),
-        None if elements is None else _checked("elements", elements),
-        None
-        if nonfinite_every is None
-        else _checked("nonfinite_every", nonfinite_every),
+        _whole("every", every),
+        None if elements is None else _whole("elements", elements),
+        None if nonfinite_every is None else _whole("nonfinite_every", nonfinite_every),
     )
 
 
-def _checked(argument: str, value: Any) -> int:
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if whole and int(value) >= 1:
-        return int(value)
-    raise errors.AdamxError(
-        f"observe: `{argument}` must be an integer of at least 1, got "
-        f"{errors.shown(value)}. {_WHY[argument]}"
-    )
+def _whole(argument: str, value: Any) -> int:
+    return whole("observe", argument, value, Range(1, advice=_WHY[argument]))
 
 
 _WHY = {

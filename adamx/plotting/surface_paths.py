@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 from .. import errors
+from ..engine.options import Range, whole
 from .placing import name_places
 from .style import GRID, INK, axes_of, darker, figure_of, look, matplotlib, tidy
 from .surfaces import Surface, surface_named
@@ -228,11 +229,7 @@ def _scene(
 
 
 def _check_steps(where: str, steps: Any) -> None:
-    if not (isinstance(steps, int) and steps >= 1):
-        raise errors.AdamxError(
-            f"{where}: `steps` must be an integer of at least 1, got "
-            f"{errors.shown(steps)}. It is the number of steps of each path."
-        )
+    whole(where, "steps", steps, Range(1, advice="It is how many steps a path has."))
 
 
 def _check_transformation(where: str, argument: str, tx: Any) -> None:

@@ -220,7 +220,7 @@ TOLD = {
     "elements": (lambda: observe(PLAIN, elements=0), "`elements` must be", "None is"),
     "nonfinite_every": (
         lambda: observe(PLAIN, nonfinite_every=0.5),
-        "`nonfinite_every` must be an integer",
+        "`nonfinite_every` must be a whole number",
         "With 1 the step is exact",
     ),
     "no transformation": (lambda: observe(3), "observe: `tx` must be", "Pass for"),
