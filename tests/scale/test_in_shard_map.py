@@ -12,30 +12,26 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+from jax.sharding import NamedSharding, PartitionSpec as P
 
 import adamx
 from adamx import parts, storage
 from tests.optimizers.test_sharded_and_stacked import BUILT
+from tests.support import meshes
+from tests.support.meshes import EVERY_MESH, NEEDS_DEVICES
 from tests.table.cases import few
 
-pytestmark = pytest.mark.skipif(
-    jax.device_count() < 8, reason="needs 8 devices (tests/conftest.py sets them)"
-)
+pytestmark = NEEDS_DEVICES
 SHAPES = {"kernel": (8, 6), "bias": (8,), "one": ()}
 ROWS = {"kernel": P("d"), "bias": P(), "one": P()}
 ANY = {"kernel": P("m", "d"), "bias": P("d"), "one": None}
 STEPS = 3
 RATE = parts.LearningRate(0.1)
-
-
-def mesh_of(mode=AxisType.Auto):
-    return jax.make_mesh((2, 2), ("d", "m"), axis_types=(mode, mode))
+mesh_of = functools.partial(meshes.mesh_of, d=2, m=2)
 
 
 def tree(seed, shapes=SHAPES, steps=()):
-    normal = np.random.default_rng(seed).standard_normal
-    return {n: jnp.asarray(normal((*steps, *s))) for n, s in shapes.items()}
+    return meshes.tree(seed, {n: (*steps, *s) for n, s in shapes.items()})
 
 
 def train(tx, p, gradients):
@@ -214,10 +210,9 @@ def test_storage_keeps_of_pieces_what_it_keeps_of_the_whole():
 # ---- meshes, and bad input -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", [AxisType.Auto, AxisType.Explicit, None], ids=str)
-def test_in_every_kind_of_mesh_under_jit_and_not(mode):
-    types = {} if mode is None else {"axis_types": (mode, mode)}
-    mesh = jax.make_mesh((2, 2), ("d", "m"), **types)
+@EVERY_MESH
+def test_in_every_kind_of_mesh_under_jit_and_not(kind):
+    mesh = mesh_of(kind)
     p, g = tree(0), tree(1, steps=(1,))
     want = train(SUMMING["global norm"](), p, g)
     for n, spec in ROWS.items():

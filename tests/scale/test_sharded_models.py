@@ -20,7 +20,7 @@ import adamx
 from adamx.engine.paths import leaves_by_path
 from adamx.engine.state import Absent, is_absent
 from adamx.storage import Blockwise, RowColumnMeans
-from tests.scale.meshes import NEEDS_DEVICES, SPECS, mesh_of, placed, tree
+from tests.support.meshes import NEEDS_DEVICES, SPECS, mesh_of, placed, tree
 from tests.support.trees import assert_close, assert_equal
 
 pytestmark = NEEDS_DEVICES

@@ -13,7 +13,8 @@ from jax.sharding import NamedSharding, PartitionSpec as P
 import adamx
 from adamx.engine.paths import leaves_by_path
 from adamx.storage import Blockwise
-from tests.scale.meshes import (
+from tests.support.counting import counted
+from tests.support.meshes import (
     EVERY_MESH,
     NEEDS_DEVICES,
     SPECS,

@@ -8,38 +8,26 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+from jax.sharding import NamedSharding, PartitionSpec as P
 
 import adamx
 from adamx import zero1
 from adamx.wrappers.placing import varying
-from tests.scale.meshes import EVERY_MESH, NEEDS_DEVICES, UNDER, entered
+from tests.support import meshes
 from tests.support.counting import counted
 from tests.support.trees import assert_close
+from tests.support.meshes import EVERY_MESH, NEEDS_DEVICES, UNDER, entered
 
 pytestmark = NEEDS_DEVICES
 SHAPES = {"kernel": (16, 8), "wide": (4, 24), "bias": (3,)}
 WHOLE, ROWS, COLUMNS = P(None), P("data", None), P(None, "data")
 PIECES = {"kernel": ROWS, "wide": COLUMNS, "bias": WHOLE}
-KINDS = {"auto": (AxisType.Auto,), "explicit": (AxisType.Explicit,), "default": None}
 X = np.random.default_rng(9).standard_normal((32, 16)).astype("float32")
 
-
-def mesh_of(kind="auto"):
-    given = {} if KINDS[kind] is None else {"axis_types": KINDS[kind]}
-    return jax.make_mesh((8,), ("data",), **given)
-
-
-def tree(seed=0):
-    normal = np.random.default_rng(seed).standard_normal
-    return {n: jnp.asarray(normal(s), jnp.float32) for n, s in SHAPES.items()}
-
-
-def placed(mesh, seed=0):
-    """On every device, as in data parallel training."""
-    specs = {n: P(*[None] * len(s)) for n, s in SHAPES.items()}
-    shardings = {n: NamedSharding(mesh, s) for n, s in specs.items()}
-    return jax.device_put(tree(seed), shardings)
+EVERYWHERE = {n: P(*[None] * len(s)) for n, s in SHAPES.items()}
+mesh_of = functools.partial(meshes.mesh_of, data=8)
+tree = functools.partial(meshes.tree, shapes=SHAPES)
+placed = functools.partial(meshes.placed, specs=EVERYWHERE, shapes=SHAPES)
 
 
 def loss(p, x):
@@ -195,7 +183,7 @@ def test_inside_shard_map(summed):
 
 def test_beside_tensor_parallel_parameters():
     """They keep their axes; on an Auto mesh `specs` says which."""
-    mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
+    mesh = meshes.mesh_of("auto", data=4, model=2)
     specs = {"kernel": P("model", None), "wide": P(None, "model"), "bias": P()}
     p = jax.device_put(tree(), {n: NamedSharding(mesh, s) for n, s in specs.items()})
     with pytest.raises(ValueError, match=r"`kernel` over 'model' .*Pass specs="):
