@@ -57,6 +57,25 @@ def placed_like(x: Array, like: Array) -> Array:
     if known is None:
         return x
     if kind is AxisType.Explicit:
+def unsharded_by_maximum(x: Array) -> Array:
+    """Gather a vector of numbers that are not negative, as a maximum over the devices.
+
+    XLA joins it with other maxima into one all-reduce, which it does not do with a
+    gather. On Auto axes, where it is not known how the vector is split, it is gathered.
+    """
+    known, kind = layout_of(x)
+    if known is None or kind is not AxisType.Explicit or not known.spec[0]:
+        return unsharded(x)
+    pieces = math.prod(known.mesh.shape[name] for name in names_of(known.spec[0]))
+    each = PartitionSpec(known.spec[0], None)
+    rows = jnp.reshape(x, (pieces, -1), out_sharding=NamedSharding(known.mesh, each))
+    own = jnp.eye(pieces, dtype=bool)[:, :, None]  # piece i has row i of the result
+    own = jax.sharding.reshard(
+        own, NamedSharding(known.mesh, PartitionSpec(*each, None))
+    )
+    return jnp.where(own, rows[:, None], 0).max(0).reshape(-1)
+
+
         return _moved(x, known)
     # it is x, whatever `like` holds; XLA lays it out as what it is computed from
     return jnp.where(like == like, x, x)

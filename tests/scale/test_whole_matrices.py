@@ -140,6 +140,22 @@ def test_split_matrices_are_updated_as_whole_ones(name, mode, under):
             assert not any(sent.values())
 
 
+# Along an axis that is split, maxima are gathered on Auto axes, where it is not known
+# that it is. On Explicit ones they are maxima over the devices, which XLA joins with
+# those across the axis; and it joins those of all leaves where none waits for another.
+SENT = {"auto": {"all-gather": 3, "all-reduce": 2}, "explicit": {"all-reduce": 3}}
+
+
+@pytest.mark.parametrize("mode", SENT)
+def test_sm3_joins_what_it_sends(mode):
+    """Three are split: both axes of `kernel`, one of `square`, over two mesh axes."""
+    mesh, tx = meshes.mesh_of(mode), adamx.sm3(0.1)
+    p = meshes.placed(mesh)
+    state = jax.jit(tx.init)(p)
+    sent = gathers(jax.jit(stepper(tx)), meshes.placed(mesh, 1), state, p)
+    assert {name: count for name, count in sent.items() if count} == SENT[mode]
+
+
 def test_without_jit_it_is_the_same():
     mesh, tx = mesh_of("explicit"), build("muon")
     p = placed(tree(0), mesh)
