@@ -194,7 +194,10 @@ class Chain(Transformation):
         for part in self.passes:
             if isinstance(part, External):
                 wide = tree.widen(params)
-                inner[part.name] = tree.laid_out_as(part.tx.init(wide), wide)
+                begun = part.tx.init(wide)
+                if not isinstance(part.tx, Transformation):  # ours says where it is
+                    begun = tree.laid_out_as(begun, wide)
+                inner[part.name] = begun
             else:
                 slots |= tree.start(part, params)
         return State(jnp.zeros((), jnp.int32), slots, inner)

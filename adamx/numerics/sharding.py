@@ -34,6 +34,12 @@ def is_on_host(x: Any) -> bool:
     return jax.typeof(x).memory_space == jax.memory.Space.Host  # pyright: ignore[reportAttributeAccessIssue]
 
 
+def is_divided(x: Any) -> bool:
+    """Return whether the type of an array says that it is divided: on Explicit axes."""
+    known, kind = layout_of(x)
+    return kind is AxisType.Explicit and any(known.spec)
+
+
 def unsharded(x: Array, keep: Sequence[int] = ()) -> Array:
     """Gather an array, so that every device has the whole of it, but for some axes.
 
@@ -51,12 +57,6 @@ def unsharded(x: Array, keep: Sequence[int] = ()) -> Array:
     return jax.lax.with_sharding_constraint(x, NamedSharding(known.mesh, spec))
 
 
-def placed_like(x: Array, like: Array) -> Array:
-    """Give an array the layout of another of its shape."""
-    known, kind = layout_of(like)
-    if known is None:
-        return x
-    if kind is AxisType.Explicit:
 def unsharded_by_maximum(x: Array) -> Array:
     """Gather a vector of numbers that are not negative, as a maximum over the devices.
 
@@ -76,6 +76,12 @@ def unsharded_by_maximum(x: Array) -> Array:
     return jnp.where(own, rows[:, None], 0).max(0).reshape(-1)
 
 
+def placed_like(x: Array, like: Array) -> Array:
+    """Give an array the layout of another of its shape."""
+    known, kind = layout_of(like)
+    if known is None:
+        return x
+    if kind is AxisType.Explicit:
         return _moved(x, known)
     # it is x, whatever `like` holds; XLA lays it out as what it is computed from
     return jnp.where(like == like, x, x)
