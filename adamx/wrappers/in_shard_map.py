@@ -12,6 +12,8 @@ from ..engine.paths import leaves_by_path
 from ..engine.rule import LinkWise, Rule
 from ..engine.value import made_by, noted
 from ..numerics.splits import Split
+from .around import Around
+from .grouped import Groups
 from .tunable import Tunable
 
 
@@ -93,7 +95,8 @@ def in_shard_map(tx: Any, specs: Any) -> Any:
     inside `shard_map`; to make the state of the whole parameters outside, use `tx`.
 
     Args:
-        tx: an adamx transformation, of rules only.
+        tx: an adamx transformation of rules only, or `groups` of such. Wrappers of
+            whole transformations go around: `accumulate(in_shard_map(tx, specs), 4)`.
         specs: a tree of `PartitionSpec` like the parameters, or a prefix of one: those
             that `shard_map` has for the parameters. None is a leaf that is not split.
 
@@ -127,6 +130,15 @@ def _placed(tx: Any, specs: SpecsOf) -> Any:
         return Tunable(_placed(tx.inner, specs), tx.names)
     if isinstance(tx, Rule):
         return InShardMap(tx, specs=specs)
+    if isinstance(tx, Groups):
+        return tx.map(lambda one: _placed(one, specs))
+    if isinstance(tx, Around):
+        raise errors.type_error(
+            "in_shard_map",
+            "`tx` must be rules, a chain or groups of them, or one of these in tunable",
+            errors.shown(tx),
+            tx.inside_shard_map(),
+        )
     if not isinstance(tx, Chain):
         raise errors.type_error(
             "in_shard_map",

@@ -158,7 +158,8 @@ def stacked(tx: Any, mask: Any, axis: Any = 0) -> Any:
 
     Raises:
         TypeError: `tx` is neither a rule nor a chain, or `axis` is no integer.
-        ValueError: at `init`: the mask selects a leaf without that axis.
+        ValueError: `mask` is None or True; at `init`: the mask selects a leaf without
+            that axis.
     """
     if not isinstance(axis, int) or isinstance(axis, bool):
         raise errors.type_error(
@@ -167,7 +168,14 @@ def stacked(tx: Any, mask: Any, axis: Any = 0) -> Any:
             errors.shown(axis),
             "Call stacked once for each axis, with a mask of the leaves that have it.",
         )
-    stacks = Stacks(as_mask("stacked", mask), axis)
+    chosen = as_mask("stacked", mask)
+    if chosen is None:
+        raise errors.AdamxError(
+            f"stacked: `mask` must say which leaves are stacks of layers, got {mask}. "
+            f"Pass for example stacked(tx, r'blocks/'); if all of them are, pass "
+            f"lambda path, leaf: True."
+        )
+    stacks = Stacks(chosen, axis)
     if isinstance(tx, Tunable):
         return Tunable(stacked(tx.inner, mask, axis), tx.names)
     if isinstance(tx, Masked):  # stays outside: leaves it excludes keep no stack

@@ -178,6 +178,24 @@ def test_layers_along_a_last_axis_that_is_not_split(x64):
     assert_near(got, jax.jit(functools.partial(train, tx))(p, g))
 
 
+GROUPS = [("kernel", adamx.lamb(0.1, weight_decay=0.1)), ("one", None)]
+GROUPS = adamx.groups([*GROUPS, (..., adamx.novograd(0.1))], clip=1.0)
+AROUND = {
+    "accumulate": lambda tx: adamx.accumulate(tx, 2),
+    "offload": adamx.offload,
+    "tunable": lambda tx: adamx.tunable(tx, "b1"),
+}
+
+
+@pytest.mark.parametrize("name", AROUND)
+def test_groups_inside_of_what_goes_around(name, x64):
+    """The clip is of all leaves, and each group knows how its own are split."""
+    tx = AROUND[name](adamx.in_shard_map(GROUPS, ANY))
+    p, g = tree(0), tree(1, steps=(4,))
+    got = jax.jit(inside(functools.partial(train, tx), ANY, False))(p, g)
+    assert_near(got, jax.jit(functools.partial(train, AROUND[name](GROUPS)))(p, g))
+
+
 # ---- storage -------------------------------------------------------------------------
 
 KEPT = {
@@ -264,6 +282,18 @@ BAD = {
     ),
     r"in_shard_map: `tx` must be an adamx transformation": (
         lambda: adamx.in_shard_map(optax.adam(0.1), ROWS)
+    ),
+    r"in_shard_map: `tx` must be rules, .*, got accumulate\(.*, 2\)\. Put it inside: "
+    r"accumulate\(in_shard_map\(tx, specs\), \.\.\.\)": (
+        lambda: adamx.in_shard_map(adamx.accumulate(RATE, 2), ROWS)
+    ),
+    r"in_shard_map: `tx` must be rules, .*, got zero1\(.*, 'd'\)\. It divides leaves "
+    r"itself: zero1\(tx, 'd', specs=\.\.\.\)": (
+        lambda: adamx.in_shard_map(adamx.zero1(RATE, "d"), ROWS)
+    ),
+    r"in_shard_map: `tx` must be rules, .*, got observe\(.*\)\. Its norms are those of "
+    r"whole leaves: observe under jax.jit, outside": (
+        lambda: adamx.in_shard_map(adamx.observe(RATE), ROWS)
     ),
     r"in_shard_map: every part of a chain must be a rule, got \('trace'": (
         lambda: adamx.in_shard_map(FOREIGN, ROWS)

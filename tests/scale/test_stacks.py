@@ -128,8 +128,13 @@ BAD = {
     r"stacked: `axis` must be an integer, the axis of layers, got \(0, 1\)": lambda: (
         adamx.stacked(adamx.lamb(0.1), "blocks", (0, 1))
     ),
+    r"stacked: `mask` must say which leaves are stacks of layers, got None\. Pass for "
+    r"example stacked\(tx, r'blocks/'\)": lambda: adamx.stacked(adamx.adam(0.1), None),
+    r"stacked: `mask` must say which .*, got True\. Pass .* lambda path, leaf: True": (
+        lambda: adamx.stacked(adamx.lamb(0.1), True)
+    ),
     r"Stacked: `mask` must say which leaves are stacks, got None": lambda: (
-        adamx.stacked(adamx.lamb(0.1), None)
+        adamx.wrappers.Stacked(adamx.parts.ClipByNorm(1.0), None)
     ),
     r"stacked: every part must be a rule, got .*trace": lambda: adamx.stacked(
         adamx.chain(optax.trace(0.9), adamx.scale_by_lamb()), "blocks"
