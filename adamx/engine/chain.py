@@ -96,6 +96,11 @@ class External(Value):
     def wide(self) -> optax.GradientTransformationExtraArgs:
         return optax.with_extra_args_support(self.tx)
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is of another library, so that nothing is known of it."""
+        return not isinstance(self.tx, Transformation)
+
     def _in_order(self) -> Iterator[tuple[Any, frozenset]]:
         if isinstance(self.tx, Transformation):
             yield from self.tx._in_order()
@@ -195,7 +200,7 @@ class Chain(Transformation):
             if isinstance(part, External):
                 wide = tree.widen(params)
                 begun = part.tx.init(wide)
-                if not isinstance(part.tx, Transformation):  # ours says where it is
+                if part.is_foreign:  # ours says where it is
                     begun = tree.laid_out_as(begun, wide)
                 inner[part.name] = begun
             else:

@@ -6,13 +6,12 @@ import jax
 from jax.sharding import PartitionSpec
 
 from .. import errors
-from ..engine.chain import Chain, External, chain
+from ..engine.chain import Chain, External
 from ..engine.masks import Mask, spread
 from ..engine.paths import leaves_by_path
 from ..engine.rule import LinkWise, Rule
-from ..engine.value import made_by, noted
 from ..numerics.splits import Split
-from .around import Around
+from .around import Around, map_inner
 from .grouped import Groups
 from .tunable import Tunable
 
@@ -146,7 +145,8 @@ def _placed(tx: Any, specs: SpecsOf) -> Any:
             errors.shown(tx),
             "Give it the adamx transformation inside a wrapper before that is wrapped.",
         )
-    foreign = next((p for p in tx.parts if isinstance(p, External)), None)
+    external = (part for part in tx.parts if isinstance(part, External))
+    foreign = next((part for part in external if part.is_foreign), None)
     if foreign is not None:
         raise errors.type_error(
             "in_shard_map",
@@ -155,5 +155,4 @@ def _placed(tx: Any, specs: SpecsOf) -> Any:
             "It would take a piece of a leaf for the whole. Use the part of adamx of "
             "that name, or optax.chain if it acts on each element by itself.",
         )
-    made = chain(*(_placed(part, specs) for part in tx.parts))
-    return noted(made, *made_by(tx))
+    return map_inner(tx, lambda part: _placed(part, specs))

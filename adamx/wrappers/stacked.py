@@ -13,14 +13,14 @@ import jax
 from jaxtyping import Array, Float
 
 from .. import errors
-from ..engine.chain import Chain, External, chain
+from ..engine.chain import Chain, External
 from ..engine.hyperparams import option
 from ..engine.masks import Mask, OfSlice, Stacks, as_mask
 from ..engine.rule import LinkWise, Rule, as_rule
 from ..engine.slots import axis_of_layers
 from ..engine.state import Context, Slot, Slots
-from ..engine.value import made_by, noted
 from ..parts.masked import Masked
+from .around import Around, map_inner
 from .grouped import Groups
 from .tunable import Tunable
 
@@ -187,6 +187,14 @@ def stacked(tx: Any, mask: Any, axis: Any = 0) -> Any:
         return tx._with_masks(lambda mask: OfSlice(mask, stacks, axis))
     if isinstance(tx, Groups):
         return tx.map(lambda one: stacked(one, mask, axis))
+    if isinstance(tx, Around):
+        name = repr(tx).split("(")[0]
+        raise errors.type_error(
+            "stacked",
+            "`tx` must be rules, a chain or groups of them, or one of these in tunable",
+            errors.shown(tx),
+            f"Put it inside: {name}(stacked(tx, mask), ...).",
+        )
     if not isinstance(tx, Chain):
         raise errors.type_error(
             "stacked",
@@ -194,7 +202,7 @@ def stacked(tx: Any, mask: Any, axis: Any = 0) -> Any:
             repr(tx),
             "Give it the adamx transformation inside a wrapper before that is wrapped.",
         )
-    foreign = [p for p in tx.parts if isinstance(p, External)]
+    foreign = [p for p in tx.parts if isinstance(p, External) and p.is_foreign]
     if foreign:
         raise errors.type_error(
             "stacked",
@@ -202,5 +210,4 @@ def stacked(tx: Any, mask: Any, axis: Any = 0) -> Any:
             repr(foreign[0]),
             "A transformation of whole trees cannot be mapped over layers.",
         )
-    made = chain(*(stacked(part, mask, axis) for part in tx.parts))
-    return noted(made, *made_by(tx))
+    return map_inner(tx, lambda part: stacked(part, mask, axis))
