@@ -96,6 +96,11 @@ class External(Value):
     def wide(self) -> optax.GradientTransformationExtraArgs:
         return optax.with_extra_args_support(self.tx)
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is of another library, so that nothing is known of it."""
+        return not isinstance(self.tx, Transformation)
+
     def _in_order(self) -> Iterator[tuple[Any, frozenset]]:
         if isinstance(self.tx, Transformation):
             yield from self.tx._in_order()
@@ -194,7 +199,10 @@ class Chain(Transformation):
         for part in self.passes:
             if isinstance(part, External):
                 wide = tree.widen(params)
-                inner[part.name] = tree.laid_out_as(part.tx.init(wide), wide)
+                begun = part.tx.init(wide)
+                if part.is_foreign:  # ours says where it is
+                    begun = tree.laid_out_as(begun, wide)
+                inner[part.name] = begun
             else:
                 slots |= tree.start(part, params)
         return State(jnp.zeros((), jnp.int32), slots, inner)

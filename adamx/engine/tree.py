@@ -17,7 +17,7 @@ from jax.core import Tracer
 from .. import errors
 from ..numerics.arithmetic import compute_dtype
 from ..numerics.random_bits import OfRows, word_of
-from ..numerics.sharding import is_on_host, placed_like
+from ..numerics.sharding import is_divided, is_on_host, placed_like
 from . import hyperparams, stacks, tree_checks
 from .leaf_functions import Form, Inputs, leaf_functions
 from .leaves import column, place, slot_column
@@ -325,7 +325,8 @@ def widen(tree: Any) -> Any:
 def laid_out_as(state: Any, params: Any) -> Any:
     """Give what is like the parameters in a foreign state their layout on a mesh.
 
-    Under `jit` a transformation that starts at zeros loses it.
+    Under `jit` a transformation that starts at zeros loses it. What is divided by its
+    type already, as by a `zero1` inside, stays so.
     """
     structure = jax.tree.structure(params)
 
@@ -334,7 +335,7 @@ def laid_out_as(state: Any, params: Any) -> Any:
 
     def one(x: Any, p: Any) -> Any:
         traced = isinstance(x, jax.Array) and isinstance(p, Tracer)
-        if not traced or x.shape != p.shape or is_on_host(x):
+        if not traced or x.shape != p.shape or is_on_host(x) or is_divided(x):
             return x
         # computed from the parameter, or `jit` would not know the devices
         return placed_like(jnp.where(p == p, x, x), p)

@@ -34,6 +34,12 @@ def is_on_host(x: Any) -> bool:
     return jax.typeof(x).memory_space == jax.memory.Space.Host  # pyright: ignore[reportAttributeAccessIssue]
 
 
+def is_divided(x: Any) -> bool:
+    """Return whether the type of an array says that it is divided: on Explicit axes."""
+    known, kind = layout_of(x)
+    return kind is AxisType.Explicit and any(known.spec)
+
+
 def unsharded(x: Array, keep: Sequence[int] = ()) -> Array:
     """Gather an array, so that every device has the whole of it, but for some axes.
 
@@ -49,6 +55,25 @@ def unsharded(x: Array, keep: Sequence[int] = ()) -> Array:
     free = PartitionSpec.UNCONSTRAINED
     spec = PartitionSpec(*(free if i in keep else None for i in range(x.ndim)))
     return jax.lax.with_sharding_constraint(x, NamedSharding(known.mesh, spec))
+
+
+def unsharded_by_maximum(x: Array) -> Array:
+    """Gather a vector of numbers that are not negative, as a maximum over the devices.
+
+    XLA joins it with other maxima into one all-reduce, which it does not do with a
+    gather. On Auto axes, where it is not known how the vector is split, it is gathered.
+    """
+    known, kind = layout_of(x)
+    if known is None or kind is not AxisType.Explicit or not known.spec[0]:
+        return unsharded(x)
+    pieces = math.prod(known.mesh.shape[name] for name in names_of(known.spec[0]))
+    each = PartitionSpec(known.spec[0], None)
+    rows = jnp.reshape(x, (pieces, -1), out_sharding=NamedSharding(known.mesh, each))
+    own = jnp.eye(pieces, dtype=bool)[:, :, None]  # piece i has row i of the result
+    own = jax.sharding.reshard(
+        own, NamedSharding(known.mesh, PartitionSpec(*each, None))
+    )
+    return jnp.where(own, rows[:, None], 0).max(0).reshape(-1)
 
 
 def placed_like(x: Array, like: Array) -> Array:

@@ -47,6 +47,11 @@ class Observing(Around):
     elements: int | None = 2**14
     nonfinite_every: int | None = None
 
+    def inside_shard_map(self) -> str:
+        return (
+            "Its norms are those of whole leaves: observe under jax.jit, outside of it."
+        )
+
     def __repr__(self) -> str:
         given = [repr(self.inner), f"every={self.every}"]
         if self.elements != 2**14:

@@ -11,7 +11,7 @@ from ..engine.hyperparams import ScalarOrSchedule, is_zero, option
 from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
-from ..numerics.sharding import placed_like, unsharded
+from ..numerics.sharding import placed_like, unsharded, unsharded_by_maximum
 from ..numerics.splits import along, largest_across
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
@@ -43,6 +43,8 @@ class Sm3Accumulator(Rule):
     def slots(self) -> dict[str, Slot]:
         def like(p: Any) -> Any:
             p = jnp.atleast_1d(p)
+            if p.ndim == 1:
+                return p
             sums = [_over_others(p, i, jnp.sum) for i in range(p.ndim)]
             return jnp.concatenate(list(map(unsharded, sums)))
 
@@ -52,16 +54,19 @@ class Sm3Accumulator(Rule):
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         g = jnp.atleast_1d(update)
+        if g.ndim == 1:  # its own sum of squares, and laid out as it is
+            nu = slots[self.name] + g * g
+            return nu.reshape(update.shape), slots | {self.name: nu}
         least, start = jnp.full(g.shape, jnp.inf, g.dtype), 0
         cover = unsharded(slots[self.name])
         for axis, length in enumerate(g.shape):
-            mu = cover[start : start + length]
+            mu = unsharded(cover[start : start + length])
             shape = [length if i == axis else 1 for i in range(g.ndim)]
             least, start = jnp.minimum(least, mu.reshape(shape)), start + length
         nu = placed_like(least, g) + g * g
         maxima = []
         for axis in range(g.ndim):
-            mu = unsharded(_over_others(nu, axis, jnp.max))
+            mu = unsharded_by_maximum(_over_others(nu, axis, jnp.max))
             others = [i for i in range(g.ndim) if i != axis]
             maxima.append(largest_across(mu, along(self.axis_name, others, g.ndim)))
         new = {self.name: jnp.concatenate(maxima)}

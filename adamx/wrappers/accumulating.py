@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float
 from .. import errors
 from ..engine import tree_checks
 from ..engine.leaves import applied_to_all, slot_column
-from ..engine.paths import flatten
+from ..engine.paths import flatten, leaves_by_path
 from ..engine.slot_trees import is_placeholder, start_tree, with_columns
 from ..engine.slots import full
 from ..engine.state import Slot, is_absent, serializable
@@ -24,7 +24,8 @@ from ..engine.tree import dtypes_of, shared_dtype
 from ..numerics.arithmetic import compute_dtype
 from ..numerics.splits import varying
 from .around import Around, inner_of, live
-from .grouped import Groups
+from .grouped import Groups, with_shapes
+from .placing import Place
 from .zero1 import Zero1
 
 JUDGED_AFTER = 10
@@ -173,7 +174,7 @@ class Accumulating(Around):
         # step, until the next one begins
         first = state.micro_step == 0
         column = [_sum(s, g, weight, first) for s, g in zip(held, leaves, strict=True)]
-        column = self._as_begun(column, updates)
+        column = self._as_begun(column, with_shapes(updates, params))
 
         def means() -> list[Any]:
             pairs = zip(column, leaves, strict=True)
@@ -200,19 +201,19 @@ class Accumulating(Around):
         )
         return new, after
 
-    def _as_begun(self, column: list[Any], updates: Any) -> list[Any]:
+    def _as_begun(self, column: list[Any], params: Any) -> list[Any]:
         """Return the sums where `init` began them, like the parameters.
 
         XLA would divide them as `zero1` does their mean, and compile the second step
         anew.
         """
-        dividing = _dividing(self.inner)
-        if dividing is None:
+        places = _places(self.inner, params)
+        if not places:
             return column
-        pairs = zip(dividing.places_of(updates), column, strict=True)
+        known = [places.get(path) for path, _ in leaves_by_path(params)]
         return [
             x if place is None or x is None or is_absent(x) else place.undivided(x)
-            for place, x in pairs
+            for place, x in zip(known, column, strict=True)
         ]
 
     def _weight(self, micro_step: Any, extra: dict[str, Any]) -> Any:
@@ -288,12 +289,29 @@ class Accumulating(Around):
         return is_last & ~(bad | spike), counts
 
 
-def _dividing(tx: Any) -> Zero1 | None:
-    """Return the `zero1` through which all updates go; one inside groups has some."""
+def _divides(tx: Any) -> bool:
+    """Return whether there is a `zero1` in a transformation."""
+    return isinstance(tx, Zero1) or any(map(_divides, inner_of(tx)))
+
+
+def _places(tx: Any, params: Any) -> dict[str, Place]:
+    """Return where the outermost `zero1` around each leaf has it, by path.
+
+    One inside groups has the leaves of its group.
+    """
+    if not _divides(tx):
+        return {}
     if isinstance(tx, Zero1):
-        return tx
-    inside = [] if isinstance(tx, Groups) else inner_of(tx)
-    return next(filter(None, map(_dividing, inside)), None)
+        pairs = zip(leaves_by_path(params), tx.places_of(params), strict=True)
+        return {path: place for (path, _), place in pairs if place is not None}
+    inside = inner_of(tx)
+    each = [params] * len(inside)
+    if isinstance(tx, Groups):
+        each = tx.params_of_members(params)
+    found: dict[str, Place] = {}
+    for part, own in zip(inside, each, strict=True):
+        found = _places(part, own) | found
+    return found
 
 
 def _check_one_decision(tx: Accumulating) -> None:

@@ -40,6 +40,11 @@ class Around(Transformation):
         """Return the state of the wrapper with another one of `inner`."""
         return inner if self.places else state._replace(inner=inner)
 
+    def inside_shard_map(self) -> str:
+        """Say what to write in the place of `in_shard_map` around the wrapper."""
+        name = repr(self).split("(")[0]
+        return f"Put it inside: {name}(in_shard_map(tx, specs), ...)."
+
     def own_slots(self) -> dict[str, Slot]:
         """Return the trees like the parameters in the wrapper's state, by field."""
         return {}

@@ -6,12 +6,13 @@ import jax
 from jax.sharding import PartitionSpec
 
 from .. import errors
-from ..engine.chain import Chain, External, chain
+from ..engine.chain import Chain, External
 from ..engine.masks import Mask, spread
 from ..engine.paths import leaves_by_path
 from ..engine.rule import LinkWise, Rule
-from ..engine.value import made_by, noted
 from ..numerics.splits import Split
+from .around import Around, map_inner
+from .grouped import Groups
 from .tunable import Tunable
 
 
@@ -93,7 +94,8 @@ def in_shard_map(tx: Any, specs: Any) -> Any:
     inside `shard_map`; to make the state of the whole parameters outside, use `tx`.
 
     Args:
-        tx: an adamx transformation, of rules only.
+        tx: an adamx transformation of rules only, or `groups` of such. Wrappers of
+            whole transformations go around: `accumulate(in_shard_map(tx, specs), 4)`.
         specs: a tree of `PartitionSpec` like the parameters, or a prefix of one: those
             that `shard_map` has for the parameters. None is a leaf that is not split.
 
@@ -127,6 +129,15 @@ def _placed(tx: Any, specs: SpecsOf) -> Any:
         return Tunable(_placed(tx.inner, specs), tx.names)
     if isinstance(tx, Rule):
         return InShardMap(tx, specs=specs)
+    if isinstance(tx, Groups):
+        return tx.map(lambda one: _placed(one, specs))
+    if isinstance(tx, Around):
+        raise errors.type_error(
+            "in_shard_map",
+            "`tx` must be rules, a chain or groups of them, or one of these in tunable",
+            errors.shown(tx),
+            tx.inside_shard_map(),
+        )
     if not isinstance(tx, Chain):
         raise errors.type_error(
             "in_shard_map",
@@ -134,7 +145,8 @@ def _placed(tx: Any, specs: SpecsOf) -> Any:
             errors.shown(tx),
             "Give it the adamx transformation inside a wrapper before that is wrapped.",
         )
-    foreign = next((p for p in tx.parts if isinstance(p, External)), None)
+    external = (part for part in tx.parts if isinstance(part, External))
+    foreign = next((part for part in external if part.is_foreign), None)
     if foreign is not None:
         raise errors.type_error(
             "in_shard_map",
@@ -143,5 +155,4 @@ def _placed(tx: Any, specs: SpecsOf) -> Any:
             "It would take a piece of a leaf for the whole. Use the part of adamx of "
             "that name, or optax.chain if it acts on each element by itself.",
         )
-    made = chain(*(_placed(part, specs) for part in tx.parts))
-    return noted(made, *made_by(tx))
+    return map_inner(tx, lambda part: _placed(part, specs))

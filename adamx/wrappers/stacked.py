@@ -13,14 +13,14 @@ import jax
 from jaxtyping import Array, Float
 
 from .. import errors
-from ..engine.chain import Chain, External, chain
+from ..engine.chain import Chain, External
 from ..engine.hyperparams import option
 from ..engine.masks import Mask, OfSlice, Stacks, as_mask
 from ..engine.rule import LinkWise, Rule, as_rule
 from ..engine.slots import axis_of_layers
 from ..engine.state import Context, Slot, Slots
-from ..engine.value import made_by, noted
 from ..parts.masked import Masked
+from .around import Around, map_inner
 from .grouped import Groups
 from .tunable import Tunable
 
@@ -158,7 +158,8 @@ def stacked(tx: Any, mask: Any, axis: Any = 0) -> Any:
 
     Raises:
         TypeError: `tx` is neither a rule nor a chain, or `axis` is no integer.
-        ValueError: at `init`: the mask selects a leaf without that axis.
+        ValueError: `mask` is None or True; at `init`: the mask selects a leaf without
+            that axis.
     """
     if not isinstance(axis, int) or isinstance(axis, bool):
         raise errors.type_error(
@@ -167,7 +168,14 @@ def stacked(tx: Any, mask: Any, axis: Any = 0) -> Any:
             errors.shown(axis),
             "Call stacked once for each axis, with a mask of the leaves that have it.",
         )
-    stacks = Stacks(as_mask("stacked", mask), axis)
+    chosen = as_mask("stacked", mask)
+    if chosen is None:
+        raise errors.AdamxError(
+            f"stacked: `mask` must say which leaves are stacks of layers, got {mask}. "
+            f"Pass for example stacked(tx, r'blocks/'); if all of them are, pass "
+            f"lambda path, leaf: True."
+        )
+    stacks = Stacks(chosen, axis)
     if isinstance(tx, Tunable):
         return Tunable(stacked(tx.inner, mask, axis), tx.names)
     if isinstance(tx, Masked):  # stays outside: leaves it excludes keep no stack
@@ -179,6 +187,14 @@ def stacked(tx: Any, mask: Any, axis: Any = 0) -> Any:
         return tx._with_masks(lambda mask: OfSlice(mask, stacks, axis))
     if isinstance(tx, Groups):
         return tx.map(lambda one: stacked(one, mask, axis))
+    if isinstance(tx, Around):
+        name = repr(tx).split("(")[0]
+        raise errors.type_error(
+            "stacked",
+            "`tx` must be rules, a chain or groups of them, or one of these in tunable",
+            errors.shown(tx),
+            f"Put it inside: {name}(stacked(tx, mask), ...).",
+        )
     if not isinstance(tx, Chain):
         raise errors.type_error(
             "stacked",
@@ -186,7 +202,7 @@ def stacked(tx: Any, mask: Any, axis: Any = 0) -> Any:
             repr(tx),
             "Give it the adamx transformation inside a wrapper before that is wrapped.",
         )
-    foreign = [p for p in tx.parts if isinstance(p, External)]
+    foreign = [p for p in tx.parts if isinstance(p, External) and p.is_foreign]
     if foreign:
         raise errors.type_error(
             "stacked",
@@ -194,5 +210,4 @@ def stacked(tx: Any, mask: Any, axis: Any = 0) -> Any:
             repr(foreign[0]),
             "A transformation of whole trees cannot be mapped over layers.",
         )
-    made = chain(*(stacked(part, mask, axis) for part in tx.parts))
-    return noted(made, *made_by(tx))
+    return map_inner(tx, lambda part: stacked(part, mask, axis))

@@ -35,6 +35,9 @@ class Zero1(Around):
         mesh = "" if self.mesh is None else f", mesh={self.mesh!r}"
         return f"zero1({self.inner!r}, {self.axis!r}{mesh})"
 
+    def inside_shard_map(self) -> str:
+        return f"It divides leaves itself: zero1(tx, {self.axis!r}, specs=...)."
+
     def entries(
         self, shape: tuple[int, ...], path: str, entries: tuple[Entry, ...], mesh: Any
     ) -> tuple[tuple[Entry, ...], int | None]:

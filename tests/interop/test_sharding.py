@@ -11,6 +11,7 @@ import adamx
 from adamx import chain
 from adamx.parts import ClipByGlobalNorm
 from tests.support.counting import counted
+from tests.support.meshes import NEEDS_DEVICES
 from tests.support.trees import assert_close, signature
 from tests.table.cases import BASIC, PAIRS, cases, kinds, sample
 
@@ -44,9 +45,7 @@ SHAPES = {
     "vector": (6,),
     "scalar": (),
 }
-pytestmark = pytest.mark.skipif(
-    jax.device_count() < 8, reason="needs 8 devices (tests/conftest.py sets them)"
-)
+pytestmark = NEEDS_DEVICES
 
 
 def mesh_of(mode):

@@ -16,8 +16,8 @@ from jax.sharding import NamedSharding, PartitionSpec as P
 import adamx
 from adamx import accumulate, groups, observe, offload, restore, storage, store, zero1
 from adamx.observation import Observed
-from tests.scale.meshes import NEEDS_DEVICES
 from tests.support.error_messages import assert_told, message
+from tests.support.meshes import NEEDS_DEVICES
 from tests.support.trees import assert_close
 
 PARAMS = {

@@ -11,11 +11,9 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 
 import adamx
+from tests.support.meshes import NEEDS_DEVICES
 
-pytestmark = [
-    pytest.mark.usefixtures("x64"),
-    pytest.mark.skipif(jax.device_count() < 8, reason="needs 8 devices"),
-]
+pytestmark = [pytest.mark.usefixtures("x64"), NEEDS_DEVICES]
 RANK, LAYERS = 4, 8
 SHAPES = {"rows": (96, 64), "columns": (72, 64), "both": (64, 80)}
 SHAPES |= {"layers": (LAYERS, 64, 48)}

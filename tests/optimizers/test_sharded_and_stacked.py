@@ -15,6 +15,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 
 import adamx
 from adamx.engine.state import is_absent
+from tests.support.meshes import NEEDS_DEVICES
 from tests.support.trees import outline
 from tests.table import OPTIMIZERS
 from tests.table.cases import few
@@ -63,9 +64,6 @@ BUILT = {
 SOME = few(BUILT, 14)
 UNIQUE = pytest.mark.parametrize("name", [name for name in SOME if name != "soap"])
 EACH = pytest.mark.parametrize("name", SOME)
-EIGHT = pytest.mark.skipif(
-    jax.device_count() < 8, reason="needs 8 devices (tests/conftest.py sets them)"
-)
 # In float64, so that what a sum in another order changes is far from what matters.
 pytestmark = pytest.mark.usefixtures("x64")
 TOLERANCE = 1e-9
@@ -112,7 +110,7 @@ def gradients(layers=None):
 
 
 @UNIQUE
-@EIGHT
+@NEEDS_DEVICES
 @pytest.mark.parametrize("mode", few([AxisType.Explicit, AxisType.Auto], 1), ids=str)
 def test_under_sharded_jit_it_is_the_unsharded_run(name, mode):
     tx = BUILT[name]()
@@ -128,7 +126,7 @@ def test_under_sharded_jit_it_is_the_unsharded_run(name, mode):
 
 
 @EACH
-@EIGHT
+@NEEDS_DEVICES
 def test_inside_shard_map_with_an_axis_name_it_is_the_unsharded_run(name):
     """Also of leaves that all devices have, which are counted once."""
     mesh = jax.make_mesh((4,), ("d",), axis_types=(AxisType.Auto,))
@@ -144,7 +142,7 @@ def test_inside_shard_map_with_an_axis_name_it_is_the_unsharded_run(name):
     assert_near(got, unsharded(name))
 
 
-@EIGHT
+@NEEDS_DEVICES
 @pytest.mark.parametrize("name", ["lamb", "lars", "novograd", "stable_adamw", "muon"])
 def test_without_the_axis_name_a_shard_is_taken_for_the_whole(name):
     """The law above is about something."""

@@ -23,6 +23,7 @@ from adamx.parts import (
     polar_express,
 )
 from tests.papers.polynomials import polar_express as best_polynomials
+from tests.support.meshes import NEEDS_DEVICES
 
 CONDITIONS = 10.0 ** np.arange(7)
 
@@ -169,7 +170,7 @@ def test_a_rule_alone_masked_and_stored_does_the_same():
         np.testing.assert_allclose(abs(alone[name]), abs(grouped[name]), atol=1e-14)
 
 
-@pytest.mark.skipif(jax.device_count() < 8, reason="needs 8 devices")
+@NEEDS_DEVICES
 @pytest.mark.parametrize("mode", [AxisType.Auto, AxisType.Explicit], ids=str)
 @pytest.mark.parametrize("count", [8, 12])
 def test_spread_stacks_are_iterated_without_communication(count, mode):
@@ -228,7 +229,7 @@ NO_SPREADS = {
 }
 
 
-@pytest.mark.skipif(jax.device_count() < 8, reason="needs 8 devices")
+@NEEDS_DEVICES
 @pytest.mark.parametrize("sentence", NO_SPREADS)
 def test_a_spread_over_what_is_no_axis_for_stacks_is_refused(sentence):
     with pytest.raises(ValueError, match=sentence):

@@ -11,18 +11,15 @@ from jax.sharding import NamedSharding, PartitionSpec as P
 
 import adamx
 from adamx.storage import Blockwise
-from tests.scale.meshes import EVERY_MESH, KINDS, NEEDS_DEVICES
+from tests.support import meshes
+from tests.support.meshes import EVERY_MESH, NEEDS_DEVICES
 from tests.support.trees import assert_equal, assert_same_codes
 
 pytestmark = NEEDS_DEVICES
 SHAPE, PIECES = (8, 768), 8  # 96 elements on each device, in which no 128 end
 WIDE = {"w": P(None, "m")}
 COLLECTIVE = re.compile(r"all-gather|all-reduce|all-to-all|collective-permute")
-
-
-def mesh_of(kind):
-    types = {} if KINDS[kind] is None else {"axis_types": KINDS[kind][:1]}
-    return jax.make_mesh((PIECES,), ("m",), **types)
+mesh_of = functools.partial(meshes.mesh_of, m=PIECES)
 
 
 def leaves(seed, sharding=None):

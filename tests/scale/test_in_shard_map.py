@@ -12,30 +12,26 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+from jax.sharding import NamedSharding, PartitionSpec as P
 
 import adamx
 from adamx import parts, storage
 from tests.optimizers.test_sharded_and_stacked import BUILT
+from tests.support import meshes
+from tests.support.meshes import EVERY_MESH, NEEDS_DEVICES
 from tests.table.cases import few
 
-pytestmark = pytest.mark.skipif(
-    jax.device_count() < 8, reason="needs 8 devices (tests/conftest.py sets them)"
-)
+pytestmark = NEEDS_DEVICES
 SHAPES = {"kernel": (8, 6), "bias": (8,), "one": ()}
 ROWS = {"kernel": P("d"), "bias": P(), "one": P()}
 ANY = {"kernel": P("m", "d"), "bias": P("d"), "one": None}
 STEPS = 3
 RATE = parts.LearningRate(0.1)
-
-
-def mesh_of(mode=AxisType.Auto):
-    return jax.make_mesh((2, 2), ("d", "m"), axis_types=(mode, mode))
+mesh_of = functools.partial(meshes.mesh_of, d=2, m=2)
 
 
 def tree(seed, shapes=SHAPES, steps=()):
-    normal = np.random.default_rng(seed).standard_normal
-    return {n: jnp.asarray(normal((*steps, *s))) for n, s in shapes.items()}
+    return meshes.tree(seed, {n: (*steps, *s) for n, s in shapes.items()})
 
 
 def train(tx, p, gradients):
@@ -182,6 +178,24 @@ def test_layers_along_a_last_axis_that_is_not_split(x64):
     assert_near(got, jax.jit(functools.partial(train, tx))(p, g))
 
 
+GROUPS = [("kernel", adamx.lamb(0.1, weight_decay=0.1)), ("one", None)]
+GROUPS = adamx.groups([*GROUPS, (..., adamx.novograd(0.1))], clip=1.0)
+AROUND = {
+    "accumulate": lambda tx: adamx.accumulate(tx, 2),
+    "offload": adamx.offload,
+    "tunable": lambda tx: adamx.tunable(tx, "b1"),
+}
+
+
+@pytest.mark.parametrize("name", AROUND)
+def test_groups_inside_of_what_goes_around(name, x64):
+    """The clip is of all leaves, and each group knows how its own are split."""
+    tx = AROUND[name](adamx.in_shard_map(GROUPS, ANY))
+    p, g = tree(0), tree(1, steps=(4,))
+    got = jax.jit(inside(functools.partial(train, tx), ANY, False))(p, g)
+    assert_near(got, jax.jit(functools.partial(train, AROUND[name](GROUPS)))(p, g))
+
+
 # ---- storage -------------------------------------------------------------------------
 
 KEPT = {
@@ -214,10 +228,9 @@ def test_storage_keeps_of_pieces_what_it_keeps_of_the_whole():
 # ---- meshes, and bad input -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", [AxisType.Auto, AxisType.Explicit, None], ids=str)
-def test_in_every_kind_of_mesh_under_jit_and_not(mode):
-    types = {} if mode is None else {"axis_types": (mode, mode)}
-    mesh = jax.make_mesh((2, 2), ("d", "m"), **types)
+@EVERY_MESH
+def test_in_every_kind_of_mesh_under_jit_and_not(kind):
+    mesh = mesh_of(kind)
     p, g = tree(0), tree(1, steps=(1,))
     want = train(SUMMING["global norm"](), p, g)
     for n, spec in ROWS.items():
@@ -269,6 +282,18 @@ BAD = {
     ),
     r"in_shard_map: `tx` must be an adamx transformation": (
         lambda: adamx.in_shard_map(optax.adam(0.1), ROWS)
+    ),
+    r"in_shard_map: `tx` must be rules, .*, got accumulate\(.*, 2\)\. Put it inside: "
+    r"accumulate\(in_shard_map\(tx, specs\), \.\.\.\)": (
+        lambda: adamx.in_shard_map(adamx.accumulate(RATE, 2), ROWS)
+    ),
+    r"in_shard_map: `tx` must be rules, .*, got zero1\(.*, 'd'\)\. It divides leaves "
+    r"itself: zero1\(tx, 'd', specs=\.\.\.\)": (
+        lambda: adamx.in_shard_map(adamx.zero1(RATE, "d"), ROWS)
+    ),
+    r"in_shard_map: `tx` must be rules, .*, got observe\(.*\)\. Its norms are those of "
+    r"whole leaves: observe under jax.jit, outside": (
+        lambda: adamx.in_shard_map(adamx.observe(RATE), ROWS)
     ),
     r"in_shard_map: every part of a chain must be a rule, got \('trace'": (
         lambda: adamx.in_shard_map(FOREIGN, ROWS)

@@ -10,7 +10,8 @@ import pytest
 
 import adamx
 from adamx import offload
-from tests.scale.meshes import (
+from tests.support.counting import counted
+from tests.support.meshes import (
     EVERY_MESH,
     NEEDS_DEVICES,
     UNDER,
@@ -19,7 +20,6 @@ from tests.scale.meshes import (
     placed,
     tree,
 )
-from tests.support.counting import counted
 from tests.support.trees import assert_equal
 
 

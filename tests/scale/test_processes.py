@@ -16,7 +16,7 @@ import pytest
 from jax.sharding import Mesh
 
 from benchmarks.training.processes import command, worker
-from tests.scale.meshes import NEEDS_DEVICES
+from tests.support.meshes import NEEDS_DEVICES
 
 STEPS, EVERY, KILLS = 10, 3, 2
 

@@ -20,7 +20,7 @@ import adamx
 from adamx.engine.paths import leaves_by_path
 from adamx.engine.state import Absent, is_absent
 from adamx.storage import Blockwise, RowColumnMeans
-from tests.scale.meshes import NEEDS_DEVICES, SPECS, mesh_of, placed, tree
+from tests.support.meshes import NEEDS_DEVICES, SPECS, mesh_of, placed, tree
 from tests.support.trees import assert_close, assert_equal
 
 pytestmark = NEEDS_DEVICES
@@ -185,14 +185,30 @@ def test_named_axes_remain_on_what_has_them(name):
     assert jax.tree.structure(u) == jax.tree.structure(boxed(tree()))
 
 
-def by_path(state):
+# the slots of matrices and vectors that T5X's way takes for like their parameter
+SLOTS_BY_PATH = {
+    "muon": {"momentum", "mu", "nu"},
+    "adafactor": {"nu"},
+    "soap": {"mu", "nu", "left", "right", "left_basis", "right_basis"},
+    "galore": {"mu", "nu", "projection"},
+    "novograd": {"mu"},
+    "sm3": {"mu", "cover"},
+    "8 bits": {"mu", "nu"},
+    "means": {"mu", "nu"},
+    "masked": {"mu", "nu"},
+}
+
+
+def by_path(flat, mesh):
     """T5X's way: a slot is laid out as the parameter its path ends with, if it fits."""
-    flat = traverse_util.flatten_dict(serialization.to_state_dict(state))
-    return {
-        path: SPECS[path[-1]]
-        for path, x in flat.items()
-        if path[-1] in SPECS and x.ndim == len(SPECS[path[-1]])
-    }
+
+    def fits(x, spec):
+        pairs = zip(x.shape, spec, strict=False)
+        pieces = [n % mesh.shape[name] for n, name in pairs if name is not None]
+        return x.ndim == len(spec) and not any(pieces)
+
+    named = {path: x for path, x in flat.items() if path[-1] in SPECS}
+    return {p: SPECS[p[-1]] for p, x in named.items() if fits(x, SPECS[p[-1]])}
 
 
 @EVERY
@@ -210,8 +226,15 @@ def test_paths_and_tree_map_params_give_shardings_that_fit(name):
         state = outer.init(p)
         same = optax.tree_map_params(outer, lambda x, spec: x, state, SPECS)
         assert_equal(same, state)
-    found = by_path(tx.init(p))
-    assert found.keys() >= {("slots", "mu", "kernel")} or name not in ("novograd",)
+    flat = traverse_util.flatten_dict(serialization.to_state_dict(tx.init(p)))
+    found = by_path(flat, mesh)
+    assert {path[1] for path in found} == SLOTS_BY_PATH[name]
+    like = [
+        path for path in flat if path[-2:] in (("mu", "kernel"), ("codes", "kernel"))
+    ]
+    assert {found[path] for path in like} <= {P("x", "y")}
+    where = {path: NamedSharding(mesh, found.get(path, P())) for path in flat}
+    assert_equal(jax.device_put(flat, where), flat)
 
 
 # ---- states with the placeholders of long ago ----------------------------------

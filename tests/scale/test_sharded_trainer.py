@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.training.sharded import command, trainer
-from tests.scale.meshes import NEEDS_DEVICES
+from tests.support.meshes import NEEDS_DEVICES
 from tests.support.trees import assert_close
 
 pytestmark = NEEDS_DEVICES

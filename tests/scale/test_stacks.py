@@ -97,6 +97,20 @@ def test_what_is_a_stack_by_its_name_is_not_taken_for_two():
     assert plan.rows[0].matrices == (3, 8, 6)
 
 
+def test_groups_in_a_chain_are_stacked():
+    """Each matrix is orthogonalized by itself, and the frozen one not at all."""
+    p = {"blocks": jnp.ones((3, 8, 6)), "frozen": jnp.ones(2)}
+    groups = adamx.groups([("blocks", adamx.muon(0.1)), (..., None)])
+    tx = adamx.stacked(adamx.chain(adamx.parts.Ema(0.9, name="m"), groups), "blocks")
+    one = adamx.chain(adamx.parts.Ema(0.9, name="m"), adamx.muon(0.1))
+    g = {"blocks": jnp.arange(144.0).reshape(3, 8, 6), "frozen": jnp.ones(2)}
+    u, _ = tx.update(g, tx.init(p), p)
+    for x, layer in zip(u["blocks"], g["blocks"], strict=True):
+        alone, _ = one.update(layer, one.init(p["blocks"][0]), p["blocks"][0])
+        np.testing.assert_allclose(x, alone, atol=1e-5)
+    assert not u["frozen"].any()
+
+
 def test_two_stacks_of_different_axes_and_a_tunable_rate():
     p = {"encoder": jnp.ones((3, 8, 6)), "decoder": jnp.ones((8, 3, 6))}
     tx = adamx.tunable(adamx.muon(0.1), "learning_rate")
@@ -118,6 +132,7 @@ def test_the_text_of_a_stack_builds_it(axis):
         assert eval(repr(tx), names) == tx
 
 
+CLIP = adamx.parts.ClipByNorm(1.0)
 BAD = {
     r"stacked: every leaf that `mask` selects must have the axis 1 of layers, got 1 "
     r"axes for `blocks/bias`\. Let the mask select stacks of layers only": lambda: (
@@ -128,8 +143,17 @@ BAD = {
     r"stacked: `axis` must be an integer, the axis of layers, got \(0, 1\)": lambda: (
         adamx.stacked(adamx.lamb(0.1), "blocks", (0, 1))
     ),
+    r"stacked: `mask` must say which leaves are stacks of layers, got None\. Pass for "
+    r"example stacked\(tx, r'blocks/'\)": lambda: adamx.stacked(adamx.adam(0.1), None),
+    r"stacked: `mask` must say which .*, got True\. Pass .* lambda path, leaf: True": (
+        lambda: adamx.stacked(adamx.lamb(0.1), True)
+    ),
     r"Stacked: `mask` must say which leaves are stacks, got None": lambda: (
-        adamx.stacked(adamx.lamb(0.1), None)
+        adamx.wrappers.Stacked(adamx.parts.ClipByNorm(1.0), None)
+    ),
+    r"stacked: `tx` must be rules, .*, got zero1\(.*\)\. Put it inside: zero1\("
+    r"stacked\(tx, mask\), \.\.\.\)": lambda: adamx.stacked(
+        adamx.groups([("blocks", adamx.zero1(CLIP)), (..., None)]), "blocks"
     ),
     r"stacked: every part must be a rule, got .*trace": lambda: adamx.stacked(
         adamx.chain(optax.trace(0.9), adamx.scale_by_lamb()), "blocks"

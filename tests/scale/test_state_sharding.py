@@ -13,7 +13,8 @@ from jax.sharding import NamedSharding, PartitionSpec as P
 import adamx
 from adamx.engine.paths import leaves_by_path
 from adamx.storage import Blockwise
-from tests.scale.meshes import (
+from tests.support.counting import counted
+from tests.support.meshes import (
     EVERY_MESH,
     NEEDS_DEVICES,
     SPECS,
@@ -23,7 +24,7 @@ from tests.scale.meshes import (
     placed,
     tree,
 )
-from tests.support.trees import assert_equal
+from tests.support.trees import assert_close, assert_equal
 
 pytestmark = NEEDS_DEVICES
 NONE, X, Y = P(), P("x"), P("y")
@@ -167,6 +168,66 @@ def test_the_states_of_optax_are_found_by_path_and_lengths():
         "1/mini_step": P(),
     }
     assert {path: got[path].spec for path in wanted} == wanted
+
+
+FOREIGN = {
+    "MultiSteps": lambda: optax.MultiSteps(adamx.adamw(0.1), 2),
+    "a part of a chain": lambda: adamx.chain(
+        optax.scale_by_factored_rms(min_dim_size_to_factor=8),
+        ("steps", optax.MultiSteps(optax.trace(0.9), 2).gradient_transformation()),
+        adamx.parts.LearningRate(0.1),
+    ),
+}
+
+
+@EVERY_MESH
+@pytest.mark.parametrize("name", FOREIGN)
+def test_the_states_of_optax_begin_and_stay_where_it_says(name, kind):
+    """With it as `out_shardings` of `init`, and nothing said of the steps."""
+    mesh, tx = mesh_of(kind), FOREIGN[name]()
+
+    @jax.jit
+    def step(p, state, g):
+        updates, state = tx.update(g, state, p)
+        return optax.apply_updates(p, updates), state
+
+    with entered(mesh, kind == "explicit"):
+        p = placed(mesh)
+        sharding = adamx.state_sharding(tx, p)
+        state = jax.jit(tx.init, out_shardings=sharding)(p)
+        for k in (1, 2):
+            with counted() as count:
+                p, state = step(p, state, placed(mesh, k))
+            assert (count.compilations == 0) == (k == 2)
+        arrays = dict(leaves_by_path(state))
+        for path, spec in WHERE[name].items():
+            assert equal(arrays[path].sharding, spec, arrays[path].ndim), path
+    alone = tree(), tx.init(tree())
+    for k in (1, 2):
+        alone = step(*alone, tree(k))
+    assert_close(jax.tree.map(np.asarray, (p, state)), alone, 64)
+
+
+def test_what_it_is_needed_for():
+    """Zeros that are not computed from a parameter are whole on every device."""
+    state = jax.jit(FOREIGN["MultiSteps"]().init)(placed(mesh_of("auto")))
+    assert state.acc_grads["kernel"].sharding.is_fully_replicated
+
+
+WHERE = {
+    "MultiSteps": {
+        "mini_step": NONE,
+        "inner_opt_state/count": NONE,
+        **{f"inner_opt_state/slots/nu/{n}": spec for n, spec in SPECS.items()},
+        **{f"acc_grads/{n}": spec for n, spec in SPECS.items()},
+    },
+    "a part of a chain": {
+        "inner/scale_by_factored_rms/v_row/kernel": Y,
+        "inner/scale_by_factored_rms/v_col/kernel": X,
+        **{f"inner/steps/acc_grads/{n}": spec for n, spec in SPECS.items()},
+        **{f"inner/steps/inner_opt_state/trace/{n}": s for n, s in SPECS.items()},
+    },
+}
 
 
 def test_one_more_axis_other_memory_and_exceptions():

@@ -8,38 +8,27 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+from jax.sharding import NamedSharding, PartitionSpec as P
 
 import adamx
 from adamx import zero1
+from adamx.engine.paths import leaves_by_path
 from adamx.wrappers.placing import varying
-from tests.scale.meshes import EVERY_MESH, NEEDS_DEVICES, UNDER, entered
+from tests.support import meshes
 from tests.support.counting import counted
+from tests.support.meshes import EVERY_MESH, NEEDS_DEVICES, UNDER, entered
 from tests.support.trees import assert_close
 
 pytestmark = NEEDS_DEVICES
 SHAPES = {"kernel": (16, 8), "wide": (4, 24), "bias": (3,)}
 WHOLE, ROWS, COLUMNS = P(None), P("data", None), P(None, "data")
 PIECES = {"kernel": ROWS, "wide": COLUMNS, "bias": WHOLE}
-KINDS = {"auto": (AxisType.Auto,), "explicit": (AxisType.Explicit,), "default": None}
 X = np.random.default_rng(9).standard_normal((32, 16)).astype("float32")
+EVERYWHERE = {n: P(*[None] * len(s)) for n, s in SHAPES.items()}
 
-
-def mesh_of(kind="auto"):
-    given = {} if KINDS[kind] is None else {"axis_types": KINDS[kind]}
-    return jax.make_mesh((8,), ("data",), **given)
-
-
-def tree(seed=0):
-    normal = np.random.default_rng(seed).standard_normal
-    return {n: jnp.asarray(normal(s), jnp.float32) for n, s in SHAPES.items()}
-
-
-def placed(mesh, seed=0):
-    """On every device, as in data parallel training."""
-    specs = {n: P(*[None] * len(s)) for n, s in SHAPES.items()}
-    shardings = {n: NamedSharding(mesh, s) for n, s in specs.items()}
-    return jax.device_put(tree(seed), shardings)
+mesh_of = functools.partial(meshes.mesh_of, data=8)
+tree = functools.partial(meshes.tree, shapes=SHAPES)
+placed = functools.partial(meshes.placed, specs=EVERYWHERE, shapes=SHAPES)
 
 
 def loss(p, x):
@@ -195,7 +184,7 @@ def test_inside_shard_map(summed):
 
 def test_beside_tensor_parallel_parameters():
     """They keep their axes; on an Auto mesh `specs` says which."""
-    mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
+    mesh = meshes.mesh_of("auto", data=4, model=2)
     specs = {"kernel": P("model", None), "wide": P(None, "model"), "bias": P()}
     p = jax.device_put(tree(), {n: NamedSharding(mesh, s) for n, s in specs.items()})
     with pytest.raises(ValueError, match=r"`kernel` over 'model' .*Pass specs="):
@@ -226,26 +215,67 @@ def test_memory_plan_says_what_is_whole_and_the_bytes_of_a_device():
     )
 
 
-@pytest.mark.parametrize("in_a_chain", [False, True])
-def test_around_groups_and_inside_accumulate(in_a_chain):
-    groups = adamx.groups([("bias", None), (..., adamx.adamw(0.1))], clip=0.1)
-    divided = zero1(groups, "data")
-    tx = adamx.accumulate(adamx.chain(divided) if in_a_chain else divided, 2)
-    mesh, p = mesh_of(), placed(mesh_of())
-    state = jax.jit(tx.init)(p)
+def grouped(within=lambda tx: tx, first=lambda tx: tx, rest=lambda tx: tx):
+    """Groups, `within` something; `kernel` and `wide` are in one each."""
+    two = adamx.Masked(adamx.parts.ClipByNorm(0.05), "wide"), adamx.adamw(0.1)
+    pairs = [("kernel", first(adamx.adamw(0.1))), ("bias", None)]
+    pairs.append((..., rest(adamx.chain(*two))))
+    return within(adamx.groups(pairs, clip=0.1))
+
+
+def in_groups(tx):
+    """Groups of groups."""
+    return adamx.groups([("wide|bias", None), (..., adamx.chain(tx))])
+
+
+# where `zero1` is, and which leaves it divides
+NESTS = {
+    "around groups": (lambda: grouped(zero1), {"kernel", "wide"}),
+    "in a chain": (lambda: adamx.chain(zero1(adamx.adamw(0.1))), {"kernel", "wide"}),
+    "in one group": (lambda: grouped(first=zero1), {"kernel"}),
+    "in each group": (lambda: grouped(first=zero1, rest=zero1), {"kernel", "wide"}),
+    "in a group of a group, tunable": (
+        lambda: adamx.tunable(
+            grouped(first=lambda x: in_groups(zero1(x))), "weight_decay"
+        ),
+        {"kernel"},
+    ),
+}
+
+
+# on Auto axes XLA would move the sum; on Explicit ones its type holds it
+EACH = [(name, "auto") for name in NESTS]
+EACH += [("in a chain", "explicit"), ("in each group", "default")]
+
+
+@pytest.mark.parametrize(("name", "kind"), EACH)
+def test_inside_accumulate_the_sum_stays_where_it_begins(name, kind):
+    """Wherever `zero1` is, and for leaves that it does not have, too."""
+    build, divided = NESTS[name]
+    tx, mesh = adamx.accumulate(build(), 2), mesh_of(kind)
+    q = placed(mesh)
+    state = jax.jit(tx.init)(q)
     step = jax.jit(functools.partial(train_step, tx))
-    q = p
     for k in range(2):
         with counted() as count:
             q, state = step(q, state, X)
         assert (count.compilations == 0) == (k > 0)
-        assert state.gradients["kernel"].sharding.is_fully_replicated
-    want = NamedSharding(mesh, ROWS)
-    (inner,) = state.inner.inner.values() if in_a_chain else (state.inner,)
-    assert inner.mu["kernel"].sharding.is_equivalent_to(want, 2)
-    plain = tree(), groups.init(tree())
-    plain = jax.jit(functools.partial(train_step, groups))(*plain, X)
-    assert_close(jax.tree.map(np.asarray, q), jax.tree.map(np.asarray, plain[0]), 64)
+        for n in ("kernel", "wide"):
+            assert state.gradients[n].sharding.is_fully_replicated
+    named = [(path, x) for path, x in leaves_by_path(state) if x is not None]
+    mu = {path.split("/")[-1]: x for path, x in named if "/mu/" in path}
+    for n in ("kernel", "wide"):
+        want = NamedSharding(mesh, PIECES[n] if n in divided else WHOLE)
+        assert mu[n].sharding.is_equivalent_to(want, 2), n
+    want = without_zero1(grouped() if "group" in name else adamx.adamw(0.1))
+    assert_close(jax.tree.map(np.asarray, q), want, 64)
+
+
+@functools.cache
+def without_zero1(tx):
+    """One step on one device."""
+    p, _ = jax.jit(functools.partial(train_step, tx))(tree(), tx.init(tree()), X)
+    return jax.tree.map(np.asarray, p)
 
 
 @pytest.mark.parametrize(

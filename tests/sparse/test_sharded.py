@@ -10,6 +10,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 
 import adamx
 from adamx import sparse, storage
+from tests.support.meshes import NEEDS_DEVICES
 
 N, WIDTH, K = 512, 32, 8
 PARAMS = {
@@ -39,7 +40,7 @@ def alone():
     return jax.tree.map(np.asarray, jax.jit(step)(p, TX.init(p), IDS))
 
 
-@pytest.mark.skipif(jax.device_count() < 8, reason="needs 8 devices")
+@NEEDS_DEVICES
 @pytest.mark.parametrize("spec", [P("d"), P(None, "d")], ids=["rows", "columns"])
 @pytest.mark.parametrize("mode", [AxisType.Auto, AxisType.Explicit], ids=str)
 def test_a_split_table_is_stepped_where_it_is(alone, mode, spec):

@@ -14,7 +14,8 @@ import adamx
 from adamx import accumulate
 from adamx.engine.state import ABSENT
 from adamx.storage import Blockwise
-from tests.scale.meshes import (
+from tests.support.counting import counted
+from tests.support.meshes import (
     EVERY_MESH,
     NEEDS_DEVICES,
     SPECS,
@@ -22,7 +23,6 @@ from tests.scale.meshes import (
     placed,
     tree as leaves_of,
 )
-from tests.support.counting import counted
 from tests.support.trees import assert_close, assert_equal
 
 SHAPES = {"kernel": (4, 3), "bias": (3,)}

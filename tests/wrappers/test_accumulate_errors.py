@@ -7,7 +7,7 @@ from jax.sharding import PartitionSpec as P
 
 import adamx
 from adamx import accumulate
-from tests.scale.meshes import NEEDS_DEVICES, SPECS, mesh_of, tree as leaves_of
+from tests.support.meshes import NEEDS_DEVICES, SPECS, mesh_of, tree as leaves_of
 from tests.wrappers.test_accumulate import tree
 
 ADAM = adamx.adam(0.1)
