@@ -202,6 +202,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "import": importing.markdown,
     "expectations": lambda: table(expectations.HEAD, expectations.table()),
     "fused": lambda: table(fused.HEAD, fused.table()),
+    "fused_in_blocks": fused.in_blocks,
     "peers": picture.markdown,
     "sharded": sharded.markdown,
     "processes": processes.markdown,

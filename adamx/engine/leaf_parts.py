@@ -183,6 +183,8 @@ def _parts(
     rows = _rows(shape, [each for each in coders.values() if each.row is not None])
     if rows is None:
         return "the blocks of its codecs do not lie in the same rows"
+    if rows[1] >= 2**31:
+        return f"it has rows of {rows[1]:,} elements, 2,147,483,647 at most"
     block = math.lcm(*(each.block for each in coders.values()))
     operands = {}
     for name, array in _named(kept, x, param).items():

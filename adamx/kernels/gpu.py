@@ -54,6 +54,8 @@ def tiling(parts: LeafParts) -> Tiling | str:
     if parts.block > 4 * TILE:
         return f"blocks of {parts.block} elements are too long for the registers"
     rows, row = parts.shape
+    if rows * row >= 2**31:  # what a kernel computes places with has 32 bits
+        return f"it has {rows * row:,} elements, 2,147,483,647 at most"
     if parts.whole_rows and row % parts.block == 0:  # no block goes on in the next row
         rows, row = 1, rows * row
     columns = max(parts.block, min(TILE, _power_above(row)))

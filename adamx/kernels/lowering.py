@@ -1,9 +1,10 @@
-"""When a fused optimizer's leaves are computed by kernels: JAX asks for each platform.
+"""How a fused optimizer's leaves are computed: JAX asks for each platform.
 
 A leaf has a kernel if its step can be computed part by part (`engine.leaf_parts`), if
 the platform's kernels have its operations, and if the program is given arrays as each
 device has them: on one device, or inside `shard_map`. On GPUs a matrix that is divided
-by the compiler is computed shard by shard. Others are computed by XLA.
+by the compiler is computed shard by shard. On a CPU a leaf has a native loop, or else
+large ones with slots of few bits are computed in blocks. Others are computed by XLA.
 """
 
 import functools
@@ -17,9 +18,9 @@ import jax
 from jax.interpreters import mlir
 
 from ..compiled.apart import read_at_once
-from ..native.leaf_loop import LeafLoop
+from ..native.leaf_loop import LeafLoop, called
 from ..native.primitive import LeafStep, is_whole, leaf_steps_p, plain
-from . import shards
+from . import cpu, shards
 from .scalars import packed_as
 
 _MODULES = {"cuda": "gpu", "tpu": "tpu"}
@@ -63,6 +64,43 @@ def _lower(platform: str, ctx: Any, *operands: Any, steps: tuple[LeafStep, ...])
         # a user cannot do anything about it
         warnings.filterwarnings("ignore", "The Pallas Triton backend is deprecated")
         return lower(ctx, *operands)
+
+
+def _lower_on_cpu(ctx: Any, *operands: Any, steps: tuple[LeafStep, ...]) -> Any:
+    context = ctx.module_context
+    here = not context.lowering_parameters.for_export and is_whole(context)
+    function = functools.partial(_on_cpu if here else plain, steps=steps)
+    lower = mlir.lower_fun(function, multiple_results=True)
+    with jax.numpy_dtype_promotion("standard"):
+        return lower(ctx, *operands)
+
+
+def _on_cpu(*operands: Any, steps: tuple[LeafStep, ...]) -> list:
+    calls = [(step.loop, [operands[i] for i in step.operands]) for step in steps]
+    return called(calls, _in_blocks)
+
+
+def _in_blocks(loop: LeafLoop) -> Any:
+    blocks = cpu.prepared(loop, cpu.LENGTH)
+    return loop.outlined if isinstance(blocks, str) else blocks.outlined
+
+
+def way(platform: str, loop: LeafLoop) -> str:
+    """Return how a leaf is computed on a platform, and why not better."""
+    if platform != "cpu":
+        reason = why_not(platform, loop)
+        return f"by XLA: {reason}" if reason else "in one kernel"
+    if not (reason := loop.why_not):
+        return "in one native loop"
+    blocks = cpu.prepared(loop, cpu.LENGTH)
+    if not isinstance(blocks, str):
+        return f"in blocks of {blocks.length:,} in plain JAX: {reason}"
+    few_bits = any(aval.dtype.itemsize == 1 for aval in loop.closed.in_avals)
+    return f"by XLA: {reason}" + (f"; in no blocks: {blocks}" if few_bits else "")
+
+
+# not in `register`, so that a test can put another in its place
+mlir.register_lowering(leaf_steps_p, _lower_on_cpu, platform="cpu")
 
 
 def _unknown(platform: str) -> str:

@@ -2,7 +2,7 @@
 
 import ctypes
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -42,10 +42,12 @@ class LeafLoop:
         # traced and compiled once for leaves that are alike
         self.outlined = jax.jit(jaxpr_as_fun(closed))
 
-    @functools.cached_property
+    @property
     def why_not(self) -> str:
-        if reason := compiler.why_not():
-            return reason
+        return compiler.why_not() or self._unfit
+
+    @functools.cached_property
+    def _unfit(self) -> str:
         try:
             self.made  # noqa: B018
         except Unfit as unfit:
@@ -94,10 +96,13 @@ class Made:
         self.operands = len(flat.inputs)
 
 
-def called(calls: Sequence[tuple[LeafLoop, list]]) -> list:
+def called(
+    calls: Sequence[tuple[LeafLoop, list]], otherwise: Callable[[LeafLoop], Any]
+) -> list:
     """Compute the steps of several leaves in one call of native loops.
 
-    Those that have none are computed by JAX's own operations beside it.
+    Those that have none are computed beside it, by the function that `otherwise`
+    returns for them.
     """
     results: list[list] = []
     operands: list = []
@@ -106,7 +111,7 @@ def called(calls: Sequence[tuple[LeafLoop, list]]) -> list:
     leaves, aliases, waiting = [], {}, []
     for loop, given in calls:
         if loop.why_not:
-            results.append(list(loop.outlined(*given)))
+            results.append(list(otherwise(loop)(*given)))
             continue
         made = loop.made
         inputs = [*given, *made.scalars(given)]

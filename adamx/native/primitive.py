@@ -1,8 +1,7 @@
 """The steps of several leaves as one operation of JAX, which each platform lowers.
 
-Where nothing better is known it is the plain arithmetic. On a CPU it is one call of
-native loops. Under `vmap`, in derivatives, for arrays divided by the compiler among
-devices and in exported programs it is the plain arithmetic too.
+Where nothing better is known it is the plain arithmetic; `adamx.kernels.lowering` knows
+what is better. Under `vmap` and in derivatives it is the plain arithmetic too.
 """
 
 import functools
@@ -13,7 +12,7 @@ import jax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from .leaf_loop import LeafLoop, called
+from .leaf_loop import LeafLoop
 
 # operands and results of one call: XLA's compile time grows with their square
 LEAVES = 32
@@ -102,17 +101,6 @@ batching.primitive_batchers[leaf_steps_p] = _batched
 ad.primitive_jvps[leaf_steps_p] = _derived
 
 
-def _native(*operands: Any, steps: tuple[LeafStep, ...]) -> list:
-    return called([(step.loop, [operands[i] for i in step.operands]) for step in steps])
-
-
-def _lower_on_cpu(ctx: Any, *operands: Any, steps: tuple[LeafStep, ...]) -> Any:
-    here = not ctx.module_context.lowering_parameters.for_export
-    how = _native if here and is_whole(ctx.module_context) else plain
-    function = functools.partial(how, steps=steps)
-    return mlir.lower_fun(function, multiple_results=True)(ctx, *operands)
-
-
 def is_whole(context: Any) -> bool:
     """Return whether a program is given arrays as each device has them."""
     axes = context.axis_context
@@ -129,4 +117,3 @@ mlir.register_lowering(
     leaf_steps_p,
     mlir.lower_fun(plain, multiple_results=True),
 )
-mlir.register_lowering(leaf_steps_p, _lower_on_cpu, platform="cpu")

@@ -16,7 +16,7 @@ def norm(x: Array, split: Any = None) -> Array:
 
 def rms(x: Array, split: Any = None) -> Array:
     """Compute the root mean square of the whole tensor, with derivative 0 at 0."""
-    size = max(x.size, 1) * shards(split)
+    size = float(max(x.size, 1) * shards(split))  # more than an int32 has
     return safe_sqrt(across(jnp.sum(x * x), split) / size)
 
 

@@ -130,7 +130,8 @@ class Part(NamedTuple):
         each = self.columns // shape[1]
         row, column = (_as_uint32(x) for x in (self.first_row, self.first_column))
         column = column if each == 1 else column // jnp.uint32(each)
-        length = jnp.uint32(-(-self.row // each) % 2**32)
+        whole = self.columns == self.row
+        length = jnp.uint32((shape[1] if whole else -(-self.row // each)) % 2**32)
         rows = jax.lax.broadcasted_iota(jnp.uint32, shape, 0) + row
         return rows * length + jax.lax.broadcasted_iota(jnp.uint32, shape, 1) + column
 

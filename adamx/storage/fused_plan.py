@@ -1,7 +1,6 @@
 """How the leaves of a fused transformation are computed on each machine."""
 
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -17,25 +16,20 @@ from ..wrappers.around import Around
 from ..wrappers.grouped import Groups
 
 _WHOLE = "by XLA: its rules need the whole leaf"
-# what computes a leaf, and a function that says why it does not
-MACHINES: dict[str, tuple[str, Callable[[LeafLoop], str]]] = {
-    "a CPU": ("in one native loop", lambda loop: loop.why_not),
-    "a GPU": ("in one kernel", functools.partial(lowering.why_not, "cuda")),
-    "a TPU": ("in one kernel", functools.partial(lowering.why_not, "tpu")),
-}
+PLATFORMS = ("cpu", "cuda", "tpu")
 
 
 def ways_computed(tx: Any, state: Any, params: Any) -> dict[str, tuple[str, ...]]:
     """Return for each leaf of a fused transformation, by path, what computes it.
 
-    It is a text for each of `MACHINES`.
+    It is a text for each of `PLATFORMS`.
     """
     named = leaves_by_path(params)
     try:
         closed = jax.make_jaxpr(tx.update)(params, state, params)
     except errors.AdamxTypeError as error:  # an extra argument that is not known here
         unknown = f"not known: {error}"
-        return {path: (unknown,) * len(MACHINES) for path, _ in named}
+        return {path: (unknown,) * len(PLATFORMS) for path, _ in named}
     found: dict[int, list[LeafLoop]] = {}
     for step in _steps(closed.jaxpr):
         found.setdefault(step.leaf, []).append(step.loop)
@@ -44,14 +38,9 @@ def ways_computed(tx: Any, state: Any, params: Any) -> dict[str, tuple[str, ...]
     for i, (path, leaf) in enumerate(named):
         if leaf is not None and leaf.size:
             loops = found.get(i, [])
-            each = [[_way(*m, loop) for loop in loops] for m in MACHINES.values()]
+            each = [[lowering.way(p, loop) for loop in loops] for p in PLATFORMS]
             ways[path] = tuple("; ".join(dict.fromkeys(first + way)) for way in each)
     return ways
-
-
-def _way(done: str, why_not: Callable[[LeafLoop], str], loop: LeafLoop) -> str:
-    reason = why_not(loop)
-    return f"by XLA: {reason}" if reason else done
 
 
 def _has_whole(tx: Any) -> bool:

@@ -36,7 +36,7 @@ class LeafRow:
         clipped: the parts that clip it, or "no".
         left_out_by: the masks that do not select it, each with its part; or "".
         computed: of a fused transformation (`adamx.fused`), how the leaf is computed on
-            a CPU: by a native loop, or by XLA and why.
+            a CPU: by a native loop, in blocks, or by XLA, and why.
         on_gpu: how it is computed on a GPU: by a kernel, or by XLA and why.
         on_tpu: the same on a TPU.
     """

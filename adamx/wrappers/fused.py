@@ -42,7 +42,10 @@ def fused(tx: Any) -> Any:
     sum with the parameters is another pass). The state is that of `tx`.
 
     - On a CPU, where XLA computes a step of Adam in three loops, it is a native loop;
-      that needs the extra `adamx[fused]`.
+      that needs the extra `adamx[fused]`. Without it, or where the loop does not know
+      an operation, leaves of a million elements and more with slots of 8 or 4 bits are
+      computed in blocks that fit the cache, by XLA: in about half the processor time
+      and almost without temporaries. In float32 and bfloat16 there is nothing to gain.
     - On an NVIDIA GPU and on a TPU it is a kernel, by Pallas. XLA computes a step of
       Adam in float32 in one kernel too, but a step of 8 bits in several. The kernels
       are the plain step bit for bit where XLA interprets them; on a device, quotients,
@@ -50,9 +53,9 @@ def fused(tx: Any) -> Any:
 
     A leaf whose arithmetic is no such loop (sums over the leaf, an operation that is
     not known) is computed as without `fused`; `memory_plan(fused(tx), params)` says
-    which, and why. So are all leaves on a CPU without the extra, under `vmap`, in
-    derivatives, and where the compiler divides arrays among devices, except for
-    matrices on GPUs: there each device runs a kernel on its shard, without
+    which, and why. So are all other leaves on a CPU without the extra, and all leaves
+    under `vmap`, in derivatives, and where the compiler divides arrays among devices,
+    except for matrices on GPUs: there each device runs a kernel on its shard, without
     communication. A program exported for several platforms has the kernels of a TPU,
     and XLA's own for the others.
 

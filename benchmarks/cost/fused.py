@@ -3,8 +3,10 @@
 For each tree and storage three steps take turns, params and state donated: `adamx.step`
 of `adamx.fused(tx)`, `adamx.step` of `tx`, and Optax's float32 AdamW (`update` and
 `apply_updates`), all times of which are ratios to it. `cpu` is the time of all threads.
+`--without-native` is as on a machine without llvmlite: 8 and 4 bits in blocks of JAX.
 """
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,13 +18,16 @@ import optax
 
 import adamx
 from adamx.compiled.figures import step_of
+from adamx.native import compiler
 from benchmarks.cost.harness import measure, options, report
 from benchmarks.cost.harness.trees import FULL, QUICK, Tree, fresh
 from benchmarks.cost.memory.forms import BY_NAME
 from benchmarks.cost.memory.speed import in_one_call
 
 PATH = options.RESULTS / "fused.json"
+BLOCKS = options.RESULTS / "fused_in_blocks.json"
 STORAGES = ("float32", "bfloat16", "8 bits", "4 bits")
+IN_BLOCKS = ("8 bits", "4 bits")
 SIDES = ("fused", "plain", "optax")
 HEAD = (
     "AdamW kept as | leaves | fused / Optax | CPU time | plain / Optax | fused, ms | "
@@ -53,11 +58,15 @@ class Side:
         return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
 
 
-def measured(storage: str, tree: Tree, repeats: int) -> dict[str, Any]:
+def measured(
+    storage: str, tree: Tree, repeats: int, native: bool = True
+) -> dict[str, Any]:
     """The three sides in turns: medians of the ratios, and of the seconds."""
     tx, theirs = BY_NAME[storage].tx(), optax.adamw(1e-3, weight_decay=1e-2)
+    with contextlib.nullcontext() if native else compiler.left_out():
+        fused = Side(adamx.fused(tx), in_one_call(adamx.fused(tx)), tree)
     sides = {
-        "fused": Side(adamx.fused(tx), in_one_call(adamx.fused(tx)), tree),
+        "fused": fused,
         "plain": Side(tx, in_one_call(tx), tree),
         "optax": Side(theirs, step_of(theirs), tree),
     }
@@ -74,6 +83,7 @@ def measured(storage: str, tree: Tree, repeats: int) -> dict[str, Any]:
             "ms": 1e3 * float(np.median(seconds["wall"])),
             "ratio": _quartiles(seconds["wall"], beside["wall"]),
             "cpu_ratio": _quartiles(seconds["cpu"], beside["cpu"]),
+            "cpu_ms": 1e3 * float(np.median(seconds["cpu"])),
             "compile_seconds": side.compile_seconds,
             "temporary_bytes": side.temporary,
         }
@@ -109,6 +119,30 @@ def table() -> Iterator[tuple[str, ...]]:
     return lines(json.loads(PATH.read_text())["rows"])
 
 
+def in_blocks() -> str:
+    """The table of the document of the steps without native loops."""
+    kept = json.loads(BLOCKS.read_text())
+    head = (
+        "AdamW kept as | leaves | processor ms: blocks, plain | blocks / plain | "
+        "temporary bytes: blocks, plain"
+    )
+    body = [tuple(head.split(" | "))]
+    for row in kept["rows"]:
+        both = row["fused"], row["plain"]
+        cpu = [x["cpu_ms"] for x in both]
+        body.append(
+            (
+                row["storage"],
+                row["tree"],
+                ", ".join(f"{ms:.0f}" for ms in cpu),
+                f"{cpu[0] / cpu[1]:.2f}",
+                ", ".join(f"{x['temporary_bytes']:.2f}" for x in both),
+            )
+        )
+    known = kept["environment"]
+    return f"{known['processor']}; jax {known['jax']}.\n\n{report.markdown(body)}"
+
+
 def _shown(ratio: Sequence[float]) -> str:
     low, median, high = ratio
     return f"{median:.2f} ({low:.2f}–{high:.2f})"
@@ -119,11 +153,19 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--storages",
         type=options.some_of({name: name for name in STORAGES}),
-        default=list(STORAGES),
-        help=f"which, separated by commas: {', '.join(STORAGES)} (default: all)",
+        help=f"which, separated by commas: {', '.join(STORAGES)} (default: all, or "
+        f"{' and '.join(IN_BLOCKS)} without native loops)",
+    )
+    parser.add_argument(
+        "--without-native",
+        action="store_true",
+        help="compute the fused step as on a machine without llvmlite, by default of "
+        "the tree of one leaf",
     )
     given = parser.parse_args(argv)
-    trees = given.trees or list(FULL.values())
+    native = not given.without_native
+    storages = given.storages or (STORAGES if native else IN_BLOCKS)
+    trees = given.trees or (list(FULL.values()) if native else [FULL["1"]])
     if given.quick:
         trees = [QUICK[tree.name] for tree in trees]
     repeats = given.repeats or (2 if given.quick else 12)
@@ -131,10 +173,10 @@ def main(argv: Sequence[str]) -> int:
     rows = []
     with jax.default_device(device):
         for tree in trees:
-            for storage in given.storages:
-                rows.append(measured(storage, tree, repeats))
+            for storage in storages:
+                rows.append(measured(storage, tree, repeats, native))
                 print(" | ".join(next(lines(rows[-1:]))), flush=True)
-    path = given.json or (None if given.quick else PATH)
+    path = given.json or (None if given.quick else PATH if native else BLOCKS)
     if path:
         kept = {"environment": report.environment(device), "rows": rows}
         path.write_text(json.dumps(kept, indent=1) + "\n")
