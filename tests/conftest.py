@@ -44,16 +44,17 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import jax
+import jaxtyping
 import pytest
-from jaxtyping import install_import_hook
 
-from tests.support.typechecker import check
+from tests.support.typechecker import check, once_for_each_form
 
 # Where signatures have shapes. The rest of the engine runs its small functions so often
 # that with them a trace takes half as long again; pyright checks those.
 SHAPED = ("gradients", "numerics", "optimizers", "parts", "storage", "wrappers")
 if os.environ.get("ADAMX_SHAPES") != "unchecked":
-    install_import_hook(
+    jaxtyping.jaxtyped = once_for_each_form  # what the hook decorates with
+    jaxtyping.install_import_hook(
         [f"adamx.{name}" for name in SHAPED]
         + ["adamx.engine.chain", "adamx.engine.rule"],
         f"{check.__module__}.{check.__name__}",
