@@ -83,7 +83,7 @@ class Check:
         result = self.result
 
         def returned(*_: Any, **__: Any) -> Any:
-            return result.pop()
+            return result[0]
 
         closure = returned.__closure__
         made = types.FunctionType(
@@ -104,8 +104,11 @@ class Check:
             result = function(*args, **keywords)
             key = self._form(args, keywords, result)
             if key not in self.passed:
-                self.result.append(result)
-                self.of_result(*args, **keywords)
+                self.result[:] = [result]
+                try:
+                    self.of_result(*args, **keywords)
+                finally:
+                    self.result.clear()
                 values = (*args, *keywords.values(), result)
                 drawn = self.draws and any(map(has_unlike, values))
                 if self.remembers and not drawn:
