@@ -4,9 +4,10 @@ Set before JAX starts:
 
 - 8 virtual CPU devices, so that sharding is tested on any machine;
 - jaxtyping + beartype on every function whose arrays have shapes, so that an annotation
-  which is wrong fails the test that calls it. They take a sixth of the time of a test,
-  so ADAMX_SHAPES=unchecked leaves them out. CI does so in the full grid; it checks
-  them in the small one, whose tests call the same functions, on the newest versions.
+  which is wrong fails the test that calls it: once for each form of what it is given
+  (support/typechecker.py). They still take their share of every trace, so
+  ADAMX_SHAPES=unchecked leaves them out. CI does so in the full grid; it checks them
+  in the small one, whose tests call the same functions, on the newest versions.
 
 Many tests compile the same program, and workers do in turn what another has done, so
 the programs of one run are kept in a folder of its own, which the run deletes, or in
