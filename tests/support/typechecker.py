@@ -86,7 +86,7 @@ class Check:
             return result[0]
 
         closure = returned.__closure__
-        made = types.FunctionType(
+        made: Any = types.FunctionType(
             returned.__code__, function.__globals__, closure=closure
         )
         functools.update_wrapper(made, function)
