@@ -4,9 +4,10 @@ Set before JAX starts:
 
 - 8 virtual CPU devices, so that sharding is tested on any machine;
 - jaxtyping + beartype on every function whose arrays have shapes, so that an annotation
-  which is wrong fails the test that calls it. They take a sixth of the time of a test,
-  so ADAMX_SHAPES=unchecked leaves them out. CI does so in the full grid; it checks
-  them in the small one, whose tests call the same functions, on the newest versions.
+  which is wrong fails the test that calls it: once for each form of what it is given
+  (support/typechecker.py). They still take their share of every trace, so
+  ADAMX_SHAPES=unchecked leaves them out. CI does so in the full grid; it checks them
+  in the small one, whose tests call the same functions, on the newest versions.
 
 Many tests compile the same program, and workers do in turn what another has done, so
 the programs of one run are kept in a folder of its own, which the run deletes, or in
@@ -44,16 +45,17 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import jax
+import jaxtyping
 import pytest
-from jaxtyping import install_import_hook
 
-from tests.support.typechecker import check
+from tests.support.typechecker import check, once_for_each_form
 
 # Where signatures have shapes. The rest of the engine runs its small functions so often
 # that with them a trace takes half as long again; pyright checks those.
 SHAPED = ("gradients", "numerics", "optimizers", "parts", "storage", "wrappers")
 if os.environ.get("ADAMX_SHAPES") != "unchecked":
-    install_import_hook(
+    jaxtyping.jaxtyped = once_for_each_form  # what the hook decorates with
+    jaxtyping.install_import_hook(
         [f"adamx.{name}" for name in SHAPED]
         + ["adamx.engine.chain", "adamx.engine.rule"],
         f"{check.__module__}.{check.__name__}",

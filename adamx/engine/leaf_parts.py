@@ -349,10 +349,16 @@ def _rows(shape: tuple[int, ...], asked: list) -> tuple[int, int] | None:
 
 def _each(codec: Any, part: str, block: int) -> int:
     """Return for how many elements of a row a number that a codec keeps is, or 0."""
+    shape = _kept_of_block(codec, block)[part]
+    return block // shape[1] if len(shape) == 2 and shape[1] else 0
+
+
+@functools.lru_cache(maxsize=256)
+def _kept_of_block(codec: Any, block: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of what a codec keeps of one block; it is traced once."""
     one = jax.ShapeDtypeStruct((1, block), jnp.float32)
     kept = jax.eval_shape(lambda x: codec.encode(x, Uniform(jnp.uint32(0))), one)
-    shape = kept[part].shape
-    return block // shape[1] if len(shape) == 2 and shape[1] else 0
+    return {part: getattr(x, "shape", ()) for part, x in kept.items()}
 
 
 def _abstract(x: Any) -> Any:

@@ -164,9 +164,9 @@ def told(law, tx):
 def test_a_law_finds_what_breaks_it_and_nothing_in_what_is_right(law):
     made = (BROKEN | BROKEN_RULES)[law]()
     if law == "no_tracer_leaks":
-        # JAX then looks through all objects for what holds the tracer, but not through
-        # frozen ones: of a worker that has run for long there are millions.
-        gc.collect()
+        # JAX then collects garbage and looks through all objects for what holds the
+        # tracer, but not through frozen ones: of a worker that has run for long there
+        # are millions, and one collection of them took a minute and a half.
         gc.freeze()
     assert told(law, made) is not None
     right = adamx.parts.Ema(0.9) if law in BROKEN_RULES else optax.scale(-0.5)

@@ -57,11 +57,15 @@ def difference(got: dict[str, np.ndarray], want: dict[str, np.ndarray]) -> float
     return worst
 
 
-def sameness(optimizer: Counterpart, steps: int = 30) -> dict[str, float]:
+def sameness(
+    optimizer: Counterpart,
+    steps: int = 30,
+    dtypes: Sequence[str] = ("float64", "float32"),
+) -> dict[str, float]:
     """The difference of the sides in float64 (mathematics) and float32 (rounding)."""
     grads = gradients(steps)
     found = {}
-    for dtype in "float64", "float32":
+    for dtype in dtypes:
         with jax.enable_x64(dtype == "float64"):
             ours = updates_of(optimizer.ours, grads, dtype)
             found[dtype] = difference(
