@@ -9,6 +9,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax import lax
 from jaxtyping import Array
 
 # (x / 2 coth(x / 2) - 1) / x = sum of B_2k x**(2k - 1) / (2k)!; 1e-17 for x < 1
@@ -31,14 +33,44 @@ def compute_dtype(*dtypes: Any) -> Any:
     return jnp.dtype(jnp.float64 if wide else jnp.float32)
 
 
+@jax.custom_jvp
 def within_range(x: Array) -> Array:
     """Clip finite numbers to ±2⁴⁸ (float32) or ±2³⁸⁴ (float64); inf and NaN remain.
 
     The sum of 2³² squares of such numbers is finite, so that no finite gradient leads
     to an infinite moment or norm.
+
+    In float32 each operation has one array: XLA computes the clipped gradient again in
+    every loop that reads it, instead of writing it to memory once, as it does with a
+    selection of two arrays. The bits of the numbers are read as integers, which are in
+    the order of the numbers from 0 up. `up` moves inf and NaN below all others by
+    overflow, so that the minimum leaves them; the sign is turned for those below 0.
     """
-    bound = 2.0 ** (jnp.finfo(x.dtype).maxexp * 3 // 8)
+    if x.dtype != jnp.float32:
+        return _within_range(x)
+    up, most = np.int32(2**31 - _bits(np.inf)), np.int32(_bits(_bound(x.dtype)))
+    bits = lax.bitcast_convert_type(x, jnp.int32)
+    for _ in range(2):
+        bits = (lax.min(bits + up, most + up) - up) ^ np.int32(-(2**31))
+    return lax.bitcast_convert_type(bits, x.dtype)
+
+
+def _within_range(x: Array) -> Array:
+    bound = _bound(x.dtype)
     return jnp.where(jnp.abs(x) < jnp.inf, jnp.clip(x, -bound, bound), x)
+
+
+@within_range.defjvp
+def _within_range_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    return jax.jvp(_within_range, primals, tangents)
+
+
+def _bound(dtype: Any) -> float:
+    return 2.0 ** (jnp.finfo(dtype).maxexp * 3 // 8)
+
+
+def _bits(x: float) -> int:
+    return int(np.float32(x).view(np.int32))
 
 
 def lerp(old: Array, new: Array, weight_of_old: Any) -> Array:

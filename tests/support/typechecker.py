@@ -11,6 +11,7 @@ make it.
 
 import functools
 import inspect
+import threading
 import types
 from collections.abc import Callable, Iterable
 from typing import Any, Self, get_args, get_origin
@@ -71,6 +72,7 @@ class Check:
                 self.places.append(name in self.checked)
         self.passed: set[Any] = set()
         self.result: list[Any] = []
+        self.one_at_a_time = threading.RLock()
         self.of_result = JAXTYPED(
             self._stand_in(function, signature), typechecker=typechecker
         )
@@ -104,11 +106,12 @@ class Check:
             result = function(*args, **keywords)
             key = self._form(args, keywords, result)
             if key not in self.passed:
-                self.result[:] = [result]
-                try:
-                    self.of_result(*args, **keywords)
-                finally:
-                    self.result.clear()
+                with self.one_at_a_time:
+                    self.result[:] = [result]
+                    try:
+                        self.of_result(*args, **keywords)
+                    finally:
+                        self.result.clear()
                 values = (*args, *keywords.values(), result)
                 drawn = self.draws and any(map(has_unlike, values))
                 if self.remembers and not drawn:
