@@ -24,6 +24,7 @@ from benchmarks.cost import (
     all_optimizers as family,
     fused,
     importing,
+    matrices,
     matrix_errors,
     matrix_targets,
     rows,
@@ -195,6 +196,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "matrix_targets": lambda: table(
         " | ".join(matrix_targets.HEAD), matrix_targets.table()
     ),
+    "matrix_torch": matrices.markdown,
     "matrix_training": matrix_training.markdown,
     "accelerator": accelerator.markdown,
     "parity": parity.markdown,

@@ -112,6 +112,27 @@ def torch_steps(keys: Sequence[str]) -> list[dict[str, Any]]:
     return found
 
 
+def markdown() -> str:
+    """The recorded times beside torch, for the documents."""
+    kept = json.loads(matrix_errors.RESULTS.read_text())
+    lines = [["tree", "side", "step, ms (median)", "range"], ["---"] * 4]
+    for row in kept["torch"]:
+        sides = {"torch.optim.Muon, bfloat16": row.get("seconds")}
+        sides |= {f"{s}, float32": row[s] for s in ("adamx", "optax")}
+        for side, seconds in sides.items():
+            if not seconds:
+                lines.append([row["tree"], side, "–", str(row.get("not run"))])
+                continue
+            low, median, high = (
+                1e3 * float(np.quantile(seconds, q)) for q in (0, 0.5, 1)
+            )
+            ends = f"{low:.0f}–{high:.0f}"
+            lines.append([row["tree"], side, f"{median:.0f}", ends])
+    where = kept["environment of torch"]
+    about = f"{where['processor']}; jax {where['jax']}, torch {where['torch']}."
+    return f"{about}\n\n" + "\n".join(f"| {' | '.join(x)} |" for x in lines)
+
+
 # ---- the command ---------------------------------------------------------------------
 
 
@@ -161,6 +182,8 @@ def main(argv: Sequence[str]) -> int:
         print(report.aligned([matrix_targets.HEAD, *lines]))
     if "torch" in (given.part or PARTS):
         kept["torch"] = torch_steps(given.trees.split(","))
+        where = report.environment(jax.devices("cpu")[0])
+        kept["environment of torch"] = where | {"torch": report.version("torch")}
         print(json.dumps(kept["torch"], ensure_ascii=False))
     if "errors" in (given.part or PARTS):
         kept["errors"] = matrix_errors.errors()
