@@ -83,7 +83,11 @@ class Value:
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in self.__dict__ or name not in self._fields:
+        field = self.__dataclass_fields__.get(name)
+        begins = field is not None and (
+            field.init or field.default_factory is not dataclasses.MISSING
+        )
+        if name in self.__dict__ or not begins:
             raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
         object.__setattr__(self, name, value)  # once, in `__init__`
 

@@ -39,7 +39,9 @@ def from_plain(saved: Any, params: Any) -> Any:
     tree = plain(params)
     _, treedef = flatten(tree)
     found, _ = jax.tree.flatten_with_path(tree, is_leaf=is_none)
-    paths = [[_name(key) for key in path] for path, _ in found]
+    paths = [
+        [jax.tree_util.keystr((k,), simple=True) for k in path] for path, _ in found
+    ]
 
     def made(x: Any) -> Any:
         if not is_node(x) or hasattr(x, "_fields"):
@@ -101,13 +103,6 @@ def _leaves(tree: Any, paths: Sequence[list[str]]) -> list[Any]:
             x = by_name.get(name)
         found.append(x)
     return found
-
-
-def _name(key: Any) -> str:
-    for attribute in ("key", "idx", "name"):
-        if hasattr(key, attribute):
-            return str(getattr(key, attribute))
-    return str(key)
 
 
 @functools.cache

@@ -2,8 +2,8 @@
 
 The rates are in `rates.csv`: for `sparse` and for `digits` the best of 3e-5, 1e-4, …,
 10 with the mlp, that is the one with the lowest training loss in the last fifth of the
-run (`python -m benchmarks race_rates --write`). Where there is no record for one of
-`UNTESTED`, its rate is the default of its signature; Shampoo's, which has none, is 0.1.
+run (`python -m benchmarks race_rates --write`). `UNTESTED` has no record for `sparse`:
+Shampoo's rate there is 0.1.
 A user's own data starts from those for `digits`, which are scaled as it is.
 """
 

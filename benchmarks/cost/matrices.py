@@ -115,7 +115,7 @@ def torch_steps(keys: Sequence[str]) -> list[dict[str, Any]]:
 def markdown() -> str:
     """The recorded times beside torch, for the documents."""
     kept = json.loads(matrix_errors.RESULTS.read_text())
-    lines = [["tree", "side", "step, ms (median)", "range"], ["---"] * 4]
+    lines = [["tree", "side", "step, ms (median)", "range"]]
     for row in kept["torch"]:
         sides = {"torch.optim.Muon, bfloat16": row.get("seconds")}
         sides |= {f"{s}, float32": row[s] for s in ("adamx", "optax")}
@@ -130,7 +130,7 @@ def markdown() -> str:
             lines.append([row["tree"], side, f"{median:.0f}", ends])
     where = kept["environment of torch"]
     about = f"{where['processor']}; jax {where['jax']}, torch {where['torch']}."
-    return f"{about}\n\n" + "\n".join(f"| {' | '.join(x)} |" for x in lines)
+    return f"{about}\n\n{report.markdown(lines)}"
 
 
 # ---- the command ---------------------------------------------------------------------

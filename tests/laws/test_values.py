@@ -132,6 +132,12 @@ def test_it_is_a_frozen_dataclass_and_an_optax_transformation(value):
             delattr(value, field.name)
 
 
+def test_a_field_that_init_does_not_take_is_frozen_too():
+    tx = adamx.parts.Nesterov(Debiased(Ema(0.9)))
+    with pytest.raises(dataclasses.FrozenInstanceError, match="'ahead'"):
+        tx.ahead = 1.0
+
+
 def test_different_expressions_are_different_values():
     values = [(name, value, repr(value)) for name, value in VALUES.items()]
     assert len(values) > 40

@@ -1,7 +1,6 @@
 """Steps of adamx and of Optax for `peers`: compiled, with donated state."""
 
 import dataclasses
-import importlib.util
 from typing import Any
 
 import jax
@@ -11,6 +10,7 @@ import optax
 
 import adamx
 from adamx import storage
+from adamx.native import compiler
 from benchmarks.cost.harness import measure
 from benchmarks.cost.harness.trees import Tree, fresh
 from benchmarks.cost.peers.worker import Arrays, Spec
@@ -60,8 +60,8 @@ class Jax:
         jax.block_until_ready(jnp.zeros(1))  # the runtime is up
 
     def missing(self) -> str | None:
-        if self.spec.side == FUSED and not importlib.util.find_spec("llvmlite"):
-            return "adamx.fused needs llvmlite here: pip install 'adamx[fused]'"
+        if self.spec.side == FUSED and (reason := compiler.why_not()):
+            return reason
         if self.make is not None:
             return None
         return f"optax.{self.spec.optimizer} has no storage in {self.spec.storage}"
