@@ -76,6 +76,7 @@ if TYPE_CHECKING:
         metrics as metrics,
     )
     from .storage.matrix_plan import matrix_plan as matrix_plan
+    from .storage.packing import packing as packing
     from .storage.plan import memory_plan as memory_plan
     from .storage.state_sharding import (
         abstract_state as abstract_state,
@@ -102,6 +103,7 @@ _LATER = {
     "memory_plan": "storage.plan",
     "metrics": "observation.reading",
     "observe": "observation.observing",
+    "packing": "storage.packing",
     "plotting": "plotting",
     "restore": "interop.restoring",
     "slots": "interop.state_slots",

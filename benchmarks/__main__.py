@@ -39,6 +39,10 @@ BENCHMARKS = {
         "cost.accumulation",
         "micro-steps of adamx.accumulate beside optax.MultiSteps",
     ),
+    "packing": (
+        "cost.packing",
+        "a training step on many small leaves, with adamx.packing and without",
+    ),
     "observe": ("cost.observing", "what adamx.observe adds to a step"),
     "import": ("cost.importing", "how long `import adamx` takes"),
     "sweep": (

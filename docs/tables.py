@@ -27,6 +27,7 @@ from benchmarks.cost import (
     matrices,
     matrix_errors,
     matrix_targets,
+    packing,
     rows,
     step,
 )
@@ -209,6 +210,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "sharded": sharded.markdown,
     "processes": processes.markdown,
     "rows": lambda: table(rows.HEAD, rows.table()),
+    "packing": lambda: table(packing.HEAD, packing.table()),
     "share": lambda: table(share.HEAD, share.table()),
     "paper_claims": lambda: table("claim | source | here | command", paper.claims()),
     "paper_measured": lambda: table("claim | here | measured", paper.measured()),

@@ -30,6 +30,7 @@ from .store import Stored as Stored
 
 if TYPE_CHECKING:
     from .matrix_plan import MatrixPlan as MatrixPlan, MatrixRow as MatrixRow
+    from .packing import Packing as Packing
     from .plan import MemoryPlan as MemoryPlan, MemoryRow as MemoryRow
 
 _LATER = {
@@ -37,6 +38,7 @@ _LATER = {
     "MatrixRow": "matrix_plan",
     "MemoryPlan": "plan",
     "MemoryRow": "plan",
+    "Packing": "packing",
 }
 
 if not TYPE_CHECKING:  # a type checker would take every name for one of these
