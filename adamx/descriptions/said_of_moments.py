@@ -243,7 +243,13 @@ def _factored(rule: Any, w: Writer, u: str) -> str:
     f = statistic(rule.of, w, u)
     inside = f if is_zero(rule.eps) else f"({f} + {of(rule, 'eps')})"
     v = w.slot(rule.name)
-    with w.when(f"matrices with sides of at least {rule.min_dim_size_to_factor}"):
+    sizes = f"matrices with sides of at least {rule.min_dim_size_to_factor}"
+    if rule.axes is not None:
+        rows, columns = (
+            ", ".join(map(str, x)) for x in (rule.axes.rows, rule.axes.columns)
+        )
+        sizes += f"; of more than two axes, rows are {rows} and columns {columns}"
+    with w.when(sizes):
         w.line(f"{r} ← {decay} {r} + {rest} mean over columns of {factor(inside)}")
         w.line(f"{c} ← {decay} {c} + {rest} mean over rows of {factor(inside)}")
         w.line(f"{v} = {r} {c}ᵀ / mean({r})")

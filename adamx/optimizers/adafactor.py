@@ -40,6 +40,7 @@ def scale_by_adafactor(
     momentum: ScalarOrSchedule | None = None,
     eps: ScalarOrSchedule = 1e-30,
     eps_scale: ScalarOrSchedule = 1e-3,
+    axes: Any = None,
     axis_name: Any = None,
 ) -> Chain:
     """Scale gradients as Adafactor does: `adafactor` without learning rate and sign.
@@ -55,6 +56,7 @@ def scale_by_adafactor(
         PowerDecaySchedule(decay_rate),
         eps=eps,
         min_dim_size_to_factor=min_dim_size_to_factor,
+        axes=axes,
         axis_name=axis_name,
     )
     parts: list[Rule] = [
@@ -86,6 +88,7 @@ def adafactor(
     eps: ScalarOrSchedule = 1e-30,
     eps_scale: ScalarOrSchedule = 1e-3,
     mask: Any = None,
+    axes: Any = None,
     axis_name: Any = None,
 ) -> Chain:
     """Adafactor: factor Adam's second moment into rows and columns; no first moment.
@@ -110,14 +113,17 @@ def adafactor(
         eps_scale: ε₂ ≥ 0, the least scale of a parameter.
         mask: the leaves that decay: a tree of bools (or a prefix of one), a callable on
             the parameters, a predicate of path and leaf, or a path regex.
+        axes: the rows and the columns of leaves of more than two axes, such as
+            `MatrixAxes(0, 1)`, the spatial axes of a kernel (height, width, in, out),
+            which torch factors; None for the last two.
         axis_name: inside `shard_map`, the mesh axes over which the first axis is split.
 
     State: `nu_row` (r), `nu_col` (c), from 0, 4 / n + 4 / m bytes per parameter of an
     (m, n) matrix; `nu`, 4 bytes per parameter, for vectors; with momentum also `mu`.
 
     Departs from the paper: the default rate and the least length, which are Optax's.
-    From `optax.adafactor`: of a tensor of more than two axes the last two are factored
-    (there, the two largest).
+    From `optax.adafactor`: of a tensor of more than two axes the last two are factored,
+    or those of `axes` (there, the two largest).
 
     Raises:
         ValueError: an argument out of its range, or parameters missing in `update`.
@@ -133,6 +139,7 @@ def adafactor(
         clipping_threshold=clipping_threshold,
         eps=eps,
         eps_scale=eps_scale,
+        axes=axes,
         axis_name=axis_name,
     )
     rate = Negate() if learning_rate is None else LearningRate(learning_rate)

@@ -1,14 +1,17 @@
 """Factored second moments: averages kept as the means of their rows and columns.
 
-A tensor of two axes or more is factored over its last two; axes before them are
-stacks of matrices. Inside `shard_map` the leaves are split along their first axis.
+A tensor of two axes or more is factored over its last two, or over those that `axes`
+says; the other axes are stacks of matrices. Inside `shard_map` the leaves are split
+along their first axis.
 """
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .. import errors
 from ..engine.hyperparams import (
     FRACTION,
     NON_NEGATIVE,
@@ -24,7 +27,10 @@ from ..engine.value import Value
 from ..numerics.arithmetic import lerp, safe_divide
 from ..numerics.norms import mean
 from ..numerics.splits import along, whole_shape
+from .matrix_axes import MatrixAxes
 from .moments import Reading, square
+
+_LAST = MatrixAxes(-2, -1)
 
 
 class PowerDecaySchedule(Value):
@@ -58,9 +64,17 @@ class FactoredSecondMoment(Rule):
         public: the public name of the decay.
         keep_whole: whether leaves that are not factored keep an average of every
             element; if False they keep nothing, and v is 1.
-        min_dim_size_to_factor: the least length of the two axes.
+        min_dim_size_to_factor: the least length of the rows and of the columns.
         axis_name: inside `shard_map`, the mesh axes over which the first axis is split.
         least_mean: the least mean(r) ≥ 0 by which r cᵀ is divided; torch has one.
+        axes: the rows and the columns of leaves of more than two axes, `MatrixAxes`
+            without splits: `MatrixAxes(0, 1)` factors the spatial axes of a kernel
+            (height, width, in, out), as torch does, `MatrixAxes((0, 1, 2), 3)` factors
+            it as inputs × outputs. None for the last two. Two axes are always a matrix.
+
+    Raises:
+        ValueError: an argument out of its range; `axes` with splits; a leaf of more
+            than two axes that lacks one of them.
 
     Reference: Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear
     memory cost", ICML 2018, Algorithm 2, arXiv:1804.04235.
@@ -82,13 +96,25 @@ class FactoredSecondMoment(Rule):
     min_dim_size_to_factor: int = option(0, least=0)
     axis_name: Any = option(None)
     least_mean: float = option(0.0, least=0)
+    axes: Any = option(None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_factored_axes(type(self).__name__, self.axes)
+
+    def sides(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the axes of the rows and those of the columns, counted from 0."""
+        axes = _LAST if self.axes is None or len(shape) == 2 else self.axes
+        layout = axes.of(shape, type(self).__name__)
+        return layout.rows, layout.columns
 
     def factors(self, shape: tuple[int, ...]) -> bool:
         """Return whether a leaf of this shape is factored."""
         if len(shape) < 2:
             return False
-        sides = whole_shape(shape, self.axis_name)[-2:]
-        return min(sides) >= self.min_dim_size_to_factor
+        whole = whole_shape(shape, self.axis_name)
+        sizes = [math.prod(whole[a] for a in side) for side in self.sides(shape)]
+        return min(sizes) >= self.min_dim_size_to_factor
 
     def slots(self) -> dict[str, Slot]:
         def like(reduce: Any, factored: bool) -> Any:
@@ -99,13 +125,13 @@ class FactoredSecondMoment(Rule):
 
             return shaped
 
-        def sum_of(axis: int) -> Any:
-            return lambda p: p.sum(axis)
+        def sum_over(side: int) -> Any:
+            return lambda p: p.sum(self.sides(p.shape)[side])
 
         whole = {self.name: Slot(shape_of=like(lambda p: p, False), signed=False)}
         return {
-            f"{self.name}_row": Slot(shape_of=like(sum_of(-1), True), signed=False),
-            f"{self.name}_col": Slot(shape_of=like(sum_of(-2), True), signed=False),
+            f"{self.name}_row": Slot(shape_of=like(sum_over(1), True), signed=False),
+            f"{self.name}_col": Slot(shape_of=like(sum_over(0), True), signed=False),
         } | (whole if self.keep_whole else {})
 
     def shared(self, kept: dict[str, Array], count: Array) -> dict[str, Array]:
@@ -124,16 +150,37 @@ class FactoredSecondMoment(Rule):
                 return jnp.ones_like(x), slots
             v = lerp(slots[self.name], x, decay)
             return v, slots | {self.name: v}
-        rows, columns = (along(self.axis_name, (a,), x.ndim) for a in (-2, -1))
+        rows, columns = self.sides(x.shape)
+        of_rows, of_columns = (
+            along(self.axis_name, side, x.ndim) for side in (rows, columns)
+        )
+        kept_rows = tuple(a - sum(b < a for b in columns) for a in rows)
 
         row, col = f"{self.name}_row", f"{self.name}_col"
-        r = lerp(slots[row], mean(x, -1, columns), decay)
-        c = lerp(slots[col], mean(x, -2, rows), decay)
-        whole = mean(r, -1, rows)
+        r = lerp(slots[row], mean(x, columns, of_columns), decay)
+        c = lerp(slots[col], mean(x, rows, of_rows), decay)
+        whole = mean(r, kept_rows, of_rows)
         if self.least_mean:
             whole = jnp.maximum(whole, self.least_mean)
-        share = safe_divide(r, whole[..., None])
-        v = share[..., None] * c[..., None, :]
-        some = (r[..., None] > 0) & (c[..., None, :] > 0)  # v may be below the range
+        share = safe_divide(r, jnp.expand_dims(whole, kept_rows))
+        wide, high = jnp.expand_dims(r, columns), jnp.expand_dims(c, rows)
+        v = jnp.expand_dims(share, columns) * high
+        some = (wide > 0) & (high > 0)  # v may be below the range
         v = jnp.where(some, jnp.maximum(v, jnp.finfo(v.dtype).tiny), v)
         return v, slots | {row: r, col: c}
+
+
+def check_factored_axes(where: str, axes: Any) -> None:
+    """Raise an error unless `axes` is None or says rows and columns without splits."""
+    if axes is not None and not isinstance(axes, MatrixAxes):
+        raise errors.type_error(
+            where,
+            "`axes` must be MatrixAxes or None",
+            errors.shown(axes),
+            "Pass for example MatrixAxes(0, 1), or None for the last two.",
+        )
+    if axes is not None and axes.split_rows * axes.split_columns > 1:
+        raise errors.AdamxError(
+            f"{where}: `axes` must not split the rows or the columns, got {axes!r}. "
+            f"A factored moment has one mean for each whole row and column."
+        )

@@ -6,8 +6,8 @@ import pytest
 
 import adamx
 from adamx.interop import torch as states
-from adamx.interop.torch import Weight, linear
-from adamx.parts import EpsBeforeCorrection
+from adamx.interop.torch import Weight, conv, linear
+from adamx.parts import EpsBeforeCorrection, MatrixAxes
 from tests.support.torch_state_dicts import (
     MUON,
     NAMES,
@@ -21,7 +21,7 @@ from tests.support.torch_state_dicts import (
     without,
 )
 
-CUBE = {"w": jnp.zeros((2, 3, 4))}
+KERNEL = {"params": {"w": jnp.zeros((3, 3, 4, 2))}, "names": {"w": conv("w")}}
 TIED = {"a": "w", "b": "w"}
 TWO = {"w": jnp.zeros(2)}
 ADAFACTOR = {
@@ -31,6 +31,7 @@ ADAFACTOR = {
     "d": 1.0,
     "weight_decay": 0.0,
 }
+RPROP = {"lr": 0.0, "etas": (0.5, 1.2), "step_sizes": (1e-6, 50)}
 
 WRONG = {
     "the class is not given": (
@@ -39,7 +40,8 @@ WRONG = {
     ),
     "an optimizer adamx does not have": (
         lambda: state({"ASGD": adamw()["AdamW"]}),
-        r"one of torch.optim that adamx has, got 'ASGD'. Did you mean 'SGD'",
+        r"must be one of torch.optim whose state adamx reads, got 'ASGD'. These are SGD"
+        r", Adam, .*, Rprop, SparseAdam; start another anew",
     ),
     "not a state_dict": (
         lambda: state({"AdamW": weights()}),
@@ -124,11 +126,27 @@ WRONG = {
         lambda: state(one("SGD", SGD, [])),
         "the optimizers must have a parameter, got none",
     ),
-    "a convolution of Adafactor": (
+    "other axes of Adafactor": (
         lambda: state(
-            one("Adafactor", ADAFACTOR, ["w"]), params=CUBE, names={"w": "w"}
+            one("Adafactor", ADAFACTOR, ["w"]),
+            params={"w": jnp.zeros((2, 3, 4))},
+            names={"w": Weight("w", (1, 0), shape=(12, 2))},
         ),
-        r"a leaf of Adafactor must be a matrix as in torch, or a vector, got Weight",
+        r"a leaf of Adafactor must have the axes that it has in torch, got Weight",
+    ),
+    "axes that torch does not factor": (
+        lambda: state(
+            one("Adafactor", ADAFACTOR, ["w"]),
+            adamx.adafactor(0.1, 0, eps=1e-7, axes=MatrixAxes(1, 0)),
+            check=False,
+            **KERNEL,
+        ),
+        r"must factor the axes \(0, 1\) of `w`, of shape \(3, 3, 4, 2\), as torch "
+        r"does, got the rows \(1,\) and the columns \(0,\). Pass axes=MatrixAxes\(0, 1",
+    ),
+    "a rate of Rprop": (
+        lambda: state(one("Rprop", RPROP)),
+        r"`lr` of Rprop must be above 0, .* got 0.0. Set group\['lr'\] to the first",
     ),
     "a vector of Muon": (
         lambda: state(one("Muon", MUON, ["fc.bias"])),
@@ -160,7 +178,8 @@ WRONG = {
                 },
             )
         ),
-        r"`row_var` of `fc/kernel` must be the means of a matrix, got the shape \(3,\)",
+        r"`row_var` of `fc/kernel` must be the means of a leaf of shape \(4, 3\), got "
+        r"the shape \(3,\)",
     ),
     "names that are no mapping": (
         lambda: state(adamw(), names=["fc.weight"]),

@@ -1,6 +1,7 @@
 """Records runs of torch.optim that are saved in the middle and continued.
 
     python tests/trajectories/record_torch_states.py   # torch 2.13.0, CPU, float32
+    python tests/trajectories/record_torch_states.py rprop sparse_adam   # these only
 
 writes `torch_states/inputs.npz` with the start and the gradients of each parameter, and
 one `torch_states/<run>.npz` for each entry of RUNS: the state_dict after SAVED steps
@@ -9,10 +10,12 @@ and the parameters after each step from SAVED on. `tests.trajectories.saved_by_t
 reads them.
 
 The gradients do not depend on the parameters, so a reader replays them. torch's Muon
-computes in bfloat16; in the runs of IN_FLOAT32 that cast does nothing.
+computes in bfloat16; in the runs of IN_FLOAT32 that cast does nothing. SparseAdam is
+given the rows of `rows/<name>` of each gradient, as a sparse tensor.
 """
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +27,11 @@ SHAPES = {
     "fc.bias": (3,),
     "conv.weight": (2, 3, 2, 2),
     "embed.weight": (5, 4),
+}
+MORE = {  # the kernels of a Conv2d and a Conv1d, and a stack of matrices
+    "wide.weight": (2, 3, 3, 4),
+    "line.weight": (3, 2, 4),
+    "stack.weight": (2, 3, 4),
 }
 STEPS, SAVED = 12, 6
 ALL, MATRICES = list(SHAPES), ["fc.weight", "embed.weight"]
@@ -69,6 +77,17 @@ RUNS = {
     "adadelta": [("Adadelta", [(ALL, {"lr": 0.5})])],
     "adafactor": [("Adafactor", [(FEW, {"lr": 0.05, "weight_decay": 0.1})])],
     "adafactor_floors": [("Adafactor", [(FEW, {"lr": 0.5, "eps": (0.3, 1e-2)})])],
+    "adafactor_convolutions": [
+        (
+            "Adafactor",
+            [(["fc.weight", "fc.bias", *MORE], {"lr": 0.05, "weight_decay": 0.1})],
+        )
+    ],
+    "rprop": [("Rprop", [(ALL, {"lr": 0.02})])],
+    "rprop_options": [
+        ("Rprop", [(ALL, {"etas": (0.4, 1.5), "step_sizes": (5e-3, 0.05)})])
+    ],
+    "sparse_adam": [("SparseAdam", [(["embed.weight"], {"lr": 0.02, "eps": 1e-3})])],
     "muon": [("Muon", [(MATRICES, {"lr": 0.02})])],
     "muon_options": [
         (
@@ -89,10 +108,19 @@ def factor(step: int) -> float:
     return 1 / (1 + step)
 
 
+def rows(step: int) -> list[int]:
+    """The rows of the embedding that are looked up at a step, one of them twice."""
+    return [step % 5, (3 * step + 1) % 5, step % 5]
+
+
 def inputs() -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(2026)
-    arrays = {f"{n}.theta": rng.standard_normal(s) for n, s in SHAPES.items()}
-    for name, shape in SHAPES.items():
+    return drawn(2026, SHAPES) | drawn(2027, MORE)
+
+
+def drawn(seed: int, shapes: dict) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    arrays = {f"{n}.theta": rng.standard_normal(s) for n, s in shapes.items()}
+    for name, shape in shapes.items():
         sizes = 10.0 ** rng.uniform(-2, 1, size=shape)
         g = sizes * (0.4 + rng.standard_normal((STEPS, *shape)))
         arrays[f"{name}.gradients"] = g
@@ -101,7 +129,7 @@ def inputs() -> dict[str, np.ndarray]:
 
 def kept(which: str, kind: str, state_dict: dict) -> dict[str, np.ndarray]:
     return {
-        f"{which}/{kind}/{number}/{key}": x.numpy().copy()
+        f"{which}/{kind}/{number}/{key}": np.copy(getattr(x, "numpy", lambda x=x: x)())
         for number, state in state_dict["state"].items()
         for key, x in state.items()
         if x is not None
@@ -129,7 +157,13 @@ def record(name: str, run: list, given: dict[str, np.ndarray]) -> None:
     arrays, about, thetas = {}, {}, []
     for step in range(STEPS):
         for n, p in parameters.items():
-            p.grad = torch.tensor(given[f"{n}.gradients"][step])
+            g = torch.tensor(given[f"{n}.gradients"][step])
+            if "SparseAdam" in built:
+                at = torch.tensor([rows(step)])
+                g = torch.sparse_coo_tensor(
+                    at, g[at[0]], g.shape, check_invariants=True
+                )
+            p.grad = g
         for optimizer in built.values():
             optimizer.step()
         for scheduler in schedulers:
@@ -144,6 +178,10 @@ def record(name: str, run: list, given: dict[str, np.ndarray]) -> None:
         if step + 1 >= SAVED:
             thetas.append({n: p.detach().numpy().copy() for n, p in parameters.items()})
     arrays |= {f"theta/{n}": np.stack([x[n] for x in thetas]) for n in parameters}
+    if "SparseAdam" in built:
+        arrays |= {
+            f"rows/{n}": np.array([*map(rows, range(STEPS))]) for n in parameters
+        }
     save(name, arrays | {"about": np.array(json.dumps(about))})
 
 
@@ -158,9 +196,9 @@ def main() -> None:
     HERE.mkdir(exist_ok=True)
     given, cast = inputs(), torch.Tensor.bfloat16
     save("inputs", given)
-    for name, run in RUNS.items():
+    for name in sys.argv[1:] or RUNS:
         torch.Tensor.bfloat16 = (lambda x: x.clone()) if name in IN_FLOAT32 else cast
-        record(name, run, given)
+        record(name, RUNS[name], given)
 
 
 if __name__ == "__main__":

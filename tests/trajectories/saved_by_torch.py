@@ -22,6 +22,7 @@ class Run(NamedTuple):
         start: the parameters before the first step.
         thetas: the parameters after the first steps, and after each step from there.
         gradients: those of all steps.
+        rows: of gradients that are row-sparse, the rows at each step.
     """
 
     saved: dict[str, Any]
@@ -29,6 +30,7 @@ class Run(NamedTuple):
     start: dict[str, np.ndarray]
     thetas: dict[str, np.ndarray]
     gradients: dict[str, np.ndarray]
+    rows: dict[str, np.ndarray]
 
 
 @functools.cache
@@ -42,6 +44,7 @@ def load(name: str) -> Run:
             start={n: inputs[f"{n}.theta"] for n in thetas},
             thetas=thetas,
             gradients={n: inputs[f"{n}.gradients"] for n in thetas},
+            rows={n[5:]: file[n] for n in file.files if n.startswith("rows/")},
         )
 
 

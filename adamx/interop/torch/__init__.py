@@ -14,7 +14,7 @@
 - `save_optimizers`, `load_optimizers`: state_dicts as safetensors.
 
 The optimizers are SGD, Adam, AdamW, NAdam, RAdam, Adamax, RMSprop, Adagrad, Adadelta,
-Adafactor and Muon of torch.optim.
+Adafactor, Muon, Rprop and SparseAdam of torch.optim.
 """
 
 from .files import (

@@ -20,6 +20,7 @@ from ...optimizers.amsgrad import scale_by_amsgrad
 from ...optimizers.nadam import nadam, nadamw
 from ...optimizers.radam import scale_by_radam
 from ...optimizers.rmsprop import scale_by_rmsprop
+from ...optimizers.rprop import rprop
 from ...optimizers.scion import SpectralRadius
 from ...optimizers.sgd import sgd
 from ...parts.clipping import ClipByRms
@@ -39,6 +40,7 @@ from ...parts.moments import Ema, Identity
 from ...parts.nesterov import LookAhead
 from ...parts.orthogonal import Orthogonalize, ScaleByShape
 from ...parts.weight_decay import IndependentWeightDecay, WeightDecay
+from .factors import factored_axes
 from .names import Weight, pattern_of
 
 Options = Mapping[str, Any]
@@ -46,10 +48,11 @@ Rate = float | Callable[[Any], Any]
 
 
 class Leaf(NamedTuple):
-    """What an optimizer is told of a leaf: its place, and its dtype."""
+    """What an optimizer is told of a leaf: its place, its dtype and its axes."""
 
     weight: Weight
     dtype: Any
+    ndim: int
 
 
 def scaled(base: float, factor: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -149,7 +152,10 @@ def _adadelta(o: Options, rate: Rate, leaves: list[Leaf]) -> Chain:
 
 
 def _adafactor(o: Options, rate: Rate, leaves: list[Leaf]) -> Chain:
-    """torch's ε₁ is the least mean(r) and the least root of v, and nothing is added."""
+    """torch's ε₁ is the least mean(r) and the least root of v, and nothing is added.
+
+    The leaves are those of `alike`: they have one `axes`.
+    """
     least, eps_scale = o["eps"]
     dtypes = {jnp.dtype(leaf.dtype) for leaf in leaves}
     if least is None and len(dtypes) > 1:
@@ -160,7 +166,10 @@ def _adafactor(o: Options, rate: Rate, leaves: list[Leaf]) -> Chain:
         )
     least = float(jnp.finfo(dtypes.pop()).eps) if least is None else least
     moment = FactoredSecondMoment(
-        PowerDecaySchedule(-o["beta2_decay"]), eps=0.0, least_mean=least
+        PowerDecaySchedule(-o["beta2_decay"]),
+        eps=0.0,
+        least_mean=least,
+        axes=next(iter(_factored(leaves)), None),
     )
     rate_now = schedule(capped, rate=rate)
     decay = o["weight_decay"]
@@ -171,6 +180,39 @@ def _adafactor(o: Options, rate: Rate, leaves: list[Leaf]) -> Chain:
         LearningRate(rate_now),
         *([IndependentWeightDecay(_times(rate, decay))] if decay else []),
     )
+
+
+def _factored(leaves: list[Leaf]) -> dict[Any, None]:
+    """Return the `axes` of the leaves of more than two axes, each once."""
+    more = [leaf for leaf in leaves if leaf.ndim > 2]
+    return dict.fromkeys(factored_axes(leaf.weight, leaf.ndim) for leaf in more)
+
+
+def alike(kind: str, leaves: list[Leaf]) -> list[list[Leaf]]:
+    """Return the leaves that one transformation can have: all, but for Adafactor.
+
+    It has one `axes` for leaves of more than two; the others are in the first part.
+    """
+    if kind != "Adafactor":
+        return [leaves]
+    found: dict[Any, list[Leaf]] = {axes: [] for axes in _factored(leaves)}
+    for leaf in leaves:
+        many = leaf.ndim > 2
+        axes = (
+            factored_axes(leaf.weight, leaf.ndim) if many else next(iter(found), None)
+        )
+        found.setdefault(axes, []).append(leaf)
+    return list(found.values()) or [[]]
+
+
+def _rprop(o: Options, rate: Rate, leaves: list[Leaf]) -> Chain:
+    """adamx keeps step sizes in units of the rate, torch in those of the parameter."""
+    return rprop(rate, *o["etas"], *o["step_sizes"])
+
+
+def _sparse_adam(o: Options, rate: Rate, leaves: list[Leaf]) -> Chain:
+    """torch adds eps to the uncorrected root."""
+    return adam(rate, *o["betas"], EpsBeforeCorrection(o["eps"]))
 
 
 def _muon(o: Options, rate: Rate, leaves: list[Leaf]) -> Chain:
@@ -222,4 +264,6 @@ MEMBERS: Mapping[str, Callable[[Options, Rate, list[Leaf]], Chain]] = {
     "Adadelta": _adadelta,
     "Adafactor": _adafactor,
     "Muon": _muon,
+    "Rprop": _rprop,
+    "SparseAdam": _sparse_adam,
 }

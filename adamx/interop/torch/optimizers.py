@@ -7,7 +7,7 @@ from ... import errors
 from ...engine.hyperparams import schedule
 from ...engine.transformation import Transformation
 from ...wrappers.groups import groups
-from .forms import MEMBERS, Leaf, Rate, scaled
+from .forms import MEMBERS, Leaf, Rate, alike, scaled
 from .names import Names, Weight, pattern_of, resolved
 from .param_groups import Group, StateDicts, read_groups
 
@@ -37,10 +37,10 @@ def transformation(
     `capturable` and `differentiable` say how torch computes, and change nothing here.
 
     Raises:
-        ValueError: an option that adamx does not have, `maximize`, a rate that a
-            scheduler changed without `factor`, a name without a leaf; a leaf of more
-            than two axes, or with others than torch's, where Adafactor or Muon would
-            see other matrices.
+        ValueError: an optimizer or an option that adamx does not have, `maximize`, a
+            rate that a scheduler changed without `factor`, a name without a leaf; a
+            leaf of Muon that is no matrix, or one of Adafactor or Muon with other axes
+            than in torch, where they would see other matrices.
     """
     where = "transformation"
     known = resolved(where, names, params)
@@ -53,14 +53,15 @@ def _of_groups(
 ) -> Transformation:
     made: list[tuple[Transformation, list[str]]] = []
     for group in read:
-        leaves = leaves_of(where, group, known)
-        tx = MEMBERS[group.kind](group.options, _rate(where, group, factor), leaves)
-        paths = [leaf.weight.path for leaf in leaves]
-        alike = [have for other, have in made if other == tx]
-        if alike:
-            alike[0].extend(paths)
-        elif paths:
-            made.append((tx, paths))
+        rate = _rate(where, group, factor)
+        for leaves in alike(group.kind, leaves_of(where, group, known)):
+            tx = MEMBERS[group.kind](group.options, rate, leaves)
+            paths = [leaf.weight.path for leaf in leaves]
+            same = [have for other, have in made if other == tx]
+            if same:
+                same[0].extend(paths)
+            elif paths:
+                made.append((tx, paths))
     taken = {path for _, paths in made for path in paths}
     frozen = [p for p, x in known.leaves.items() if x is not None and p not in taken]
     if not made:
@@ -88,21 +89,26 @@ def leaves_of(where: str, group: Group, known: Names) -> list[Leaf]:
     if group.kind in ("Adafactor", "Muon"):
         for weight in weights:
             _check_matrix(where, group.kind, weight, known.leaves[weight.path])
-    return [Leaf(w, known.leaves[w.path].dtype) for w in weights]
+    return [
+        Leaf(w, known.leaves[w.path].dtype, known.leaves[w.path].ndim) for w in weights
+    ]
 
 
 def _check_matrix(where: str, kind: str, weight: Weight, leaf: Any) -> None:
-    least = 2 if kind == "Muon" else 0
-    if weight.shape is not None or not least <= leaf.ndim <= 2:
+    is_muon = kind == "Muon"
+    if weight.shape is not None or (is_muon and leaf.ndim != 2):
         raise errors.AdamxError(
-            f"{where}: a leaf of {kind} must be a matrix as in torch"
-            f"{'' if least else ', or a vector'}, got {weight!r} of shape "
-            f"{leaf.shape}. It would be other matrices here: start its optimizer anew."
+            f"{where}: a leaf of {kind} must {'be a matrix as' if is_muon else ''}"
+            f"{'' if is_muon else 'have the axes that it has'} in torch, got "
+            f"{weight!r} of shape {leaf.shape}. It would be other matrices here: start "
+            f"its optimizer anew."
         )
 
 
 def _rate(where: str, group: Group, factor: Callable[[Any], Any] | None) -> Rate:
     lr = group.options["lr"]
+    if group.kind == "Rprop":  # torch reads its rate at the first step only
+        return lr
     if factor is not None:
         base = lr if group.base is None else group.base
         return schedule(scaled, base=base, factor=factor)

@@ -19,19 +19,22 @@ IGNORED = frozenset(
 """What says how torch computes, not what."""
 
 OPTIONS: Mapping[str, frozenset[str]] = {
-    name: frozenset({"lr", "weight_decay", *options.split()})
+    name: frozenset({"lr", *options.split()})
     for name, options in {
-        "SGD": "momentum dampening nesterov",
-        "Adam": "betas eps amsgrad decoupled_weight_decay",
-        "AdamW": "betas eps amsgrad decoupled_weight_decay",
-        "NAdam": "betas eps momentum_decay decoupled_weight_decay",
-        "RAdam": "betas eps decoupled_weight_decay",
-        "Adamax": "betas eps",
-        "RMSprop": "alpha eps momentum centered",
-        "Adagrad": "lr_decay initial_accumulator_value eps",
-        "Adadelta": "rho eps",
-        "Adafactor": "beta2_decay eps d",
-        "Muon": "momentum nesterov ns_coefficients eps ns_steps adjust_lr_fn",
+        "SGD": "momentum dampening nesterov weight_decay",
+        "Adam": "betas eps amsgrad weight_decay decoupled_weight_decay",
+        "AdamW": "betas eps amsgrad weight_decay decoupled_weight_decay",
+        "NAdam": "betas eps momentum_decay weight_decay decoupled_weight_decay",
+        "RAdam": "betas eps weight_decay decoupled_weight_decay",
+        "Adamax": "betas eps weight_decay",
+        "RMSprop": "alpha eps momentum centered weight_decay",
+        "Adagrad": "lr_decay initial_accumulator_value eps weight_decay",
+        "Adadelta": "rho eps weight_decay",
+        "Adafactor": "beta2_decay eps d weight_decay",
+        "Muon": "momentum nesterov ns_coefficients eps ns_steps adjust_lr_fn "
+        "weight_decay",
+        "Rprop": "etas step_sizes",
+        "SparseAdam": "betas eps",
     }.items()
 }
 """The hyperparameters of each optimizer of torch.optim that adamx has."""
@@ -122,8 +125,9 @@ def read_groups(where: str, optimizers: StateDicts) -> list[Group]:
     for kind, state_dict in optimizers.items():
         if kind not in OPTIONS:
             raise errors.AdamxError(
-                f"{where}: the optimizer must be one of torch.optim that adamx has, "
-                f"got {kind!r}. {errors.suggest(kind, OPTIONS)}"
+                f"{where}: the optimizer must be one of torch.optim whose state adamx "
+                f"reads, got {kind!r}. These are {', '.join(OPTIONS)}; start another "
+                f"anew."
             )
         for group in _groups(where, state_dict):
             found.append(_read(where, kind, group, state_dict["state"]))

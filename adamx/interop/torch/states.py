@@ -14,7 +14,14 @@ from ...wrappers.grouped import Groups
 from ...wrappers.tunable import Tuned
 from ..nests import as_state, inside as states_inside, is_ours
 from ..restoring import restore
-from .agreement import check_alike, inside
+from .agreement import check_alike, inside, members
+from .factors import (
+    KEYS as FACTORS,
+    check_factors,
+    mean_from_torch,
+    mean_to_torch,
+    slot_of,
+)
 from .names import Names, Weight, as_array, exported, like_params, resolved
 from .optimizers import leaves_of
 from .param_groups import Group, StateDicts, read_groups
@@ -32,6 +39,8 @@ _SLOTS: Mapping[str, Mapping[str, str]] = {
     "Adadelta": {"square_avg": "nu", "acc_delta": "squared_steps"},
     "Adafactor": {"row_var": "nu_row", "col_var": "nu_col", "variance": "nu"},
     "Muon": {"momentum_buffer": "momentum"},
+    "Rprop": {"prev": "gradient_before", "step_size": "step_size"},
+    "SparseAdam": _MOMENTS,
 }
 """The slots in which adamx keeps what torch keeps of a parameter."""
 
@@ -58,11 +67,33 @@ def _slots(group: Group, ndim: int) -> dict[str, str]:
     return asked
 
 
-def _turned(key: str, weight: Weight, slot: str) -> str:
-    """Return the slot of Adafactor's rows, which are the columns of a transpose."""
-    if weight.axes == (1, 0) and key in ("row_var", "col_var"):
-        return "nu_col" if slot == "nu_row" else "nu_row"
-    return slot
+def _placed(key: str, slot: str, weight: Weight, ndim: int) -> str:
+    """Return the slot of a leaf: Adafactor's rows are its columns in a transpose."""
+    return slot_of(key, weight, ndim) if key in FACTORS else slot
+
+
+def _check(where: str, tx: Any, read: list[Group], known: Names, check: bool) -> None:
+    """Raise an error if `tx` computes otherwise than the optimizers of the groups."""
+    if check:
+        check_alike(where, tx, read, known)
+    for group in read:
+        if group.kind == "Rprop":
+            _unit(where, group)
+        if group.kind != "Adafactor":
+            continue
+        for leaf in leaves_of(where, group, known):
+            for own in members(tx, [leaf.weight.path], known):
+                check_factors(where, own, [leaf.weight], known)
+
+
+def _unit(where: str, group: Group) -> np.float32:
+    """Return what adamx's step sizes of Rprop are counted in: the rate of the group."""
+    if group.options["lr"] > 0:
+        return np.float32(group.options["lr"])
+    raise errors.AdamxError(
+        f"{where}: `lr` of Rprop must be above 0, since adamx keeps the step sizes in "
+        f"units of it, got {group.options['lr']!r}. Set group['lr'] to the first rate."
+    )
 
 
 # ---- from torch --------------------------------------------------------------------
@@ -85,7 +116,8 @@ def state_from_torch(
 
     The moments are brought into the order of the leaves' axes, and into the dtypes and
     codecs of `tx`, as by `adamx.restore`. torch's `mu_product` of NAdam is one minus
-    the slot `mu_weight`; the rows of Adafactor are the columns of a transposed weight.
+    the slot `mu_weight`; the rows of Adafactor are the columns of a transposed weight;
+    Rprop's `step_size` is the slot times the rate.
 
     Args:
         tx: the transformation that continues: that of `transformation`, or one with the
@@ -107,8 +139,7 @@ def state_from_torch(
     where = "state_from_torch"
     known = resolved(where, names, params)
     read = read_groups(where, optimizers)
-    if check:
-        check_alike(where, tx, read, known)
+    _check(where, tx, read, known, check)
     count = _count(where, read, known, steps)
     if count == 0:
         return tx.init(params)
@@ -176,9 +207,9 @@ def _columns(
                 )
             for key in slots.keys() & kept.keys():
                 array = as_array(where, f"{name}.{key}", kept[key])
-                slot = _turned(key, weight, slots[key])
+                slot = _placed(key, slots[key], weight, leaf.ndim)
                 columns.setdefault(slot, {})[weight.path] = _moment(
-                    key, weight, array, leaf.shape
+                    group, key, weight, array, leaf
                 )
             if "mu_product" in kept:
                 product = as_array(where, "mu_product", kept["mu_product"])
@@ -186,16 +217,14 @@ def _columns(
     return columns, products
 
 
-def _moment(key: str, weight: Weight, array: np.ndarray, shape: Any) -> Any:
-    if key not in ("row_var", "col_var"):
-        return jnp.asarray(weight.from_torch(array, shape))
-    axis = -1 if key == "row_var" else -2
-    if array.ndim != 2 or array.shape[axis] != 1:
-        raise errors.AdamxError(
-            f"state_from_torch: `{key}` of `{weight.path}` must be the means of a "
-            f"matrix, got the shape {array.shape}. Pass Adafactor's own state_dict."
-        )
-    return jnp.asarray(np.squeeze(array, axis))
+def _moment(
+    group: Group, key: str, weight: Weight, array: np.ndarray, leaf: Any
+) -> Any:
+    if key in FACTORS:
+        return mean_from_torch(key, weight, array, leaf)
+    if key == "step_size":
+        array = array / _unit("state_from_torch", group)
+    return jnp.asarray(weight.from_torch(array, leaf.shape))
 
 
 def _outer(
@@ -278,8 +307,7 @@ def state_to_torch(
     where = "state_to_torch"
     known = resolved(where, names, params)
     read = read_groups(where, like)
-    if check:
-        check_alike(where, tx, read, known)
+    _check(where, tx, read, known, check)
     kept = _own(where, state)
     count = int(kept.count)
     columns = _kept_columns(tx, kept, known)
@@ -303,11 +331,11 @@ def state_to_torch(
                 )
                 found["mu_product"] = np.float32(1 - weighed)
             for key, slot in _slots(group, leaf.ndim).items():
-                slot = _turned(key, weight, slot)
+                slot = _placed(key, slot, weight, leaf.ndim)
                 outer = own[weight.path].get(slot, slot)
                 value = columns.get(outer, {}).get(weight.path)
                 value = _known(where, group, weight, slot, value, kept)
-                found[key] = _torch_moment(key, weight, value)
+                found[key] = _torch_moment(group, key, weight, value)
             if found:
                 made[group.kind]["state"][number] = {
                     key: array(exported(x)) for key, x in found.items()
@@ -331,10 +359,11 @@ def _groups_of(state_dict: Mapping[str, Any]) -> dict[str, Any]:
     return {"param_groups": [dict(group) for group in state_dict["param_groups"]]}
 
 
-def _torch_moment(key: str, weight: Weight, value: Any) -> np.ndarray:
-    if key in ("row_var", "col_var"):
-        return np.expand_dims(np.asarray(value), -1 if key == "row_var" else -2)
-    return weight.to_torch(value)
+def _torch_moment(group: Group, key: str, weight: Weight, value: Any) -> np.ndarray:
+    if key in FACTORS:
+        return mean_to_torch(key, weight, value)
+    array = weight.to_torch(value)
+    return array * _unit("state_to_torch", group) if key == "step_size" else array
 
 
 def _own(where: str, state: Any) -> State:
