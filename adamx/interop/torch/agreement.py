@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ... import errors
 from ...engine.hyperparams import by_name, is_constant
 from ...engine.transformation import Transformation
@@ -10,10 +12,40 @@ from ...engine.value import Value, is_array
 from ...wrappers.grouped import Groups
 from ...wrappers.tunable import Tunable
 from ..counterpart import hyperparams_of
+from .factors import check_factors
 from .forms import MEMBERS
 from .names import Names
 from .optimizers import leaves_of
 from .param_groups import Group
+
+
+def check_transformation(
+    where: str, tx: Any, read: list[Group], known: Names, check: bool
+) -> None:
+    """Raise an error if `tx` computes otherwise than the optimizers of the groups.
+
+    `check` says whether the hyperparameters count too.
+    """
+    if check:
+        check_alike(where, tx, read, known)
+    for group in read:
+        if group.kind == "Rprop":
+            unit_of(where, group)
+        if group.kind != "Adafactor":
+            continue
+        for leaf in leaves_of(where, group, known):
+            for own in members(tx, [leaf.weight.path], known):
+                check_factors(where, own, leaf.weight, known.leaves[leaf.weight.path])
+
+
+def unit_of(where: str, group: Group) -> np.float32:
+    """Return what adamx's step sizes of Rprop are counted in: the rate of the group."""
+    if group.options["lr"] > 0:
+        return np.float32(group.options["lr"])
+    raise errors.AdamxError(
+        f"{where}: `lr` of Rprop must be above 0, since adamx keeps the step sizes in "
+        f"units of it, got {group.options['lr']!r}. Set group['lr'] to the first rate."
+    )
 
 
 def check_alike(where: str, tx: Any, read: list[Group], known: Names) -> None:

@@ -15,7 +15,7 @@ from ... import errors
 from ...engine.transformation import Transformation
 from ...parts.factored import FactoredSecondMoment
 from ...parts.matrix_axes import MatrixAxes
-from .names import Names, Weight
+from .names import Weight
 
 KEYS = ("row_var", "col_var")
 """The means over torch's last axis, and over the one before it."""
@@ -63,23 +63,20 @@ def mean_to_torch(key: str, weight: Weight, value: Any) -> np.ndarray:
     return weight.to_torch(np.expand_dims(array, axis))
 
 
-def check_factors(where: str, own: Any, weights: list[Weight], known: Names) -> None:
-    """Raise an error unless `own` factors the axes of the leaves that torch factors."""
+def check_factors(where: str, own: Any, weight: Weight, leaf: Any) -> None:
+    """Raise an error unless `own` factors the axes of a leaf that torch factors."""
+    if leaf.ndim < 3:
+        return
+    wanted = tuple(sorted(reduced_axis(key, weight, leaf.ndim) for key in KEYS))
     for moment in _moments(own):
-        for weight in weights:
-            ndim = known.leaves[weight.path].ndim
-            if ndim < 3:
-                continue
-            wanted = tuple(sorted(reduced_axis(k, weight, ndim) for k in KEYS))
-            shape = known.leaves[weight.path].shape
-            got = moment.sides(shape)
-            if got != tuple((axis,) for axis in wanted):
-                raise errors.AdamxError(
-                    f"{where}: `tx` must factor the axes {wanted} of `{weight.path}`, "
-                    f"of shape {shape}, as torch does, got the rows {got[0]} and the "
-                    f"columns {got[1]}. Pass axes=MatrixAxes{wanted} to adafactor, or "
-                    f"use transformation(optimizers, params, names)."
-                )
+        rows, columns = moment.sides(leaf.shape)
+        if (*rows, *columns) != wanted:
+            raise errors.AdamxError(
+                f"{where}: `tx` must factor the axes {wanted} of `{weight.path}`, of "
+                f"shape {leaf.shape}, as torch does, got the rows {rows} and the "
+                f"columns {columns}. Pass axes=MatrixAxes{wanted} to adafactor, or use "
+                f"transformation(optimizers, params, names)."
+            )
 
 
 def _moments(x: Any) -> Iterator[FactoredSecondMoment]:

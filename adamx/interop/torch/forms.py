@@ -207,12 +207,14 @@ def alike(kind: str, leaves: list[Leaf]) -> list[list[Leaf]]:
 
 def _rprop(o: Options, rate: Rate, leaves: list[Leaf]) -> Chain:
     """adamx keeps step sizes in units of the rate, torch in those of the parameter."""
-    return rprop(rate, *o["etas"], *o["step_sizes"])
+    (eta_minus, eta_plus), (least, most) = o["etas"], o["step_sizes"]
+    return rprop(rate, eta_minus, eta_plus, least, most)
 
 
 def _sparse_adam(o: Options, rate: Rate, leaves: list[Leaf]) -> Chain:
     """torch adds eps to the uncorrected root."""
-    return adam(rate, *o["betas"], EpsBeforeCorrection(o["eps"]))
+    b1, b2 = o["betas"]
+    return adam(rate, b1, b2, EpsBeforeCorrection(o["eps"]))
 
 
 def _muon(o: Options, rate: Rate, leaves: list[Leaf]) -> Chain:

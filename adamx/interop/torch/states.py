@@ -14,10 +14,9 @@ from ...wrappers.grouped import Groups
 from ...wrappers.tunable import Tuned
 from ..nests import as_state, inside as states_inside, is_ours
 from ..restoring import restore
-from .agreement import check_alike, inside, members
+from .agreement import check_transformation, inside, unit_of
 from .factors import (
     KEYS as FACTORS,
-    check_factors,
     mean_from_torch,
     mean_to_torch,
     slot_of,
@@ -72,30 +71,6 @@ def _placed(key: str, slot: str, weight: Weight, ndim: int) -> str:
     return slot_of(key, weight, ndim) if key in FACTORS else slot
 
 
-def _check(where: str, tx: Any, read: list[Group], known: Names, check: bool) -> None:
-    """Raise an error if `tx` computes otherwise than the optimizers of the groups."""
-    if check:
-        check_alike(where, tx, read, known)
-    for group in read:
-        if group.kind == "Rprop":
-            _unit(where, group)
-        if group.kind != "Adafactor":
-            continue
-        for leaf in leaves_of(where, group, known):
-            for own in members(tx, [leaf.weight.path], known):
-                check_factors(where, own, [leaf.weight], known)
-
-
-def _unit(where: str, group: Group) -> np.float32:
-    """Return what adamx's step sizes of Rprop are counted in: the rate of the group."""
-    if group.options["lr"] > 0:
-        return np.float32(group.options["lr"])
-    raise errors.AdamxError(
-        f"{where}: `lr` of Rprop must be above 0, since adamx keeps the step sizes in "
-        f"units of it, got {group.options['lr']!r}. Set group['lr'] to the first rate."
-    )
-
-
 # ---- from torch --------------------------------------------------------------------
 
 
@@ -139,7 +114,7 @@ def state_from_torch(
     where = "state_from_torch"
     known = resolved(where, names, params)
     read = read_groups(where, optimizers)
-    _check(where, tx, read, known, check)
+    check_transformation(where, tx, read, known, check)
     count = _count(where, read, known, steps)
     if count == 0:
         return tx.init(params)
@@ -223,7 +198,7 @@ def _moment(
     if key in FACTORS:
         return mean_from_torch(key, weight, array, leaf)
     if key == "step_size":
-        array = array / _unit("state_from_torch", group)
+        array = array / unit_of("state_from_torch", group)
     return jnp.asarray(weight.from_torch(array, leaf.shape))
 
 
@@ -307,7 +282,7 @@ def state_to_torch(
     where = "state_to_torch"
     known = resolved(where, names, params)
     read = read_groups(where, like)
-    _check(where, tx, read, known, check)
+    check_transformation(where, tx, read, known, check)
     kept = _own(where, state)
     count = int(kept.count)
     columns = _kept_columns(tx, kept, known)
@@ -323,7 +298,10 @@ def state_to_torch(
                 continue
             found: dict[str, Any] = {}
             if group.kind not in UNCOUNTED:
-                found["step"] = np.float32(count)
+                # SparseAdam counts in Python's ints, and computes with what it is given
+                found["step"] = (
+                    count if group.kind == "SparseAdam" else np.float32(count)
+                )
             if group.kind == "NAdam":
                 outer = own[weight.path].get("mu_weight", "mu_weight")
                 weighed = _known(
@@ -338,7 +316,8 @@ def state_to_torch(
                 found[key] = _torch_moment(group, key, weight, value)
             if found:
                 made[group.kind]["state"][number] = {
-                    key: array(exported(x)) for key, x in found.items()
+                    key: x if x is count else array(exported(x))
+                    for key, x in found.items()
                 }
     return made
 
@@ -363,7 +342,7 @@ def _torch_moment(group: Group, key: str, weight: Weight, value: Any) -> np.ndar
     if key in FACTORS:
         return mean_to_torch(key, weight, value)
     array = weight.to_torch(value)
-    return array * _unit("state_to_torch", group) if key == "step_size" else array
+    return array * unit_of("state_to_torch", group) if key == "step_size" else array
 
 
 def _own(where: str, state: Any) -> State:
