@@ -2,9 +2,8 @@
 
 The rates are in `rates.csv`: for `sparse` and for `digits` the best of 3e-5, 1e-4, …,
 10 with the mlp, that is the one with the lowest training loss in the last fifth of the
-run (`python -m benchmarks race_rates --write`). `UNTESTED` has no record for `sparse`:
-Shampoo's rate there is 0.1.
-A user's own data starts from those for `digits`, which are scaled as it is.
+run (`python -m benchmarks race_rates --write`). A user's own data starts from those for
+`digits`, which are scaled as it is.
 """
 
 import csv
@@ -67,8 +66,6 @@ ESTIMATES = {
         every=10,
     ),
 }
-# Its runs take minutes at each rate.
-UNTESTED = ("shampoo",)
 SIX = ("sgd", "adagrad", "rmsprop", "adam", "adamw", "radam")
 
 

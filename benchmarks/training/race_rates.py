@@ -10,6 +10,10 @@ training loss averaged over the seeds and the last fifth of the run, so that one
 which the loss leaps does not win; a rate at which a seed ends at a loss that is not
 finite is out. `--write` adds the losses to `results/race_rates.json` and writes the
 best rates to `adamx/race/rates.csv`.
+
+Where other programs use the cores, set OPENBLAS_NUM_THREADS=1: in the
+eigendecompositions of Shampoo LAPACK's threads wait for each other, and one thread
+alone is many times faster.
 """
 
 import argparse
