@@ -25,15 +25,26 @@ class Subject:
         tx: the transformation.
         extra: a function of parameters and gradients that returns the extra arguments.
         ulps: the rounding allowed between two programs.
-        compiled: `run` under jax.jit, which several laws share.
+        jit: `jax.jit`, or what a program that is compared is to be in its place.
+        whole: whether states count too, and updates by their own largest numbers. The
+            state of some, such as eigenvectors, need not be the same in two programs.
+        compiled: `run` under `jit`, which several laws share.
     """
 
-    def __init__(self, tx: Any, extra: Any, ulps: float) -> None:
+    def __init__(
+        self,
+        tx: Any,
+        extra: Any,
+        ulps: float,
+        *,
+        jit: Callable[[Any], Any] = jax.jit,
+        whole: bool = False,
+    ) -> None:
         self.tx = tx
         self.wide = optax.with_extra_args_support(tx)
         self.extra: Any = extra if callable(extra) else lambda params, g: extra or {}
-        self.ulps = ulps
-        self.compiled = jax.jit(self.run)
+        self.ulps, self.jit, self.whole = ulps, jit, whole
+        self.compiled = jit(self.run)
 
     def init(self, params: Any) -> Any:
         return self.tx.init(params)
@@ -89,24 +100,35 @@ def init_of_shapes(of: Subject, example: Example) -> str | None:
     return other_form(jax.eval_shape(of.init, p), of.init(p))
 
 
-def updates_are_like_gradients(of: Subject, example: Example) -> str | None:
-    _, updates, _ = _traced(of, example)
+def _not_wide(example: Example, updates: Any) -> str | None:
     g, p = example.gradients()[0], example.params()
-    wide = jax.tree.map(
-        lambda g, p: jax.ShapeDtypeStruct(g.shape, jnp.promote_types(g.dtype, p.dtype)),
-        g,
-        p,
-    )
+    with jax.numpy_dtype_promotion("standard"):  # that of the laws, not of the user
+        wide = jax.tree.map(
+            lambda g, p: jax.ShapeDtypeStruct(
+                g.shape, jnp.promote_types(g.dtype, p.dtype)
+            ),
+            g,
+            p,
+        )
     return other_form(updates, wide)
+
+
+def _other_state(after: Any, state: Any) -> str | None:
+    return None if signature(after) == signature(state) else other_form(after, state)
+
+
+def updates_are_like_gradients(of: Subject, example: Example) -> str | None:
+    return _not_wide(example, _traced(of, example)[1])
 
 
 def state_keeps_its_form(of: Subject, example: Example) -> str | None:
     state, _, after = _traced(of, example)
-    return None if signature(after) == signature(state) else other_form(after, state)
+    return _other_state(after, state)
 
 
 def form_is_kept(of: Subject, example: Example) -> str | None:
-    return updates_are_like_gradients(of, example) or state_keeps_its_form(of, example)
+    state, updates, after = _traced(of, example)
+    return _not_wide(example, updates) or _other_state(after, state)
 
 
 def strict_promotion(of: Subject, example: Example) -> str | None:
@@ -116,11 +138,15 @@ def strict_promotion(of: Subject, example: Example) -> str | None:
 
 
 def empty_tree(of: Subject, example: Example) -> str | None:
-    state = of.init({})
-    updates, after = of.update({}, state, {})
-    if jax.tree.leaves(updates):
-        return f"the updates {updates}"
-    return other_form(after, state)
+    for empty in ({}, (), [], {"a": (), "b": None}):
+        state = of.init(empty)
+        updates, after = of.update(empty, state, empty)
+        if jax.tree.structure(updates) != jax.tree.structure(empty):
+            return f"the updates {updates} of {empty}"
+        told = other_form(after, state)
+        if told is not None:
+            return told
+    return None
 
 
 def leaf_without_elements(of: Subject, example: Example) -> str | None:
@@ -153,18 +179,21 @@ def holes_stay_holes(of: Subject, example: Example) -> str | None:
 # ---- programs ----------------------------------------------------------------------
 
 
-def _other_run(got: Any, want: Any, ulps: float) -> str | None:
+def _other_run(of: Subject, got: Any, want: Any) -> str | None:
     """Return how what `Subject.run` returned differs."""
-    (params, _), _ = want
-    told = other_numbers(got[0], want[0], ulps)
-    return told or other_numbers(got[1], want[1], ulps, beside=params)
+    if of.whole:
+        return other_numbers(got, want, of.ulps)
+    (moved, state), updates = got
+    (params, other), wanted = want
+    told = other_numbers(moved, params, of.ulps) or _other_state(state, other)
+    return told or other_numbers(updates, wanted, of.ulps, beside=params)
 
 
 def jit_is_eager(of: Subject, example: Example) -> str | None:
     p, gradients = example.params(), example.gradients()
     with jax.disable_jit():
         eager = of.run(p, gradients)
-    return _other_run(of.compiled(p, gradients), eager, of.ulps)
+    return _other_run(of, of.compiled(p, gradients), eager)
 
 
 def scan_is_the_loop(of: Subject, example: Example) -> str | None:
@@ -174,19 +203,20 @@ def scan_is_the_loop(of: Subject, example: Example) -> str | None:
         return jax.lax.scan(of.step, (p, of.init(p)), gradients)
 
     loop = of.compiled(p, gradients)
-    return _other_run(jax.jit(scanned)(p, stacked(gradients)), loop, of.ulps)
+    return _other_run(of, of.jit(scanned)(p, stacked(gradients)), loop)
 
 
 def vmap_is_the_loop(of: Subject, example: Example) -> str | None:
     p, gradients = example.params(), example.gradients()
-    seeds = (1.0, 0.5)
 
-    def at(s: float) -> Any:
-        return jax.tree.map(lambda x: (x * s).astype(x.dtype), (p, gradients))
+    def at(k: int) -> Any:
+        """Return other parameters, and gradients in another order."""
+        turned = gradients[k:] + gradients[:k]
+        return jax.tree.map(lambda x: (x / 2**k).astype(x.dtype), (p, turned))
 
-    loop = stacked([of.compiled(*at(s)) for s in seeds])
-    mapped = jax.jit(jax.vmap(of.run))(*stacked([at(s) for s in seeds]))
-    return _other_run(mapped, loop, of.ulps)
+    each = [at(k) for k in range(3)]
+    loop = stacked([of.compiled(*given) for given in each])
+    return _other_run(of, of.jit(jax.vmap(of.run))(*stacked(each)), loop)
 
 
 def no_tracer_leaks(of: Subject, example: Example) -> str | None:
@@ -219,7 +249,10 @@ def numpy_leaves(of: Subject, example: Example) -> str | None:
 
 def state_owns_its_memory(of: Subject, example: Example) -> str | None:
     p = example.params()
-    state = of.init(p)
+    return _shared(of.init(p), p) or _shared(jax.jit(of.init)(p), p)
+
+
+def _shared(state: Any, p: Any) -> str | None:
     arrays = [x for x in jax.tree.leaves(state) if isinstance(x, jax.Array)]
     taken = {x.unsafe_buffer_pointer(): "a parameter" for x in jax.tree.leaves(p)}
     for x in arrays:
@@ -289,4 +322,6 @@ def derivative_is_the_difference_quotient(of: Subject, example: Example) -> str 
 def derivative_at_zero_is_finite(of: Subject, example: Example) -> str | None:
     p = example.params()
     zero = [jax.tree.map(jnp.zeros_like, g) for g in example.gradients()]
-    return not_finite(jax.jit(jax.grad(lambda p, g: _loss(of, p, g), (0, 1)))(p, zero))
+    slope = jax.jit(jax.grad(lambda p, g: _loss(of, p, g), (0, 1)))
+    at_zero = jax.tree.map(jnp.zeros_like, p)
+    return not_finite(slope(p, zero)) or not_finite(slope(at_zero, zero))
