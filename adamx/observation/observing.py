@@ -27,7 +27,15 @@ from ..wrappers.step import step
 from ..wrappers.zero1 import Zero1
 from . import coded
 from .nonfinite import earlier, first_bad, first_bad_of
-from .rules import caution_of, every_link, is_clip, map_rules, plain, ratio_of
+from .rules import (
+    caution_of,
+    clips_in_front,
+    every_link,
+    is_clip,
+    map_rules,
+    plain,
+    ratio_of,
+)
 from .running import Given, Seen, by_path, narrowed, run
 from .state import Observed
 from .statistics import ALWAYS, Noted, is_explicit, square_sum, statistics
@@ -76,7 +84,7 @@ class Observing(Around):
 
     @functools.cached_property
     def _also(self) -> dict[str, tuple[str, ...]]:
-        """The keys of `SHARES` that there are, by what is before them."""
+        """The keys beside `ALWAYS` that there are, by what is before them."""
         groups = () if self._groups is None else self._groups.groups
         each = {f"group{i + 1}/": _also(tx) for i, (_, tx) in enumerate(groups) if tx}
         return {"": _also(self.inner)} | each
@@ -208,7 +216,7 @@ class Observing(Around):
             given = thinned_tree(given, stride)
         else:
             state = coded.decoded_state(self.inner, state, params)
-        seen = Seen({}, {}, {}, {}, {})
+        seen = Seen({}, {}, {}, {}, {}, {})
         new, after = run(tx, given[0], state, Given(given[1], extra, seen))
         new = by_path(narrowed(new, given[0], given[1], seen))
         if coded.keys(self.inner):
@@ -224,11 +232,12 @@ class Observing(Around):
 
 
 def _also(tx: Any) -> tuple[str, ...]:
-    """Return the keys of `SHARES` that the rules of a transformation have."""
+    """Return the keys beside `ALWAYS` that the rules of a transformation have."""
     found = list(every_link(tx))
     ratios = any(ratio_of(link) is not None for link in found)
     has = {
         "clipped": any(map(is_clip, found)),
+        "clipped_norm": clips_in_front(tx),
         "cautious_masked": any(caution_of(link) is not None for link in found),
         "eps_dominates": ratios,
         "signal_to_noise": ratios,

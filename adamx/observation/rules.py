@@ -155,6 +155,19 @@ def is_clip(link: Rule) -> bool:
     return isinstance(core(link)[0], (*CLIPS, KnownNorm))
 
 
+def clips_in_front(tx: Any) -> bool:
+    """Return whether the gradient is clipped before anything else is done to it."""
+    if isinstance(tx, Rule):
+        return is_clip(next(links(plain(tx))))
+    if isinstance(tx, Groups):
+        every = (tx.clip, *(inner for _, inner in tx.groups))
+        return any(clips_in_front(inner) for inner in every if inner is not None)
+    if isinstance(tx, Chain):
+        first = tx.parts[:1]
+        return any(map(clips_in_front, contents(first)))
+    return any(map(clips_in_front, inner_of(tx)))
+
+
 def caution_of(link: Rule) -> Rule | None:
     """Return the part of a link that `Cautious` masks, None for other links."""
     inner, around = core(link)

@@ -32,6 +32,7 @@ class Seen(NamedTuple):
 
     Attributes:
         clipped: whether an element was changed by a clip.
+        cut: the gradient after the clips in front of the optimizer.
         cautious: whether an element was masked by `Cautious`.
         eps: whether ε is more than half of the denominator of an element.
         signal: |m| / sqrt(v) of an element; 0 where v is 0.
@@ -39,6 +40,7 @@ class Seen(NamedTuple):
     """
 
     clipped: Leaves
+    cut: Leaves
     cautious: Leaves
     eps: Leaves
     signal: Leaves
@@ -46,11 +48,19 @@ class Seen(NamedTuple):
 
 
 class Given(NamedTuple):
-    """What a step is given besides the updates and the state."""
+    """What a step is given besides the updates and the state.
+
+    Attributes:
+        params: the parameters.
+        extra: the extra arguments of `update`.
+        seen: where what links do is noted.
+        front: whether the updates are still the gradient, clipped at most.
+    """
 
     params: Any
     extra: dict[str, Any]
     seen: Seen
+    front: bool = True
 
 
 def by_path(x: Any) -> Leaves:
@@ -91,17 +101,20 @@ def _chain(tx: Chain, updates: Any, state: State, given: Given) -> tuple[Any, St
         if isinstance(part, External):
             there = inner[part.name]
             updates, inner[part.name] = run(part.tx, updates, there, given)
+            given = given._replace(front=False)
             continue
         for link in links(plain(part)):
             now = hyperparams.at(link, state.count)
-            updates, slots = _link(now, updates, slots, step, given.seen)
+            given = given._replace(front=given.front and is_clip(link))
+            updates, slots = _link(now, updates, slots, step, given)
     return updates, State(count, slots, inner)
 
 
 def _link(
-    link: Rule, before: Any, slots: dict[str, Any], step: tree.Step, seen: Seen
+    link: Rule, before: Any, slots: dict[str, Any], step: tree.Step, given: Given
 ) -> tuple[Any, dict[str, Any]]:
     """Run one link, and note what it does."""
+    seen = given.seen
     after, new = tree.run_rule(link, before, slots, step)
     was, now = by_path(tree.widen(before)), by_path(after)
     if link._has_place("last"):
@@ -111,6 +124,8 @@ def _link(
             changed = x != was[path]
             known = seen.clipped.get(path)
             seen.clipped[path] = changed if known is None else known | changed
+        if given.front:
+            seen.cut.update(now)
     masked = caution_of(link)
     if masked is not None:
         direction = by_path(tree.run_rule(masked, before, slots, step)[0])

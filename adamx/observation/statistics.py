@@ -114,6 +114,19 @@ def _effective_rates(noted: Noted, paths: Iterable[str]) -> dict[str, Array]:
     return dict(zip(QUANTILES, found, strict=True))
 
 
+def _clipped_norm(noted: Noted, paths: list[str]) -> Array:
+    """Return the norm of the gradient after the clips in front of the optimizer.
+
+    What is looked at says by what factor it is below that of the whole gradient, so
+    that it is exact for a clip by the global norm.
+    """
+    cut = {path: noted.seen.cut.get(path, noted.gradient[path]) for path in paths}
+    after, before = (_norm(noted, x, paths) for x in (cut, noted.gradient))
+    whole = jnp.sqrt(_total(noted.squares[path] for path in paths))
+    known = (before > 0) & jnp.isfinite(before)
+    return jnp.where(known, whole * safe_divide(after, before), after)
+
+
 SHARES: dict[str, Callable[[Seen], Leaves]] = {
     "clipped": lambda seen: seen.clipped,
     "cautious_masked": lambda seen: seen.cautious,
@@ -147,5 +160,9 @@ def statistics(noted: Noted, paths: list[str], also: Iterable[str]) -> dict[str,
     }
     rates = _effective_rates(noted, paths)
     found |= {f"effective_rate_{name}": x for name, x in rates.items()}
-    found |= {key: _share(noted, SHARES[key](noted.seen), paths) for key in also}
+    for key in also:
+        if key == "clipped_norm":
+            found[key] = _clipped_norm(noted, paths)
+        else:
+            found[key] = _share(noted, SHARES[key](noted.seen), paths)
     return {key: x.astype(wide) for key, x in found.items()}

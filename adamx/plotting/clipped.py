@@ -21,22 +21,22 @@ def clipped(
         clip = adamx.parts.ClipByGlobalNorm(1.0)
         tx = adamx.observe(adamx.chain(clip, adamx.adam(1e-3)), every=10)
         ...
-        adamx.plotting.clipped(history, max_norm=1.0)
+        adamx.plotting.clipped(history)
 
     The upper panel has the norm before, the norm after, and between them what was cut.
     The lower one has the share of the norm that was cut, 1 - after / before, and for a
     clip of some elements or leaves only, the share of the elements that it changed.
 
-    The metrics have the norm before the clip (`grad_norm`) and the share of elements
-    that it changed (`clipped`), but not the norm after it. That follows from `max_norm`
-    if the clip is `ClipByGlobalNorm` in front of the optimizer.
+    The metrics have the norm before the clip (`grad_norm`), the share of elements that
+    it changed (`clipped`), and for clips in front of the optimizer the norm after them
+    (`clipped_norm`). In a history without it, that follows from `max_norm` if the clip
+    is `ClipByGlobalNorm` in front of the optimizer.
 
     Args:
         history: a list of `adamx.metrics(state)`, or the dict of arrays that `lax.scan`
             makes of them.
-        max_norm: the threshold of `ClipByGlobalNorm`; None to read it from the history,
-            where it is if it is tunable or a schedule. Otherwise, and for other clips,
-            the norm after the clip is not known, and not drawn.
+        max_norm: the threshold of `ClipByGlobalNorm`, to be drawn; None to read it from
+            the history, where it is if it is tunable or a schedule.
         prefix: what stands before the keys, such as "group2/" or a label of
             `optax.partition` with a slash.
         ax: the axes whose place the two panels take; None for a new figure.
@@ -59,7 +59,10 @@ def clipped(
         )
     steps, before, share = read.over_steps("grad_norm", "clipped", prefix=prefix)
     limit = _limit(read, steps, before, share, max_norm, prefix)
-    after = None if limit is None else np.minimum(before, limit)
+    if f"{prefix}clipped_norm" in read.values:
+        after = read.over_steps("clipped_norm", prefix=prefix)[1]
+    else:
+        after = None if limit is None else np.minimum(before, limit)
     ax = axes_of("clipped", ax, (8, 5))
     above, below = divided("clipped", ax, 2, heights=(2.2, 1))
     _norms(above, steps, before, after, limit)
@@ -107,11 +110,12 @@ def _norms(ax: Any, steps: Any, before: Any, after: Any, limit: Any) -> None:
     ends = [("before", steps, before, COLOURS[3])]
     line(ax, steps, before, look(3) | {"label": "before"})
     if known:
-        ax.plot(steps, limit, color=AXIS, lw=1, ls=(0, (1, 2)), label="max_norm")
         line(ax, steps, after, look(0) | {"label": "after"})
         fill = {"facecolor": COLOURS[3], "alpha": 0.25, "lw": 0, "hatch": "///"}
         ax.fill_between(steps, after, before, **fill)
         ends.append(("after", steps, after, COLOURS[0]))
+    if limit is not None:
+        ax.plot(steps, limit, color=AXIS, lw=1, ls=(0, (1, 2)), label="max_norm")
         ends.append(("max_norm", steps, limit, AXIS))
     ax.margins(x=0.01)
     name_lines(ax, ends)

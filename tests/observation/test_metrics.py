@@ -75,6 +75,7 @@ def expected(theta, g, cut, m_hat, v_hat, u, keep=slice(None)):
         "effective_rate_p95": quantile(0.95),
         "rounded_away": 0.0,
         "clipped": np.mean(cut != g),
+        "clipped_norm": norm(cut),
         "eps_dominates": np.mean(np.sqrt(v_hat) < EPS),
         "signal_to_noise": np.mean(np.abs(m_hat) / np.sqrt(v_hat)),
     }
@@ -149,6 +150,7 @@ def test_elements_that_are_clipped_and_masked():
             clipped.append((cut * min(1, 0.5 / norm)).ravel())
         assert got["clipped"] == pytest.approx(np.mean(np.concatenate(changed)))
         g = np.concatenate(clipped)
+        assert got["clipped_norm"] == pytest.approx(np.linalg.norm(g))
         m = 0.9 * m + 0.1 * g
         assert got["cautious_masked"] == pytest.approx(np.mean(m * g < 0))
     assert got["cautious_masked"] > 0
@@ -216,6 +218,7 @@ def test_some_elements_stand_for_all():
     for one, other in zip(some, whole, strict=True):
         assert one["grad_norm"] == pytest.approx(other["grad_norm"])
         assert one["clipped"] == other["clipped"]
+        assert one["clipped_norm"] == pytest.approx(other["clipped_norm"])
         assert one["update_norm"] == pytest.approx(other["update_norm"], rel=0.4)
         assert one["update_norm"] != other["update_norm"]
         for key in ("eps_dominates", "signal_to_noise"):
@@ -267,7 +270,7 @@ def test_groups():
     kernel, own = slice(0, 240), slice(240, None)
     u = -rate(0) * (g / (np.abs(g) + EPS) + DECAY * theta)
     wanted = expected(theta, g, g, g, g**2, u, own)
-    del wanted["clipped"]
+    del wanted["clipped"], wanted["clipped_norm"]
     got = each[0]
     assert_metrics(got, {f"group2/{key}": x for key, x in wanted.items()})
     assert got["group1/grad_norm"] == pytest.approx(np.linalg.norm(g[kernel]))
@@ -280,6 +283,19 @@ def test_groups():
     )
     assert "group2/eps_dominates" in got
     assert "group1/eps_dominates" not in got
+
+
+def test_the_norm_after_a_clip_of_some_leaves():
+    """Of one group; the others count as they are, and a clip of the step does not."""
+    clip = adamx.parts.ClipByGlobalNorm(LIMIT / 4)
+    late = adamx.chain(adamx.scale_by_adam(), clip, adamx.parts.LearningRate(0.1))
+    tx = adamx.groups([("kernel", adamx.chain(clip, adamx.sgd(0.1))), (..., late)])
+    got, g = run(adamx.observe(tx, every=1))[0][0], flat(GRADS[0])
+    assert got["group1/clipped_norm"] == pytest.approx(LIMIT / 4)
+    rest = np.linalg.norm(g[240:])
+    assert got["clipped_norm"] == pytest.approx(np.hypot(LIMIT / 4, rest))
+    assert "group2/clipped" in got
+    assert "group2/clipped_norm" not in got
 
 
 # ---- storage -----------------------------------------------------------------------

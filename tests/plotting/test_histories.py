@@ -175,6 +175,15 @@ def test_what_clipping_cut(run, ax):
     assert above.collections[0].get_hatch()  # what is cut, in grey too
 
 
+def test_the_norm_after_a_clip_in_front_is_that_of_the_history():
+    """Of elements here: it follows from no threshold."""
+    rows = [{"grad_norm": 3.0, "clipped": 0.5, "clipped_norm": x} for x in (2.0, 1.5)]
+    _, above, below = plotting.clipped(rows).axes
+    np.testing.assert_allclose(drawn(above, "after")[1], [2, 1.5])
+    np.testing.assert_allclose(drawn(below, "of the norm")[1], [100 / 3, 50])
+    assert names(above) == {"before", "after"}
+
+
 def test_the_threshold_is_read_from_a_history_that_has_it():
     rows = [
         {"step": i, "grad_norm": 4.0, "clipped": 1.0, "max_norm": 4.0 / i}
