@@ -4,6 +4,7 @@ Each device runs a kernel on its shard. Random numbers depend on an element's pl
 the whole matrix, so that the result is that of one device, bit for bit.
 """
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 from jax.experimental.custom_partitioning import custom_partitioning
 
 from ..engine.leaf_parts import LeafParts, Rows
+from ..numerics.splits import Split, first_indices, names_of
 from .scalars import Packing
 
 
@@ -53,10 +55,8 @@ def by_shards(
 
         def on_device(alike: Any, word: Any, *arrays: Any) -> list:
             numbers = packing.unpack(alike, word)
-            places = [_index(mesh, axes) for axes in (rows, columns)]
-            offset = [
-                jnp.int32(n) * i for n, i in zip(local.shape, places, strict=True)
-            ]
+            place = Split.by_dims([names_of(axes) for axes in (rows, columns)])
+            offset = first_indices(local.shape, place)
             here = Packing((*packing.dtypes, jnp.int32, jnp.int32), packing.words)
             packed = here.pack([*numbers, *offset])
             return _run(local, here, prepare, packed, arrays)
@@ -88,20 +88,5 @@ def _factors(name: str, like: Rows) -> str:
     return "i j" if like.each == 1 else f"i {re.sub('[^a-z0-9]', '', name.lower())}"
 
 
-def _names(axes: Any) -> tuple:
-    return () if axes is None else axes if isinstance(axes, tuple) else (axes,)
-
-
 def _size(mesh: Any, axes: Any) -> int:
-    size = 1
-    for name in _names(axes):
-        size *= mesh.shape[name]
-    return size
-
-
-def _index(mesh: Any, axes: Any) -> Any:
-    """Return the place of this device's shard among those along an axis."""
-    place = jnp.int32(0)
-    for name in _names(axes):
-        place = place * mesh.shape[name] + jax.lax.axis_index(name)
-    return place
+    return math.prod(mesh.shape[name] for name in names_of(axes))
