@@ -9,6 +9,7 @@ from jax.extend.core import jaxpr_as_fun
 
 from ..engine.inlining import inlined, opened
 from ..engine.leaf_parts import LeafParts
+from .scalars import Packing
 
 # of numbers, each by itself
 ELEMENTWISE = frozenset(
@@ -41,6 +42,29 @@ class Platform(NamedTuple):
     operations: frozenset[str]
     instead: Mapping[str, Callable[..., Any]]
     dtypes: frozenset[str]
+
+
+def prepared_by(
+    divide: Callable[[LeafParts], Any],
+    platform: Platform,
+    kernel: Callable[[LeafParts, Packing, Any, Any], Any],
+    parts: LeafParts,
+    packing: Packing,
+) -> Any:
+    """Return the kernel of a leaf, or why there is none.
+
+    `divide` returns how a leaf is divided, with its `tile`, or why it cannot be;
+    `kernel` makes one of the parts, the scalars, that, and the step of a tile.
+    """
+    divided = divide(parts)
+    if isinstance(divided, str):
+        return divided
+    if packing.why_not:
+        return packing.why_not
+    compute = body(parts, packing.dtypes, divided.tile, platform)
+    if isinstance(compute, str):
+        return compute
+    return kernel(parts, packing, divided, compute)
 
 
 def body(

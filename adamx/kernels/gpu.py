@@ -16,7 +16,7 @@ from jax.experimental.pallas import triton
 from ..engine.inlining import name_of
 from ..engine.leaf_parts import LeafParts, Rows
 from ..numerics.halves import halves_joined
-from .body import ELEMENTWISE, SHAPING, Platform, body, in_place
+from .body import ELEMENTWISE, SHAPING, Platform, in_place, prepared_by
 from .scalars import Packing
 
 TILE = 1024
@@ -70,15 +70,7 @@ def _power_above(n: int) -> int:
 
 def prepared(parts: LeafParts, packing: Packing) -> "Kernel | str":
     """Return the kernel of a leaf, or why there is none."""
-    tiles = tiling(parts)
-    if isinstance(tiles, str):
-        return tiles
-    if packing.why_not:
-        return packing.why_not
-    compute = body(parts, packing.dtypes, tiles.tile, PLATFORM)
-    return (
-        compute if isinstance(compute, str) else Kernel(parts, packing, tiles, compute)
-    )
+    return prepared_by(tiling, PLATFORM, Kernel, parts, packing)
 
 
 class Kernel(NamedTuple):

@@ -18,7 +18,7 @@ from jax.experimental.pallas import tpu
 from ..engine.inlining import name_of
 from ..engine.leaf_parts import LeafParts, Rows
 from ..numerics.halves import bytes_split, halves_joined
-from .body import ELEMENTWISE, SHAPING, Platform, body, in_place
+from .body import ELEMENTWISE, SHAPING, Platform, in_place, prepared_by
 from .scalars import Packing
 
 LANES, SUBLANES, ROWS = 128, 8, 32
@@ -74,15 +74,7 @@ def windows(parts: LeafParts) -> Windows | str:
 
 def prepared(parts: LeafParts, packing: Packing) -> "Kernel | str":
     """Return the kernel of a leaf, or why there is none."""
-    divided = windows(parts)
-    if isinstance(divided, str):
-        return divided
-    if packing.why_not:
-        return packing.why_not
-    compute = body(parts, packing.dtypes, divided.tile, PLATFORM)
-    if isinstance(compute, str):
-        return compute
-    return Kernel(parts, packing, divided, compute)
+    return prepared_by(windows, PLATFORM, Kernel, parts, packing)
 
 
 class Kernel(NamedTuple):
