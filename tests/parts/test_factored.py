@@ -85,3 +85,13 @@ WRONG = {
 def test_wrong_axes_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_axes_are_said_and_read_back():
+    tx = adamx.adafactor(0.1, 0, axes=MatrixAxes((0, 1, 2), 3))
+    said = "at least 0; of more than two axes, rows are 0, 1, 2 and columns 3:"
+    assert said in str(adamx.describe(tx))
+    assert adamx.from_config(adamx.to_config(tx)) == tx
+    stacked = adamx.stacked(tx, "layers")
+    state = stacked.init({"layers": jnp.zeros((7, *SHAPE))})
+    assert state.slots["nu_row"]["layers"].shape == (7, 3, 4, 2)
