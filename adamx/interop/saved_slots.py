@@ -256,7 +256,7 @@ def _leaf(
     if slot.codec is None:
         return _cast(where, new, value)
     form = Form(chosen, path, None)
-    return encoded(slot, value.astype(jnp.float32), None, p, form, key_of(0), 0)
+    return encoded(slot, value.astype(jnp.float32), there, p, form, key_of(0), 0)
 
 
 def _are_equal(one: Any, other: Any) -> bool:
