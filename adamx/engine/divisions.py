@@ -10,7 +10,7 @@ import contextvars
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jax.core import Tracer
@@ -24,17 +24,45 @@ from .state import Slot, is_absent
 
 Pieces = tuple[int, ...]
 
-_TOLD: contextvars.ContextVar[Mapping[str, Pieces] | None] = contextvars.ContextVar(
-    "_TOLD", default=None
-)
+
+class Fitted(NamedTuple):
+    """A slot of a leaf that is laid out by how a mesh divides an axis of the leaf.
+
+    Attributes:
+        slot: its name.
+        path: the path of the leaf.
+        axis: the axis.
+        pieces: into how many pieces it is divided.
+        remedy: which codec is laid out so whether or not there is a mesh.
+    """
+
+    slot: str
+    path: str
+    axis: int
+    pieces: int
+    remedy: str
+
+
+class _Told(NamedTuple):
+    pieces: Mapping[str, Pieces]
+    fitted: list[Fitted]
+
+
+_TOLD: contextvars.ContextVar[_Told] = contextvars.ContextVar("_TOLD")
+_NOTHING = _Told({}, [])
 
 
 @contextlib.contextmanager
-def told(pieces: Mapping[str, Pieces]) -> Iterator[None]:
-    """Say into how many pieces the axes of the leaves at these paths are divided."""
-    token = _TOLD.set({**(_TOLD.get() or {}), **pieces})
+def told(pieces: Mapping[str, Pieces]) -> Iterator[list[Fitted]]:
+    """Say into how many pieces the axes of the leaves at these paths are divided.
+
+    Yields the list of slots whose layout follows that, which grows as states begin.
+    """
+    fitted: list[Fitted] = []
+    around = _TOLD.get(_NOTHING).pieces
+    token = _TOLD.set(_Told({**around, **pieces}, fitted))
     try:
-        yield
+        yield fitted
     finally:
         _TOLD.reset(token)
 
@@ -42,7 +70,7 @@ def told(pieces: Mapping[str, Pieces]) -> Iterator[None]:
 def pieces_of(x: Any, path: str) -> Pieces:
     """Return into how many pieces each axis of a leaf is divided, 1 if not known."""
     shape = tuple(x.shape)
-    known = (_TOLD.get() or {}).get(path, ())
+    known = _TOLD.get(_NOTHING).pieces.get(path, ())
     if len(known) == len(shape) and shape:
         return known
     sharding = _sharding_of(x)
@@ -80,6 +108,11 @@ def begun(name: str, slot: Slot, p: Any, path: str) -> Slot:
     here = fitted(slot, shape, pieces)
     axis = here.codec.cut(shape, pieces)  # pyright: ignore[reportOptionalMemberAccess]
     if axis is None:
+        before = slot.codec.cut(shape, pieces)
+        if before is not None and _TOLD.get(None) is not None:
+            remedy = slot.codec.remedy(shape, pieces)
+            note = Fitted(name, path, before, pieces[before], remedy)
+            _TOLD.get().fitted.append(note)
         return here
 
     def sentence() -> str:

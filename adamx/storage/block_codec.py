@@ -11,7 +11,7 @@ from typing import Any
 
 from ..engine.state import is_absent
 from ..numerics.splits import Split, shards
-from .blocks import Blocks, block_of, fitted_block, layout
+from .blocks import Blocks, block_of, fitted_block, in_many, layout
 from .codec import Codec
 
 
@@ -19,7 +19,7 @@ class BlockCodec(Codec):
     """Base of codecs that keep `codes` and a `scale` for each block of `block`."""
 
     def in_blocks(self, shape: tuple[int, ...]) -> bool:
-        """Return whether an array of this shape is kept in blocks that may be fitted."""
+        """Return whether an array of this shape has blocks that may be fitted."""
         return True
 
     def layout_of(self, shape: tuple[int, ...]) -> Blocks:
@@ -77,8 +77,7 @@ def block_of_pieces(
     if scales is None:
         found = fitted_block(whole, block, pieces)
         return block if found is None else found
-    local = layout(shape, block)
-    if len(scales) != len(shape) or local.ranked(local.blocks) == scales:
+    if len(scales) != len(shape) or in_many(shape, block, scales):
         return block  # as `shard_map` without specs keeps a piece
     found = block_of(whole, block, whole_of(scales, pieces))
     lay = layout(shape, found)

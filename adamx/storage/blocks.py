@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-
 FEWEST = 16  # elements of a block that is made to fit: a scale then takes 2 bits each
 
 
@@ -165,13 +164,10 @@ def block_of(shape: tuple[int, ...], block: int, scales: tuple[int, ...]) -> int
     return block
 
 
-def _is_told(shape: tuple[int, ...], block: int, length: int) -> bool:
-    """Return whether the shape of the scales tells blocks of a length from `block`."""
-    lay, other = layout(shape, length), layout(shape, block)
-    same_shape = lay.ranked(lay.blocks) == other.ranked(other.blocks)
-    return block_of(shape, block, lay.ranked(lay.blocks)) == length or (
-        same_shape and other.blocks == 1
-    )
+def in_many(shape: tuple[int, ...], block: int, scales: tuple[int, ...]) -> bool:
+    """Return whether blocks of this length have such scales, more than one in a row."""
+    lay = layout(shape, block)
+    return lay.blocks > 1 and lay.ranked(lay.blocks) == scales
 
 
 @functools.lru_cache(maxsize=4096)
@@ -187,7 +183,12 @@ def fitted_block(
     piece = tuple(n // count for n, count in zip(shape, pieces, strict=True))
     for length in (block, *range(block - 2, FEWEST - 1, -2)):
         lay = layout(shape, length)
-        if lay.cut(pieces) is None and _is_told(shape, block, length):
-            if length == block or _is_told(piece, block, length):
-                return length
+        if lay.cut(pieces) is not None:
+            continue
+        own = layout(piece, length)
+        if length == block or (
+            block_of(shape, block, lay.ranked(lay.blocks)) == length
+            and not in_many(piece, block, own.ranked(own.blocks))
+        ):
+            return length
     return None

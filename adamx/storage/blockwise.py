@@ -1,6 +1,7 @@
 """Blockwise quantization: integers of 8 or 4 bits with a float32 scale per block."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -322,14 +323,14 @@ class _OfPieces(Blockwise):
     def fitted(self, shape: tuple[int, ...], pieces: tuple[int, ...]) -> Blockwise:
         return self  # `pieces` of the mesh axes of `shard_map` count
 
-    def as_kept(self, kept: Kept, shape: tuple[int, ...]) -> Blockwise:
+    def as_kept(self, kept: Mapping[str, Any], shape: tuple[int, ...]) -> Blockwise:
         scale = kept["scale"]
         if is_absent(scale) or not self.in_blocks(shape):
             return self
         found = block_of_pieces(shape, self.block, self.pieces, tuple(scale.shape))
-        fields = _fields(self) | {"block": found}
+        fields = _fields(self)
         del fields["pieces"]
-        return Blockwise(**fields)
+        return dataclasses.replace(Blockwise(**fields), block=found)
 
 
 def _size(shape: tuple[int, ...]) -> int:

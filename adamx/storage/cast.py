@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -201,7 +202,7 @@ class _OfPieces(Cast):
     def fitted(self, shape: tuple[int, ...], pieces: tuple[int, ...]) -> Cast:
         return self  # `pieces` of the mesh axes of `shard_map` count
 
-    def as_kept(self, kept: Kept, shape: tuple[int, ...]) -> Cast:
+    def as_kept(self, kept: Mapping[str, Any], shape: tuple[int, ...]) -> Cast:
         scales = tuple(kept["scale"].shape)
         found = block_of_pieces(shape, self.block, self.pieces, scales)
         return Cast(self.dtype, self.rounding, signed=self.signed, block=found)
