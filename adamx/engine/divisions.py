@@ -19,6 +19,7 @@ from jax.sharding import AxisType, NamedSharding
 from .. import errors
 from ..numerics.sharding import layout_of
 from ..numerics.splits import names_of
+from .paths import flatten, paths
 from .slots import as_kept, fitted, is_kept, is_like
 from .state import Slot, is_absent
 
@@ -46,6 +47,7 @@ class Fitted(NamedTuple):
 class _Told(NamedTuple):
     pieces: Mapping[str, Pieces]
     fitted: list[Fitted]
+    warns: bool = False
 
 
 _TOLD: contextvars.ContextVar[_Told] = contextvars.ContextVar("_TOLD")
@@ -53,14 +55,15 @@ _NOTHING = _Told({}, [])
 
 
 @contextlib.contextmanager
-def told(pieces: Mapping[str, Pieces]) -> Iterator[list[Fitted]]:
+def told(pieces: Mapping[str, Pieces], warns: bool = False) -> Iterator[list[Fitted]]:
     """Say into how many pieces the axes of the leaves at these paths are divided.
 
     Yields the list of slots whose layout follows that, which grows as states begin.
+    With `warns`, what is traced meanwhile warns as what is not traced does.
     """
     fitted: list[Fitted] = []
     around = _TOLD.get(_NOTHING).pieces
-    token = _TOLD.set(_Told({**around, **pieces}, fitted))
+    token = _TOLD.set(_Told({**around, **pieces}, fitted, warns))
     try:
         yield fitted
     finally:
@@ -82,6 +85,18 @@ def pieces_of(x: Any, path: str) -> Pieces:
         math.prod(sizes[name] for name in names_of(entry) if isinstance(name, str))
         for entry in entries
     )
+
+
+def known_of(tree: Any) -> dict[str, Pieces]:
+    """Return the pieces of the leaves that a mesh of Auto axes divides, by path."""
+    arrays = [x for x in jax.tree.leaves(tree) if isinstance(x, jax.Array)]
+    if all(isinstance(x, Tracer) or x.is_fully_replicated for x in arrays):
+        return {}
+    known = {}
+    for path, x in zip(paths(tree), flatten(tree)[0], strict=True):
+        if isinstance(x, jax.Array) and not isinstance(x, Tracer):
+            known[path] = pieces_of(x, path)
+    return known
 
 
 def _sharding_of(x: Any) -> Any:
@@ -120,10 +135,10 @@ def begun(name: str, slot: Slot, p: Any, path: str) -> Slot:
             f"init: what is kept of the slot `{name}` of `{path}` must be divided as "
             f"the leaf is, got {slot.codec!r}, in which no blocks of the shape {shape} "
             f"end where the {pieces[axis]} pieces of axis {axis} do. "
-            f"{slot.codec.remedy(shape, pieces)}."  # pyright: ignore[reportOptionalMemberAccess]
+            f"Pass {slot.codec.remedy(shape, pieces)}."  # pyright: ignore[reportOptionalMemberAccess]
         )
 
-    _say(p, sentence, "Every device keeps all of it until then.")
+    _say(p, sentence)
     return here
 
 
@@ -147,22 +162,23 @@ def check_kept(name: str, slot: Slot, kept: Any, p: Any, path: str, form: Any) -
     remedy = codec.remedy(shape, pieces)
 
     def sentence() -> str:
-        advice = "restore it outside jit: adamx.restore(tx, state, params)"
-        shown = f"Begin the state or {advice}; or {remedy}" if fits else remedy
+        anew = "Call adamx.restore(tx, state, params) outside jit, or pass"
         return (
             f"update: what is kept of the slot `{name}` of `{path}` must be divided as "
             f"the leaf is, got blocks that do not end where the {pieces[axis]} pieces "
-            f"of axis {axis} do: it was begun where they were not known. {shown}."
+            f"of axis {axis} do: it was begun where they were not known. "
+            f"{anew if fits else 'Pass'} {remedy}."
         )
 
-    _say(p, sentence, "Every device keeps all of it until then.")
+    _say(p, sentence)
 
 
-def _say(x: Any, sentence: Callable[[], str], then: str) -> None:
-    """Raise an error on Explicit axes; elsewhere warn, outside `jit`."""
+def _say(x: Any, sentence: Callable[[], str]) -> None:
+    """Raise an error on Explicit axes; elsewhere warn, if it is not traced."""
     if isinstance(x, jax.ShapeDtypeStruct):
         return
     if _is_explicit(x):
         raise errors.AdamxError(sentence())
-    if not isinstance(x, Tracer):
+    if not isinstance(x, Tracer) or _TOLD.get(_NOTHING).warns:
+        then = "Until then devices keep more than their pieces of it."
         warnings.warn(f"{sentence()} {then}", stacklevel=2)

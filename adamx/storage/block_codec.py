@@ -54,8 +54,8 @@ class BlockCodec(Codec):
 
 def pieces_in(split: Any) -> tuple[int, ...]:
     """Return into how many pieces each axis is split; nothing where it is not known."""
-    known = isinstance(split, Split) and split.dims is not None
-    return tuple(map(shards, split.dims)) if known else ()
+    dims = split.dims if isinstance(split, Split) else None
+    return () if dims is None else tuple(map(shards, dims))
 
 
 def whole_of(shape: tuple[int, ...], pieces: tuple[int, ...]) -> tuple[int, ...]:

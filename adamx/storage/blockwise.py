@@ -169,7 +169,7 @@ class Blockwise(BlockCodec):
         fitted = dataclasses.replace(self, shards=pieces[-1])
         if fitted.cut(shape, pieces) is None:
             return f"Blockwise(shards={pieces[-1]})"
-        return f"no block fits; {super().remedy(shape, pieces)}"
+        return super().remedy(shape, pieces)
 
     def layout_of(self, shape: tuple[int, ...]) -> Blocks:
         """Return the division of an array of this shape into blocks."""

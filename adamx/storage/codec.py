@@ -118,8 +118,8 @@ class Codec(Value):
         return None
 
     def remedy(self, shape: tuple[int, ...], pieces: tuple[int, ...]) -> str:
-        """Say which codec would keep the pieces apart, where `cut` names an axis."""
-        return "Cast(jnp.bfloat16, 'stochastic') stays divided"
+        """Return the expression of a codec that always keeps these pieces apart."""
+        return "Cast(jnp.bfloat16, 'stochastic')"
 
     def is_alike(self, part: str) -> bool:
         """Return whether this part has the shape of the array, whatever that is."""

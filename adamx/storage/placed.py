@@ -42,7 +42,7 @@ def undivided(codec: Any, param: Any) -> str:
     which = "the last axis" if axis == len(shape) - 1 else f"axis {axis}"
     return (
         f"; all of it on each device, as blocks do not end where the {pieces[axis]} "
-        f"pieces of {which} do: {codec.remedy(shape, pieces)}"
+        f"pieces of {which} do, but with {codec.remedy(shape, pieces)}"
     )
 
 
