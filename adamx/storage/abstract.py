@@ -17,22 +17,30 @@ from .laid_out import Laid, is_named, laid_out, mesh_of
 def begun(tx: Any, params: Any, mesh: Any = None) -> tuple[Any, list[Fitted]]:
     """Return the shapes and dtypes of the state that `tx.init` makes outside `jit`.
 
-    Also return the slots of leaves whose layout follows the mesh; it would be another
-    without it.
+    Also return the slots of leaves whose layout is another where `init` does not see
+    the mesh.
     """
     mesh = mesh_of(tx) if mesh is None else mesh
     if mesh is None and not any(map(is_named, jax.tree.leaves(params))):
         return jax.eval_shape(without_places(tx).init, params), []
-    pieces = _pieces(tx, laid_out(params, mesh))
+    laid = laid_out(params, mesh)
+    pieces, known = _pieces(tx, laid)
     with told(pieces) as fitted:
         # a function of its own: JAX knows the shapes of one that it has seen
         state = jax.eval_shape(lambda p: without_places(tx).init(p), params)
-    return state, fitted
+    return state, [one for one in fitted if one.path not in known]
 
 
-def _pieces(tx: Any, laid: Laid) -> dict[str, tuple[int, ...]]:
-    """Return into how many pieces the axes of each leaf are divided, by path."""
+def _pieces(tx: Any, laid: Laid) -> tuple[dict[str, tuple[int, ...]], set[str]]:
+    """Return into how many pieces the axes of each leaf are divided, by path.
+
+    Also return the leaves of which `zero1` tells `init` that, under `jit`, too.
+    """
+    known: set[str] = set()
     if isinstance(tx, Zero1):
+        given = dict(tx.specs)
+        named = zip(paths(laid.params), laid.specs, strict=True)
+        known = {path for path, spec in named if path in given or not any(spec)}
         laid = laid.over(tx)
     leaves = zip(paths(laid.params), laid.leaves, laid.specs, strict=True)
     found = {
@@ -43,11 +51,13 @@ def _pieces(tx: Any, laid: Laid) -> dict[str, tuple[int, ...]]:
     if isinstance(tx, Groups):
         own = tx.params_of_members(laid.params)
         for member, params in zip(tx.members, own, strict=True):
-            found |= _pieces(member.tx, laid.of(params))
-        return found
+            inside = _pieces(member.tx, laid.of(params))
+            found, known = found | inside[0], known | inside[1]
+        return found, known
     for inner in inner_of(tx):
-        found |= _pieces(inner, laid)
-    return found
+        inside = _pieces(inner, laid)
+        found, known = found | inside[0], known | inside[1]
+    return found, known
 
 
 def is_seen_under_jit(mesh: Any) -> bool:

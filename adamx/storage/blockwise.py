@@ -91,7 +91,7 @@ class Blockwise(BlockCodec):
             even number of elements, at most `block`, that divides n / shards, so that
             codes and scales are divided as the array is, and the state is the same on
             any mesh and without one. If no such number is at least 16, blocks are of
-            `block`; `memory_plan` says so.
+            `block`; `memory_plan` says so. With 1, blocks are of `block`.
 
     Without `shards`, `init` chooses the blocks of each array by its sharding, where it
     sees that: outside `jit`, and on Explicit axes also inside. Where pieces of 96
@@ -113,7 +113,7 @@ class Blockwise(BlockCodec):
     floor: bool = dataclasses.field(default=True, kw_only=True)
     min_size: int = dataclasses.field(default=4096, kw_only=True)
     signed: bool | None = dataclasses.field(default=None, kw_only=True)
-    shards: int = dataclasses.field(default=1, kw_only=True)
+    shards: int | None = dataclasses.field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.bits not in (4, 8):
@@ -135,7 +135,8 @@ class Blockwise(BlockCodec):
                 f"Blockwise: `min_size` must be a number of elements, got "
                 f"{self.min_size!r}. Pass 0 to code every array."
             )
-        if not isinstance(self.shards, int) or self.shards < 1:
+        given = self.shards is not None
+        if given and (not isinstance(self.shards, int) or self.shards < 1):
             raise errors.AdamxError(
                 f"Blockwise: `shards` must be the number of pieces of the last axis, "
                 f"at least 1, got {self.shards!r}. Pass the size of the mesh axes over "
@@ -155,12 +156,15 @@ class Blockwise(BlockCodec):
     def placed(self, split: Any) -> "Blockwise":
         here = dataclasses.replace(self, min_size=-(-self.min_size // shards(split)))
         pieces = pieces_in(split)
-        if max(pieces, default=1) == 1 or (self.shards > 1 and pieces[-1] == 1):
+        if max(pieces, default=1) == 1 or (self._divisor > 1 and pieces[-1] == 1):
             return here
         return _OfPieces(**_fields(here), pieces=pieces)
 
     def in_blocks(self, shape: tuple[int, ...]) -> bool:
-        return self.shards == 1 and not self._small(shape)
+        return self._divisor == 1 and not self._small(shape)
+
+    def fitted(self, shape: tuple[int, ...], pieces: tuple[int, ...]) -> "Blockwise":
+        return super().fitted(shape, pieces) if self.shards is None else self
 
     def is_coded(self, shape: tuple[int, ...]) -> bool:
         return not self._small(shape)
@@ -174,13 +178,18 @@ class Blockwise(BlockCodec):
     def layout_of(self, shape: tuple[int, ...]) -> Blocks:
         """Return the division of an array of this shape into blocks."""
         lay = layout(shape, self.block)
-        if self.shards == 1 or lay.merged > 1 or lay.n % self.shards:
+        if self._divisor == 1 or lay.merged > 1 or lay.n % self._divisor:
             return lay
-        piece = lay.n // self.shards
+        piece = lay.n // self._divisor
         for block in range(min(self.block, piece), FEWEST - 1, -1):
             if block % 2 == 0 and piece % block == 0:
                 return lay._replace(block=block)
         return lay
+
+    @property
+    def _divisor(self) -> int:
+        """How many pieces of the last axis the caller names, 1 for none."""
+        return self.shards or 1
 
     @property
     def _code(self) -> QuantizationMap:
@@ -198,6 +207,8 @@ class Blockwise(BlockCodec):
         read = dataclasses.replace(  # whatever the rounding
             self, code=self._code, rounding="stochastic", floor=True
         )
+        if self.shards == 1:  # they are told from fitted ones by the scales
+            read = dataclasses.replace(read, shards=None)
         return Codec.form(read)
 
     def note(self, shape: tuple[int, ...]) -> str:
@@ -206,7 +217,7 @@ class Blockwise(BlockCodec):
         lay = self.layout_of(shape)
         merged = f", last {lay.merged} axes merged" if lay.merged > 1 else ""
         fitted = f", blocks of {lay.block}" if lay.block != self.block else ""
-        if self.shards > 1 and lay.n % (self.shards * lay.block):
+        if lay.n % (self._divisor * lay.block) and self._divisor > 1:
             fitted = f", no block fits {self.shards} shards"
         return f"{self!r}{merged}{fitted}"
 
@@ -314,6 +325,8 @@ class _OfPieces(Blockwise):
 
     def layout_of(self, shape: tuple[int, ...]) -> Blocks:
         if self.shards == 1:
+            return layout(shape, self.block)
+        if self.shards is None:
             return layout(shape, block_of_pieces(shape, self.block, self.pieces, None))
         lay = super().layout_of(whole_of(shape, self.pieces))
         if lay.merged > 1 or lay.n % (self.pieces[-1] * lay.block):

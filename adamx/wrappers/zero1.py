@@ -169,10 +169,11 @@ def _told(
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield how leaves are divided, by path, where `jit` does not see it."""
     for path, x, place in zip(paths, leaves, places, strict=True):
-        if place is None or place.kind != AxisType.Auto or place.dim is None:
+        if place is None or place.kind != AxisType.Auto:
             continue
         entries = place.entries or ((),) * len(x.shape)
-        entries = added(entries, place.dim, place.axis)
+        if place.dim is not None:
+            entries = added(entries, place.dim, place.axis)
         sizes = place.mesh.shape
         yield path, tuple(math.prod(sizes[n] for n in entry) for entry in entries)
 
