@@ -25,10 +25,10 @@ PIECES = 8
 STORED = ("codes", "scale")
 mesh_of = functools.partial(meshes.mesh_of, m=PIECES)
 COLLECTIVE = re.compile(r"all-gather|all-reduce|all-to-all|collective-permute")
-SHAPES = {"wide": (8, 768), "rows": (200, 64), "whole": (8, 768)}  # rows are merged
-SPECS = {"wide": P(None, "m"), "rows": P("m"), "whole": P()}
-PIECES_OF = {"wide": (1, 8), "rows": (8, 1), "whole": (1, 1)}
-BLOCKS = {"wide": 96, "rows": 100, "whole": 128}
+SHAPES = {"wide": (8, 768), "rows": (200, 64)}  # whose rows are merged
+SPECS = {"wide": P(None, "m"), "rows": P("m")}
+PIECES_OF = {"wide": (1, 8), "rows": (8, 1)}
+BLOCKS = {"wide": 96, "rows": 100}
 EIGHT, FOUR = Blockwise(min_size=0), Blockwise(4, min_size=0, rounding="dither")
 FLOAT8 = Cast(jnp.float8_e4m3fn, "stochastic")
 TX = adamx.store(adamx.adamw(0.1), mu=EIGHT, nu=FOUR)
@@ -52,9 +52,9 @@ def two_steps(tx, state, mesh=None):
     return updates, state, step
 
 
-def begun(tx, pieces=PIECES_OF):
+def begun(tx):
     """A state on one device with the layout of a mesh."""
-    with told(pieces):
+    with told(PIECES_OF):
         return tx.init(leaves(0))
 
 
@@ -137,6 +137,7 @@ def test_the_shape_of_the_scales_tells_the_block():
     assert fitted_block((8, 800), 128, (1, 4)) == 50  # 2 of 100 in a piece, or of 128
     assert fitted_block((4096, 96), 128, (1, 4)) == 24  # rows are not merged then
     assert fitted_block((8, 8, 96), 128, (1, 8, 1)) == 96
+    assert fitted_block((8, 768), 128, (8, 1)) == 128  # rows are divided only
     assert fitted_block((), 128, ()) == 128
 
 
@@ -175,15 +176,20 @@ def test_all_that_looks_at_a_state_sees_the_same():
 
 
 def test_restore_brings_a_state_into_the_layout_of_another_mesh():
-    p, here = leaves(0), leaves(0, mesh_of("explicit"))
-    first = alone(TX)[-1][1]
-    one = adamx.restore(TX, first, p)
-    assert shapes(one) == shapes(TX.init(p)) != shapes(first)
-    assert_equal(adamx.restore(TX, first, here), first)  # in that layout already
-    where = jax.tree.map(lambda x: x.sharding, TX.init(here))
-    last = adamx.restore(TX, jax.device_put(first, where), p)
-    assert_equal(last, one)
-    before, after = (adamx.slots(x, "mu", p) for x in (first, one))
+    mesh = mesh_of("explicit")
+    p, g, here = ({"wide": leaves(*x)["wide"]} for x in ((0,), (1,), (0, mesh)))
+    tx = adamx.store(adamx.sgd(0.1, momentum=0.9), momentum=EIGHT)
+    with told(PIECES_OF):
+        first = tx.init(p)
+    _, first = jax.jit(tx.update)(g, first, p)
+    one = adamx.restore(tx, first, p)
+    fresh = tx.init(here)
+    assert shapes(one) == shapes(tx.init(p)) != shapes(first)
+    assert_equal(adamx.restore(tx, first, here), first)  # in that layout already
+    where = jax.tree.map(lambda x: x.sharding, fresh)
+    assert_equal(adamx.restore(tx, jax.device_put(first, where), p), one)
+    assert shapes(adamx.restore(tx, one, here)) == shapes(fresh)
+    before, after = (adamx.slots(x, "momentum", p) for x in (first, one))
     for leaf, x in before.items():  # levels are within 1/8 of each other
         np.testing.assert_allclose(after[leaf], x, rtol=0.13, atol=1e-4)
 
@@ -276,5 +282,5 @@ def test_a_state_that_was_begun_without_the_mesh(kind):
     else:
         with pytest.raises(adamx.errors.AdamxError, match=said):
             jax.jit(tx.update)(p, state, p)
-    after = adamx.restore(tx, state, p)
-    tx.update(p, after, p)  # and no warning
+        after = adamx.restore(tx, state, p)
+        jax.eval_shape(tx.update, p, after, p)  # and no error
