@@ -87,7 +87,7 @@ def leaf_functions(rule: Any) -> LeafFunctions:
         # gradient again than to write the new slots and to read them
         _, new, _ = computed(form, kept, *given)
         known = declared_for(form)
-        scales = {name: scale_of(known[name], new[name], form) for name in coded}
+        scales = {n: scale_of(known[n], new[n], kept[n], form) for n in coded}
         *before, x = given
         kept, update = jax.lax.optimization_barrier((kept, x.update))
         return stepped(form, scales, kept, *before, x._replace(update=update))

@@ -177,7 +177,7 @@ def _parts(
         if shape_of(slot, x.update, form.selected, form.path) != shape:
             return f"the slot `{name}` has another shape than the leaf"
         if slot.codec is not None:
-            coders[name] = slot.codec.divided(shape)
+            coders[name] = slot.codec.as_kept(kept[name], shape).divided(shape)
             if coders[name] is None:
                 return f"the slot `{name}` is kept whole: {slot.codec.note(shape)}"
     rows = _rows(shape, [each for each in coders.values() if each.row is not None])

@@ -1,5 +1,6 @@
 """Slots of one leaf: initialisation, and conversion by a codec."""
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -209,6 +210,18 @@ def shapes(kept: dict[str, Any]) -> dict[str, Any]:
     return {n: None if is_absent(x) else jnp.shape(x) for n, x in kept.items()}
 
 
+def fitted(slot: Slot, shape: tuple[int, ...], pieces: tuple[int, ...]) -> Slot:
+    """Return the slot of a leaf whose axes a mesh divides into so many pieces."""
+    if slot.codec is None or not is_like(slot):
+        return slot
+    return dataclasses.replace(slot, codec=slot.codec.fitted(shape, pieces))
+
+
+def as_kept(slot: Slot, kept: Any, shape: tuple[int, ...]) -> Slot:
+    """Return the slot of a leaf as it is kept in the state."""
+    return dataclasses.replace(slot, codec=slot.codec.as_kept(kept, shape))
+
+
 def shape_of(slot: Slot, g: Any, chosen: frozenset, path: str | None) -> Any:
     """Return the decoded shape of a slot, for an update like `g`."""
     if slot.shape_of is None and not callable(slot.init):
@@ -239,9 +252,11 @@ def is_scaled(slot: Slot, g: Any, form: Any) -> bool:
     return jax.eval_shape(slot.codec.scale, like) is not None  # pyright: ignore[reportOptionalMemberAccess]
 
 
-def scale_of(slot: Slot, new: Any, form: Any) -> Any:
+def scale_of(slot: Slot, new: Any, kept: Any, form: Any) -> Any:
     """Return what `encoded` can be given as `scale`; None if the codec has none."""
-    return slot.codec.scale(new) if is_kept(slot, form.selected) else None  # pyright: ignore[reportOptionalMemberAccess]
+    if not is_kept(slot, form.selected):
+        return None
+    return slot.codec.as_kept(kept, new.shape).scale(new)  # pyright: ignore[reportOptionalMemberAccess]
 
 
 def encoded(
@@ -254,7 +269,7 @@ def encoded(
     draw: int,
     scale: Any = None,
 ) -> Any:
-    """Encode the new value of a slot, with the parts and dtypes of `kept`.
+    """Encode the new value of a slot, with the parts, layout and dtypes of `kept`.
 
     `leaf` is the update of a rule that sees more than one element of it, else None:
     what is computed element by element is laid out as the leaf is.
@@ -267,6 +282,7 @@ def encoded(
         new = new.astype(kept.dtype)
         return new if leaf is None else _laid_out(slot, new, kept, leaf, form.selected)
     key = key_of(slot.seed, key)
-    after = _encode(slot.codec, slot.split, draw, new, scale, key)
+    codec = slot.codec.as_kept(kept, new.shape)
+    after = _encode(codec, slot.split, draw, new, scale, key)
     # a state saved long ago may keep another placeholder
-    return {n: kept[n] if kept and is_absent(x) else x for n, x in after.items()}
+    return {n: kept[n] if is_absent(x) else x for n, x in after.items()}

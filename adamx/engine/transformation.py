@@ -13,7 +13,7 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from .. import errors
-from . import hyperparams, row_updates, tree, tree_checks
+from . import divisions, hyperparams, row_updates, tree, tree_checks
 from .calls import check_call
 from .value import Value, restored
 
@@ -199,7 +199,10 @@ class _Pair:
                     known = jax.tree.flatten(hyperparams.as_data(tx._at(state), wide))
                 now, here = known[0], _eager_program(known[1])
             run = here.compiled if _all_data(extra) else here.run
-            return run(now, updates, state, params, extra)
+            # seen here, and not where it is traced, if the axes of a mesh are Auto
+            pieces = divisions.known_of(updates if params is None else params)
+            with divisions.told(pieces, warns=True):
+                return run(now, updates, state, params, extra)
 
         self.init, self.update = init, update
         init.pair = update.pair = self  # pyright: ignore[reportFunctionMemberAccess]

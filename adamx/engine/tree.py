@@ -18,7 +18,7 @@ from .. import errors
 from ..numerics.arithmetic import compute_dtype
 from ..numerics.random_bits import OfRows, word_of
 from ..numerics.sharding import is_divided, is_on_host, placed_like
-from . import hyperparams, stacks, tree_checks
+from . import divisions, hyperparams, stacks, tree_checks
 from .leaf_functions import Form, Inputs, leaf_functions
 from .leaves import column, place, slot_column
 from .paths import flatten, paths
@@ -43,8 +43,8 @@ def start(rule: Any, params: Any) -> dict[str, Any]:
             where = functools.partial(place, params, i)
             places[i] = place_of(rule, chosen[i], [p], where)
     declared, slots = rule.slots(), {}
-    by_path = any(slot.by_path for slot in declared.values())
-    by_leaf = paths(params) if by_path else [""] * len(leaves)
+    known = any(slot.by_path or slot.codec for slot in declared.values())
+    by_leaf = paths(params) if known else [""] * len(leaves)
     for name, slot in declared.items():
         tree_checks.check_start(name, slot.init)
         if slot.shared:
@@ -52,8 +52,11 @@ def start(rule: Any, params: Any) -> dict[str, Any]:
             continue
         if callable(slot.init):
             tree_checks.check_values(name, slot, params, chosen)
-        pairs = zip(places, chosen, strict=True)
-        each = [at_place.slots(*pair)[name] for pair in pairs]
+        given = zip(places, chosen, leaves, by_leaf, strict=True)
+        each = [
+            divisions.begun(name, at_place.slots(at, masks)[name], p, path)
+            for at, masks, p, path in given
+        ]
         slots[name] = start_tree(slot, params, chosen, by_leaf, each)
     return slots
 
@@ -185,6 +188,23 @@ def _forms(rule: Any, treedef: Any, updates: Any, step: Step) -> list[Form]:
     return list(map(Form, chosen, by_leaf, dtypes, places))
 
 
+def _check_divisions(
+    each: list, columns: dict, leaves: list, forms: list, updates: Any, step: Step
+) -> None:
+    """Check that what codecs keep is divided as the leaves are, where it is known."""
+    coded = [n for n in columns if any(slots[n].codec is not None for slots in each)]
+    if not coded:
+        return
+    known = leaves
+    if step.params is not None:
+        known = column("params", step.params, updates)
+    named = zip(paths(updates), leaves, known, strict=True)
+    for i, (path, g, p) in enumerate(named):
+        for name in coded if g is not None and g.size else ():
+            kept = columns[name][i]
+            divisions.check_kept(name, each[i][name], kept, p, path, forms[i])
+
+
 def run_rule(
     rule: Any, updates: Any, slots: dict[str, Any], step: Step
 ) -> tuple[Any, dict[str, Any]]:
@@ -204,6 +224,7 @@ def run_rule(
     each = [at_place.slots(form.place, form.selected) for form in forms]
     tree_checks.check_slots(each, columns, leaves, updates)
     tree_checks.check_selected(each, columns, leaves, forms, updates)
+    _check_divisions(each, columns, leaves, forms, updates, step)
     live = [i for i, g in enumerate(leaves) if g is not None and g.size]
     for i, g in enumerate(leaves):
         if g is not None and not g.size:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from .. import errors
 from .leaves import column, place
 from .paths import flatten
-from .slots import is_kept, shape_of, shapes, shapes_kept
+from .slots import as_kept, is_kept, shape_of, shapes, shapes_kept
 from .state import Slot, is_absent
 
 
@@ -208,7 +208,7 @@ def _only_shape(name: str, slot: Slot, g: Any, kept: dict, tree: Any, i: int) ->
         return None
     there = shapes(kept)
     masked = all(map(is_absent, kept.values()))
-    if masked or there == shapes_kept(slot, g.shape):
+    if masked or there == shapes_kept(as_kept(slot, kept, g.shape), g.shape):
         return g
     raise errors.AdamxError(
         f"update: what is kept of the slot `{name}` must fit the update, got {there} "

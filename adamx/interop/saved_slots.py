@@ -14,6 +14,7 @@ import optax
 from jax.core import Tracer
 
 from .. import errors
+from ..engine.divisions import pieces_of
 from ..engine.leaf_functions import Form
 from ..engine.paths import flatten, leaves_by_path
 from ..engine.slot_trees import FORM, FORM_VERSION, column_of, with_columns
@@ -21,6 +22,7 @@ from ..engine.slots import encoded, join, shape_of
 from ..engine.state import Absent, Slot, is_absent
 from ..engine.tree import shared_dtype
 from ..numerics.random_bits import key_of
+from ..numerics.sharding import is_divided, unsharded
 from ..storage import BlockMean, Blockwise, RowColumnMeans
 from ..storage.forms import codec_of
 
@@ -256,7 +258,10 @@ def _leaf(
     if slot.codec is None:
         return _cast(where, new, value)
     form = Form(chosen, path, None)
-    return encoded(slot, value.astype(jnp.float32), None, p, form, key_of(0), 0)
+    codec = slot.codec.as_kept(there, shape)
+    if is_divided(value) and codec.cut(shape, pieces_of(value, "")) is not None:
+        value = unsharded(value)  # or its type would be in the way of the blocks
+    return encoded(slot, value.astype(jnp.float32), there, p, form, key_of(0), 0)
 
 
 def _are_equal(one: Any, other: Any) -> bool:

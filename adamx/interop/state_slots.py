@@ -106,6 +106,10 @@ def _wide(x: Any) -> Array:
     return x if x.dtype == jnp.float64 else x.astype(jnp.float32)
 
 
+def _encoded(codec: Any, like: Any) -> Any:
+    return jax.eval_shape(lambda x: codec.encode(x, Uniform(key_of(0))), like)
+
+
 def _shape(
     name: str, codec: Any, parts: dict[str, Any], path: str, shape: tuple[int, ...]
 ) -> tuple[int, ...]:
@@ -114,7 +118,7 @@ def _shape(
     for one in (shape, *kept):
         like = jax.ShapeDtypeStruct(one, jnp.float32)
         try:
-            made = jax.eval_shape(lambda x: codec.encode(x, Uniform(key_of(0))), like)
+            made = _encoded(codec.as_kept(parts, one), like)
         except (ValueError, TypeError, IndexError):
             continue
         if shapes(made) == shapes(parts):

@@ -181,13 +181,14 @@ def _codec(kept: Any) -> Codec | None:
 
 def _rows(codec: Blockwise, kept: Any, params: Any) -> Iterator[np.ndarray]:
     """Yield the integers of each leaf, as the codec counts them."""
-    column = column_of(kept["codes"], params)
-    for (_, p), codes in zip(leaves_by_path(params), column, strict=True):
+    columns = [column_of(kept[part], params) for part in ("codes", "scale")]
+    for (_, p), codes, scale in zip(leaves_by_path(params), *columns, strict=True):
         if p is None or not hasattr(codes, "dtype"):
             continue
         if np.issubdtype(codes.dtype, np.floating):  # a small leaf, kept as it is
             continue
         if codec.bits == 4:
-            codes = unpacked(codec.layout_of(p.shape), codes)
+            here = codec.as_kept({"scale": scale}, p.shape)
+            codes = unpacked(here.layout_of(p.shape), codes)
         row = np.asarray(jax.device_get(codes)).ravel().astype(np.int64)
         yield row - codec._top if codec.bits == 4 and codec.signed else row

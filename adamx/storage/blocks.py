@@ -8,10 +8,13 @@ blocks on the first merged axis, 1 on the axes after it.
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+FEWEST = 16  # elements of a block that is made to fit: a scale then takes 2 bits each
 
 
 class Blocks(NamedTuple):
@@ -34,6 +37,18 @@ class Blocks(NamedTuple):
     @property
     def blocks(self) -> int:
         return -(-self.n // self.block)
+
+    def cut(self, pieces: Sequence[int]) -> int | None:
+        """Return the axis of which a piece ends inside a block, None if none does.
+
+        `pieces` says into how many each axis of the array is divided on a mesh.
+        """
+        first = len(self.lead)
+        for axis, count in enumerate(pieces[first:], first):
+            inside = axis > first or self.n % (count * self.block)
+            if count > 1 and inside:
+                return axis
+        return None
 
     @property
     def tail(self) -> int:
@@ -133,3 +148,47 @@ def layout(shape: tuple[int, ...], block: int) -> Blocks:
         merged += 1
     lead = shape[: len(shape) - merged]
     return Blocks(lead, math.prod(shape[len(lead) :]), block, max(merged, 1))
+
+
+@functools.lru_cache(maxsize=4096)
+def block_of(shape: tuple[int, ...], block: int, scales: tuple[int, ...]) -> int:
+    """Return the length of the blocks of an array that has scales of this shape.
+
+    It is `block`, unless that would make scales of another shape: then the largest
+    even number below it that does without a short block, as `fitted_block` chooses it.
+    """
+    for length in (block, *range(block - 2, FEWEST - 1, -2)):
+        lay = layout(shape, length)
+        if lay.ranked(lay.blocks) == scales and (length == block or not lay.tail):
+            return length
+    return block
+
+
+def in_many(shape: tuple[int, ...], block: int, scales: tuple[int, ...]) -> bool:
+    """Return whether blocks of this length have such scales, more than one in a row."""
+    lay = layout(shape, block)
+    return lay.blocks > 1 and lay.ranked(lay.blocks) == scales
+
+
+@functools.lru_cache(maxsize=4096)
+def fitted_block(
+    shape: tuple[int, ...], block: int, pieces: tuple[int, ...]
+) -> int | None:
+    """Return the length of blocks that end where the pieces of an array do.
+
+    It is the largest even number of elements, at most `block` and at least 16, for
+    which no piece ends inside a block, and which the shape of the scales tells from
+    `block` (see `block_of`), also in each piece by itself; None if there is none.
+    """
+    piece = tuple(n // count for n, count in zip(shape, pieces, strict=True))
+    for length in (block, *range(block - 2, FEWEST - 1, -2)):
+        lay = layout(shape, length)
+        if lay.cut(pieces) is not None:
+            continue
+        own = layout(piece, length)
+        if length == block or (
+            block_of(shape, block, lay.ranked(lay.blocks)) == length
+            and not in_many(piece, block, own.ranked(own.blocks))
+        ):
+            return length
+    return None

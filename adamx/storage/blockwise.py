@@ -1,6 +1,7 @@
 """Blockwise quantization: integers of 8 or 4 bits with a float32 scale per block."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -8,17 +9,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import errors
-from ..engine.state import absent
+from ..engine.state import absent, is_absent
 from ..numerics.halves import bytes_split, halves_joined
-from ..numerics.splits import Split, shards
-from .blocks import Blocks, layout
+from ..numerics.splits import shards
+from .block_codec import BlockCodec, block_of_pieces, pieces_in, whole_of
+from .blocks import FEWEST, Blocks, layout
 from .codec import Codec, Divided, Draw, Kept
 from .quantization_maps import Companded, Minifloat, QuantizationMap
 
 ROUNDINGS = ("nearest", "stochastic", "dither")
-
-
-FEWEST = 16  # elements of a block that is made to fit: a scale then takes 2 bits each
 
 
 # Numbers this near to a level, in units of the distance to the next, count as at it:
@@ -32,6 +31,14 @@ def check_rounding(where: str, rounding: Any, known: tuple[str, ...]) -> None:
             f"{where}: `rounding` must be one of {', '.join(map(repr, known))}, got "
             f"{rounding!r}. {known[1]!r} is right on average, so that an average that "
             f"moves by less than a level is not stuck."
+        )
+
+
+def check_block(where: str, block: Any) -> None:
+    if not isinstance(block, int) or block < 2 or block % 2:
+        raise errors.AdamxError(
+            f"{where}: `block` must be an even number of elements, at least 2, got "
+            f"{block!r}. Two 4-bit codes share a byte; 128 is usual."
         )
 
 
@@ -57,7 +64,7 @@ def scaled_down(lay: Blocks, blocks: Array, scale: Array) -> Array:
     return blocks * lay.spread(part) * lay.spread(inverse)
 
 
-class Blockwise(Codec):
+class Blockwise(BlockCodec):
     """Quantize blocks to integers of 8 or 4 bits, scaled by their largest magnitude.
 
         s = max |x| over the block,    x ≈ sign(x) · s · level(k)
@@ -82,11 +89,16 @@ class Blockwise(Codec):
         shards: into how many pieces the last axis of an array is divided on a mesh. The
             blocks of an array whose last axis has n elements are then of the largest
             even number of elements, at most `block`, that divides n / shards, so that
-            codes and scales are divided as the array is. Without it, an axis of 768
-            over 8 devices leaves 96 elements on each, in which a block of 128 does not
-            end, and every device keeps all codes. Whether or not there is a mesh, the
-            numbers are the same. If no such number is at least 16, blocks are of
-            `block`; `memory_plan` says so.
+            codes and scales are divided as the array is, and the state is the same on
+            any mesh and without one. If no such number is at least 16, blocks are of
+            `block`; `memory_plan` says so. With 1, blocks are of `block`.
+
+    Without `shards`, `init` chooses the blocks of each array by its sharding, where it
+    sees that: outside `jit`, and on Explicit axes also inside. Where pieces of 96
+    elements are on a device, in which a block of 128 does not end, the blocks are of
+    96: the largest even number, at most `block` and at least 16, with which codes and
+    scales are divided as the array is. The shape of the scales tells it, so that each
+    step reads it from the state, and `adamx.restore` brings it into another.
 
     Kept: `codes` and `scale`, (8 or 4) + 32 / block bits per element.
 
@@ -101,7 +113,7 @@ class Blockwise(Codec):
     floor: bool = dataclasses.field(default=True, kw_only=True)
     min_size: int = dataclasses.field(default=4096, kw_only=True)
     signed: bool | None = dataclasses.field(default=None, kw_only=True)
-    shards: int = dataclasses.field(default=1, kw_only=True)
+    shards: int | None = dataclasses.field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.bits not in (4, 8):
@@ -109,11 +121,7 @@ class Blockwise(Codec):
                 f"Blockwise: `bits` must be 8 or 4, got {self.bits!r}. For 16 use "
                 f"Cast(jnp.bfloat16, 'stochastic')."
             )
-        if not isinstance(self.block, int) or self.block < 2 or self.block % 2:
-            raise errors.AdamxError(
-                f"Blockwise: `block` must be an even number of elements, at least 2, "
-                f"got {self.block!r}. Two 4-bit codes share a byte; 128 is usual."
-            )
+        check_block("Blockwise", self.block)
         if not (self.code is None or isinstance(self.code, QuantizationMap)):
             raise errors.type_error(
                 "Blockwise",
@@ -127,7 +135,8 @@ class Blockwise(Codec):
                 f"Blockwise: `min_size` must be a number of elements, got "
                 f"{self.min_size!r}. Pass 0 to code every array."
             )
-        if not isinstance(self.shards, int) or self.shards < 1:
+        given = self.shards is not None
+        if given and (not isinstance(self.shards, int) or self.shards < 1):
             raise errors.AdamxError(
                 f"Blockwise: `shards` must be the number of pieces of the last axis, "
                 f"at least 1, got {self.shards!r}. Pass the size of the mesh axes over "
@@ -145,22 +154,42 @@ class Blockwise(Codec):
         return dataclasses.replace(self, signed=self.signed or signed)
 
     def placed(self, split: Any) -> "Blockwise":
-        last = split.dims[-1] if isinstance(split, Split) and split.dims else ()
         here = dataclasses.replace(self, min_size=-(-self.min_size // shards(split)))
-        if self.shards == 1 or not last:
+        pieces = pieces_in(split)
+        if max(pieces, default=1) == 1 or (self._divisor > 1 and pieces[-1] == 1):
             return here
-        return _OfPieces(**_fields(here), pieces=shards(last))
+        return _OfPieces(**_fields(here), pieces=pieces)
+
+    def in_blocks(self, shape: tuple[int, ...]) -> bool:
+        return self._divisor == 1 and not self._small(shape)
+
+    def fitted(self, shape: tuple[int, ...], pieces: tuple[int, ...]) -> "Blockwise":
+        return super().fitted(shape, pieces) if self.shards is None else self
+
+    def is_coded(self, shape: tuple[int, ...]) -> bool:
+        return not self._small(shape)
+
+    def remedy(self, shape: tuple[int, ...], pieces: tuple[int, ...]) -> str:
+        fitted = dataclasses.replace(self, shards=pieces[-1])
+        if fitted.cut(shape, pieces) is None:
+            return f"Blockwise(shards={pieces[-1]})"
+        return super().remedy(shape, pieces)
 
     def layout_of(self, shape: tuple[int, ...]) -> Blocks:
         """Return the division of an array of this shape into blocks."""
         lay = layout(shape, self.block)
-        if self.shards == 1 or lay.merged > 1 or lay.n % self.shards:
+        if self._divisor == 1 or lay.merged > 1 or lay.n % self._divisor:
             return lay
-        piece = lay.n // self.shards
+        piece = lay.n // self._divisor
         for block in range(min(self.block, piece), FEWEST - 1, -1):
             if block % 2 == 0 and piece % block == 0:
                 return lay._replace(block=block)
         return lay
+
+    @property
+    def _divisor(self) -> int:
+        """How many pieces of the last axis the caller names, 1 for none."""
+        return self.shards or 1
 
     @property
     def _code(self) -> QuantizationMap:
@@ -174,17 +203,12 @@ class Blockwise(Codec):
     def _small(self, shape: tuple[int, ...]) -> bool:
         return _size(shape) < self.min_size
 
-    def divides(self, shape: tuple[int, ...], pieces: int) -> bool:
-        """Return whether blocks end where so many pieces of the last axis do."""
-        if pieces == 1 or self._small(shape):
-            return True
-        lay = self.layout_of(shape)
-        return lay.merged == 1 and lay.n % (pieces * lay.block) == 0
-
     def form(self) -> str:
         read = dataclasses.replace(  # whatever the rounding
             self, code=self._code, rounding="stochastic", floor=True
         )
+        if self.shards == 1:  # they are told from fitted ones by the scales
+            read = dataclasses.replace(read, shards=None)
         return Codec.form(read)
 
     def note(self, shape: tuple[int, ...]) -> str:
@@ -193,7 +217,7 @@ class Blockwise(Codec):
         lay = self.layout_of(shape)
         merged = f", last {lay.merged} axes merged" if lay.merged > 1 else ""
         fitted = f", blocks of {lay.block}" if lay.block != self.block else ""
-        if self.shards > 1 and lay.n % (self.shards * lay.block):
+        if lay.n % (self._divisor * lay.block) and self._divisor > 1:
             fitted = f", no block fits {self.shards} shards"
         return f"{self!r}{merged}{fitted}"
 
@@ -209,7 +233,8 @@ class Blockwise(Codec):
         if self._small(shape):
             return None
         lay = self.layout_of(shape)
-        return Divided(dataclasses.replace(self, min_size=0), lay.n, lay.block)
+        of_part = dataclasses.replace(self, min_size=0, block=lay.block, shards=1)
+        return Divided(of_part, lay.n, lay.block)
 
     def zeros(self, x: Float[Array, "..."]) -> Kept | None:
         if self._small(x.shape):
@@ -268,7 +293,7 @@ class Blockwise(Codec):
         codes, scale = kept["codes"], kept["scale"]
         if self._small(shape):
             return codes
-        lay = self.layout_of(shape)
+        lay = self.as_kept(kept, shape).layout_of(shape)
         k = codes if self.bits == 8 else unpacked(lay, codes)
 
         def decoded(lay: Blocks, k: Array, scale: Array) -> Array:
@@ -296,13 +321,29 @@ def _fields(codec: Blockwise) -> dict[str, Any]:
 class _OfPieces(Blockwise):
     """The same for arrays that are pieces: their blocks are those of the whole."""
 
-    pieces: int = dataclasses.field(default=1, kw_only=True)
+    pieces: tuple[int, ...] = dataclasses.field(default=(), kw_only=True)
 
     def layout_of(self, shape: tuple[int, ...]) -> Blocks:
-        lay = super().layout_of((*shape[:-1], shape[-1] * self.pieces))
-        if lay.merged > 1 or lay.n % (self.pieces * lay.block):
+        if self.shards == 1:
+            return layout(shape, self.block)
+        if self.shards is None:
+            return layout(shape, block_of_pieces(shape, self.block, self.pieces, None))
+        lay = super().layout_of(whole_of(shape, self.pieces))
+        if lay.merged > 1 or lay.n % (self.pieces[-1] * lay.block):
             return layout(shape, self.block)
         return lay._replace(n=shape[-1])
+
+    def fitted(self, shape: tuple[int, ...], pieces: tuple[int, ...]) -> Blockwise:
+        return self  # `pieces` of the mesh axes of `shard_map` count
+
+    def as_kept(self, kept: Mapping[str, Any], shape: tuple[int, ...]) -> Blockwise:
+        scale = kept["scale"]
+        if is_absent(scale) or not self.in_blocks(shape):
+            return self
+        found = block_of_pieces(shape, self.block, self.pieces, tuple(scale.shape))
+        fields = _fields(self)
+        del fields["pieces"]
+        return dataclasses.replace(Blockwise(**fields), block=found)
 
 
 def _size(shape: tuple[int, ...]) -> int:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -9,17 +10,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import errors
+from .block_codec import BlockCodec, block_of_pieces, pieces_in
 from .blocks import Blocks, layout
-from .blockwise import check_rounding, scaled_down
-from .codec import Codec, Divided, Draw, Kept
+from .blockwise import check_block, check_rounding, scaled_down
+from .codec import Divided, Draw, Kept
 
 _WIDE = ("float32", "bfloat16", "float16")
 
 
 _FP8 = ("float8_e4m3fn", "float8_e5m2")
-
-
-_BLOCK = 128
 
 
 def as_dtype(where: str, dtype: Any, known: tuple[str, ...]) -> Any:
@@ -66,11 +65,11 @@ def rounded(x: Array, dtype: Any, uniform: Draw | None) -> Array:
     return jnp.where(jnp.isfinite(x), landed, x).astype(dtype)
 
 
-class Cast(Codec):
+class Cast(BlockCodec):
     """Cast each number to another dtype.
 
     The range of the 8-bit floats is too small for a second moment: they are kept with a
-    float32 scale for each block of 128, which maps its largest to the highest power of
+    float32 scale for each block, which maps its largest to the highest power of
     two in the range. In a slot that is never negative, numbers that are not zero are
     never rounded to zero.
 
@@ -79,6 +78,7 @@ class Cast(Codec):
         rounding: "nearest" or "stochastic" (unbiased). With "nearest", a second moment
             in bfloat16 stops changing once a step changes it by less than half a unit
             in its last place.
+        block: of how many elements the blocks of the 8-bit floats are, even.
 
     Kept: the slot itself as a tree like the parameters; `codes` and `scale` for the
     8-bit floats.
@@ -87,15 +87,20 @@ class Cast(Codec):
     dtype: Any
     rounding: str = "nearest"
     signed: bool | None = dataclasses.field(default=None, kw_only=True)
+    block: int = dataclasses.field(default=128, kw_only=True)
 
     def __post_init__(self) -> None:
         dtype = as_dtype("Cast", self.dtype, _WIDE + _FP8)
         object.__setattr__(self, "dtype", dtype)
         check_rounding("Cast", self.rounding, ("nearest", "stochastic"))
+        check_block("Cast", self.block)
 
     def __repr__(self) -> str:
         rounding = f", {self.rounding!r}" if self.rounding != "nearest" else ""
-        return f"Cast(jnp.{self.dtype.name}{rounding})"
+        return f"Cast(jnp.{self.dtype.name}{rounding}{self._of_block()})"
+
+    def _of_block(self) -> str:
+        return f", block={self.block}" if self.block != 128 else ""
 
     @property
     def parts(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -108,26 +113,36 @@ class Cast(Codec):
     def bind(self, slot: str, signed: bool) -> "Cast":
         return dataclasses.replace(self, signed=signed)
 
+    def in_blocks(self, shape: tuple[int, ...]) -> bool:
+        return self._scaled
+
+    def placed(self, split: Any) -> "Cast":
+        pieces = pieces_in(split)
+        if not self._scaled or max(pieces, default=1) == 1:
+            return self
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return _OfPieces(**fields, pieces=pieces)
+
     def is_alike(self, part: str) -> bool:
         return part != "scale"
 
     def form(self) -> str:
-        return f"Cast({self.dtype.name})"
+        return f"Cast({self.dtype.name}{self._of_block().replace(' ', '')})"
 
     def scale(self, x: Float[Array, "..."]) -> Array | None:
         if not self._scaled:
             return None
-        return self._scale(layout(x.shape, _BLOCK).largest(x.astype(jnp.float32)))
+        return self._scale(self.layout_of(x.shape).largest(x.astype(jnp.float32)))
 
     def divided(self, shape: tuple[int, ...]) -> Divided | None:
         if not self._scaled:
             return Divided(self, None, 1)
-        return Divided(self, layout(shape, _BLOCK).n, _BLOCK)
+        return Divided(self, self.layout_of(shape).n, self.block)
 
     def zeros(self, x: Float[Array, "..."]) -> Kept | None:
         if not self._scaled:
             return None
-        lay = layout(x.shape, _BLOCK)
+        lay = self.layout_of(x.shape)
         scale = lay.first(x.astype(jnp.float32)).reshape(lay.ranked(lay.blocks))
         return {"codes": x.astype(self.dtype), "scale": scale}
 
@@ -138,7 +153,7 @@ class Cast(Codec):
         draw = uniform if self.rounding == "stochastic" else None
         if not self._scaled:
             return {"": self._kept_off_zero(x, rounded(x, self.dtype, draw))}
-        lay = layout(x.shape, _BLOCK)
+        lay = self.layout_of(x.shape)
         scale = self._scale(lay.largest(x)) if scale is None else scale
 
         def shares(lay: Blocks, x: Array, scale: Array) -> Array:
@@ -166,7 +181,7 @@ class Cast(Codec):
     def decode(self, kept: Kept, shape: tuple[int, ...]) -> Float[Array, "..."]:
         if not self._scaled:
             return kept[""].astype(jnp.float32)
-        lay = layout(shape, _BLOCK)
+        lay = self.as_kept(kept, shape).layout_of(shape)
         scale = kept["scale"].reshape(*lay.lead, lay.blocks)
 
         def decoded(lay: Blocks, codes: Array, scale: Array) -> Array:
@@ -174,3 +189,20 @@ class Cast(Codec):
             return lay.join(numbers, shape)
 
         return lay.suited(decoded, kept["codes"], scale)
+
+
+class _OfPieces(Cast):
+    """The same for arrays that are pieces: their blocks are those of the whole."""
+
+    pieces: tuple[int, ...] = dataclasses.field(default=(), kw_only=True)
+
+    def layout_of(self, shape: tuple[int, ...]) -> Blocks:
+        return layout(shape, block_of_pieces(shape, self.block, self.pieces, None))
+
+    def fitted(self, shape: tuple[int, ...], pieces: tuple[int, ...]) -> Cast:
+        return self  # `pieces` of the mesh axes of `shard_map` count
+
+    def as_kept(self, kept: Mapping[str, Any], shape: tuple[int, ...]) -> Cast:
+        scales = tuple(kept["scale"].shape)
+        found = block_of_pieces(shape, self.block, self.pieces, scales)
+        return Cast(self.dtype, self.rounding, signed=self.signed, block=found)

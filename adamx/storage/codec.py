@@ -94,6 +94,33 @@ class Codec(Value):
         """
         return None
 
+    def fitted(self, shape: tuple[int, ...], pieces: tuple[int, ...]) -> "Codec":
+        """Return the codec for an array of this shape that a mesh divides.
+
+        It is asked for where a state is begun, if it is known into how many `pieces`
+        each axis of the parameter is divided. The layout of what it keeps may follow
+        them, so that it is divided, too; `as_kept` must then tell it by the shapes.
+        """
+        return self
+
+    def as_kept(self, kept: Any, shape: tuple[int, ...]) -> "Codec":
+        """Return the codec that has kept an array of this shape in `kept`.
+
+        The shapes of the parts decide; `kept` may be of `ShapeDtypeStruct`s.
+        """
+        return self
+
+    def cut(self, shape: tuple[int, ...], pieces: tuple[int, ...]) -> int | None:
+        """Return the axis of an array of which a piece cannot be kept apart, or None.
+
+        What is kept of such an array is whole on every device.
+        """
+        return None
+
+    def remedy(self, shape: tuple[int, ...], pieces: tuple[int, ...]) -> str:
+        """Return the expression of a codec that always keeps these pieces apart."""
+        return "Cast(jnp.bfloat16, 'stochastic')"
+
     def is_alike(self, part: str) -> bool:
         """Return whether this part has the shape of the array, whatever that is."""
         return False

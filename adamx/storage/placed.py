@@ -1,6 +1,5 @@
 """What `memory_plan` says of wrappers that decide where the state is."""
 
-import dataclasses
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -9,14 +8,14 @@ import jax
 import jax.numpy as jnp
 
 from .. import errors
-from ..wrappers.around import inner_of, without_places
+from ..engine.divisions import pieces_of
+from ..wrappers.around import inner_of
 from ..wrappers.grouped import Groups
 from ..wrappers.offload import Offloaded
-from ..wrappers.placing import entries_of
 from ..wrappers.zero1 import Zero1
-from .blockwise import Blockwise
+from .abstract import begun
 from .laid_out import is_named
-from .state_sharding import state_sharding
+from .state_sharding import sharding_of
 
 
 def placed(tx: Any, params: Any) -> Iterator[str]:
@@ -24,7 +23,7 @@ def placed(tx: Any, params: Any) -> Iterator[str]:
     for part, own in _inside(tx, params):
         yield from placed(part, own)
     if isinstance(tx, Offloaded):
-        state = jax.eval_shape(without_places(tx).init, params)
+        state, _ = begun(tx, params)
         pairs = zip(jax.tree.leaves(state), tx.selected(state), strict=True)
         moved = sum(_bytes(x, x.shape) for x, moves in pairs if moves)
         yield f"Between steps {moved:,} bytes are in {tx.to} (offload)."
@@ -34,22 +33,16 @@ def placed(tx: Any, params: Any) -> Iterator[str]:
 
 def undivided(codec: Any, param: Any) -> str:
     """Say that codes are not divided as this parameter is, or nothing if they are."""
-    if not (isinstance(codec, Blockwise) and is_named(param) and param.shape):
+    if not is_named(param):
         return ""
-    names = entries_of(param.sharding.spec, len(param.shape))[-1]
-    pieces = math.prod(param.sharding.mesh.shape[name] for name in names)
-    shape = tuple(param.shape)
-    if codec.divides(shape, pieces):
+    shape, pieces = tuple(param.shape), pieces_of(param, "")
+    axis = codec.cut(shape, pieces)
+    if axis is None:
         return ""
-    fitted = dataclasses.replace(codec, shards=pieces)
-    remedy = (
-        f"Blockwise(shards={pieces})"
-        if fitted.divides(shape, pieces)
-        else "no block fits; Cast(jnp.bfloat16) stays divided"
-    )
+    which = "the last axis" if axis == len(shape) - 1 else f"axis {axis}"
     return (
-        f"; all of it on each device, as blocks do not end where the {pieces} pieces "
-        f"of the last axis do: {remedy}"
+        f"; all of it on each device, as blocks do not end where the {pieces[axis]} "
+        f"pieces of {which} do, but with {codec.remedy(shape, pieces)}"
     )
 
 
@@ -72,8 +65,8 @@ def _zero1(tx: Zero1, params: Any) -> Iterator[str]:
         )
         return
     number = mesh.shape[tx.axis]
-    state = jax.eval_shape(without_places(tx).init, params)
-    shardings = jax.tree.leaves(state_sharding(tx, params, mesh=mesh))
+    state, _ = begun(tx, params, mesh)
+    shardings = jax.tree.leaves(sharding_of(tx, params, mesh)[0])
     pairs = zip(jax.tree.leaves(state), shardings, strict=True)
     here = sum(_bytes(x, s.shard_shape(x.shape)) for x, s in pairs)
     yield f"On each of the {number} devices of {tx.axis!r} are {here:,} bytes (zero1)."

@@ -19,12 +19,19 @@ from ..engine.rule import Rule
 from ..engine.slot_trees import column_of
 from ..engine.state import Slot, State, is_absent
 from ..engine.transformation import Transformation
-from ..wrappers.around import Around, without_places
+from ..wrappers.around import Around
 from ..wrappers.fused import is_fused
 from ..wrappers.grouped import Groups
 from ..wrappers.step import step
+from .abstract import begun, is_seen_under_jit
+from .laid_out import laid_out, mesh_of
 from .placed import placed, undivided
 from .treatment import LeafRow, name_of, treatments
+
+_BEGUN = (
+    "What is kept as the mesh divides it is begun so by tx.init outside jit; under jit "
+    "the sharding on Auto axes is not seen."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,11 +211,18 @@ def _of_slot(
         if all(map(is_absent, arrays)):
             how = "nothing"
         elif slot.codec is not None and slot.shape_of is None:
-            how = slot.codec.note(p.shape) + undivided(slot.codec, p)
+            parts = dict(zip(slot.codec.parts, arrays, strict=True))
+            how = _how(slot.codec, slot.codec.as_kept(parts, p.shape), p)
         else:
             how = repr(slot.codec) if slot.codec else str(arrays[0].dtype)
         rows.append(MemoryRow(path, tuple(p.shape), part, name, how, size))
     return rows
+
+
+def _how(codec: Any, here: Any, p: Any) -> str:
+    """Say how a codec keeps a leaf, which it keeps as `here` does."""
+    fitted = "" if here == codec else ", as the mesh divides it"
+    return here.note(p.shape) + fitted + undivided(here, p)
 
 
 def _foreign(name: str, state: Any) -> list[MemoryRow]:
@@ -260,7 +274,7 @@ def memory_plan(tx: Any, params: Any, *, target: str | None = None) -> MemoryPla
         ValueError: a target that is not known, or whose compiler is not installed.
     """
     machine = None if target is None else target_of("memory_plan", target)
-    state = jax.eval_shape(without_places(tx).init, params)
+    state, fitted = begun(tx, params)
     rows = tuple(_rows(tx, state, params))
     parameters = sum(math.prod(p.shape) for p in jax.tree.leaves(params))
     shared = _bytes(state) - sum(row.bytes for row in rows)
@@ -275,4 +289,6 @@ def memory_plan(tx: Any, params: Any, *, target: str | None = None) -> MemoryPla
         ways = fused_plan.ways_computed(tx, state, params)
         leaves = tuple(_with_ways(x, *ways.get(x.leaf, ())) for x in leaves)
     notes += tuple(placed(tx, params))
+    if fitted and not is_seen_under_jit(laid_out(params, mesh_of(tx)).mesh):
+        notes += (_BEGUN,)
     return MemoryPlan(rows, parameters, shared, leaves, notes, program)

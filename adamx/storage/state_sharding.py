@@ -9,6 +9,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from .. import errors
 from ..engine.chain import Chain, External
+from ..engine.divisions import Fitted
 from ..engine.paths import flatten, leaves_by_path
 from ..engine.roles import apart, axes_of, told_apart
 from ..engine.rule import Rule
@@ -16,11 +17,12 @@ from ..engine.slot_trees import column_of, with_columns
 from ..engine.slots import join
 from ..engine.state import Slot, State
 from ..engine.tree import selected
-from ..wrappers.around import Around, without_places
+from ..wrappers.around import Around
 from ..wrappers.grouped import Groups
 from ..wrappers.offload import Offloaded
 from ..wrappers.placing import Entry, added, entries_of, first_divided, spec_of
 from ..wrappers.zero1 import Zero1
+from .abstract import begun, warn_of
 from .laid_out import Laid, check_axis, is_named, laid_out, mesh_of
 
 
@@ -37,6 +39,10 @@ def state_sharding(
 
         sharding = adamx.state_sharding(tx, params)
         state = jax.jit(tx.init, out_shardings=sharding)(params)
+
+    Codecs may lay out what they keep by how the parameters are divided (see
+    `storage.Blockwise`). On Auto axes `init` sees that outside `jit` only; a warning
+    names such a slot, and then `state = tx.init(params)` begins it on its devices.
 
     An axis of a slot that is an axis of its parameter is divided as that is: all of
     them where the slot is like the parameter, those that remain in sums over rows and
@@ -64,10 +70,26 @@ def state_sharding(
             divide an array; a pattern that is in no path; a kind of memory that is not
             there.
     """
+    given = mesh, shard_over, memory_kind, overrides
+    sharding, fitted = sharding_of(tx, params, *given)
+    if fitted:
+        warn_of("state_sharding", fitted, laid_out(params, mesh or mesh_of(tx)).mesh)
+    return sharding
+
+
+def sharding_of(
+    tx: Any,
+    params: Any,
+    mesh: Any = None,
+    shard_over: str | None = None,
+    memory_kind: str | Mapping[str, str] | None = None,
+    overrides: Sequence[tuple[str, PartitionSpec]] = (),
+) -> tuple[Any, list[Fitted]]:
+    """Return what `state_sharding` does, and the slots that follow the mesh."""
     laid = laid_out(params, mesh_of(tx) if mesh is None else mesh)
     if shard_over is not None:
         check_axis(laid.mesh, shard_over, "`shard_over`")
-    state = jax.eval_shape(without_places(tx).init, params)
+    state, fitted = begun(tx, params, mesh)
     leaves, treedef = flatten(state)
     specs = flatten(_specs(tx, state, laid))[0]
     paths = [path for path, _ in leaves_by_path(state)]
@@ -84,7 +106,7 @@ def state_sharding(
             continue
         kind = kinds(path, x.ndim)
         made.append(_sharding(laid.mesh, spec, spec.kind if kind is None else kind))
-    return treedef.unflatten(made)
+    return treedef.unflatten(made), fitted
 
 
 def abstract_state(tx: Any, params: Any, sharding: Any = None) -> Any:
@@ -105,10 +127,12 @@ def abstract_state(tx: Any, params: Any, sharding: Any = None) -> Any:
     Raises:
         ValueError: `sharding` is a tree of another structure.
     """
-    state = jax.eval_shape(without_places(tx).init, params)
+    state, fitted = begun(tx, params)
     on_mesh = mesh_of(tx) or any(map(is_named, jax.tree.leaves(params)))
     if sharding is None and on_mesh:
-        sharding = state_sharding(tx, params)
+        sharding, _ = sharding_of(tx, params)
+    if fitted:
+        warn_of("abstract_state", fitted, laid_out(params, mesh_of(tx)).mesh)
     leaves, treedef = jax.tree.flatten(state)
     if sharding is None or isinstance(sharding, jax.sharding.Sharding):
         each = [sharding] * len(leaves)

@@ -1,19 +1,23 @@
 """ZeRO-1: the state of an optimizer divided over the devices that share a batch."""
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 from jax.sharding import AxisType
 
 from .. import errors
+from ..engine.divisions import told
 from ..engine.leaves import column
-from ..engine.paths import flatten, leaves_by_path
+from ..engine.paths import flatten, leaves_by_path, paths
 from ..engine.slot_trees import is_placeholder
 from ..numerics.splits import varying
 from .around import Around, as_inner
 from .placing import (
     Entry,
     Place,
+    added,
     entries_of,
     first_divided,
     kind_of,
@@ -128,7 +132,8 @@ class Zero1(Around):
             x if place is None else place.divided(x)
             for x, place in zip(leaves, places, strict=True)
         ]
-        return self.inner.init(treedef.unflatten(pieces))
+        with told(dict(_told(paths(params), leaves, places))):
+            return self.inner.init(treedef.unflatten(pieces))
 
     def _update(
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
@@ -157,6 +162,20 @@ class Zero1(Around):
         }
         new, after = self.inner._update(grads, state, pieces, extras)
         return each(Place.whole, flatten(new)[0]), after
+
+
+def _told(
+    paths: list[str], leaves: list, places: list[Place | None]
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield how leaves are divided, by path, where `jit` does not see it."""
+    for path, x, place in zip(paths, leaves, places, strict=True):
+        if place is None or place.kind != AxisType.Auto:
+            continue
+        entries = place.entries or ((),) * len(x.shape)
+        if place.dim is not None:
+            entries = added(entries, place.dim, place.axis)
+        sizes = place.mesh.shape
+        yield path, tuple(math.prod(sizes[n] for n in entry) for entry in entries)
 
 
 def _is_like(x: Any, updates: Any) -> bool:

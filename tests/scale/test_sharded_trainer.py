@@ -22,7 +22,7 @@ def small(monkeypatch):
     for name, size in sizes.items():
         monkeypatch.setattr(trainer, name, size)
     jax.config.update("jax_disable_most_optimizations", True)  # compile faster
-    yield trainer.Blockwise(min_size=256)
+    yield trainer.Blockwise(min_size=256, shards=1)
     jax.config.update("jax_disable_most_optimizations", False)
     trainer.step.clear_cache()
 

@@ -56,7 +56,7 @@ class Plan(NamedTuple):
 
 
 def optimizer(mesh: Mesh) -> Any:
-    codec = Blockwise(min_size=0)
+    codec = Blockwise(min_size=0, shards=1)
     tx = adamx.store(adamx.adamw(1e-2), mu=codec, nu=codec)
     return adamx.accumulate(adamx.zero1(tx, "data", mesh=mesh), 2)
 

@@ -19,7 +19,7 @@ from adamx.storage import Blockwise
 from benchmarks.training.data import shipped
 
 LAYERS, WIDTH, HEADS, LENGTH, BATCH = 4, 64, 4, 32, 16
-EIGHT = Blockwise()  # bits
+EIGHT = Blockwise(shards=1)  # bits; blocks by the shape alone, on every mesh
 REAL = {"param_dtype": float}  # float64 under jax.enable_x64, else float32
 TEXT = np.frombuffer(shipped.plays()[0].encode(), np.uint8)
 
