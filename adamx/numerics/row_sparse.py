@@ -104,13 +104,13 @@ class RowSparse:
         each, order = jax.lax.sort_key_val(known, numbers, is_stable=False)
         begins = jnp.concatenate([jnp.zeros(1, bool), each[1:] != each[:-1]])
         in_order = jnp.cumsum(begins, dtype=jnp.int32)
-        group = numbers.at[order].set(in_order, unique_indices=True)
         indices = jnp.full(kept, n, jnp.int32)
         indices = indices.at[in_order].min(each, indices_are_sorted=True)
+        # rows of padding are added nowhere
+        group = jnp.where(each < n, in_order, kept)
+        group = numbers.at[order].set(group, unique_indices=True)
         wide = self.rows.astype(compute_dtype(self.dtype))
         sums = _summed(wide, group, kept)
-        beside = (kept,) + (1,) * (self.ndim - 1)
-        sums = jnp.where((indices < n).reshape(beside), sums, 0)
         return RowSparse._made(indices, sums.astype(self.dtype), n, True)
 
     def todense(self) -> Array:
@@ -234,13 +234,19 @@ def _sharding(x: Any, rows: bool) -> Any:
 
 
 def take_rows(table: Array, indices: Array) -> Array:
-    """Return the rows at sorted indices; zeros at those outside."""
-    return table.at[indices].get(
+    """Return the rows at sorted indices, none negative; zeros at those outside."""
+    rows = table.at[indices].get(
         mode="fill",
         fill_value=0,
         indices_are_sorted=True,
         out_sharding=_sharding(table, True),
     )
+    if table.dtype == bool:
+        return rows
+    # On a CPU, LLVM would make a call of a loop that only copies, which waits for the
+    # memory of one row after another: it does not know that this is a product by one.
+    ones = (indices >= 0).astype(table.dtype).reshape(-1, *[1] * (table.ndim - 1))
+    return jax.lax.optimization_barrier(rows * ones)
 
 
 def put_rows(table: Array, indices: Array, rows: Array) -> Array:
