@@ -72,7 +72,7 @@ def update(
     whole: list[Any] = [None] * len(leaves)
     if params is not None:
         whole = column("params", params, _places(treedef))
-    rows = {i: g.coalesce() for i, g in enumerate(leaves) if is_rows(g)}
+    rows = {i: g.united() for i, g in enumerate(leaves) if is_rows(g)}
     for i, g in rows.items():
         if whole[i] is not None and whole[i].shape != g.shape:
             raise errors.AdamxError(

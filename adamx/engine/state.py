@@ -118,7 +118,7 @@ class RowTables(NamedTuple):
     """The whole tables of a leaf with row-sparse gradients.
 
     Attributes:
-        indices: sorted, each once; those that are no row of the table are padding.
+        indices: each once; those that are no row of the table are padding.
         param: the whole parameter, or None.
         slots: the whole slots, as kept, by name.
     """
