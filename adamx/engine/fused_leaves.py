@@ -80,7 +80,7 @@ def _maybe_applied(param: Any, update: Any) -> Any:
 
 
 class _Given(NamedTuple):
-    """What a leaf's function is given, as a flat list of arrays, and how to trace it."""
+    """What a leaf's function is given, flat, and how to trace it."""
 
     form: Any
     given: tuple  # the slots, the shared values, the count, the inputs, the parameter
@@ -130,6 +130,8 @@ def _stepped_in(
     tables = frozenset(i for i, a in enumerate(one.flat) if id(a) in ids)
     alike = [x.update, *jax.tree.leaves(x.extra)]
     alike = {id(a) for a in alike if jnp.shape(a) == x.update.shape}
+    if any(a.shape and id(a) not in ids | alike for a in one.flat):
+        return None  # it is no array of rows
     avals = tuple(
         ((n, *shape[1:]), *rest) if id(a) in alike else (shape, *rest)
         for a, (shape, *rest) in zip(one.flat, one.avals, strict=True)
@@ -144,8 +146,10 @@ def _stepped_in(
         places = next(i for i, a in enumerate(rows.flat) if a is x.word.rows)
     written = tuple((out, i) for i, out in loop.pairs)
     alone = rows.traced(rows.avals).loop
-    step = RowStep(loop, alone, tables, written, places, number)
-    flat = row_step_p.bind(*one.flat, table.indices, step=step)
+    each = {id(a): a for a in one.flat}
+    operands = tuple(list(each).index(id(a)) for a in one.flat)
+    step = RowStep(loop, alone, operands, tables, written, places, number)
+    flat = row_step_p.bind(*each.values(), table.indices, step=step)
     return jax.tree.unflatten(traced.results, flat)
 
 

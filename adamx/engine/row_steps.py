@@ -6,6 +6,7 @@ whole leaf on the rows only, in the table: nothing is taken out.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -20,24 +21,28 @@ from ..numerics.row_sparse import put_rows, take_rows
 class RowStep(NamedTuple):
     """How some rows are stepped.
 
-    Its operands are those of `whole`, with rows in the place of tables where a number
-    is not in `tables`, and then the indices.
-
     Attributes:
         whole: the step of the whole leaf; it is computed at the rows only.
         alone: the step of a leaf of the rows.
-        tables: the operands that are whole tables.
-        written: (output, operand): the outputs that are tables, and what they were.
+        operands: which operands of the call `whole` is given, each array once: the
+            parameter may be read in two places. Behind them are the indices.
+        tables: what `whole` is given that are whole tables; other arrays are rows.
+        written: (output, input): the outputs that are tables, and what they were.
         places: where the step of the rows is given the indices, too; None if nowhere.
         leaf: the place of the leaf in the tree.
     """
 
     whole: LeafLoop
     alone: LeafLoop
+    operands: tuple[int, ...]
     tables: frozenset[int]
     written: tuple[tuple[int, int], ...]
     places: int | None
     leaf: int
+
+    def given(self, operands: Sequence) -> list:
+        """Return what `whole` is given, of the operands of the call."""
+        return [operands[i] for i in self.operands]
 
 
 row_step_p = Primitive("adamx_row_step")
@@ -46,7 +51,7 @@ row_step_p.multiple_results = True
 
 def plain(*operands: Any, step: RowStep) -> list:
     """Compute the same by taking rows out and putting them back."""
-    *given, indices = operands
+    given, indices = step.given(operands), operands[-1]
     taken = {i: take_rows(given[i], indices) for i in step.tables}
     rows = [taken.get(i, x) for i, x in enumerate(given)]
     if step.places is not None:

@@ -113,7 +113,7 @@ def _lower_rows_on_cpu(ctx: Any, *operands: Any, step: row_steps.RowStep) -> Any
 
 
 def _in_table(*operands: Any, step: row_steps.RowStep) -> list:
-    *given, indices = operands
+    given, indices = step.given(operands), operands[-1]
     return row_loop.called(step.whole, step.tables, given, indices)
 
 

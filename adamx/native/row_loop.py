@@ -67,7 +67,7 @@ def row_loop(loop: LeafLoop, tables: frozenset[int]) -> RowLoop | str:
     made, n = loop.made, loop.shape[0]
     if made.constant:
         return "it returns an array of constants"
-    length, blocks, _ = made.sizes
+    _, blocks, _ = made.sizes
     rows = made.units // blocks if made.kernel.unit > 1 else math.prod(loop.shape)
     if rows % n:
         return "its blocks go over the ends of rows"
@@ -78,7 +78,9 @@ def row_loop(loop: LeafLoop, tables: frozenset[int]) -> RowLoop | str:
         shape = getattr(aval, "shape", ())
         if shape and shape[0] != n:
             return f"an array of shape {shape} has no rows of the table"
-        size = math.prod(shape[1:]) * np.dtype(aval.dtype).itemsize if shape else 0
+        size = 0
+        if aval is not None and shape:
+            size = math.prod(shape[1:]) * np.dtype(aval.dtype).itemsize
         is_table = kind == "in" and number in tables
         arrays.append(_Given(kind, number, size, is_table))
     own = tuple(a.number for a in arrays if a.kind == "out")
@@ -139,6 +141,8 @@ def called(
 def _kernel(made: Made, n: int, units: int, arrays: Sequence[_Given]) -> Kernel:
     inner = made.kernel
     code = inner.code + _rows(inner.name, n, units, arrays)
+    # where the table of a gradient's rows would begin there is another object
+    code = code.replace("getelementptr inbounds", "getelementptr")
     name = f"adamx_rows_{hashlib.sha256(code.encode()).hexdigest()[:24]}"
     code = code.replace(f"@{inner.name}", f"@{name}.leaf").replace("@ROWS", f"@{name}")
     return Kernel(name, code, inner.arrays, 1)

@@ -154,7 +154,8 @@ class RowSparse:
 
         given = self.indices, self.rows
         found = jax.lax.platform_dependent(*given, cpu=by_places, default=by_order)
-        return RowSparse._made(*found, self.num_rows, unique=True)
+        indices, rows = found
+        return RowSparse._made(indices, rows, self.num_rows, unique=True)
 
     def todense(self) -> Array:
         """Return the whole table: for tests, as it is what should not be made."""
