@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import AxisType
 
 from ..native import row_loop
 from ..native.leaf_loop import LeafLoop
@@ -45,7 +46,9 @@ def run(
         tables: the whole tables of leaves that are rows of them, by number.
     """
     olds = [None] * len(calls) if params is None else params
-    if rule._widest_scope() == "tensor" or _are_typed(calls, olds):
+    if rule._widest_scope() == "tensor" or _are_typed(
+        [call[1:] for call in calls], olds
+    ):
         pairs = zip(olds, (methods.apply(*call) for call in calls), strict=True)
         return [(_maybe_applied(p, u), new) for p, (u, new) in pairs]
     steps, trees = [], {}
@@ -64,12 +67,16 @@ def run(
     return [found[number] for number in numbers]
 
 
-def _are_typed(calls: Any, params: Any) -> bool:
+def _are_typed(*trees: Any) -> bool:
     """Return whether arrays say in their types how devices share them."""
-    for x in jax.tree.leaves(([call[1:] for call in calls], params)):
+    for x in jax.tree.leaves(trees):
         known = jax.typeof(x)
         manual = getattr(getattr(known, "manual_axis_type", None), "varying", ())
-        if manual or any(getattr(known.sharding, "spec", ())):
+        mesh: Any = known.sharding.mesh
+        # on a mesh of several devices also if each has the whole array
+        several = not mesh.empty and mesh.size > 1
+        explicit = several and AxisType.Explicit in mesh.axis_types
+        if manual or explicit or any(getattr(known.sharding, "spec", ())):
             return True
     return False
 
@@ -118,7 +125,7 @@ def _stepped_in(
         return None
     known = {name: table.slots.get(name) for name in kept}
     whole = [*jax.tree.leaves(known), *([table.param] if reads else [])]
-    if None in known.values() or not whole:
+    if None in known.values() or not whole or _are_typed(whole):
         return None
     # the same operands, with whole tables in the place of their rows
     word = x.word.word if isinstance(x.word, OfRows) else x.word

@@ -44,7 +44,8 @@ def ask_for_devices() -> None:
     with it, a program for an abstract mesh is refused.
     """
     dispatch = importlib.import_module("jax._src.dispatch")
-    getattr(dispatch, "prim_requires_devices_during_lowering", set()).add(leaf_steps_p)
+    asking = getattr(dispatch, "prim_requires_devices_during_lowering", set())
+    asking.update((leaf_steps_p, row_steps.row_step_p))
 
 
 def _lower(platform: str, ctx: Any, *operands: Any, steps: tuple[LeafStep, ...]) -> Any:

@@ -276,7 +276,8 @@ def _check(indices: Any, rows: Any, num_rows: Any) -> None:
         )
     if isinstance(indices, Tracer) or not indices.size:
         return
-    largest = int(indices.max())
+    with jax.ensure_compile_time_eval():  # also where the ids are constants of a jit
+        largest = int(indices.max())
     if largest > num_rows:
         raise errors.AdamxError(
             f"RowSparse: every index must be at most num_rows={num_rows}, got "

@@ -1,16 +1,20 @@
 """Rows of a table, stepped in the table by a native loop."""
 
+from typing import Any
+
 import jax
 import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 
 import adamx
 from adamx import RowSparse, sparse
 from adamx.native import compiler
 from adamx.storage import Blockwise, Cast
 from tests.fused.trees import assert_same, native_calls
+from tests.support.meshes import NEEDS_DEVICES
 from tests.support.optimized import SAME_BITS
 
 N, WIDTH, STEPS = 60, 16, 2
@@ -108,7 +112,7 @@ def test_nothing_of_the_size_of_the_table_or_the_rows_is_copied():
 
     given = jnp.arange(ids, dtype=jnp.int32) // 2, jnp.ones((ids, width))
     lowered = jax.jit(step, donate_argnums=(0, 1)).lower(params, state, *given)
-    analysis = lowered.compile().memory_analysis()
+    analysis: Any = lowered.compile().memory_analysis()
     assert analysis.temp_size_in_bytes < 1.5 * 4 * ids * width
     assert analysis.alias_size_in_bytes >= 3 * 4 * n * width
 
@@ -144,3 +148,20 @@ def test_what_has_no_loop_of_rows_is_stepped_as_before():
     counted = stepping(adamx.fused(by_row))
     assert native_rows(counted, *given) == 0
     assert_same(counted(*given), stepping(by_row)(*given), beside=given[:2])
+
+
+@NEEDS_DEVICES
+def test_a_table_that_says_how_it_is_split_is_stepped_where_it_is():
+    """The rows that are taken out of it are whole on each device, and say so."""
+    mesh = jax.make_mesh((2,), ("d",), axis_types=(AxisType.Explicit,))
+    spec = {"bias": P(), "table": P("d")}
+    places = jax.tree.map(lambda one: NamedSharding(mesh, one), spec)
+    want = stepping(PLAIN)(PARAMS, PLAIN.init(PARAMS), IDS, ROWS[0])
+    with jax.set_mesh(mesh):
+        params = jax.device_put(PARAMS, places)
+        given = jax.device_put((IDS, ROWS[0]), NamedSharding(mesh, P()))
+        fused = stepping(adamx.fused(PLAIN))
+        got = fused(params, PLAIN.init(params), *given)
+    assert got[0]["table"].sharding.is_equivalent_to(places["table"], 2)
+    got = jax.tree.map(np.asarray, got)
+    assert_same(got, want, beside=(PARAMS, PLAIN.init(PARAMS)))

@@ -39,6 +39,12 @@ def test_united_rows_are_in_the_order_given_with_zeros_for_padding(step):
     assert known.tolist() == given.coalesce().indices.tolist()
 
 
+def test_ids_may_be_constants_of_a_compiled_function():
+    ids = jnp.array([2, 0, 2])
+    got = jax.jit(lambda rows: RowSparse(ids, rows, 4).todense())(jnp.ones((3, 1)))
+    assert got.ravel().tolist() == [1, 0, 2, 0]
+
+
 def test_it_has_at_most_one_row_more_than_the_table():
     kept = RowSparse(jnp.arange(20) % 3, jnp.ones((20, 2)), 3).coalesce()
     assert kept.indices.tolist() == [0, 1, 2, 3]
