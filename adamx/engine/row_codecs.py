@@ -31,7 +31,7 @@ def lengthened(
     padding = jnp.full(size - given, rows.num_rows, jnp.int32)
     indices = jnp.concatenate([rows.indices, padding])
     wide = jnp.pad(rows.rows, [(0, size - given)] + [(0, 0)] * (rows.ndim - 1))
-    return RowSparse._made(indices, wide, rows.num_rows, True)
+    return RowSparse._made(indices, wide, rows.num_rows, rows.coalesced, rows.unique)
 
 
 def _rows_of_codec(slot: Slot, name: str, path: str, shape: tuple, size: int) -> int:

@@ -18,7 +18,7 @@ from . import row_codecs
 from .leaves import column, slot_column
 from .paths import paths
 from .slot_trees import with_columns
-from .state import PLACES, Context, Slot, State, is_absent
+from .state import PLACES, TABLES, Context, RowTables, Slot, State, is_absent
 
 
 def is_rows(x: Any) -> bool:
@@ -41,20 +41,38 @@ class Table(NamedTuple):
     rows: RowSparse
     selected: frozenset
 
+    @property
+    def is_offered(self) -> bool:
+        """Whether a rule may step the rows in the table: what it returns is longer."""
+        return self.rows.indices.shape[0] < self.rows.num_rows
+
+    def put(self, whole: Any, new: Any) -> Any:
+        """Return the whole array with new rows in it, if it is not that already."""
+        if self.is_offered and new.shape == whole.shape:
+            return new
+        return put_rows(whole, self.rows.indices, new)
+
 
 def update(
-    tx: Any, updates: Any, state: Any, params: Any, extra: dict[str, Any], run: Callable
+    tx: Any,
+    updates: Any,
+    state: Any,
+    params: Any,
+    extra: dict[str, Any],
+    run: Callable,
+    applied: bool = False,
 ) -> tuple[Any, Any]:
     """Run one step of `run`, the update of `tx`, on rows.
 
-    Row-sparse leaves of the updates stay row-sparse in the result.
+    Row-sparse leaves of the updates stay row-sparse in the result, which is the new
+    parameters if `run` returns those (`applied`).
     """
     leaves, treedef = jax.tree.flatten(updates, is_leaf=_is_leaf)
     names = paths(treedef.unflatten([None] * len(leaves)))
     whole: list[Any] = [None] * len(leaves)
     if params is not None:
         whole = column("params", params, _places(treedef))
-    rows = {i: g.coalesce() for i, g in enumerate(leaves) if is_rows(g)}
+    rows = {i: g.united() for i, g in enumerate(leaves) if is_rows(g)}
     for i, g in rows.items():
         if whole[i] is not None and whole[i].shape != g.shape:
             raise errors.AdamxError(
@@ -78,6 +96,13 @@ def update(
     def seen(tree: Any) -> Any:
         return _with(treedef, tree, tables, lambda x, t: _taken(x, t))
 
+    fused = any(rule._is_fused() for rule in rules)
+    offered: dict[str, RowTables] = {
+        str(i): RowTables(table.rows.indices, whole[i], {})
+        for i, table in tables.items()
+        if fused and table.is_offered
+    }
+
     view = treedef.unflatten(
         [tables[i].rows.rows if i in tables else g for i, g in enumerate(leaves)]
     )
@@ -95,13 +120,17 @@ def update(
     extra = {name: _extra_of(x, treedef, tables) for name, x in extra.items()}
     extra[PLACES] = {str(i): table.rows.indices for i, table in tables.items()}
 
-    rows_of = functools.partial(_slots_of_rows, treedef, tables)
+    rows_of = functools.partial(_slots_of_rows, treedef, tables, offered)
     back = functools.partial(_slots_put_back, treedef, tables)
-    stepped, after = run(view, _map_states(tx, rows_of, state), params, extra)
+    of_rows = _map_states(tx, rows_of, state)
+    if offered:
+        extra[TABLES] = offered
+    stepped, after = run(view, of_rows, params, extra)
     after = _map_states(tx, back, state, after)
     done = treedef.flatten_up_to(stepped)
     for i, table in tables.items():
-        done[i] = table.rows.with_rows(done[i])
+        new = done[i]
+        done[i] = table.put(whole[i], new) if applied else table.rows.with_rows(new)
     return treedef.unflatten(done), after
 
 
@@ -268,11 +297,22 @@ def _map_states(tx: Any, change: Callable, *states: Any) -> Any:
 
 
 def _slots_of_rows(
-    treedef: Any, tables: dict[int, Table], declared: dict[str, Slot], slots: dict
+    treedef: Any,
+    tables: dict[int, Table],
+    offered: dict[str, RowTables],
+    declared: dict[str, Slot],
+    slots: dict,
 ) -> dict[str, Any]:
+    """Return the slots with the rows of tables only, and offer the whole ones."""
     for name, slot in declared.items():
         if name in slots and not slot.shared:
-            slots[name] = _slot_rows(name, slot, slots[name], treedef, tables)
+            each = slot_column(name, slot, slots[name], _places(treedef))
+            for i, given in offered.items():
+                known = [] if name in given.slots else jax.tree.leaves(each[int(i)])
+                some = known and not any(map(is_absent, known))
+                # of two slots of one name, in transformations apart, none is offered
+                given.slots[name] = each[int(i)] if some else None
+            slots[name] = _slot_rows(name, slot, slots[name], tables, each)
     return slots
 
 
@@ -286,10 +326,9 @@ def _slots_put_back(
 
 
 def _slot_rows(
-    name: str, slot: Slot, trees: Any, treedef: Any, tables: dict[int, Table]
+    name: str, slot: Slot, trees: Any, tables: dict[int, Table], each: list
 ) -> Any:
     """Return a slot of the state with the rows of the tables only."""
-    each = slot_column(name, slot, trees, _places(treedef))
     for i, table in tables.items():
         n = table.rows.num_rows
         for x in jax.tree.leaves(each[i]):
@@ -315,7 +354,7 @@ def _slot_back(
     )
     for i, table in tables.items():
         after[i] = jax.tree.map(
-            lambda x, y, t=table: x if is_absent(x) else put_rows(x, t.rows.indices, y),
+            lambda x, y, t=table: x if is_absent(x) else t.put(x, y),
             before[i],
             after[i],
         )

@@ -110,6 +110,23 @@ PLACES = "row_places"
 """The extra argument that says which rows of a table the rows of a leaf are, by the
 number of the leaf: `row_updates` adds it for the random numbers."""
 
+TABLES = "row_tables"
+"""The extra argument with the `RowTables` of these leaves, for a fused rule."""
+
+
+class RowTables(NamedTuple):
+    """The whole tables of a leaf with row-sparse gradients.
+
+    Attributes:
+        indices: each once; those that are no row of the table are padding.
+        param: the whole parameter, or None.
+        slots: the whole slots, as kept, by name.
+    """
+
+    indices: Any
+    param: Any
+    slots: dict[str, Any]
+
 
 # The attributes of a context that a rule must ask for, and the name to ask for.
 _ASKED_FOR = {"param": "param", "dtype": "param", "path": "path", "key": "random"}

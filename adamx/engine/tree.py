@@ -24,7 +24,7 @@ from .leaves import column, place, slot_column
 from .paths import flatten, paths
 from .placement import Placed, place_of, totals
 from .slot_trees import start_tree, with_columns
-from .state import PLACES, Labelled, State
+from .state import PLACES, TABLES, Labelled, State
 
 # ---- initialisation ----------------------------------------------------------
 
@@ -259,7 +259,9 @@ def run_rule(
             olds = [every[i] for i in live]
         # imported when it is needed, as native loops take long to import
         fused_leaves = importlib.import_module("adamx.engine.fused_leaves")
-        results = fused_leaves.run(rule, methods, calls, live, olds)
+        given = step.extra.get(TABLES, {}).items()
+        tables = {int(i): table for i, table in given}
+        results = fused_leaves.run(rule, methods, calls, live, olds, tables)
     else:
         results = [methods.apply(*call) for call in calls]
     for i, (result, new) in zip(live, results, strict=True):

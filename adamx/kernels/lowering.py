@@ -18,6 +18,8 @@ import jax
 from jax.interpreters import mlir
 
 from ..compiled.apart import read_at_once
+from ..engine import row_steps
+from ..native import row_loop
 from ..native.leaf_loop import LeafLoop, called
 from ..native.primitive import LeafStep, is_whole, leaf_steps_p, plain
 from . import cpu, shards
@@ -42,7 +44,8 @@ def ask_for_devices() -> None:
     with it, a program for an abstract mesh is refused.
     """
     dispatch = importlib.import_module("jax._src.dispatch")
-    getattr(dispatch, "prim_requires_devices_during_lowering", set()).add(leaf_steps_p)
+    asking = getattr(dispatch, "prim_requires_devices_during_lowering", set())
+    asking.update((leaf_steps_p, row_steps.row_step_p))
 
 
 def _lower(platform: str, ctx: Any, *operands: Any, steps: tuple[LeafStep, ...]) -> Any:
@@ -99,8 +102,25 @@ def way(platform: str, loop: LeafLoop) -> str:
     return f"by XLA: {reason}" + (f"; in no blocks: {blocks}" if few_bits else "")
 
 
+def _lower_rows_on_cpu(ctx: Any, *operands: Any, step: row_steps.RowStep) -> Any:
+    context = ctx.module_context
+    here = not context.lowering_parameters.for_export and is_whole(context)
+    # asked again, as native loops may be left out by now
+    native = here and not row_loop.why_not(step.whole, step.tables)
+    function = functools.partial(_in_table if native else row_steps.plain, step=step)
+    lower = mlir.lower_fun(function, multiple_results=True)
+    with jax.numpy_dtype_promotion("standard"):
+        return lower(ctx, *operands)
+
+
+def _in_table(*operands: Any, step: row_steps.RowStep) -> list:
+    given, indices = step.given(operands), operands[-1]
+    return row_loop.called(step.whole, step.tables, given, indices)
+
+
 # not in `register`, so that a test can put another in its place
 mlir.register_lowering(leaf_steps_p, _lower_on_cpu, platform="cpu")
+mlir.register_lowering(row_steps.row_step_p, _lower_rows_on_cpu, platform="cpu")
 
 
 def _unknown(platform: str) -> str:

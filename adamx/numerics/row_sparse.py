@@ -15,6 +15,7 @@ from jaxtyping import Array
 
 from .. import errors
 from .arithmetic import compute_dtype
+from .first_places import first_places
 
 _BITS = 32
 
@@ -47,18 +48,30 @@ class RowSparse:
     def __init__(self, indices: Any, rows: Any, num_rows: Any) -> None:
         indices, rows = jnp.asarray(indices), jnp.asarray(rows)
         _check(indices, rows, num_rows)
-        self._set(indices.astype(jnp.int32), rows, int(num_rows), False)
+        self._set(indices.astype(jnp.int32), rows, int(num_rows), False, False)
 
-    def _set(self, indices: Any, rows: Any, num_rows: int, coalesced: bool) -> None:
-        self._indices, self.rows = indices, rows
-        self.num_rows, self.coalesced = num_rows, coalesced
+    def _set(
+        self, indices: Any, rows: Any, num_rows: int, coalesced: bool, unique: bool
+    ) -> None:
+        self._indices, self.rows, self.num_rows = indices, rows, num_rows
+        self.coalesced, self.unique = coalesced, unique or coalesced
         self._bits: Any = None
 
     @classmethod
-    def _made(cls, indices: Any, rows: Any, num_rows: int, coalesced: bool) -> Any:
+    def _made(
+        cls,
+        indices: Any,
+        rows: Any,
+        num_rows: int,
+        coalesced: bool = False,
+        unique: bool = False,
+    ) -> Any:
         made = cls.__new__(cls)
-        made._set(indices, rows, num_rows, coalesced)
+        made._set(indices, rows, num_rows, coalesced, unique)
         return made
+
+    def _size(self) -> int:
+        return self.rows.shape[0]
 
     @property
     def indices(self) -> Array:
@@ -84,7 +97,8 @@ class RowSparse:
 
     def with_rows(self, rows: Any) -> "RowSparse":
         """Return other rows at the same indices."""
-        return RowSparse._made(self.indices, rows, self.num_rows, self.coalesced)
+        static = self.num_rows, self.coalesced, self.unique
+        return RowSparse._made(self.indices, rows, *static)
 
     def coalesce(self) -> "RowSparse":
         """Return the same array with sorted indices, each once, and padding at the end.
@@ -99,19 +113,49 @@ class RowSparse:
         kept = min(size, n + 1)
         if not size:
             return RowSparse._made(given, self.rows, n, True)
-        known = jnp.where((given >= 0) & (given < n), given, n)
+        known = _known(given, n)
         numbers = jnp.arange(size, dtype=jnp.int32)
         each, order = jax.lax.sort_key_val(known, numbers, is_stable=False)
         begins = jnp.concatenate([jnp.zeros(1, bool), each[1:] != each[:-1]])
         in_order = jnp.cumsum(begins, dtype=jnp.int32)
-        group = numbers.at[order].set(in_order, unique_indices=True)
         indices = jnp.full(kept, n, jnp.int32)
         indices = indices.at[in_order].min(each, indices_are_sorted=True)
+        # rows of padding are added nowhere
+        group = jnp.where(each < n, in_order, kept)
+        group = numbers.at[order].set(group, unique_indices=True)
         wide = self.rows.astype(compute_dtype(self.dtype))
         sums = _summed(wide, group, kept)
-        beside = (kept,) + (1,) * (self.ndim - 1)
-        sums = jnp.where((indices < n).reshape(beside), sums, 0)
         return RowSparse._made(indices, sums.astype(self.dtype), n, True)
+
+    def united(self) -> "RowSparse":
+        """Return the same array with each index once, among padding, in any order.
+
+        On a CPU it takes less time than `coalesce`, which is what other platforms do:
+        there a loop of unknown length would wait for the host. Where an index comes
+        again there is padding then, with a row of zeros.
+        """
+        size = self._size()
+        if self.unique or not size or size > self.num_rows:
+            return self if self.unique else self.coalesce()
+
+        def by_order(indices: Array, rows: Array) -> tuple[Array, Array]:
+            made = RowSparse._made(indices, rows, self.num_rows).coalesce()
+            return made.indices, made.rows
+
+        def by_places(indices: Array, rows: Array) -> tuple[Array, Array]:
+            known = _known(indices, self.num_rows)
+            first = first_places(known)
+            is_first = first == jnp.arange(size, dtype=jnp.int32)
+            again = jnp.where(is_first | (known == self.num_rows), size, first)
+            indices = jnp.where(is_first, known, self.num_rows)
+            wide = rows.astype(compute_dtype(rows.dtype))
+            sums = _united(wide, indices < self.num_rows, again)
+            return indices, sums.astype(rows.dtype)
+
+        given = self.indices, self.rows
+        found = jax.lax.platform_dependent(*given, cpu=by_places, default=by_order)
+        indices, rows = found
+        return RowSparse._made(indices, rows, self.num_rows, unique=True)
 
     def todense(self) -> Array:
         """Return the whole table: for tests, as it is what should not be made."""
@@ -124,7 +168,7 @@ class RowSparse:
                 f"RowSparse: a table must have the shape {self.shape} to be added to, "
                 f"got {jnp.shape(table)}. Pass the rows' own table."
             )
-        here, table = self.coalesce(), jnp.asarray(table)
+        here, table = self.united(), jnp.asarray(table)
         with jax.numpy_dtype_promotion("standard"):
             dtype = jnp.promote_types(table.dtype, here.dtype)
         if dtype != table.dtype:
@@ -138,7 +182,7 @@ class RowSparse:
         bits = _as_bits(self._indices) if self._bits is None else self._bits
         key = jax.tree_util.GetAttrKey
         children = (key("index_bits"), bits), (key("rows"), self.rows)
-        return children, (self.num_rows, self.coalesced)
+        return children, (self.num_rows, self.coalesced, self.unique)
 
     @classmethod
     def tree_unflatten(cls, static: tuple, children: Any) -> Any:
@@ -156,6 +200,11 @@ class RowSparse:
         return made
 
 
+def _known(indices: Array, n: int) -> Array:
+    """Return the indices, those of no row as `n`."""
+    return jnp.where((indices >= 0) & (indices < n), indices, n)
+
+
 def _summed(rows: Array, group: Array, groups: int) -> Array:
     """Return the sums of rows by group, in the order in which they were given."""
 
@@ -167,6 +216,21 @@ def _summed(rows: Array, group: Array, groups: int) -> Array:
         return run(rows, group)
     run_auto: Any = jax.sharding.auto_axes(run, out_sharding=sharding)
     return run_auto(rows, group)
+
+
+def _united(rows: Array, is_first: Array, again: Array) -> Array:
+    """Return the rows that are first, with those that come again added to them."""
+
+    def run(rows: Array, is_first: Array, again: Array) -> Array:
+        beside = (-1,) + (1,) * (rows.ndim - 1)
+        firsts = jnp.where(is_first.reshape(beside), rows, 0)
+        return firsts.at[again].add(rows, mode="drop")
+
+    sharding = _sharding(rows, True)
+    if sharding is None:
+        return run(rows, is_first, again)
+    run_auto: Any = jax.sharding.auto_axes(run, out_sharding=sharding)
+    return run_auto(rows, is_first, again)
 
 
 def _as_bits(indices: Any) -> Any:
@@ -212,7 +276,8 @@ def _check(indices: Any, rows: Any, num_rows: Any) -> None:
         )
     if isinstance(indices, Tracer) or not indices.size:
         return
-    largest = int(indices.max())
+    with jax.ensure_compile_time_eval():  # also where the ids are constants of a jit
+        largest = int(indices.max())
     if largest > num_rows:
         raise errors.AdamxError(
             f"RowSparse: every index must be at most num_rows={num_rows}, got "
@@ -234,29 +299,34 @@ def _sharding(x: Any, rows: bool) -> Any:
 
 
 def take_rows(table: Array, indices: Array) -> Array:
-    """Return the rows at sorted indices; zeros at those outside."""
-    return table.at[indices].get(
+    """Return the rows at indices, none negative; zeros at those outside."""
+    rows = table.at[indices].get(
         mode="fill",
         fill_value=0,
-        indices_are_sorted=True,
         out_sharding=_sharding(table, True),
     )
+    if table.dtype == bool:
+        return rows
+    # On a CPU, LLVM would make a call of a loop that only copies, which waits for the
+    # memory of one row after another: it does not know that this is a product by one.
+    ones = (indices >= 0).astype(table.dtype).reshape(-1, *[1] * (table.ndim - 1))
+    return jax.lax.optimization_barrier(rows * ones)
 
 
 def put_rows(table: Array, indices: Array, rows: Array) -> Array:
-    """Return the table with other rows at sorted indices, each once."""
+    """Return the table with other rows at indices, each once."""
     return _scattered("set", table, indices, rows)
 
 
 def add_rows(table: Array, indices: Array, rows: Array) -> Array:
-    """Return the table with rows added at sorted indices, each once."""
+    """Return the table with rows added at indices, each once."""
     return _scattered("add", table, indices, rows)
 
 
 def _scattered(method: str, table: Array, indices: Array, rows: Array) -> Array:
     def run(table: Array, indices: Array, rows: Array) -> Array:
         return getattr(table.at[indices], method)(
-            rows, mode="drop", indices_are_sorted=True, unique_indices=True
+            rows, mode="drop", unique_indices=True
         )
 
     sharding = _sharding(table, False)

@@ -272,4 +272,4 @@ def _joined(
     row = jnp.shape(table)[1:]
     indices = jnp.concatenate([ids[j].astype(jnp.int32).reshape(-1) for j in own])
     rows = jnp.concatenate([gradients[j].reshape(-1, *row) for j in own])
-    return RowSparse._made(indices, rows, table.shape[0], False).coalesce()
+    return RowSparse._made(indices, rows, table.shape[0]).united()

@@ -51,6 +51,9 @@ def fused(tx: Any) -> Any:
       are the plain step bit for bit where XLA interprets them; on a device, quotients,
       roots and the like may differ by some units in the last place.
 
+    Of a table with row-sparse gradients, the native loop runs on the rows only, in the
+    table (`adamx.sparse`).
+
     A leaf whose arithmetic is no such loop (sums over the leaf, an operation that is
     not known) is computed as without `fused`; `memory_plan(fused(tx), params)` says
     which, and why. So are all other leaves on a CPU without the extra, and all leaves

@@ -12,10 +12,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from ..engine import tree_checks
+from ..engine import row_updates, tree_checks
 from ..engine.leaves import applied_to_all, column
 from ..engine.paths import flatten
-from ..engine.row_updates import has_rows
 from ..engine.transformation import Transformation, check_transformation
 from ..engine.value import is_array
 from .fused import is_fused
@@ -51,17 +50,18 @@ def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[An
     """
     remedy = "Pass for example adamw(1e-3) first, then params, grads and state."
     check_transformation("step", tx, remedy)
-    if has_rows(grads):  # rows are read before they are written
+    if row_updates.has_rows(grads):  # rows are read before they are written
+        if isinstance(tx, Transformation) and is_fused(tx):
+            in_one = _rows_in_one_pass(tx, params, grads, state, extra)
+            if in_one is not None:
+                return in_one
         updates, state = tx.update(grads, state, params, **extra)
         # imported when it is needed, with all that row-sparse gradients take
         applying = importlib.import_module("adamx.sparse.applying")
         return applying.apply_updates(params, updates), state
     if isinstance(tx, Transformation):
         tx._check_call(grads, state, params)
-        grads = tree_checks.as_arrays(grads)
-        tree_checks.check_updates(grads)
-        kept = tree_checks.with_gradients(grads, params)
-        in_one = tx._in_one_pass(grads, state, kept, extra)
+        in_one = _in_one_pass(tx, grads, state, params, extra)
         if in_one is not None:
             return _with_others(in_one[0], params, grads), in_one[1]
     if is_fused(tx):
@@ -71,6 +71,32 @@ def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[An
     stepped = applied_to_all(params, updates)
     _, state = tx.update(grads, _after(stepped, state), params, **extra)
     return stepped, state
+
+
+def _in_one_pass(
+    tx: Any, grads: Any, state: Any, params: Any, extra: dict[str, Any]
+) -> tuple[Any, Any] | None:
+    grads = tree_checks.as_arrays(grads)
+    tree_checks.check_updates(grads)
+    kept = tree_checks.with_gradients(grads, params)
+    return tx._in_one_pass(grads, state, kept, extra)
+
+
+def _rows_in_one_pass(
+    tx: Any, params: Any, grads: Any, state: Any, extra: dict[str, Any]
+) -> tuple[Any, Any] | None:
+    """Return the new parameters and the new state, if `tx` has a pass for both."""
+    found: list[Any] = []
+
+    def run(view: Any, *given: Any) -> tuple[Any, Any]:
+        in_one = _in_one_pass(tx, view, *given)
+        found.append(None if in_one is None else view)
+        return (view, given[0]) if in_one is None else in_one
+
+    tx._check_call(grads, state, params)
+    done = row_updates.update(tx, grads, state, params, extra, run, applied=True)
+    view = found[0]
+    return None if view is None else (_with_others(done[0], params, view), done[1])
 
 
 def _with_others(stepped: Any, params: Any, grads: Any) -> Any:

@@ -2,7 +2,7 @@
 
 One table, gradients of some of its rows, Adam. The sides take turns of five steps after
 one that is not counted, and each is given the next of several batches of ids: `adam` on
-row-sparse gradients, the same with counts by row, AdamW that catches up, dense
+row-sparse gradients, the same `fused`, with counts by row, AdamW that catches up, dense
 `optax.adam`, and `torch.optim.SparseAdam` if torch is there. Parameters and state are
 donated, and every result is waited for. Tables of other sizes and other numbers of ids
 show what the time grows with. Beside each time stand the temporary bytes of the
@@ -11,6 +11,7 @@ compiled step, as a share of the table's.
 
 import argparse
 import importlib.util
+import itertools
 import json
 import pathlib
 import statistics
@@ -49,6 +50,7 @@ CASES = (
     *(Case(400_000, 64, ids) for ids in (256, 1_024, 16_384, 65_536)),
 )
 QUICK = (Case(1_000, 8, 32),)
+OURS = ("adam", "adam, fused")
 OTHERS = ("per row", "catching up", "optax, dense", "torch, sparse")
 
 Side = Callable[[int], None]
@@ -66,7 +68,8 @@ def optimizer(side: str) -> Any:
         return adamx.sparse.per_row(adamx.adam(RATE), ".")
     if side == "catching up":
         return adamx.sparse.catch_up(adamx.adamw(RATE), ".", exact=False)
-    return adamx.adam(RATE)
+    adam = adamx.adam(RATE)
+    return adamx.fused(adam) if side == "adam, fused" else adam
 
 
 def of_jax(side: str, case: Case) -> tuple[Side, int]:
@@ -122,7 +125,7 @@ def of_torch(case: Case) -> tuple[Side, None]:
 
 def sides(case: Case) -> Iterator[str]:
     """The sides of a case; beside the bar's all, elsewhere adamx alone."""
-    yield "adam"
+    yield from OURS
     if case in (BAR, *QUICK):
         there = importlib.util.find_spec("torch") is not None
         yield from (side for side in OTHERS if there or "torch" not in side)
@@ -151,14 +154,19 @@ def measured(case: Case, repeats: int) -> Iterator[dict[str, Any]]:
 
 def verdicts(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """What the bars are about, by the least times: no neighbour has stretched those."""
-    at = {Case(*(row[k] for k in Case._fields)): row for row in rows}
+    ours = [row for row in rows if row["side"] == OURS[0]]
+    at = {Case(*(row[k] for k in Case._fields)): row for row in ours}
     there = [row for row in rows if row["rows"] == BAR.rows and row["ids"] == BAR.ids]
     by = {row["side"]: row["least"] for row in there}
-    for side, least in (("optax, dense", 20), ("torch, sparse", 1)):
-        if side in by and "adam" in by:
-            times = by[side] / by["adam"]
+    bars = ("optax, dense", 20), ("torch, sparse", 1)
+    for ours, (side, least) in itertools.product(OURS, bars):
+        if side in by and ours in by:
+            times = by[side] / by[ours]
             said = "yes" if times >= least else "**no**"
-            yield f"{times:.1f} times as fast as {side} (at least {least}: {said})"
+            yield (
+                f"{ours}: {times:.1f} times as fast as {side} "
+                f"(at least {least}: {said})"
+            )
     ends = [at.get(Case(n, 64, 4_096)) for n in (SIZES[0], SIZES[-1])]
     if all(ends):
         small, large = (row["least"] for row in ends if row)

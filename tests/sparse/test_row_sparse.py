@@ -24,6 +24,27 @@ def test_duplicates_are_added_and_padding_is_left_out(step):
     assert kept.coalesce() is kept
 
 
+@pytest.mark.parametrize("step", range(STEPS))
+def test_united_rows_are_in_the_order_given_with_zeros_for_padding(step):
+    given = gradient(step, jnp.float32)
+    kept = given.united()
+    first = {i: IDS[step].tolist().index(i) for i in IDS[step].tolist() if 0 <= i < N}
+    indices = np.full(3, N)
+    indices[list(first.values())] = list(first)
+    assert kept.indices.tolist() == indices.tolist()
+    np.testing.assert_array_equal(kept.rows[indices == N], 0)
+    np.testing.assert_array_equal(kept.todense(), given.coalesce().todense())
+    assert kept.united() is kept
+    known = kept.coalesce().indices
+    assert known.tolist() == given.coalesce().indices.tolist()
+
+
+def test_ids_may_be_constants_of_a_compiled_function():
+    ids = jnp.array([2, 0, 2])
+    got = jax.jit(lambda rows: RowSparse(ids, rows, 4).todense())(jnp.ones((3, 1)))
+    assert got.ravel().tolist() == [1, 0, 2, 0]
+
+
 def test_it_has_at_most_one_row_more_than_the_table():
     kept = RowSparse(jnp.arange(20) % 3, jnp.ones((20, 2)), 3).coalesce()
     assert kept.indices.tolist() == [0, 1, 2, 3]
