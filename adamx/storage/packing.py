@@ -64,7 +64,13 @@ class Packing(Value):
         for pack in self.packs:
             size = sum(self._size(i) for i in pack.leaves)
             lines.append(f"{pack.path}: {len(pack.leaves)} leaves, {size:,} elements")
-        return "\n".join([*lines, f"{len(self.alone):,} leaves stay as they are."])
+        rest = len(self.alone)
+        lines.append(
+            "1 leaf stays as it is."
+            if rest == 1
+            else f"{rest:,} leaves stay as they are."
+        )
+        return "\n".join(lines)
 
     def pack(self, tree: Any) -> dict[str, Any]:
         """Return parameters, gradients or another tree like them as packed arrays.
