@@ -12,7 +12,8 @@ from jax.sharding import AxisType
 from ..numerics.arithmetic import compute_dtype
 from ..numerics.random_bits import Piece, Uniform, key_of
 from ..numerics.sharding import laid_out, layout_of, placed_like, spread_over, unsharded
-from .state import Slot, absent, copied, is_absent
+from .paths import flatten
+from .state import Labelled, Slot, absent, copied, is_absent, label_of
 
 
 def full(like: Any, value: Any, dtype: Any) -> Any:
@@ -83,6 +84,8 @@ def _over_layers(function: Any, axis: int) -> Any:
 def _of_param(slot: Slot, function: Any, p: Any, chosen: frozenset) -> Any:
     """Return `function(p)` in the arithmetic's dtype, mapped over stacked layers."""
     dtype = compute_dtype(p.dtype)
+    if slot.labelled_by is not None:
+        function = functools.partial(function, label_of(slot.labelled_by, chosen))
     for mask, axis in slot.stacked_by:
         if mask in chosen:
             function = _over_layers(function, axis)
@@ -151,6 +154,14 @@ def of_state(slot: Slot, trees: Any, params: Any) -> Any:
         slot.codec.decode(kept, p.shape) for kept, p in zip(column, leaves, strict=True)
     ]
     return treedef.unflatten(shown)
+
+
+def labels(slot: Slot, params: Any) -> list[frozenset]:
+    """Return for each leaf of a tree its label, as one of the masks that select it."""
+    if slot.labelled_by is None:
+        return [frozenset()] * len(flatten(params)[0])
+    mask = slot.labelled_by
+    return [frozenset([Labelled(mask, x)] if x else []) for x in mask.labels(params)]
 
 
 def is_kept(slot: Slot, chosen: frozenset) -> bool:

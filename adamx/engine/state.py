@@ -70,6 +70,9 @@ class Slot:
         shape_of: the slot has the shape and sharding of `shape_of(parameter)`; None for
             those of the parameter. A sum over the columns gives one value per row.
         by_path: whether `shape_of` is called with the leaf's path and the parameter.
+        labelled_by: a mask with labels, such as the axes of matrices: `init`, if it is
+            a function, and `shape_of` are called with the leaf's label (None for none)
+            and the parameter; None for the parameter alone. Not with `by_path`.
         shared: whether it is one scalar for the whole tree, updated by the rule's
             `shared`.
         signed: whether it may be negative; codecs use this.
@@ -98,6 +101,7 @@ class Slot:
     masks: tuple = ()
     stacked_by: tuple = ()
     by_path: bool = False
+    labelled_by: Any = None
     whole: bool = False
     dtype: Any = None
     codec: Any = None
@@ -211,10 +215,7 @@ class Context:
 
     def label(self, mask: Any) -> Any:
         """Return the label that `mask` has for this leaf, None for none."""
-        for x in self.selected:
-            if isinstance(x, Labelled) and x.mask == mask:
-                return x.label
-        return None
+        return label_of(mask, self.selected)
 
 
 class Labelled(NamedTuple):
@@ -222,6 +223,14 @@ class Labelled(NamedTuple):
 
     mask: Any
     label: Any
+
+
+def label_of(mask: Any, selected: frozenset) -> Any:
+    """Return the label that `mask` has for a leaf, by the masks that select it."""
+    for x in selected:
+        if isinstance(x, Labelled) and x.mask == mask:
+            return x.label
+    return None
 
 
 class Extra(dict):

@@ -18,7 +18,7 @@ from ..engine.divisions import pieces_of
 from ..engine.leaf_functions import Form
 from ..engine.paths import flatten, leaves_by_path
 from ..engine.slot_trees import FORM, FORM_VERSION, column_of, with_columns
-from ..engine.slots import encoded, join, shape_of
+from ..engine.slots import encoded, join, labels, shape_of
 from ..engine.state import Absent, Slot, is_absent
 from ..engine.tree import shared_dtype
 from ..numerics.random_bits import key_of
@@ -92,6 +92,7 @@ def converted(to: SlotTarget, saved: Any, filled: Filled) -> Any:
     fresh = join(to.slot, to.fresh, lambda tree: column_of(tree, to.params))
     masks = dict.fromkeys([*to.slot.masks, *(mask for mask, _ in to.slot.stacked_by)])
     selected = [(mask, mask.resolve(to.params)) for mask in masks]
+    named = labels(to.slot, to.params)
     made = []
     for i, ((path, p), new) in enumerate(
         zip(leaves_by_path(to.params), fresh, strict=True)
@@ -108,7 +109,7 @@ def converted(to: SlotTarget, saved: Any, filled: Filled) -> Any:
                 filled.note(f"the slot `{to.name}` of `{path}`", held)
             made.append(new)
         else:
-            chosen = frozenset(mask for mask, found in selected if found[i])
+            chosen = named[i].union(mask for mask, found in selected if found[i])
             made.append(_leaf(to, codec, new, old, path, p, chosen))
     return with_columns(to.slot, to.fresh, made)
 

@@ -8,7 +8,7 @@ from jaxtyping import Array
 
 from ..engine.leaves import slot_column
 from ..engine.paths import flatten
-from ..engine.slots import is_like, shape_of
+from ..engine.slots import is_like, labels, shape_of
 from ..engine.state import ABSENT, Slot, State, is_absent
 from ..engine.transformation import Transformation
 from ..engine.tree import shared_dtype
@@ -54,14 +54,14 @@ def _held(tx: Any, *states: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
             yield from _held(inner, *(state.inner[name] for state in states))
 
 
-def _decoded(slot: Slot, kept: Any, p: Any) -> Any:
+def _decoded(slot: Slot, kept: Any, p: Any, label: frozenset) -> Any:
     """Return what a leaf has of a slot in float32, `Absent()` for nothing."""
     parts = kept.values() if isinstance(kept, dict) else [kept]
     if p is None or all(x is None or is_absent(x) for x in parts):
         return None if p is None else ABSENT
     if slot.codec is None:
         return kept
-    chosen = frozenset(slot.masks)
+    chosen = label.union(slot.masks)
     shape = p.shape if is_like(slot) else shape_of(slot, p, chosen, None)
     return slot.codec.decode(kept, shape)
 
@@ -85,8 +85,9 @@ def decoded_state(tx: Any, state: Any, params: Any) -> Any:
 
 def _tree(name: str, slot: Slot, kept: Any, params: Any) -> Any:
     leaves, treedef = flatten(params)
-    pairs = zip(slot_column(name, slot, kept, params), leaves, strict=True)
-    return treedef.unflatten([_decoded(slot, x, p) for x, p in pairs])
+    column = slot_column(name, slot, kept, params)
+    each = zip(column, leaves, labels(slot, params), strict=True)
+    return treedef.unflatten([_decoded(slot, x, p, label) for x, p, label in each])
 
 
 def statistics(
@@ -110,10 +111,11 @@ def statistics(
             leaves = flatten(params)[0]
             trees = (old.slots[name], new.slots[name])
             was, now = (slot_column(name, slot, tree, params) for tree in trees)
+            named = labels(slot, params)
             plain = Slot(shape_of=slot.shape_of, masks=slot.masks)
             moved = slot_column(name, plain, wide.slots[name], params)
-            for a, b, c, p in zip(was, now, moved, leaves, strict=True):
-                x, y = _decoded(slot, a, p), _decoded(slot, b, p)
+            for a, b, c, p, label in zip(was, now, moved, leaves, named, strict=True):
+                x, y = (_decoded(slot, kept, p, label) for kept in (a, b))
                 if x is None or is_absent(x):
                     continue
                 stuck = jnp.abs(y - x) < 0.5 * jnp.abs(c - x)

@@ -8,10 +8,10 @@ predicate for them.
 import dataclasses
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .. import errors
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import (
     NON_NEGATIVE,
@@ -27,15 +27,17 @@ from ..engine.rule import Part, Rule, merge_slots, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import safe_sqrt
 from ..numerics.matrices import HIGHEST, QUINTIC
-from ..numerics.splits import across, along
+from ..numerics.splits import across, along, whole_shape
 from ..parts.denominators import Eps
 from ..parts.iterations import as_iteration
-from ..parts.layer_axes import TWO_AXES
+from ..parts.layer_axes import HIDDEN
 from ..parts.learning_rate import LearningRate
 from ..parts.masked import Masked
-from ..parts.orthogonal import Orthogonalize, ScaleByShape
+from ..parts.matrix_axes import MatrixAxes
+from ..parts.orthogonal import Orthogonalize, ScaleByShape, layout_of
+from ..parts.tree_axes import as_axes
 from ..parts.weight_decay import WeightDecay
-from .muon import _adam, _momentum, _rest
+from .muon import _adam, _momentum, _rest, muon_leaves
 
 _LEAST = 1e-12
 
@@ -53,7 +55,8 @@ def muown(
     out_axis: int = -1,
     coefficients: Any = QUINTIC,
     ns_steps: int = 5,
-    muon_mask: Any = TWO_AXES,
+    axes: Any = None,
+    muon_mask: Any = HIDDEN,
     adam_learning_rate: ScalarOrSchedule | None = None,
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.95,
@@ -83,12 +86,17 @@ def muown(
         mask: the leaves that decay, as in `muon`.
         nesterov: use Nesterov momentum; without it M is orthogonalised.
         consistent_rms: 0.2 in s; None for Muon's s = sqrt(max(1, out / in)).
-        out_axis: the axis of the neurons: -1 for kernels stored as (in, out), 0 for
-            torch's (out, in).
+        out_axis: the axis of the neurons: -1 for kernels stored as (in, out), whose
+            columns they are, 0 for torch's (out, in).
         coefficients: of the iteration, as in `muon`.
         ns_steps: the number of iterations.
-        muon_mask: the matrices, as in `muon`; by default those of two axes
-            (`hidden_two_axes`).
+        axes: which axes are rows, columns and batch, as in `muon`.
+            `{"c_attn": MatrixAxes(split_columns=3)}` orthogonalises query, key and
+            value of a fused kernel (d, 3 d) apart, `split_columns=3 * heads` those of
+            each head; s is that of a part. A neuron has one length however its inputs
+            are split.
+        muon_mask: the matrices, as in `muon`; by default those that have axes
+            (`hidden_matrix`).
         adam_learning_rate: the rate of the others; None for the same.
         adam_b1: β₁ of Adam, for lengths and others.
         adam_b2: β₂ of Adam, for both.
@@ -106,16 +114,19 @@ def muown(
     Departs from the paper: it is the authors' code, but that M is an average, which has
     the same direction (`eps=(1 - β) * 1e-7` is their ε, beside a sum), that a neuron of
     0 has the length 1e-12 (there NaN), so that its first step gives it a direction, and
-    that the iteration is in float32 (there bfloat16). A fused query, key and value is
-    one matrix here, three there.
+    that the iteration is in float32 (there bfloat16). That code takes every matrix of
+    three times as many outputs as inputs for a fused query, key and value, and
+    orthogonalises three; here that is said by `axes=`.
 
     Raises:
-        ValueError: an argument out of its range, parameters missing in `update`, or a
-            leaf of `muon_mask` that is no matrix.
+        ValueError: an argument out of its range, parameters missing in `update`, a leaf
+            of `muon_mask` that is no matrix, or axes that do not exist.
 
     Reference: Lion et al., "Muown: row-norm control for Muon optimization", 2026,
     arXiv:2605.10797, github.com/kcc-lion/muown.
     """
+    given, axes = axes, as_axes("muown", axes, out_axis)
+    muon_mask = muon_leaves(muon_mask, given, axes)
     hidden = MuownStep(
         learning_rate,
         weight_decay,
@@ -126,12 +137,16 @@ def muown(
                 as_iteration("muown", coefficients, ns_steps),
                 eps,
                 precision=precision,
+                axes=axes,
                 axis_name=axis_name,
             ),
-            ScaleByShape(consistent_rms, out_axis=out_axis, axis_name=axis_name),
+            ScaleByShape(
+                consistent_rms, out_axis=out_axis, axes=axes, axis_name=axis_name
+            ),
         ),
         adam=_adam(adam_b1, adam_b2, adam_eps, "magnitude_mu", "magnitude_nu"),
         out_axis=out_axis,
+        axes=axes,
         axis_name=axis_name,
     )
     others = [_rest(muon_mask, adam_b1, adam_b2, adam_eps)]
@@ -158,7 +173,9 @@ class MuownStep(Rule):
         momentum: what is averaged of H, such as `Ema(0.95, name="momentum")`.
         orthogonal: what is made of it, such as `Orthogonalize()`.
         adam: what is made of h, a direction; its slots have one number per neuron.
-        out_axis: the axis of the neurons, -1 or 0.
+        out_axis: the axis of the neurons, -1 for the columns, 0 for the rows.
+        axes: which axes are rows and columns, as in `Orthogonalize`, which must have
+            the same; None for leaves of two axes, as they are stored.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
     Reference: Lion et al., "Muown: row-norm control for Muon optimization", 2026,
@@ -175,11 +192,15 @@ class MuownStep(Rule):
     orthogonal: Part = part(kw_only=True)
     adam: Part = part(kw_only=True)
     out_axis: int = option(-1, least=-2, most=1, advice="A matrix has two axes.")
+    axes: Any = option(None)
     axis_name: Any = option(None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "mask", as_mask("MuownStep", self.mask))
+        if self.axes is not None:
+            axes = as_axes("MuownStep", self.axes, self.out_axis)
+            object.__setattr__(self, "axes", axes)
 
     def needs(self) -> frozenset[str]:
         return super().needs() | {"param"}
@@ -188,33 +209,36 @@ class MuownStep(Rule):
         slots = merge_slots(self)
         for name, slot in self.adam.slots().items():
             if not slot.shared:
-                slots[name] = dataclasses.replace(slot, shape_of=self._lengths)
+                slots[name] = dataclasses.replace(
+                    slot, shape_of=self._lengths, labelled_by=self.axes
+                )
         because = "The parameter is divided by it."
         for name in ("magnitude", "direction_norm"):
-            slots[name] = Slot(init=self._lengths, single_array_because=because)
+            slots[name] = Slot(
+                init=self._lengths, labelled_by=self.axes, single_array_because=because
+            )
         return slots
 
-    def _over_inputs(self, x: Array) -> Array:
+    def _over_inputs(self, axes: MatrixAxes | None, x: Array) -> Array:
         """Sum over the inputs of each neuron."""
-        inputs = 0 if self.out_axis in (-1, 1) else 1
+        whole = jax.ShapeDtypeStruct(whole_shape(x.shape, self.axis_name), x.dtype)
+        layout = layout_of(self, whole, axes)
+        inputs = layout.rows if self.out_axis in (-1, 1) else layout.columns
         total = jnp.sum(x, inputs, keepdims=True)
-        return across(total, along(self.axis_name, (inputs,), x.ndim))
+        return across(total, along(self.axis_name, inputs, x.ndim))
 
-    def _lengths(self, x: Array) -> Array:
+    def _lengths(self, axes: MatrixAxes | None, x: Array) -> Array:
         """Return the length of each neuron, at least 1e-12."""
-        if x.ndim != 2:
-            raise errors.AdamxError(
-                f"MuownStep: every leaf it acts on must have two axes, got shape "
-                f"{jnp.shape(x)}. Give muown a mask that selects matrices only, or "
-                f"adamx.stacked the leaves (layers, m, n)."
-            )
-        return jnp.maximum(safe_sqrt(self._over_inputs(x * x)), _LEAST)
+        return jnp.maximum(safe_sqrt(self._over_inputs(axes, x * x)), _LEAST)
+
+    def _axes(self, ctx: Context) -> MatrixAxes | None:
+        return None if self.axes is None else ctx.label(self.axes)
 
     def _gradients(self, update: Array, slots: Slots, ctx: Context) -> tuple:
         """Return the gradients of the lengths and of the directions."""
         g, v_norm = slots["magnitude"], slots["direction_norm"]
         unit = ctx.param / g
-        h = self._over_inputs(update * unit)
+        h = self._over_inputs(self._axes(ctx), update * unit)
         return h, g / v_norm * (update - h * unit)
 
     def matrices(
@@ -236,16 +260,17 @@ class MuownStep(Rule):
         o, slots = self.orthogonal.apply(o, slots, ctx)
         u, slots = self.adam.apply(h, slots, ctx)
         step = self.learning_rate * o
-        v_length = self._lengths(ctx.param * (v_norm / g) - step)
+        axes = self._axes(ctx)
+        v_length = self._lengths(axes, ctx.param * (v_norm / g) - step)
         length = g - self.learning_rate * u
         length = jnp.where(jnp.abs(length) < _LEAST, _LEAST, length)
         kept = length / g * (v_norm / v_length)
-        moved = (self._over_inputs(jnp.abs(step)) > 0) | (length != g)
+        moved = (self._over_inputs(axes, jnp.abs(step)) > 0) | (length != g)
         step = (kept - 1) * ctx.param - length / v_length * step
         # without a step what is left is the rounding of the two norms
         step = jnp.where(moved, step, 0)
         if not is_zero(self.weight_decay) and ctx.selects(self.mask):
             pull = self.learning_rate * self.weight_decay
             step = step - pull * ctx.param
-            length = jnp.where(pull > 0, self._lengths(ctx.param + step), length)
+            length = jnp.where(pull > 0, self._lengths(axes, ctx.param + step), length)
         return step, slots | {"magnitude": length, "direction_norm": v_length}

@@ -7,6 +7,8 @@ import optax
 import pytest
 
 import adamx
+from adamx.parts import MatrixAxes
+from tests import papers
 
 IN, OUT = 12, 6
 _normal = np.random.default_rng(27).standard_normal
@@ -86,6 +88,66 @@ def test_leaves_of_one_shape_step_as_each_alone():
         np.testing.assert_allclose(together[n], alone[n], rtol=1e-4, atol=1e-7)
     products = jax.jit(tx.update).lower(g, tx.init(p), p).as_text().count("dot_general")
     assert products <= 4, "three in one loop, for all three leaves"
+
+
+@pytest.mark.usefixtures("x64")
+def test_a_fused_kernel_is_three_matrices_or_those_of_each_head():
+    """`axes=` says so, for both layouts; heads and experts are matrices by name.
+
+    Against the oracle, whose `parts` are the chunks of the authors' code.
+    """
+    heads, d = 4, 8
+    given = {
+        "c_attn": {"kernel": (d, 3 * d), "weight": (3 * d, d)},
+        "per_head": {"kernel": (d, 3 * d)},
+        "query": {"kernel": (d, heads, d // heads)},
+        "experts": {"w": (2, d, 5)},
+    }
+    p = jax.tree.map(_normal, given, is_leaf=lambda x: isinstance(x, tuple))
+    axes = {
+        "c_attn/kernel": MatrixAxes(split_columns=3),
+        "c_attn/weight": MatrixAxes(1, 0, split_columns=3),
+        "per_head": MatrixAxes(split_columns=3 * heads),
+    }
+    rule = {"learning_rate": 0.02, "weight_decay": 0.1, "consistent_rms": None}
+    tx = adamx.muown(**rule, axes=axes)
+    state = tx.init(p)
+    assert state.slots["magnitude"]["query"]["kernel"].shape == (1, heads, d // heads)
+    assert state.slots["magnitude"]["experts"]["w"].shape == (2, 1, 5)
+    noise = jax.tree.map(lambda x: _normal((4, *x.shape)), p)
+
+    def step(carry, g):
+        p, state = carry
+        updates, state = tx.update(g, state, p)
+        p = optax.apply_updates(p, updates)
+        return (p, state), p
+
+    loop = jax.jit(lambda c, g: jax.lax.scan(step, c, g)[1])
+    found = loop((p, state), noise)
+
+    def oracle(theta, g, **more):
+        more = {"out_axis": 1, **more}
+        return papers.muown(theta, lambda k, _: g[k], 4, b2=0.95, **rule, **more)
+
+    def compare(found, *args, **more):
+        expected = oracle(*args, **more).reshape(found.shape)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+
+    for path, more in (
+        (("c_attn", "kernel"), {"parts": 3}),
+        (("c_attn", "weight"), {"parts": 3, "out_axis": 0}),
+        (("per_head", "kernel"), {"parts": 3 * heads}),
+    ):
+        compare(*(x[path[0]][path[1]] for x in (found, p, noise)), **more)
+    query = [x["query"]["kernel"] for x in (found, p, noise)]
+    compare(query[0], query[1].reshape(d, d), query[2].reshape(4, d, d))
+    for i in range(2):
+        of = [x["experts"]["w"] for x in (found, p, noise)]
+        compare(of[0][:, i], of[1][i], of[2][:, i])
+    whole = oracle(p["c_attn"]["kernel"], noise["c_attn"]["kernel"])
+    assert np.abs(found["c_attn"]["kernel"] - whole).max() > 1e-3
+    with pytest.raises(ValueError, match="`split_columns` must divide the columns"):
+        adamx.muown(axes={"": MatrixAxes(split_columns=5)}).init(p["c_attn"])
 
 
 def test_what_is_no_matrix_or_out_of_range_is_refused():

@@ -24,6 +24,7 @@ def muown(
     out_axis=0,
     ns_steps=5,
     coefficients=QUINTIC,
+    parts=1,
     released=False,
 ):
     """K. Lion, F. Hübler, B. Li, A. Orvieto, N. He, Muown: Row-Norm Control for Muon
@@ -38,6 +39,10 @@ def muown(
     kernels, (in, out). The decay, W <- W - η λ W of the old W, comes last; g is then
     |W| and V has its direction. Departs: the momentum is an average, the same up to ε
     (`released=True` is the code's sum).
+
+    `parts=3` is what the code does to a matrix of 3 n rows and n columns, which it
+    takes for a query, a key and a value: each third of the rows is orthogonalised by
+    itself, with the scale of a third. The rest is by rows anyway.
     """
     axis = 1 - out_axis
     v = np.array(theta)
@@ -58,8 +63,10 @@ def muown(
         new = of_v if released else (1 - decay) * of_v
         m = decay * m + new
         ahead = decay * m + new if nesterov else m
-        o = newton_schulz(ahead, ns_steps, coefficients, at(eps, k))
-        v = v - eta * muon_scale(v.shape, consistent_rms, out_axis) * o
+        pieces = np.split(ahead, parts, out_axis)
+        each = [newton_schulz(x, ns_steps, coefficients, at(eps, k)) for x in pieces]
+        o = np.concatenate(each, out_axis)
+        v = v - eta * muon_scale(pieces[0].shape, consistent_rms, out_axis) * o
         mu = b1 * mu + (1 - b1) * of_g
         nu = b2 * nu + (1 - b2) * of_g**2
         w1 = b1 * w1 + (1 - b1)
