@@ -5,11 +5,13 @@ leaves is split; the gradients are gathered. Stacked layers: `adamx.stacked`.
 """
 
 import functools
+import math
 from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from .. import errors
 from ..engine.chain import Chain
 from ..engine.hyperparams import ScalarOrSchedule, option
 from ..engine.keywords import checked_keywords
@@ -18,7 +20,7 @@ from ..engine.state import Context, Slot
 from ..numerics.arithmetic import lerp
 from ..numerics.matrices import HIGHEST, product
 from ..parts.denominators import Eps
-from ..parts.two_sided import SIDES
+from ..parts.two_sided import along, unfolded
 from ..parts.weight_decay import Decay
 from .soap import SameAsB2, SoapDirection, _with_decay
 
@@ -36,6 +38,7 @@ def scale_by_kl_soap(
     max_dim: int = 10_000,
     bias_correction: bool = True,
     block_size: int | None = None,
+    merge_dims: bool | None = None,
     precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Rule:
@@ -60,6 +63,7 @@ def scale_by_kl_soap(
         max_dim=max_dim,
         bias_correction=bias_correction,
         block_size=block_size,
+        merge_dims=merge_dims,
         precision=precision,
         axis_name=axis_name,
     )
@@ -81,6 +85,7 @@ def kl_soap(
     max_dim: int = 10_000,
     bias_correction: bool = True,
     block_size: int | None = None,
+    merge_dims: bool | None = None,
     precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Chain:
@@ -154,6 +159,7 @@ def kl_soap(
         max_dim=max_dim,
         bias_correction=bias_correction,
         block_size=block_size,
+        merge_dims=merge_dims,
         precision=precision,
         axis_name=axis_name,
     )
@@ -174,6 +180,15 @@ class KlSoapDirection(SoapDirection):
     init_factor: float = option(0.1, least=1e-9, advice="It is divided by.")
     max_clamp_value: float = option(4000, least=1, advice="It is at least 10 anyway.")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.merge_dims:
+            raise errors.AdamxError(
+                "kl_soap: `merge_dims` must be None or False, got True. Its factors "
+                "are of the axes of a leaf: pass False for one for each, or reshape "
+                "the leaf."
+            )
+
     def slots(self) -> dict[str, Slot]:
         because = "Its inverse is taken."
         values = {
@@ -183,7 +198,7 @@ class KlSoapDirection(SoapDirection):
                 signed=False,
                 single_array_because=because,
             )
-            for side, name in enumerate(SIDES)
+            for side, name in enumerate(self._names())
         }
         return super().slots() | values
 
@@ -193,22 +208,27 @@ class KlSoapDirection(SoapDirection):
         def like(p: Any) -> Any:
             if not any(self._has_sides(p.shape)):
                 return jnp.zeros((0,), p.dtype)
-            return self._each_block(lambda block: (block[side],))(p)
+            sides = slice(side, side + 1)
+            return self._each_block(lambda block: block[sides] or (0,))(p)
 
         return like
 
     def _roots(
         self, g: Any, bases: list, kept: dict, lengths: tuple, ctx: Context
     ) -> tuple:
-        first = ctx.count == 1
-        left, right = (jnp.where(first, 1, kept[f"{n}_values"]) for n in SIDES)
-
-        def root(x: Array, q: Array, values: Array, n: Any) -> Array:
-            whitened = self._onto(x, q) / jnp.sqrt(values)[None]
-            return jnp.where(first, x, whitened) / n**0.5
-
-        rows, columns = lengths
-        return root(g, bases[1], right, columns), root(g.T, bases[0], left, rows)
+        first, names = ctx.count == 1, self._names(g.ndim)
+        values = [jnp.where(first, 1, kept[f"{name}_values"]) for name in names]
+        roots = []
+        for axis in range(g.ndim):
+            x, others = g, [i for i in range(g.ndim) if i != axis]
+            for i in others:
+                q = bases[i]
+                x = along(x, i, q, self.precision) if q.ndim == 2 else x
+                row = [-1 if j == i else 1 for j in range(g.ndim)]
+                x = x / jnp.sqrt(values[i]).reshape(row)
+            n = math.prod(lengths[i] for i in others)
+            roots.append(unfolded(jnp.where(first, g, x), axis) / n**0.5)
+        return tuple(roots)
 
     def _step(
         self, x: dict, kept: dict, lengths: tuple, ctx: Context
@@ -216,10 +236,11 @@ class KlSoapDirection(SoapDirection):
         done, new = super()._step(x, kept, lengths, ctx)
         if not lengths:
             return done, new
-        bases = [kept[f"{name}_basis"] for name in SIDES]
+        names = self._names(x["update"].ndim)
+        bases = [kept[f"{name}_basis"] for name in names]
         roots = self._roots(x["update"], bases, kept, lengths, ctx)
         beta = self._shampoo_beta()
-        for name, root, q, n in zip(SIDES, roots, bases, lengths, strict=True):
+        for name, root, q, n in zip(names, roots, bases, lengths, strict=True):
             now = jnp.sum(self._onto(root.T, q) ** 2, 0)
             values = lerp(kept[f"{name}_values"], now, beta)
             values = jnp.maximum(values, self._least(n))

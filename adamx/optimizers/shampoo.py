@@ -21,13 +21,13 @@ from ..engine.keywords import checked_keywords
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import gathered_weight, lerp
-from ..numerics.matrices import HIGHEST, gram, product, symmetric_power
+from ..numerics.matrices import HIGHEST, gram, symmetric_power
 from ..parts.bias_correction import weight_from_count
 from ..parts.learning_rate import LearningRate
-from ..parts.two_sided import SIDES, _TwoSided
+from ..parts.two_sided import _ManySided, along, unfolded
 
 
-class ShampooPreconditioner(_TwoSided):
+class ShampooPreconditioner(_ManySided):
     """Precondition matrices from both sides: `L^(-1/4) G R^(-1/4)` (Shampoo).
 
         L = ε I + Σ G Gᵀ,    R = ε I + Σ Gᵀ G
@@ -55,14 +55,14 @@ class ShampooPreconditioner(_TwoSided):
     precondition_frequency: int = option(1, least=1)
     start_preconditioning_step: int = option(1, least=1)
 
-    def _has_sides(self, shape: tuple[int, ...]) -> tuple[bool, bool]:
+    def _has_sides(self, shape: tuple[int, ...]) -> tuple[bool, ...]:
         return super()._has_sides(shape) if len(shape) >= 2 else (True, False)
 
     def _keeps_roots(self) -> bool:
         return self.precondition_frequency > 1 or self.start_preconditioning_step > 1
 
     def slots(self) -> dict[str, Slot]:
-        sides = enumerate(SIDES)
+        sides = enumerate(self._names())
         kept = {n: Slot(shape_of=self._square(i), whole=True) for i, n in sides}
         if self._keeps_roots():
             kept |= {f"{name}_root": slot for name, slot in kept.items()}
@@ -71,7 +71,7 @@ class ShampooPreconditioner(_TwoSided):
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        order = 2 if update.ndim >= 2 and self.one_sided is None else 1
+        order = sum(self._has_sides(update.shape))
         power = -1 / (2 * order) if self.exponent is None else self.exponent
 
         def step(given: dict, kept: dict, lengths: Any) -> tuple[dict, dict]:
@@ -86,18 +86,18 @@ class ShampooPreconditioner(_TwoSided):
     ) -> tuple[Array, dict]:
         """Return the update of one matrix, and its slots."""
         u, new = g, dict(kept)
-        for name, x in zip(SIDES, (g, g.T), strict=True):
+        for axis, name in enumerate(self._names(g.ndim)):
             if kept[name].ndim < 2:
                 continue
-            h, read = self._gathered(kept[name], gram(x, self.precision), ctx)
+            square = gram(unfolded(g, axis), self.precision)
+            h, read = self._gathered(kept[name], square, ctx)
             new[name] = h
             if self._keeps_roots():
                 root = self._root(kept[f"{name}_root"], read, power, ctx)
                 new[f"{name}_root"] = root
             else:
                 root = symmetric_power(read, power, self.precision)
-            sides = (root, u) if name == "left" else (u, root)
-            u = product(*sides, self.precision)
+            u = along(u, axis, root, self.precision)
         return u, new
 
     def _root(self, before: Array, h: Array, power: float, ctx: Context) -> Array:
@@ -186,6 +186,7 @@ def scale_by_shampoo(
     max_dim: int = 10_000,
     block_size: int | None = None,
     one_sided: str | None = None,
+    merge_dims: bool | None = None,
     precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Rule:
@@ -218,6 +219,7 @@ def scale_by_shampoo(
         max_dim=max_dim,
         block_size=block_size,
         one_sided=one_sided,
+        merge_dims=merge_dims,
         precision=precision,
         axis_name=axis_name,
     )
@@ -236,6 +238,7 @@ def shampoo(
     max_dim: int = 10_000,
     block_size: int | None = None,
     one_sided: str | None = None,
+    merge_dims: bool | None = None,
     precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Chain:
@@ -305,6 +308,7 @@ def shampoo(
         max_dim=max_dim,
         block_size=block_size,
         one_sided=one_sided,
+        merge_dims=merge_dims,
         precision=precision,
         axis_name=axis_name,
     )

@@ -29,18 +29,11 @@ from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..engine.value import Value
 from ..numerics.arithmetic import lerp, one_minus_power, safe_divide
-from ..numerics.matrices import HIGHEST, gram, orthonormal_in_turn, product
+from ..numerics.matrices import HIGHEST, gram
 from ..parts.bias_correction import weight_from_count
 from ..parts.denominators import Eps, EpsOutsideRoot
 from ..parts.learning_rate import LearningRate
-from ..parts.two_sided import (
-    SIDES,
-    _TwoSided,
-    eigenbasis,
-    filling,
-    unmixed,
-    with_filling,
-)
+from ..parts.two_sided import _ManySided, filling, refreshed, unfolded
 from ..parts.weight_decay import Decay, as_decay, with_rate
 
 
@@ -58,6 +51,7 @@ def scale_by_soap(
     max_dim: int = 10_000,
     block_size: int | None = None,
     one_sided: str | None = None,
+    merge_dims: bool | None = None,
     precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Rule:
@@ -82,6 +76,7 @@ def scale_by_soap(
         max_dim=max_dim,
         block_size=block_size,
         one_sided=one_sided,
+        merge_dims=merge_dims,
         precision=precision,
         axis_name=axis_name,
     )
@@ -104,6 +99,7 @@ def soap(
     max_dim: int = 10_000,
     block_size: int | None = None,
     one_sided: str | None = None,
+    merge_dims: bool | None = None,
     precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Chain:
@@ -182,6 +178,7 @@ def soap(
         max_dim=max_dim,
         block_size=block_size,
         one_sided=one_sided,
+        merge_dims=merge_dims,
         precision=precision,
         axis_name=axis_name,
     )
@@ -206,7 +203,7 @@ class SameAsB2(Value):
     """Use β₂ as the decay: the default of `shampoo_beta`."""
 
 
-class SoapDirection(_TwoSided):
+class SoapDirection(_ManySided):
     """Run Adam in the eigenbasis of Shampoo's statistics (SOAP).
 
     Leaves without a basis are updated by Adam, from the second gradient on.
@@ -252,13 +249,13 @@ class SoapDirection(_TwoSided):
         decays = not is_zero(self.weight_decay)
         return super().needs() | ({"param"} if decays else set())
 
-    def _has_sides(self, shape: tuple[int, ...]) -> tuple[bool, bool]:
+    def _has_sides(self, shape: tuple[int, ...]) -> tuple[bool, ...]:
         vector = self.precondition_1d and len(shape) == 1
         return (True, False) if vector else super()._has_sides(shape)
 
     def slots(self) -> dict[str, Slot]:
         slots = {"mu": Slot(), "nu": Slot(signed=False)}
-        for side, name in enumerate(SIDES):
+        for side, name in enumerate(self._names()):
             slots[name] = Slot(shape_of=self._square(side), whole=True)
             slots[f"{name}_basis"] = Slot(
                 shape_of=self._square(side),
@@ -307,8 +304,8 @@ class SoapDirection(_TwoSided):
         """Run a step on one matrix and the slots of its sides, without the decay."""
         first = ctx.count == 1
         g, m, v = (x[name] for name in ("update", "mu", "nu"))
-        bases = [kept[f"{name}_basis"] for name in SIDES]
-        live = [side for side in (0, 1) if bases[side].ndim == 2]
+        names = self._names(g.ndim if lengths else 0)
+        bases = [kept[f"{name}_basis"] for name in names]
 
         rotate = functools.partial(self._rotated, bases=bases)
         m = jnp.where(first, m, lerp(m, g, self.b1))
@@ -320,13 +317,14 @@ class SoapDirection(_TwoSided):
         if lengths:
             beta = self._shampoo_beta()
             roots = self._roots(g, bases, kept, lengths, ctx)
-            statistics = [kept[name] for name in SIDES]
-            for side in live:
-                square = gram(roots[side], self.precision)
-                statistics[side] = lerp(statistics[side], square, beta)
+            statistics = [kept[name] for name in names]
+            for side, q in enumerate(bases):
+                if q.ndim == 2:
+                    square = gram(roots[side], self.precision)
+                    statistics[side] = lerp(statistics[side], square, beta)
             empty = [filling(n, k) for n, k in zip(lengths, g.shape, strict=True)]
-            bases, v = self._refreshed(ctx.count, statistics, bases, v, live, empty)
-            for side, name in enumerate(SIDES):
+            bases, v = refreshed(self, ctx.count, statistics, bases, v, empty)
+            for side, name in enumerate(names):
                 new[name], new[f"{name}_basis"] = statistics[side], bases[side]
         return {"update": u, "mu": m, "nu": v}, new
 
@@ -345,46 +343,7 @@ class SoapDirection(_TwoSided):
         self, g: Any, bases: list, kept: dict, lengths: tuple, ctx: Context
     ) -> tuple:
         """Return what is averaged on each side: X of X Xᵀ."""
-        return g, g.T
-
-    def _refreshed(
-        self, count: Any, statistics: list, bases: list, v: Any, live: list, empty: list
-    ) -> tuple[list, Any]:
-        """Return the bases for the next step, and v in the order of their columns.
-
-        `empty` says for each side where a block is filled up, or None: the columns of
-        the filling stay the last ones, and are not mixed with others.
-        """
-        fixed = [jax.lax.stop_gradient(h) for h in statistics]
-
-        def keep(bases: list, v: Any) -> tuple[list, Any]:
-            return bases, v
-
-        def begin(bases: list, v: Any) -> tuple[list, Any]:
-            new = list(bases)
-            for side in live:
-                new[side] = eigenbasis(fixed[side], empty[side])
-            return new, v
-
-        def iterate(bases: list, v: Any) -> tuple[list, Any]:
-            new = list(bases)
-            for side in live:
-                h, q = fixed[side], bases[side]
-                if self.sort:
-                    sizes = jnp.sum(q * product(h, q, self.precision), 0)
-                    if empty[side] is not None:
-                        sizes = jnp.where(empty[side], -jnp.inf, sizes)
-                    order = jnp.argsort(-sizes)
-                    q, v = q[:, order], jnp.take(v, order, side)
-                h = with_filling(h, empty[side], 1)
-                q = orthonormal_in_turn(product(h, q, self.precision))
-                new[side] = unmixed(q, empty[side])
-            return new, v
-
-        due = (count - 1) % self.precondition_frequency == 0
-        index = jnp.where(count == 1, 1, jnp.where(due, 2, 0))
-        held = [jax.lax.stop_gradient(q) for q in bases]
-        return jax.lax.switch(index, [keep, begin, iterate], held, v)
+        return tuple(unfolded(g, axis) for axis in range(g.ndim))
 
 
 def _weight_of(decay: Any) -> Any:

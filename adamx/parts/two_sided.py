@@ -1,7 +1,8 @@
 """Leaves as matrices with a statistic for each side: the base of Shampoo, SOAP, PSGD.
 
 A matrix may be cut in blocks, each with its own statistics. The blocks of a leaf are
-one stack: a rule is written for one matrix, and mapped over the stack.
+one stack: a rule is written for one matrix, and mapped over the stack. A leaf of more
+axes may be a tensor with a statistic for each axis.
 """
 
 import math
@@ -17,57 +18,65 @@ from .. import errors
 from ..engine.hyperparams import option
 from ..engine.rule import Rule
 from ..engine.state import Slots
-from ..numerics.matrices import HIGHEST, product
+from ..numerics.matrices import HIGHEST, orthonormal_in_turn, product
 from ..numerics.sharding import as_piece, as_whole, unsharded
 from ..numerics.splits import whole_shape
 
 SIDES = ("left", "right")
+AXES = (*SIDES, "axis_2", "axis_3", "axis_4", "axis_5")
 ONE_SIDED = (None, "smaller", *SIDES)
 
 
 class Blocks(NamedTuple):
-    """A matrix as a grid of blocks of one shape, the last ones filled up with zeros."""
+    """A matrix as a grid of blocks of one shape, the last ones filled up with zeros.
 
-    matrix: tuple[int, int]
-    block: tuple[int, int]
+    A tensor of more axes likewise.
+    """
+
+    matrix: tuple[int, ...]
+    block: tuple[int, ...]
 
     @property
-    def grid(self) -> tuple[int, int]:
-        return tuple(-(-n // b) for n, b in zip(self.matrix, self.block, strict=True))  # pyright: ignore[reportReturnType]
+    def grid(self) -> tuple[int, ...]:
+        return tuple(-(-n // b) for n, b in zip(self.matrix, self.block, strict=True))
 
     @property
     def number(self) -> int:
         return math.prod(self.grid)
 
-    def stack(self, x: Float[Array, "rows columns"]) -> Float[Array, "k m n"]:
+    def stack(self, x: Float[Array, "..."]) -> Float[Array, "k ..."]:
         """Cut a matrix, row of blocks by row of blocks."""
-        (rows, columns), (m, n) = self.grid, self.block
-        filled = (rows * m - self.matrix[0], columns * n - self.matrix[1])
-        x = jnp.pad(x, [(0, end) for end in filled])
-        return x.reshape(rows, m, columns, n).swapaxes(1, 2).reshape(-1, m, n)
+        each = list(zip(self.grid, self.block, self.matrix, strict=True))
+        x = jnp.pad(x, [(0, blocks * b - n) for blocks, b, n in each])
+        x = x.reshape([n for blocks, b, _ in each for n in (blocks, b)])
+        return x.transpose(self._apart).reshape(-1, *self.block)
 
-    def unstack(self, x: Float[Array, "k m n"]) -> Float[Array, "rows columns"]:
+    def unstack(self, x: Float[Array, "k ..."]) -> Float[Array, "..."]:
         """Put the blocks together again."""
-        (rows, columns), (m, n) = self.grid, self.block
-        x = x.reshape(rows, columns, m, n).swapaxes(1, 2)
-        x = x.reshape(rows * m, columns * n)
-        return x[: self.matrix[0], : self.matrix[1]]
+        x = x.reshape(*self.grid, *self.block)
+        x = x.transpose([self._apart.index(i) for i in range(x.ndim)])
+        filled = [k * b for k, b in zip(self.grid, self.block, strict=True)]
+        return x.reshape(filled)[tuple(slice(n) for n in self.matrix)]
 
-    def lengths(self, dtype: Any) -> tuple[Any, Any]:
+    def lengths(self, dtype: Any) -> tuple[Any, ...]:
         """Return how much of each block is no filling, for each of its sides.
 
         That is an int where all blocks are full, else an array of a number for each.
         """
-        each = []
-        for n, b, blocks in zip(self.matrix, self.block, self.grid, strict=True):
+        found: list[Any] = []
+        for axis, (n, b) in enumerate(zip(self.matrix, self.block, strict=True)):
+            blocks = self.grid[axis]
             full = np.minimum(b, n - b * np.arange(blocks))
-            each.append(b if n % b == 0 else full)
-        rows, columns = each
-        if not isinstance(rows, int):
-            rows = jnp.asarray(np.repeat(rows, self.grid[1]), dtype)
-        if not isinstance(columns, int):
-            columns = jnp.asarray(np.tile(columns, self.grid[0]), dtype)
-        return rows, columns
+            along_axis = [blocks if i == axis else 1 for i in range(len(self.grid))]
+            each = np.broadcast_to(full.reshape(along_axis), self.grid)
+            found.append(b if n % b == 0 else jnp.asarray(each.ravel(), dtype))
+        return tuple(found)
+
+    @property
+    def _apart(self) -> tuple[int, ...]:
+        """The axes of the grid before those of a block."""
+        n = 2 * len(self.grid)
+        return (*range(0, n, 2), *range(1, n, 2))
 
 
 class _AsMatrix(Rule):
@@ -81,7 +90,7 @@ class _AsMatrix(Rule):
 
     axis_name: Any = option(None)
 
-    def _matrix_shape(self, shape: tuple[int, ...]) -> tuple[int, int]:
+    def _matrix_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of the whole matrix, given that of the leaf or its shard."""
         if not shape:
             return (1, 1)
@@ -92,8 +101,7 @@ class _AsMatrix(Rule):
     def _matrix(self, x: Any) -> Any:
         if x.ndim == 0:
             return x[None, None]
-        x = as_whole(x, self.axis_name)
-        return x.reshape(-1, x.shape[-1] if x.ndim >= 2 else 1)
+        return as_whole(x, self.axis_name).reshape(self._matrix_shape(x.shape))
 
     def _own(self, x: Any, like: Any) -> Any:
         """Return a matrix as a leaf, or as the shard that belongs to this device."""
@@ -131,7 +139,7 @@ class _TwoSided(_AsMatrix):
                 f"sides of a matrix."
             )
 
-    def _has_sides(self, shape: tuple[int, ...]) -> tuple[bool, bool]:
+    def _has_sides(self, shape: tuple[int, ...]) -> tuple[bool, ...]:
         """Return which sides of a leaf may have a statistic: those of matrices."""
         if len(shape) < 2:
             return (False, False)
@@ -142,10 +150,10 @@ class _TwoSided(_AsMatrix):
         side = smaller if self.one_sided == "smaller" else self.one_sided
         return (side == "left", side == "right")
 
-    def _sides(self, shape: tuple[int, ...]) -> tuple[int, int]:
+    def _sides(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the lengths of the sides that have a statistic, 0 for none."""
         sizes = zip(self._matrix_shape(shape), self._has_sides(shape), strict=True)
-        return tuple(n if has and n <= self.max_dim else 0 for n, has in sizes)  # pyright: ignore[reportReturnType]
+        return tuple(n if has and n <= self.max_dim else 0 for n, has in sizes)
 
     def _blocks(self, shape: tuple[int, ...]) -> Blocks:
         """Return how a leaf is cut: along the sides that have a statistic."""
@@ -153,9 +161,9 @@ class _TwoSided(_AsMatrix):
         pieces = zip(matrix, self._sides(shape), strict=True)
         most = self.block_size
         cut = tuple(min(n, most) if most and kept else n for n, kept in pieces)
-        return Blocks(matrix, cut)  # pyright: ignore[reportArgumentType]
+        return Blocks(matrix, cut)
 
-    def _each_block(self, of_block: Callable[[tuple[int, int]], tuple]) -> Any:
+    def _each_block(self, of_block: Callable[[tuple[int, ...]], tuple]) -> Any:
         """Return a slot's shape from that for a block, whose sides are given."""
 
         def like(p: Any) -> Any:
@@ -170,16 +178,16 @@ class _TwoSided(_AsMatrix):
     def _of_sides(self, slots: Slots) -> Slots:
         """Return the slots that belong to a side, on every device."""
         declared = self.slots().items()
-        names = [n for n, s in declared if n.startswith(SIDES) and not s.shared]
+        names = [n for n, s in declared if n.startswith(AXES) and not s.shared]
         return {name: unsharded(slots[name]) for name in names}
 
     def _square(self, side: int) -> Any:
         """Return the shape of the statistic of one side."""
 
         def like(p: Any) -> Any:
-            def square(block: tuple[int, int]) -> tuple:
-                n = block[side] if self._sides(p.shape)[side] else 0
-                return (n, n) if n else (0,)
+            def square(block: tuple[int, ...]) -> tuple:
+                has = side < len(block) and self._sides(p.shape)[side]
+                return (block[side], block[side]) if has else (0,)
 
             return self._each_block(square)(p)
 
@@ -187,9 +195,10 @@ class _TwoSided(_AsMatrix):
 
     def _rotated(self, x: Array, bases: Sequence[Array], back: bool = False) -> Array:
         """Compute Q_Lᵀ X Q_R, or Q_L X Q_Rᵀ; without a basis a side is left alone."""
-        left, right = (q.T if back and q.ndim == 2 else q for q in bases)
-        x = product(left.T, x, self.precision) if left.ndim == 2 else x
-        return product(x, right, self.precision) if right.ndim == 2 else x
+        for axis, q in enumerate(bases):
+            if q.ndim == 2:
+                x = along(x, axis, q.T if back else q, self.precision)
+        return x
 
     def _mapped(
         self, step: Callable, given: Slots, slots: Slots
@@ -225,6 +234,82 @@ class _TwoSided(_AsMatrix):
         return {name: cut.unstack(x) for name, x in done.items()}, new
 
 
+class _ManySided(_TwoSided):
+    """Keep a statistic for each axis of a tensor, if wanted.
+
+    Args:
+        merge_dims: None for the matrix of the last axis against the others. False for a
+            statistic for each axis of a leaf of two axes or more. True for one for each
+            group of axes that follow each other, of at most `max_dim` in all.
+    """
+
+    merge_dims: bool | None = option(None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.merge_dims is not None and self.one_sided is not None:
+            raise errors.AdamxError(
+                f"{type(self).__name__}: `one_sided` must be None with `merge_dims`, "
+                f"got {self.one_sided!r} and {self.merge_dims}. One side is that of a "
+                f"matrix: leave `merge_dims` out, or `one_sided`."
+            )
+
+    def _names(self, ndim: int | None = None) -> tuple[str, ...]:
+        """Return the names of the sides, or axes, of a tensor of `ndim`, or of all."""
+        return (SIDES if self.merge_dims is None else AXES)[:ndim]
+
+    def _matrix_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if self.merge_dims is None or len(shape) < 2:
+            return super()._matrix_shape(shape)
+        whole = whole_shape(shape, self.axis_name)
+        dims = merged(whole, self.max_dim) if self.merge_dims else whole
+        if len(dims) > len(AXES):
+            raise errors.AdamxError(
+                f"{type(self).__name__}: a leaf must have at most {len(AXES)} axes "
+                f"with a statistic each, got {len(dims)} of the shape {shape}. Pass "
+                f"merge_dims=True, or leave `merge_dims` out."
+            )
+        return dims if len(dims) > 1 else (*dims, 1)
+
+    def _has_sides(self, shape: tuple[int, ...]) -> tuple[bool, ...]:
+        if self.merge_dims is None or len(shape) < 2:
+            return super()._has_sides(shape)
+        dims = self._matrix_shape(shape)
+        one = self.merge_dims and len(dims) == 2 and len(merged(dims, self.max_dim)) < 2
+        return (True, False) if one else (True,) * len(dims)
+
+
+def merged(shape: tuple[int, ...], most: int) -> tuple[int, ...]:
+    """Merge axes that follow each other as long as their product is at most `most`."""
+    dims, size = [], 1
+    for n in shape:
+        if size * n <= most:
+            size *= n
+        elif size > 1:
+            dims, size = [*dims, size], n
+        else:
+            dims.append(n)
+    return (*dims, size) if size > 1 or not dims else tuple(dims)
+
+
+def unfolded(x: Array, axis: int) -> Array:
+    """Return a tensor as the matrix of an axis against the others."""
+    n = x.shape[axis]
+    if axis == x.ndim - 1:
+        return x.reshape(-1, n).T
+    return jnp.moveaxis(x, axis, 0).reshape(n, -1)
+
+
+def along(x: Array, axis: int, q: Array, precision: Any) -> Array:
+    """Multiply every fibre of a tensor along an axis by Qᵀ: of a matrix Qᵀ X or X Q."""
+    if axis == 0:
+        new = product(q.T, x.reshape(len(q), -1), precision)
+        return new.reshape(-1, *x.shape[1:])
+    moved = jnp.moveaxis(x, axis, -1)
+    new = product(moved.reshape(-1, len(q)), q, precision)
+    return jnp.moveaxis(new.reshape(*moved.shape[:-1], -1), -1, axis)
+
+
 def filling(length: Any, n: int) -> Array | None:
     """Return where a side of n is filled up, None if it is not."""
     if isinstance(length, int):
@@ -253,3 +338,45 @@ def eigenbasis(h: Any, empty: Any) -> Any:
 def unmixed(q: Any, empty: Any) -> Any:
     """Set to 0 what rounding has mixed of a block and its filling."""
     return q if empty is None else jnp.where(empty[:, None] == empty[None], q, 0)
+
+
+def refreshed(
+    rule: Any, count: Any, statistics: list, bases: list, v: Any, empty: list
+) -> tuple[list, Any]:
+    """Return SOAP's bases for the next step, and v in the order of their columns.
+
+    `rule` says when (`precondition_frequency`) and how (`sort`, `precision`). `empty`
+    says for each side where a block is filled up, or None: the columns of the filling
+    stay the last ones, and are not mixed with others.
+    """
+    fixed = [jax.lax.stop_gradient(h) for h in statistics]
+    live = [side for side, q in enumerate(bases) if q.ndim == 2]
+
+    def keep(bases: list, v: Any) -> tuple[list, Any]:
+        return bases, v
+
+    def begin(bases: list, v: Any) -> tuple[list, Any]:
+        new = list(bases)
+        for side in live:
+            new[side] = eigenbasis(fixed[side], empty[side])
+        return new, v
+
+    def iterate(bases: list, v: Any) -> tuple[list, Any]:
+        new = list(bases)
+        for side in live:
+            h, q = fixed[side], bases[side]
+            if rule.sort:
+                sizes = jnp.sum(q * product(h, q, rule.precision), 0)
+                if empty[side] is not None:
+                    sizes = jnp.where(empty[side], -jnp.inf, sizes)
+                order = jnp.argsort(-sizes)
+                q, v = q[:, order], jnp.take(v, order, side)
+            h = with_filling(h, empty[side], 1)
+            q = orthonormal_in_turn(product(h, q, rule.precision))
+            new[side] = unmixed(q, empty[side])
+        return new, v
+
+    due = (count - 1) % rule.precondition_frequency == 0
+    index = jnp.where(count == 1, 1, jnp.where(due, 2, 0))
+    held = [jax.lax.stop_gradient(q) for q in bases]
+    return jax.lax.switch(index, [keep, begin, iterate], held, v)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .form import at, divide, trajectory
-from .shampoo import in_blocks
+from .shampoo import along, in_blocks, unfold
 from .soap import eigenbasis, rotate, rotate_back
 
 
@@ -41,10 +41,12 @@ def kl_soap(
     SOAP, not of that code: Adam's bias correction, decay beside the step. The code is
     `bias_correction=False, decay_after=True`.
 
-    A vector has no basis: AdamW from the second gradient on.
+    A vector has no basis: AdamW from the second gradient on. A tensor has a factor for
+    each axis, as in the code for three of them: that of an axis is of G whitened along
+    all others, over the number of its fibres.
     """
     beta_s = b2 if shampoo_beta is None else shampoo_beta
-    matrix = theta.ndim == 2
+    matrix, fibres = theta.ndim > 1, [theta.size / n for n in theta.shape]
     q = [None] * theta.ndim
     s = [np.zeros((n, n)) for n in theta.shape]
     values = [np.full(n, init_factor) for n in theta.shape]
@@ -64,14 +66,19 @@ def kl_soap(
             decayed = theta - eta * step if decay_after else theta
             theta = theta - eta * step - eta * at(weight_decay, k) * decayed
         if matrix and k == 0:
-            for i, h in enumerate((g @ g.T, g.T @ g)):
-                s[i] = (1 - beta) * h / theta.shape[1 - i]
+            for i, count in enumerate(fibres):
+                s[i] = (1 - beta) * unfold(g, i) @ unfold(g, i).T / count
                 q[i] = eigenbasis(s[i])
         elif matrix:
             inverse = [b @ np.diag(1 / x) @ b.T for b, x in zip(q, values, strict=True)]
-            new = (g @ inverse[1] @ g.T, g.T @ inverse[0] @ g)
+            new = []
+            for i in range(theta.ndim):
+                x = g
+                for j in set(range(theta.ndim)) - {i}:
+                    x = along(x, j, inverse[j])
+                new.append(unfold(x, i) @ unfold(g, i).T)
             for i, h in enumerate(new):
-                h = h / theta.shape[1 - i]
+                h = h / fibres[i]
                 s[i] = beta * s[i] + (1 - beta) * h
                 now = beta * values[i] + (1 - beta) * np.diag(q[i].T @ h @ q[i])
                 most = max(10, min(theta.shape[i], max_clamp_value))

@@ -64,6 +64,35 @@ def in_blocks(oracle, theta, gradient, steps, block_size, **keywords):
         yield theta
 
 
+def merged_shape(shape, most):
+    """The shape after axes that follow each other were merged, up to a product `most`.
+
+    As `merge_dims` of SOAP's authors' code says it: from the first axis on, an axis
+    joins those before it as long as the product is at most `max_precond_dim`. A longer
+    axis stays by itself. An axis of 1 is none.
+    """
+    groups = []
+    for n in shape:
+        if groups and groups[-1] * n <= most:
+            groups[-1] *= n
+        else:
+            groups.append(n)
+    return [n for n in groups if n > 1] or [1]
+
+
+def on_merged(oracle, theta, gradient, steps, most, **keywords):
+    """An oracle of tensors on the tensor with merged axes."""
+    shape = theta.shape
+    dims = merged_shape(shape, most)
+
+    def of_merged(k, point):
+        return gradient(k, point.reshape(shape)).reshape(dims)
+
+    run = oracle.__wrapped__(theta.reshape(dims), of_merged, steps, **keywords)
+    for point in run:
+        yield point.reshape(shape)
+
+
 @trajectory
 def shampoo(
     theta,
@@ -78,6 +107,7 @@ def shampoo(
     precondition_frequency=1,
     start_preconditioning_step=1,
     one_sided=None,
+    max_dim=None,
 ):
     """V. Gupta, T. Koren, Y. Singer, Shampoo: Preconditioned Stochastic Tensor
     Optimization, ICML 2018, arXiv:1802.09568, Algorithm 1 (matrices) and 2 (tensors of
@@ -100,8 +130,12 @@ def shampoo(
     S. Xie, T. Wang, S. Reddi, S. Kumar, Z. Li, Structured Preconditioners in Adaptive
     Optimization, ICML 2025, arXiv:2503.10537 (the left one); K. An, Y. Liu, R. Pan, et
     al., ASGO, NeurIPS 2025, arXiv:2503.20762 (either).
+
+    An axis longer than `max_dim` has no preconditioner; q counts it.
     """
     axes = sides(theta.shape, one_sided)
+    order = len(axes)
+    axes = [i for i in axes if max_dim is None or theta.shape[i] <= max_dim]
     start = 0.0 if bias_correction else eps
     h = [start * np.eye(n) for n in theta.shape]
     roots = [np.eye(n) for n in theta.shape]
@@ -118,7 +152,7 @@ def shampoo(
                 h[axis] = h[axis] + statistic
             else:
                 h[axis] = at(b2, k) * h[axis] + (1 - at(b2, k)) * statistic
-            p = -1 / (2 * len(axes)) if exponent is None else exponent
+            p = -1 / (2 * order) if exponent is None else exponent
             seen = h[axis]
             if bias_correction:
                 seen = seen / w + eps * np.eye(theta.shape[axis])
@@ -146,3 +180,11 @@ def shampoo_of_an_axis(theta, gradient, steps, **keywords):
 def shampoo_in_blocks(theta, gradient, steps, *, block_size, **keywords):
     """Shampoo with blocks."""
     yield from in_blocks(shampoo, theta, gradient, steps, block_size, **keywords)
+
+
+@trajectory
+def shampoo_merged(theta, gradient, steps, *, max_dim, **keywords):
+    """Shampoo of the tensor with merged axes, those that are long without one."""
+    yield from on_merged(
+        shampoo, theta, gradient, steps, max_dim, max_dim=max_dim, **keywords
+    )

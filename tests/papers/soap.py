@@ -7,7 +7,7 @@ with Q.
 import numpy as np
 
 from .form import at, divide, trajectory
-from .shampoo import along, in_blocks, sides, unfold
+from .shampoo import along, in_blocks, on_merged, sides, unfold
 
 
 def eigenbasis(symmetric):
@@ -49,6 +49,7 @@ def soap(
     precondition_1d=False,
     normalize_grads=False,
     one_sided=None,
+    max_dim=None,
     decays_at_once=False,
 ):
     """N. Vyas, D. Morwani, R. Zhao, et al., SOAP: Improving and Stabilizing Shampoo
@@ -79,12 +80,18 @@ def soap(
     `sort` is that of the released code, or not, whatever the rest. `decays_at_once`:
     the first step decays too.
 
+    The box is for a matrix. A tensor of more axes has a statistic and a basis for each
+    of them, as in the code (`merge_dims=False`), but for axes longer than `max_dim`
+    (`max_precond_dim`). `soap_merged` is `merge_dims=True`.
+
     The first G Gᵀ of a matrix that is not square has no full rank, so its eigenvectors
     of 0 are any basis: pass `bases`, one Q (or None) for each axis, for a comparison.
     """
     beta_l = b2 if shampoo_beta is None else shampoo_beta
     some = theta.ndim > 1 or (theta.ndim == 1 and precondition_1d)
     preconditioned = sides(theta.shape, one_sided) if some else ()
+    if max_dim is not None:
+        preconditioned = [i for i in preconditioned if theta.shape[i] <= max_dim]
     sort = released if sort is None else sort
     h = [np.zeros((n, n)) for n in theta.shape]
     q = [None] * theta.ndim
@@ -132,3 +139,13 @@ def soap(
 def soap_in_blocks(theta, gradient, steps, *, block_size, **keywords):
     """SOAP with the blocks of Shampoo."""
     yield from in_blocks(soap, theta, gradient, steps, block_size, **keywords)
+
+
+@trajectory
+def soap_merged(theta, gradient, steps, *, max_dim, **keywords):
+    """SOAP of the tensor with merged axes: `merge_dims=True` of the authors' code.
+
+    A tensor that is merged to one axis has a statistic, unlike a vector.
+    """
+    keywords |= {"max_dim": max_dim, "precondition_1d": theta.ndim > 1}
+    yield from on_merged(soap, theta, gradient, steps, max_dim, **keywords)
