@@ -24,6 +24,7 @@ from adamx.parts import (
     EpsBeforeCorrection,
     LearningRate,
     LookAhead,
+    MatrixAxes,
     NewtonSchulz,
     NormalizeRms,
     Orthogonalize,
@@ -165,6 +166,25 @@ CALLS = {
         NormalizeRms(1.0),
         LearningRate(soaps_correction),
     ),
+    "soap_tensor": chain(
+        adamx.scale_by_soap(
+            eps=EpsBeforeCorrection(1e-8),
+            precondition_frequency=3,
+            sort=True,
+            merge_dims=False,
+        ),
+        LearningRate(0.02),
+        WeightDecayAfterStep(from_the_second(0.1), learning_rate=0.02),
+    ),
+    "soap_merged": adamx.soap(
+        0.02,
+        eps=EpsBeforeCorrection(1e-8),
+        weight_decay=0.0,
+        precondition_frequency=4,
+        sort=True,
+        max_dim=5,
+        merge_dims=True,
+    ),
     "shampoo_blocks": adamx.shampoo(
         2**-7,
         2**-7,
@@ -212,6 +232,13 @@ CALLS = {
         adam_b2=0.99,
         adam_eps=1e-4,
         out_axis=0,
+    ),
+    "muown_fused": adamx.muown(
+        0.02,
+        eps=0.05 * 1e-7,
+        weight_decay=0.1,
+        out_axis=0,
+        axes=MatrixAxes(split_rows=3),
     ),
     "dion_low_rank": dion(0.02, 0.8, 0.1, rank_fraction=0.5),
     "dion2_options": adamx.dion2(

@@ -7,6 +7,14 @@ from .shampoo import along, in_blocks, unfold
 from .soap import eigenbasis, rotate, rotate_back
 
 
+def whitened(g, axis, bases, values):
+    """G (Q Diag(λ)^-1 Qᵀ along all other axes) Gᵀ, of one axis against the others."""
+    x = g
+    for j in set(range(g.ndim)) - {axis}:
+        x = along(x, j, bases[j] @ np.diag(1 / values[j]) @ bases[j].T)
+    return unfold(x, axis) @ unfold(g, axis).T
+
+
 @trajectory
 def kl_soap(
     theta,
@@ -24,6 +32,7 @@ def kl_soap(
     max_clamp_value=4000,
     bias_correction=True,
     decay_after=False,
+    in_turn=False,
 ):
     """W. Lin, S. C. Lowe, F. Dangel, R. Eschenhagen, Z. Xu, R. B. Grosse, Understanding
     and Improving Shampoo and SOAP via Kullback-Leibler Minimization, ICLR 2026,
@@ -42,8 +51,10 @@ def kl_soap(
     `bias_correction=False, decay_after=True`.
 
     A vector has no basis: AdamW from the second gradient on. A tensor has a factor for
-    each axis, as in the code for three of them: that of an axis is of G whitened along
-    all others, over the number of its fibres.
+    each axis: that of an axis is of G whitened along all others, over the number of its
+    fibres. The code has three axes at most, and for three it takes some λ of this step
+    (`in_turn`): λ_3, λ_2, λ_1 are computed in turn, that of an axis with the new one of
+    the next axis, and S_1 so too.
     """
     beta_s = b2 if shampoo_beta is None else shampoo_beta
     matrix, fibres = theta.ndim > 1, [theta.size / n for n in theta.shape]
@@ -70,21 +81,19 @@ def kl_soap(
                 s[i] = (1 - beta) * unfold(g, i) @ unfold(g, i).T / count
                 q[i] = eigenbasis(s[i])
         elif matrix:
-            inverse = [b @ np.diag(1 / x) @ b.T for b, x in zip(q, values, strict=True)]
-            new = []
-            for i in range(theta.ndim):
-                x = g
-                for j in set(range(theta.ndim)) - {i}:
-                    x = along(x, j, inverse[j])
-                new.append(unfold(x, i) @ unfold(g, i).T)
-            for i, h in enumerate(new):
-                h = h / fibres[i]
+            old = list(values)
+            for i in reversed(range(theta.ndim)):
+                seen = list(old)
+                if in_turn and i + 1 < theta.ndim:
+                    seen[i + 1] = values[i + 1]
+                h = whitened(g, i, q, seen if i == 0 else old) / fibres[i]
                 s[i] = beta * s[i] + (1 - beta) * h
+                h = whitened(g, i, q, seen) / fibres[i]
                 now = beta * values[i] + (1 - beta) * np.diag(q[i].T @ h @ q[i])
                 most = max(10, min(theta.shape[i], max_clamp_value))
                 values[i] = np.maximum(now, most**-2.0)
-                if k % precondition_frequency == 0:
-                    q[i] = np.linalg.qr(s[i] @ q[i])[0]
+            if k % precondition_frequency == 0:
+                q = [np.linalg.qr(x @ y)[0] for x, y in zip(s, q, strict=True)]
         yield theta
 
 

@@ -11,13 +11,16 @@ measured, to 7e-15. Where those are not the paper's:
 - Dion's code runs on Xᵀ where a matrix has fewer rows than columns.
 - Dion2's code iterates by the polynomials of Polar Express, on M / (1.02 ‖M‖ + ε).
 - Scion's code adds 1e-8 to an RMS.
-- SOAP's and KL-SOAP's codes decay after the step; KL-SOAP's has no bias correction.
+- SOAP's and KL-SOAP's codes decay after the step; KL-SOAP's has no bias correction, and
+  for three axes takes eigenvalues of this step where the paper has those before it.
 - SPlus's code for torch decays after the step; it averages θ between the two, the code
   for Optax before both.
 - Muown's code sums the momentum in place of averaging it, so its ε is 1 - β times that.
 - Distributed Shampoo grafts block by block.
 - SNOO's code makes its first outer step after the first inner one.
 """
+
+import functools
 
 import numpy as np
 
@@ -97,7 +100,10 @@ def scion(group, leaf, run):
 def soap(group, leaf, run):
     b1, b2 = group["betas"]
     beta, drawn = group["shampoo_beta"], (f"{leaf}.left", f"{leaf}.right")
-    return papers.soap, {
+    oracle, most = papers.soap, group["max_precond_dim"]
+    if group["merge_dims"]:
+        oracle = functools.partial(papers.soap_merged, max_dim=most)
+    return oracle, {
         "b1": b1,
         "b2": b2,
         "shampoo_beta": None if beta < 0 else beta,
@@ -125,6 +131,7 @@ def kl_soap(group, leaf, run):
         "init_factor": run["about"]["options"].get("init_factor", 0.1),
         "bias_correction": False,
         "decay_after": True,
+        "in_turn": run[leaf].ndim == 4,  # the steps, and three axes
     }
 
 
@@ -175,6 +182,7 @@ def muown(group, leaf, run):
         "adam_eps": group["adam_eps"],
         "weight_decay": group["weight_decay"],
         "ns_steps": group["ns_steps"],
+        "parts": 3 if leaf == "fused" else 1,
         "released": True,
     }
 

@@ -14,6 +14,9 @@ without its owner's. Otherwise as `record_matrices.py`.
   name of the leaf. The second calls `jax.tree_map`, which is `jax.tree.map` now.
 - Distributed Shampoo keeps the rate in float32, so the rate is a power of 2. `graft` is
   (β₂, ε) of its AdamPreconditionerConfig.
+- Muown takes the leaf `fused`, of three times as many rows as columns, for a query, a
+  key and a value. SOAP's leaf `kernel` has three axes, of which the first two are
+  merged in `soap_merged`.
 - SOAP's bases of the first gradient are in the file, with `.left` and `.right` after
   the name of the leaf: of a gradient without full rank they are any.
 """
@@ -147,6 +150,7 @@ def runs(root: Path) -> dict:
     of_torch, of_optax = splus(root)
     muown = simple(module(root / "muown" / "optim", "muown").Muown)
     of_shampoo, of_soap = grafted(root), soap(root)
+    of_tensors = simple(module(root / "SOAP", "soap").SOAP)
     exact = {"lr": 2.0**-7, "betas": (0.0, 0.95), "epsilon": 2.0**-7}
     return {
         "splus": (
@@ -209,6 +213,13 @@ def runs(root: Path) -> dict:
             },
             muown,
         ),
+        "muown_fused": (
+            "muown",
+            ["fused"],
+            False,
+            {"lr": 0.02, "weight_decay": 0.1},
+            muown,
+        ),
         "shampoo_blocks": (
             "optimizers",
             list(LEAVES),
@@ -268,6 +279,26 @@ def runs(root: Path) -> dict:
                 "normalize_grads": True,
             },
             of_soap,
+        ),
+        "soap_tensor": (
+            "SOAP",
+            ["kernel"],
+            True,
+            {"lr": 0.02, "weight_decay": 0.1, "precondition_frequency": 3},
+            of_tensors,
+        ),
+        "soap_merged": (
+            "SOAP",
+            ["kernel"],
+            False,
+            {
+                "lr": 0.02,
+                "weight_decay": 0.0,
+                "precondition_frequency": 4,
+                "max_precond_dim": 5,
+                "merge_dims": True,
+            },
+            of_tensors,
         ),
     }
 

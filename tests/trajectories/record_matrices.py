@@ -326,6 +326,13 @@ def runs(root: Path) -> dict:
             },
             kl,
         ),
+        "kl_soap_tensor": (
+            "KL-Methods",
+            ["kernel"],
+            True,
+            {"lr": 0.02, "weight_decay": 0.0, "precondition_frequency": 3},
+            kl,
+        ),
         "psgd_kron": ("psgd_jax", list(LEAVES), True, {"lr": 0.01}, of_kron),
         "psgd_kron_options": (
             "psgd_jax",

@@ -30,6 +30,8 @@ import torch
 
 HERE = Path(__file__).parent / "packages"
 LEAVES = {"vector": (5,), "matrix": (4, 3), "wide": (3, 5), "square": (4, 4)}
+MORE = {"fused": (6, 2), "kernel": (2, 2, 5)}
+"""Leaves that some runs have besides: a fused query, key and value, a tensor."""
 STEPS = 30
 ZEROS = (14, 15, 16)
 GAP = 10
@@ -37,20 +39,21 @@ GAP = 10
 
 def inputs() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """The start of each leaf, and its gradients `(STEPS, *shape)`."""
-    generator = np.random.default_rng(7)
-    start = {leaf: generator.standard_normal(s) for leaf, s in LEAVES.items()}
-    g = {}
-    for leaf, shape in LEAVES.items():
-        sizes = 10.0 ** generator.uniform(-2, 1, size=shape)
-        g[leaf] = sizes * (0.3 + generator.standard_normal((STEPS, *shape)))
+    start, g = {}, {}
+    for seed, leaves in ((7, LEAVES), (8, MORE)):
+        generator = np.random.default_rng(seed)
+        start |= {leaf: generator.standard_normal(s) for leaf, s in leaves.items()}
+        for leaf, shape in leaves.items():
+            sizes = 10.0 ** generator.uniform(-2, 1, size=shape)
+            g[leaf] = sizes * (0.3 + generator.standard_normal((STEPS, *shape)))
     return start, g
 
 
 def stored_inputs() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """What `inputs` returned when `packages/inputs.npz` was written."""
     with np.load(HERE / "inputs.npz") as file:
-        kinds = ("theta", "gradients")
-        start, g = ({leaf: file[f"{leaf}.{k}"] for leaf in LEAVES} for k in kinds)
+        kinds, leaves = ("theta", "gradients"), LEAVES | MORE
+        start, g = ({leaf: file[f"{leaf}.{k}"] for leaf in leaves} for k in kinds)
     return start, g
 
 
