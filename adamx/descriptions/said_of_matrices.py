@@ -75,6 +75,17 @@ def _said_sides(rule: Any) -> Iterator[str]:
         yield f"sides of at most {rule.max_dim}"
 
 
+def _said_of_tensors(rule: Any, w: Writer, more: str = "") -> None:
+    """Write that the axes of a tensor have statistics each, or merged axes."""
+    if rule.merge_dims is None:
+        return
+    if rule.merge_dims:
+        with w.when("leaves of two axes or more"):
+            w.line(f"neighbouring axes are merged, up to a product of {rule.max_dim}")
+    with w.when("tensors of more axes"):
+        w.line(f"the same along each axis, with a statistic of its own{more}")
+
+
 def _matrices(rule: Any) -> str:
     return ", ".join(("matrices", *_said_sides(rule)))
 
@@ -111,6 +122,8 @@ def _shampoo(rule: Any, w: Writer, u: str) -> str:
         before = roots[0] if _sides(rule)[0][0] == "left" else ""
         after = roots[-1] if _sides(rule)[-1][0] == "right" else ""
         w.line(f"u = {' '.join(x for x in (before, u, after) if x)}")
+    fixed = "" if rule.exponent is not None else ",   and the power -1/(2 k) of k axes"
+    _said_of_tensors(rule, w, fixed)
     with w.when("vectors"):
         w.line(f"the same with one side, of {u} {u}ᵀ, and the power -1/2")
     return "u"
@@ -178,6 +191,7 @@ def _soap(rule: Any, w: Writer, u: str) -> str:
                 )
             every = f"each {rule.precondition_frequency} steps"
             _basis_refresh(rule, w, side, every, exact=False)
+    _said_of_tensors(rule, w)
     with w.when("other leaves: Adam, in no basis" if not rule.precondition_1d else
                 "scalars: Adam, in no basis"):  # fmt: skip
         w.line(f"{v} ← {average(rule, 'b2', v, f'{factor(u)}²')}")

@@ -33,7 +33,10 @@ LETTERS = {
     "direction_norm": "ℓ", "instability": "S", "left": "L", "right": "R",
     "left_basis": "Q_L", "right_basis": "Q_R", "left_factor": "Q_L",
     "right_factor": "Q_R", "left_root": "P_L", "right_root": "P_R",
-    "left_values": "Λ_L", "right_values": "Λ_R", "projection": "P", "length": "ℓ",
+    "left_values": "Λ_L", "right_values": "Λ_R",
+    **{f"axis_{i}{name}": f"{letter}_{i}" for i in range(2, 6) for name, letter in
+       {"": "H", "_basis": "Q", "_root": "P", "_values": "Λ"}.items()},
+    "projection": "P", "length": "ℓ",
     "distance": "r̄", "sum_of_square_norms": "G", "square_distance": "q",
     "weighted_sum": "G", "step_size": "Δ", "step_before": "u'", "radius": "R",
     "learning_rate_max": "η_max", "weight_sum": "W", "waited": "τ", "slow": "φ",

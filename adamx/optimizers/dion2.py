@@ -130,7 +130,8 @@ def dion2(
         adam_b2: β₂ of Adam.
         adam_eps: ε of Adam, or an eps kind.
         adam_weight_decay: λ ≥ 0 of the others, or a decay part.
-        axis_name: inside `shard_map`, the mesh axis over which the rows are split.
+        axis_name: inside `shard_map`, the mesh axis over which the rows are split: they
+            are gathered.
 
     State: `momentum` (M), from 0, 4 bytes per parameter, for matrices; `mu`, `nu` for
     the other leaves, 8 bytes per parameter.
@@ -138,7 +139,8 @@ def dion2(
     The chosen rows of matrices of one shape are iterated together, as one stack.
 
     Departs from the paper: the paper compares several choices of rows; this is the one
-    of the authors' code, of which all else here is too. That code iterates in bfloat16,
+    of the authors' code, of which all else here is too: it was written and tested from
+    that code, not from pseudo-code of the paper. That code iterates in bfloat16,
     by other polynomials: those of Polar Express for a cushion of 2, divided by 1.02.
     Where a matrix is split over devices, it takes the largest rows of each device by
     default; here they are those of the whole matrix, as with its

@@ -121,6 +121,9 @@ def kl_soap(
         block_size: b, cut a matrix into blocks of b × b, each with its own factors, as
             in `soap`; m and n are then those of the block. A side above 256
             takes minutes to compile for a TPU, see there.
+        merge_dims: None for the matrix of the last axis of a leaf against the others,
+            False for a factor for each axis: G is then whitened along all other axes,
+            and n is the number of its fibres. At most 6 axes.
         precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
             which the operands are rounded. Eigenvectors and QR are computed in float32
             (float64 for float64 leaves) whatever it is.
@@ -136,9 +139,9 @@ def kl_soap(
     those of the authors' code. That code has no bias correction, which makes its first
     steps shorter, decays after the step, and computes in bfloat16 but for the
     decompositions; here M̂, V̂ and λ are as in `soap`, and `bias_correction=False,
-    weight_decay=0.0` is that code without decay. A tensor of more than two axes is the
-    matrix of its last axis against the others (the code: a factor for each of three
-    axes).
+    weight_decay=0.0` is that code without decay. For leaves of three axes, of which it
+    allows no more, the code has a factor for each, as `merge_dims=False`, but takes
+    some of the Λ of this step instead of those before it.
 
     Raises:
         ValueError: an argument out of its range.

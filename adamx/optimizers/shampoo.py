@@ -43,6 +43,8 @@ class ShampooPreconditioner(_ManySided):
         max_dim: a longer side is not preconditioned.
         block_size: the side of the blocks, each with its own statistics; None for none.
         one_sided: the only side with a statistic: "left", "right" or "smaller".
+        merge_dims: None for matrices, False for a statistic for each of k axes and the
+            power -1 / (2 k), True for merged axes.
         precision: that of every product.
         axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
 
@@ -268,6 +270,11 @@ def shampoo(
         one_sided: the only side of a matrix that has a statistic: "left", `L^(-1/2) G`
             (Xie et al.), "right", `G R^(-1/2)` (An et al.), or "smaller", the shorter
             one, as in one-sided SOAP; None for both.
+        merge_dims: None for the matrix of the last axis of a leaf against the others.
+            False for a statistic for each axis, at most 6, but for those longer than
+            `max_dim`. True merges axes that follow each other first, up to a product of
+            `max_dim`, also those of a matrix.
+            The power is -1 / (2 k) for k axes (Gupta et al., Algorithm 2).
         precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
             which the operands are rounded, such as `jnp.bfloat16`. Eigenvalues are
             computed in float32 (float64 for float64 leaves) whatever it is.
@@ -276,11 +283,12 @@ def shampoo(
     State: `left` (L), `right` (R), from ε I, which the first step adds (corrected: from
     0, and the shared `statistics_weight` where b2 is an array or a schedule):
     4 (m² + n²) bytes for an (m, n) matrix, 4 n² for a vector; 8 b² for each block, with
-    an axis of blocks. As many bytes for `left_root`, `right_root`, from I, unless the
-    roots are computed in every step.
+    an axis of blocks. With `merge_dims`, `left` is that of the first axis, `right` of
+    the second, `axis_2` of the next, 4 n² bytes for each. As many bytes for
+    `left_root`, `right_root`, from I, unless the roots are computed in every step.
 
     Departs from the paper: a tensor of more than two axes is the matrix of its last
-    axis against the others (Algorithm 2 has a statistic for each axis); a scalar is a
+    axis against the others (`merge_dims=False` is Algorithm 2); a scalar is a
     vector; the powers are computed from eigenvalues. No momentum, decay or grafting:
     `chain(scale_by_shampoo(), Ema(0.9), WeightDecay(λ), LearningRate(α))`, and with the
     length of Adam's step, as Shi et al.:

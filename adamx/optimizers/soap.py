@@ -8,7 +8,6 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -135,6 +134,11 @@ def soap(
             whole matrices.
         one_sided: the only side of a matrix that has a basis: "left", "right" or
             "smaller" (the paper's one-sided form, section 7.1); None for both.
+        merge_dims: None for the matrix of the last axis of a leaf against the others.
+            False for a statistic for each axis, at most 6, but for those longer than
+            `max_dim`. True merges axes that follow each other first, up to a product of
+            `max_dim`, also those of a matrix; what is merged to one axis has one
+            basis.
         precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
             which the operands are rounded, such as `jnp.bfloat16`. Eigenvectors and QR
             are computed in float32 (float64 for float64 leaves) whatever it is.
@@ -146,8 +150,10 @@ def soap(
 
     State: `mu` (M), `nu` (V), 8 bytes per parameter; `left` (L), `right` (R),
     `left_basis`, `right_basis`, 8 (m² + n²) bytes for an (m, n) matrix, 16 b² for each
-    block, with an axis of blocks. All from 0; the first gradient sets L, R and, by a
-    full eigendecomposition, the bases; the first step is 0.
+    block, with an axis of blocks. With `merge_dims`, `left` is that of the first axis,
+    `right` of the second, `axis_2` of the next, 8 n² bytes for each. All from 0; the
+    first gradient sets the statistics and, by a full eigendecomposition, the bases; the
+    first step is 0.
 
     Departs from the paper: the first step and the default decay are those of the
     authors' code; ε and `sort` are the paper's. Their code is `chain(scale_by_soap(
@@ -155,8 +161,9 @@ def soap(
     learning_rate=α))`, but it does not decay in the first step; its `normalize_grads`
     is `NormalizeRms(1.0)` after `scale_by_soap(bias_correction=False, sort=True)`, and
     a rate of α sqrt(1 - β₂ᵗ) / (1 - β₁ᵗ) for its `correct_bias`, t from the second
-    gradient. A tensor of more than two axes is the matrix of its last axis against the
-    others (the code: a statistic for each axis, or fewer by `merge_dims`).
+    gradient. That code has `merge_dims=False`; its True merges axes in the order of the
+    leaf, from the first on, as here: (out, in, height, width) of torch are other groups
+    than (height, width, in, out) of JAX.
 
     Raises:
         ValueError: an argument out of its range.
@@ -221,6 +228,8 @@ class SoapDirection(_ManySided):
         max_dim: a longer side is not rotated.
         block_size: the side of the blocks, each with its own bases; None for none.
         one_sided: the only side that is rotated: "left", "right" or "smaller".
+        merge_dims: None for matrices, False for a basis for each axis, True for merged
+            axes.
         precision: that of every product.
         axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
 

@@ -138,7 +138,7 @@ ENTRANTS = {
         Entrant("schedule-free AdamW", plain(adamx.schedule_free_adamw), 3e-3),
         Entrant("PSGD Kron", plain(adamx.psgd_kron), 1e-3),
         Entrant("SOAP", soap, 3e-3, together=False),
-        Entrant("KL-SOAP", kl_soap, 3e-3, together=False),
+        Entrant("KL-SOAP", kl_soap, 0.01, together=False),
         Entrant("Shampoo", shampoo, 0.01, together=False),
     )
 }

@@ -31,7 +31,9 @@ def dion2(
     safety=1.0,
 ):
     """K. Ahn, N. Amsel, J. Langford, Dion2: A Simple Method to Shrink Matrix in Muon,
-    2025, arXiv:2512.16928, as its authors' code has it (`dion2.py` of microsoft/dion):
+    2025, arXiv:2512.16928, as its authors' code has it (`dion2.py` of microsoft/dion,
+    commit 0a059a4542; the paper's own pseudo-code was not at hand, so that its choices
+    are known from the code and the paper's abstract only):
 
     M <- M + G;  K: the α-fraction of the rows of M with the largest Σ_j |M_ij|;
     O = NewtonSchulz(M_K);  M_K <- μ M_K;  X_K <- X_K - η sqrt(m / n) O
