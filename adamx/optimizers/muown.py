@@ -207,15 +207,16 @@ class MuownStep(Rule):
 
     def slots(self) -> dict[str, Slot]:
         slots = merge_slots(self)
+        lengths = self._lengths_as_stored if self.axes is None else self._lengths
         for name, slot in self.adam.slots().items():
             if not slot.shared:
                 slots[name] = dataclasses.replace(
-                    slot, shape_of=self._lengths, labelled_by=self.axes
+                    slot, shape_of=lengths, labelled_by=self.axes
                 )
         because = "The parameter is divided by it."
         for name in ("magnitude", "direction_norm"):
             slots[name] = Slot(
-                init=self._lengths, labelled_by=self.axes, single_array_because=because
+                init=lengths, labelled_by=self.axes, single_array_because=because
             )
         return slots
 
@@ -230,6 +231,9 @@ class MuownStep(Rule):
     def _lengths(self, axes: MatrixAxes | None, x: Array) -> Array:
         """Return the length of each neuron, at least 1e-12."""
         return jnp.maximum(safe_sqrt(self._over_inputs(axes, x * x)), _LEAST)
+
+    def _lengths_as_stored(self, x: Array) -> Array:
+        return self._lengths(None, x)
 
     def _axes(self, ctx: Context) -> MatrixAxes | None:
         return None if self.axes is None else ctx.label(self.axes)

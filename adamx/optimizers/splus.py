@@ -183,7 +183,7 @@ class SignInEigenbasis(_TwoSided):
     b2: Hyper = hyper(0.999, allowed=FRACTION)
     inverse_every: int = option(100, least=1)
 
-    def _has_sides(self, shape: tuple[int, ...]) -> tuple[bool, bool]:
+    def _has_sides(self, shape: tuple[int, ...]) -> tuple[bool, ...]:
         return super()._has_sides(shape if len(shape) == 2 else ())
 
     def slots(self) -> dict[str, Slot]:
