@@ -345,8 +345,9 @@ def main(argv: Sequence[str]) -> int:
     kept: dict[str, Any] = {"rows": [], "seconds of a step": {}}
     if given.resume and path and path.exists():
         kept = json.loads(path.read_text())
+    if not (given.untimed and "environment" in kept):  # it is that of the timing
+        kept["environment"] = report.environment(jax.devices()[0])
     kept |= {
-        "environment": report.environment(jax.devices()[0]),
         "problem": problem.name,
         "scale": {**scale._asdict(), "size": scale.size._asdict()},
     }
