@@ -212,11 +212,14 @@ class Chain(Transformation):
     ) -> tuple[Any, State]:
         return self._run(updates, state, params, extra)
 
+    def _has_one_pass(self) -> bool:
+        ends = self.passes[-1] if self.passes else None
+        return isinstance(ends, RuleSequence) and ends._is_fused()
+
     def _in_one_pass(
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
     ) -> tuple[Any, State] | None:
-        ends = self.passes[-1] if self.passes else None
-        if not (isinstance(ends, RuleSequence) and ends._is_fused()):
+        if not self._has_one_pass():
             return None
         return self._run(updates, state, params, extra, applied=True)
 

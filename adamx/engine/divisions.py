@@ -121,9 +121,9 @@ def begun(name: str, slot: Slot, p: Any, path: str) -> Slot:
         return slot
     shape, pieces = tuple(p.shape), pieces_of(p, path)
     here = fitted(slot, shape, pieces)
-    axis = here.codec.cut(shape, pieces)  # pyright: ignore[reportOptionalMemberAccess]
+    axis = here.codec.undivided_axis(shape, pieces)  # pyright: ignore[reportOptionalMemberAccess]
     if axis is None:
-        before = slot.codec.cut(shape, pieces)
+        before = slot.codec.undivided_axis(shape, pieces)
         if before is not None and _TOLD.get(None) is not None:
             remedy = slot.codec.remedy(shape, pieces)
             note = Fitted(name, path, before, pieces[before], remedy)
@@ -155,10 +155,10 @@ def check_kept(name: str, slot: Slot, kept: Any, p: Any, path: str, form: Any) -
     if all(count == 1 for count in pieces):
         return
     codec: Any = as_kept(slot, kept, shape).codec
-    axis = codec.cut(shape, pieces)
+    axis = codec.undivided_axis(shape, pieces)
     if axis is None:
         return
-    fits = slot.codec.fitted(shape, pieces).cut(shape, pieces) is None  # pyright: ignore[reportOptionalMemberAccess]
+    fits = slot.codec.fitted(shape, pieces).undivided_axis(shape, pieces) is None  # pyright: ignore[reportOptionalMemberAccess]
     remedy = codec.remedy(shape, pieces)
 
     def sentence() -> str:

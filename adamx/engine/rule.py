@@ -279,10 +279,13 @@ class Rule(Transformation):
     ) -> tuple[Any, State]:
         return tree.update(self, updates, state, params, extra)
 
+    def _has_one_pass(self) -> bool:
+        return self._is_fused()
+
     def _in_one_pass(
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
     ) -> tuple[Any, State] | None:
-        if not self._is_fused():
+        if not self._has_one_pass():
             return None
         return tree.update(self, updates, state, params, extra, applied=True)
 

@@ -74,6 +74,10 @@ class Transformation(Value, optax.GradientTransformationExtraArgs):
     ) -> tuple[Any, Any]:
         raise NotImplementedError
 
+    def _has_one_pass(self) -> bool:
+        """Return whether `_in_one_pass` returns something."""
+        return False
+
     def _in_one_pass(
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
     ) -> tuple[Any, Any] | None:

@@ -260,7 +260,10 @@ def _leaf(
         return _cast(where, new, value)
     form = Form(chosen, path, None)
     codec = slot.codec.as_kept(there, shape)
-    if is_divided(value) and codec.cut(shape, pieces_of(value, "")) is not None:
+    if (
+        is_divided(value)
+        and codec.undivided_axis(shape, pieces_of(value, "")) is not None
+    ):
         value = unsharded(value)  # or its type would be in the way of the blocks
     return encoded(slot, value.astype(jnp.float32), there, p, form, key_of(0), 0)
 

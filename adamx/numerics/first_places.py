@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from .random_bits import mixed
+
 _FREE = 4
 """About how many slots there are for each id."""
 
@@ -25,7 +27,7 @@ def first_places(ids: Int[Array, " k"]) -> Int[Array, " k"]:
     def turned(carry: tuple) -> tuple:
         turn, first, _ = carry
         is_open = first < 0
-        slot = (_mixed(ids, turn) >> jnp.uint32(32 - bits)).astype(jnp.int32)
+        slot = (_spread(ids, turn) >> jnp.uint32(32 - bits)).astype(jnp.int32)
         taken = jnp.full(slots, size, jnp.int32)
         taken = taken.at[jnp.where(is_open, slot, slots)].min(numbers, mode="drop")
         there = jnp.minimum(taken.at[slot].get(mode="promise_in_bounds"), size - 1)
@@ -37,9 +39,7 @@ def first_places(ids: Int[Array, " k"]) -> Int[Array, " k"]:
     return jax.lax.while_loop(lambda carry: carry[2], turned, start)[1]
 
 
-def _mixed(ids: Array, turn: Array) -> Array:
-    """Mix the bits of integers, otherwise in each turn."""
+def _spread(ids: Array, turn: Array) -> Array:
+    """Return other bits for each id, otherwise in each turn."""
     x = ids.astype(jnp.uint32) + turn * jnp.uint32(0x9E3779B9)
-    x = (x ^ (x >> 16)) * jnp.uint32(0x7FEB352D)
-    x = (x ^ (x >> 15)) * jnp.uint32(0x846CA68B)
-    return x ^ (x >> 16)
+    return mixed(x, jnp.uint32(0))

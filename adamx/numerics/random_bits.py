@@ -37,7 +37,7 @@ def key_of(*words: Any) -> Any:
     for word in words:
         if isinstance(word, OfRows):
             word, rows = word
-        key = _mix(key + jnp.asarray(word).astype(jnp.uint32), jnp.uint32(0x85EBCA6B))
+        key = mixed(key + jnp.asarray(word).astype(jnp.uint32), jnp.uint32(0x85EBCA6B))
     return key if rows is None else OfRows(key, rows)
 
 
@@ -46,7 +46,7 @@ def word_of(name: str) -> np.uint32:
     return np.uint32(zlib.crc32(name.encode()))
 
 
-def _mix(x: Array, salt: Array) -> Array:
+def mixed(x: Array, salt: Array) -> Array:
     """Mix 32 bits invertibly, with a salt halfway.
 
     The constants are those of `lowbias32` (C. Wellons, hash-prospector, 2018).
@@ -103,7 +103,7 @@ def bits(
             "rows, got a step that is computed part by part. Use the optimizer without "
             "adamx.fused for them."
         )
-    return _mix(place ^ key, _mix(key, jnp.uint32(0xC2B2AE35)))
+    return mixed(place ^ key, mixed(key, jnp.uint32(0xC2B2AE35)))
 
 
 class Part(NamedTuple):

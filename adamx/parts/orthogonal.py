@@ -47,8 +47,8 @@ def layout_of(rule: Rule, x: Any, axes: MatrixAxes | None) -> Layout:
             raise errors.AdamxError(
                 f"{where}: every leaf it acts on must have two axes, got shape "
                 f"{jnp.shape(x)}. Say with axes= which axes are rows and columns, give "
-                f"muon a mask that selects matrices only, or adamx.stacked the leaves "
-                f"(layers, m, n) that are stacks of them."
+                f"the optimizer a mask that selects matrices only, or adamx.stacked "
+                f"the leaves (layers, m, n) that are stacks of them."
             )
         axes = MatrixAxes()
     return axes.of(x.shape, where)

@@ -266,8 +266,9 @@ class _ManySided(_TwoSided):
         if len(dims) > len(AXES):
             raise errors.AdamxError(
                 f"{type(self).__name__}: a leaf must have at most {len(AXES)} axes "
-                f"with a statistic each, got {len(dims)} of the shape {shape}. Pass "
-                f"merge_dims=True, or leave `merge_dims` out."
+                f"with a statistic each, got {len(dims)} of the shape {shape}. "
+                f"Reshape the leaf, merge axes if merge_dims=True is known here, or "
+                f"leave `merge_dims` out."
             )
         return dims if len(dims) > 1 else (*dims, 1)
 

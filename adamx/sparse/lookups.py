@@ -154,10 +154,10 @@ def value_and_grad(loss: Callable, has_aux: bool = False) -> Callable:
         value, grads = adamx.sparse.value_and_grad(loss)(params, batch)
 
     As `jax.value_and_grad` with respect to the first argument, a tree of parameters:
-    the leaves that the loss passes to `lookup` have row-sparse gradients, coalesced,
-    and all others dense ones. No array of the size of a table is made. A loss may look
-    up several tables, and one table several times, but not use it in another way. It is
-    traced twice, so it must be a pure function.
+    the leaves that the loss passes to `lookup` have row-sparse gradients, each id
+    once and in any order, and all others dense ones. No array of the size of a table is
+    made. A loss may look up several tables, and one table several times, but not use it
+    in another way. It is traced twice, so it must be a pure function.
 
     Args:
         loss: a function `loss(params, *args, **kwargs)` that returns a real number.

@@ -44,7 +44,9 @@ class BlockCodec(Codec):
         found = block_of(shape, self.block, tuple(scale.shape))  # pyright: ignore[reportAttributeAccessIssue]
         return self.of_block(found)
 
-    def cut(self, shape: tuple[int, ...], pieces: tuple[int, ...]) -> int | None:
+    def undivided_axis(
+        self, shape: tuple[int, ...], pieces: tuple[int, ...]
+    ) -> int | None:
         return self.layout_of(shape).cut(pieces) if self.is_coded(shape) else None
 
     def is_coded(self, shape: tuple[int, ...]) -> bool:

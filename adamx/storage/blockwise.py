@@ -171,7 +171,7 @@ class Blockwise(BlockCodec):
 
     def remedy(self, shape: tuple[int, ...], pieces: tuple[int, ...]) -> str:
         fitted = dataclasses.replace(self, shards=pieces[-1])
-        if fitted.cut(shape, pieces) is None:
+        if fitted.undivided_axis(shape, pieces) is None:
             return f"Blockwise(shards={pieces[-1]})"
         return super().remedy(shape, pieces)
 

@@ -110,7 +110,9 @@ class Codec(Value):
         """
         return self
 
-    def cut(self, shape: tuple[int, ...], pieces: tuple[int, ...]) -> int | None:
+    def undivided_axis(
+        self, shape: tuple[int, ...], pieces: tuple[int, ...]
+    ) -> int | None:
         """Return the axis of an array of which a piece cannot be kept apart, or None.
 
         What is kept of such an array is whole on every device.

@@ -130,8 +130,15 @@ class Packing(Value):
         storage, give the result to `adamx.restore(tx, state, packed)`.
 
         Raises:
-            ValueError: a leaf of a pack is kept in codes.
+            ValueError: a slot is stored in codes.
         """
+        if any(map(_is_coded, jax.tree.leaves(state, is_leaf=_is_coded))):
+            raise errors.AdamxError(
+                "Packing.pack_state: the slots must be stored as numbers, got one in "
+                "codes, whose small leaves are kept otherwise than a pack. Call "
+                "adamx.restore with the optimizer without `store` first, then "
+                "pack_state, then adamx.restore with `store`."
+            )
         return jax.tree.map(
             lambda x: self.pack(x) if self._is_like(x) else x,
             state,
@@ -162,11 +169,13 @@ class Packing(Value):
 
     def _joined(self, pack: Packed, leaves: list[Any]) -> Any:
         """Return the leaves of one pack as one array."""
-        if all(leaf is not None and is_absent(leaf) for leaf in leaves):
+        shapes = [None if leaf is None else _shape(leaf) for leaf in leaves]
+        fits = [a == self.shapes[i] for i, a in zip(pack.leaves, shapes, strict=True)]
+        if not any(fits) and all(map(is_absent, leaves)):
             return leaves[0]  # a slot that none of them has
-        for i, leaf in zip(pack.leaves, leaves, strict=True):
-            if leaf is None or tuple(leaf.shape) != self.shapes[i]:
-                got = "None" if leaf is None else f"the shape {tuple(leaf.shape)}"
+        for i, shape, good in zip(pack.leaves, shapes, fits, strict=True):
+            if not good:
+                got = "None" if shape is None else f"the shape {shape}"
                 raise errors.AdamxError(
                     f"Packing.pack: a leaf of a pack must have the shape of the "
                     f"parameter, got {got} for `{self.paths[i]}` of shape "
@@ -226,7 +235,8 @@ def packing(
     A pack has the leaves whose paths differ in numbers only, at most 64 of them:
     `layers/0/bias`, `layers/1/bias`, … are `layers/*/bias`. So masks that are patterns
     without numbers, such as `"bias"`, select the same as before. Where the leaves do
-    not fit into one pack, the packs are `layers/*1/bias`, `layers/*2/bias`, ….
+    not fit into one pack, the packs are `layers/*1/bias`, `layers/*2/bias`, …, and
+    those of several dtypes `layers/*float32/bias`, `layers/*bfloat16/bias`.
 
     Optimizers that treat each element by itself take the same steps as on `params`, to
     rounding. A norm or a mean of a leaf is now one of the pack (`lamb`, `ClipByNorm`),
@@ -239,7 +249,8 @@ def packing(
             default those with at most one axis, so that matrices stay matrices.
         max_size: the most elements that a leaf in a pack has.
         by: what is packed together: a function from the path of a leaf to a name. By
-            default each number in the path becomes `*`.
+            default each number in the path becomes `*`. A name without `*` gets what
+            tells several packs apart at its end.
 
     Returns:
         A `Packing`, with `pack`, `unpack`, `pack_state` and `unpack_state`; `print` it
@@ -301,6 +312,15 @@ def _leaves(tree: Any) -> list[tuple[str, Any]]:
     return leaves_by_path(tree, is_absent)
 
 
+def _shape(leaf: Any) -> tuple[int, ...]:
+    return tuple(getattr(leaf, "shape", ()))
+
+
+def _is_coded(x: Any) -> bool:
+    """Return whether a part of a state is what a codec keeps in codes."""
+    return isinstance(x, Mapping) and {"codes", "scale"} <= set(x)
+
+
 def _may_be_packed(leaf: Any, max_size: int) -> bool:
     return (
         jnp.issubdtype(leaf.dtype, jnp.floating)
@@ -333,20 +353,26 @@ def _chunks(
     found: Mapping[tuple[str, Any], list[int]],
 ) -> list[tuple[str, tuple[int, ...]]]:
     """Return packs of at most `MOST` leaves, each with a path of its own."""
+    found = {key: leaves for key, leaves in found.items() if len(leaves) > 1}
     dtypes: dict[str, int] = {}
     for name, _ in found:
         dtypes[name] = dtypes.get(name, 0) + 1
     chunks = []
     for (name, dtype), leaves in found.items():
-        if dtypes[name] > 1:
-            name = f"{name} {jnp.dtype(dtype).name}"
         n = math.ceil(len(leaves) / MOST)
         for k in range(n):
+            marks = [jnp.dtype(dtype).name] if dtypes[name] > 1 else []
+            marks += [str(k + 1)] if n > 1 else []
             part = tuple(leaves[k * MOST : (k + 1) * MOST])
-            chunks.append((name if n == 1 else _numbered(name, k + 1), part))
+            chunks.append((_marked(name, ".".join(marks)), part))
     return chunks
 
 
-def _numbered(name: str, k: int) -> str:
-    """Return the name of the k-th of several packs, which patterns find as the name."""
-    return name.replace("*", f"*{k}", 1) if "*" in name else f"{name} *{k}"
+def _marked(name: str, mark: str) -> str:
+    """Return the name with a mark at the first `*`, so that patterns find it as before.
+
+    A name without `*`, of `by`, has the mark at its end.
+    """
+    if "*" in name or not mark:
+        return name.replace("*", f"*{mark}", 1)
+    return f"{name} *{mark}"

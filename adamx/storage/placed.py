@@ -36,7 +36,7 @@ def undivided(codec: Any, param: Any) -> str:
     if not is_named(param):
         return ""
     shape, pieces = tuple(param.shape), pieces_of(param, "")
-    axis = codec.cut(shape, pieces)
+    axis = codec.undivided_axis(shape, pieces)
     if axis is None:
         return ""
     which = "the last axis" if axis == len(shape) - 1 else f"axis {axis}"

@@ -51,10 +51,8 @@ def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[An
     remedy = "Pass for example adamw(1e-3) first, then params, grads and state."
     check_transformation("step", tx, remedy)
     if row_updates.has_rows(grads):  # rows are read before they are written
-        if isinstance(tx, Transformation) and is_fused(tx):
-            in_one = _rows_in_one_pass(tx, params, grads, state, extra)
-            if in_one is not None:
-                return in_one
+        if isinstance(tx, Transformation) and is_fused(tx) and tx._has_one_pass():
+            return _rows_in_one_pass(tx, params, grads, state, extra)
         updates, state = tx.update(grads, state, params, **extra)
         # imported when it is needed, with all that row-sparse gradients take
         applying = importlib.import_module("adamx.sparse.applying")
@@ -84,19 +82,17 @@ def _in_one_pass(
 
 def _rows_in_one_pass(
     tx: Any, params: Any, grads: Any, state: Any, extra: dict[str, Any]
-) -> tuple[Any, Any] | None:
-    """Return the new parameters and the new state, if `tx` has a pass for both."""
-    found: list[Any] = []
+) -> tuple[Any, Any]:
+    """Return the new parameters and the new state, of a `tx` with a pass for both."""
+    views: list[Any] = []
 
-    def run(view: Any, *given: Any) -> tuple[Any, Any]:
-        in_one = _in_one_pass(tx, view, *given)
-        found.append(None if in_one is None else view)
-        return (view, given[0]) if in_one is None else in_one
+    def run(view: Any, *given: Any) -> Any:
+        views.append(view)
+        return _in_one_pass(tx, view, *given)
 
     tx._check_call(grads, state, params)
     done = row_updates.update(tx, grads, state, params, extra, run, applied=True)
-    view = found[0]
-    return None if view is None else (_with_others(done[0], params, view), done[1])
+    return _with_others(done[0], params, views[0]), done[1]
 
 
 def _with_others(stepped: Any, params: Any, grads: Any) -> Any:

@@ -90,6 +90,9 @@ class Tunable(Around):
         updates, inner = now._update(updates, state.inner, params, extra)
         return updates, self._after(state, inner)
 
+    def _has_one_pass(self) -> bool:
+        return self.inner._has_one_pass()
+
     def _in_one_pass(
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
     ) -> tuple[Any, Tuned] | None:

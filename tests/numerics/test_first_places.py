@@ -20,7 +20,7 @@ def colliding():
     """Different ids that share one slot in the first turn."""
     many = np.arange(60_000, dtype=np.int32)
     slots = (4 * SIZE - 1).bit_length()
-    mixed = np.asarray(module._mixed(jnp.asarray(many), jnp.uint32(0)))
+    mixed = np.asarray(module._spread(jnp.asarray(many), jnp.uint32(0)))
     found = many[mixed >> (32 - slots) == 5][:SIZE]
     assert len(found) == SIZE
     return found

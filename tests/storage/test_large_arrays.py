@@ -16,7 +16,7 @@ LOW = np.uint64(2**32 - 1)
 
 
 def mixed(x, salt):
-    """`random_bits._mix` in 64 bits, of which 32 are kept."""
+    """`random_bits.mixed` in 64 bits, of which 32 are kept."""
     x = x ^ (x >> np.uint64(16))
     x = (x * np.uint64(0x7FEB352D) + salt) & LOW
     x = x ^ (x >> np.uint64(15))

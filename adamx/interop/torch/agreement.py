@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from ... import errors
 from ...engine.hyperparams import by_name, is_constant
 from ...engine.transformation import Transformation
@@ -19,7 +17,7 @@ from .optimizers import leaves_of
 from .param_groups import Group
 
 
-def check_transformation(
+def check_computes_alike(
     where: str, tx: Any, read: list[Group], known: Names, check: bool
 ) -> None:
     """Raise an error if `tx` computes otherwise than the optimizers of the groups.
@@ -38,10 +36,10 @@ def check_transformation(
                 check_factors(where, own, leaf.weight, known.leaves[leaf.weight.path])
 
 
-def unit_of(where: str, group: Group) -> np.float32:
+def unit_of(where: str, group: Group) -> float:
     """Return what adamx's step sizes of Rprop are counted in: the rate of the group."""
     if group.options["lr"] > 0:
-        return np.float32(group.options["lr"])
+        return float(group.options["lr"])
     raise errors.AdamxError(
         f"{where}: `lr` of Rprop must be above 0, since adamx keeps the step sizes in "
         f"units of it, got {group.options['lr']!r}. Set group['lr'] to the first rate."

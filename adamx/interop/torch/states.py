@@ -14,7 +14,7 @@ from ...wrappers.grouped import Groups
 from ...wrappers.tunable import Tuned
 from ..nests import as_state, inside as states_inside, is_ours
 from ..restoring import restore
-from .agreement import check_transformation, inside, unit_of
+from .agreement import check_computes_alike, inside, unit_of
 from .factors import (
     KEYS as FACTORS,
     mean_from_torch,
@@ -114,7 +114,7 @@ def state_from_torch(
     where = "state_from_torch"
     known = resolved(where, names, params)
     read = read_groups(where, optimizers)
-    check_transformation(where, tx, read, known, check)
+    check_computes_alike(where, tx, read, known, check)
     count = _count(where, read, known, steps)
     if count == 0:
         return tx.init(params)
@@ -282,7 +282,7 @@ def state_to_torch(
     where = "state_to_torch"
     known = resolved(where, names, params)
     read = read_groups(where, like)
-    check_transformation(where, tx, read, known, check)
+    check_computes_alike(where, tx, read, known, check)
     kept = _own(where, state)
     count = int(kept.count)
     columns = _kept_columns(tx, kept, known)
