@@ -218,9 +218,9 @@ def packing(
 ) -> Packing:
     """Keep many small parameters in few arrays, for models with many small leaves.
 
-    Each array that a compiled step is given and returns costs a microsecond or more,
-    and each leaf a kernel, however small it is. Train the packed parameters instead:
-    one array for the biases of all layers, one for their scales.
+    Each array that a compiled step is given and returns costs time, and each leaf a
+    loop or a kernel, however small it is. Train the packed parameters instead: one
+    array for the biases of all layers, one for their scales.
 
         packing = adamx.packing(params)
         packed = packing.pack(params)
