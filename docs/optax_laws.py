@@ -2,7 +2,7 @@
 
     python -m docs.optax_laws
 
-writes `docs/optax_laws.csv`. `tests/testing/test_optax.py` compares it.
+writes `docs/optax_laws.csv`. `tests/testing/test_on_optimizers.py` compares it.
 """
 
 import csv

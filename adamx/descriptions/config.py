@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.core import Tracer
+from jax.sharding import PartitionSpec
 
 from .. import errors
 from ..engine.chain import External, RuleSequence
@@ -36,6 +37,7 @@ from ..sparse.catching_up import CatchUp
 from ..sparse.row_counts import PerRow
 from ..wrappers.fused import Fused
 from ..wrappers.grouped import Rest
+from ..wrappers.in_shard_map import InShardMap
 from . import names
 
 _UNLISTED = (RuleSequence, Fused, ByCallable, ByPredicate, ByRegex, Rest, Stacks)
@@ -43,7 +45,7 @@ _UNLISTED += (AxesByFunction, AxesByPattern, CatchUp, PerRow)
 """Classes of adamx without a public name, which functions such as `chain` make."""
 
 _MARKS = ("type", "function", "schedule", "array", "number", "dtype", "precision")
-_MARKS += ("tree",)
+_MARKS += ("tree", "spec")
 
 
 @functools.cache
@@ -79,8 +81,8 @@ def to_config(tx: Any) -> dict[str, Any]:
 
     Raises:
         TypeError: something in it cannot be written: a lambda or another function of
-            yours, a transformation of another library, a mesh, a traced array. The
-            message says where it is.
+            yours, a transformation of another library, a mesh, `in_shard_map`, a traced
+            array. The message says where it is.
     """
     names.check_own("to_config", "tx", tx)
     version: str = sys.modules["adamx"].__version__
@@ -108,6 +110,8 @@ def _written(where: str, x: Any) -> Any:
         given = np.asarray(x)
         wide = given.astype(float) if given.dtype.kind == "V" else given
         return {"array": wide.tolist(), "dtype": str(given.dtype)}
+    if isinstance(x, PartitionSpec):
+        return {"spec": [_written(where, axes) for axes in x]}
     if isinstance(x, Value):
         return _written_value(where, x)
     if type(x) in (tuple, list):
@@ -139,6 +143,13 @@ def _written_value(where: str, x: Value) -> dict[str, Any]:
     if isinstance(x, ByTree):
         tree = x.structure.unflatten(x.leaves)
         return {"tree": _written_tree(where, tree)}
+    if isinstance(x, InShardMap):
+        raise _refused(
+            where,
+            "a transformation without a place on a mesh",
+            f"in_shard_map(..., {x.specs!r})",
+            "Put adamx.in_shard_map around what from_config returns.",
+        )
     if isinstance(x, External):
         raise _refused(
             where,
@@ -160,6 +171,10 @@ def _written_value(where: str, x: Value) -> dict[str, Any]:
     }
     made = {"made_by": list(made_by(x))} if made_by(x) else {}
     return {"type": type(x).__name__, **fields, **made}
+
+
+def _read_axes(axes: Any) -> Any:
+    return tuple(axes) if isinstance(axes, list) else axes
 
 
 def _written_tree(where: str, tree: Any) -> Any:
@@ -230,6 +245,7 @@ def _read(where: str, x: Any) -> Any:
         "dtype": _dtype,
         "precision": lambda where, x: jax.lax.Precision[x["precision"]],
         "tree": lambda where, x: as_mask(where, x["tree"]),
+        "spec": lambda where, x: PartitionSpec(*map(_read_axes, x["spec"])),
     }
     if mark is None:
         raise errors.AdamxError(

@@ -9,6 +9,7 @@ from ..engine.chain import Chain, External, RuleSequence, contents
 from ..engine.masks import Mask, Not
 from ..engine.rule import Rule
 from ..engine.transformation import Transformation
+from ..observation.observing import Observing
 from ..parts.masked import Masked
 from ..sparse.catching_up import CatchUp
 from ..sparse.row_counts import PerRow
@@ -154,6 +155,12 @@ def _offloaded(tx: Any, w: Writer, u: str) -> str:
 @says(Zero1)
 def _zero1(tx: Any, w: Writer, u: str) -> str:
     w.note(f"The state is split over the devices of the mesh axis {tx.axis!r}.")
+    return w.part(tx.inner, u)
+
+
+@says(Observing)
+def _observing(tx: Any, w: Writer, u: str) -> str:
+    w.note(f"Metrics are taken every {number(tx.every)} steps.")
     return w.part(tx.inner, u)
 
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 import pytest
+from jax.sharding import PartitionSpec as P
 
 import adamx
 from adamx import parts
@@ -47,6 +48,10 @@ COSINE = adamx.schedule(optax.cosine_decay_schedule, init_value=1e-3, decay_step
         adamx.stacked(adamx.muon(0.02), "layers"),
         adamx.chain(parts.ClipByGlobalNorm(1.0), adamx.adam(1e-3)),
         adamx.chain(adamx.muon(0.02), parts.QKClip()),
+        adamx.zero1(adamx.adam(1e-3), "data"),
+        adamx.zero1(adamx.adam(1e-3), specs={"a": P(None, ("x", "y"), "z"), "b": P()}),
+        adamx.offload(adamx.adam(1e-3), "pinned_host", select="nu"),
+        adamx.observe(adamx.adam(1e-3), every=5),
         adamx.sparse.per_row(adamx.adam(1e-3), "embed"),
         adamx.sparse.catch_up(adamx.sgd(0.1, momentum=0.9), "embed"),
         adamx.muon(0.02, axes={"kernel": parts.MatrixAxes((0,), (1,))}),

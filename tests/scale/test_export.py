@@ -16,6 +16,9 @@ EIGHT = Blockwise(block=4, min_size=8)
 OTHERS = {
     "8 bits": adamx.store(adamx.rmsprop(0.1), nu=EIGHT),
     "tunable": adamx.tunable(adamx.adam(0.1), "learning_rate"),
+    "accumulate": adamx.accumulate(adamx.adam(0.1), 2),
+    "groups": adamx.groups([("kernel", adamx.adam(0.1)), (..., adamx.sgd(0.1))]),
+    "observe": adamx.observe(adamx.adam(0.1)),
     "masked": adamx.Masked(adamx.scale_by_adam(), lambda path, x: x.ndim > 1),
 }
 RUN = {str(param.values[0]) for param in kinds()} | {"muon"}

@@ -20,7 +20,14 @@ import adamx
 from adamx.engine.paths import leaves_by_path
 from adamx.engine.state import Absent, is_absent
 from adamx.storage import Blockwise, RowColumnMeans
-from tests.support.meshes import NEEDS_DEVICES, SPECS, mesh_of, placed, tree
+from tests.support.meshes import (
+    EVERY_MESH,
+    NEEDS_DEVICES,
+    SPECS,
+    mesh_of,
+    placed,
+    tree,
+)
 from tests.support.trees import assert_close, assert_equal
 
 pytestmark = NEEDS_DEVICES
@@ -37,6 +44,11 @@ OPTIMIZERS = {
     "masked": lambda: adamx.Masked(adamx.scale_by_adam(), "kernel"),
 }
 EVERY = pytest.mark.parametrize("name", OPTIMIZERS)
+ON_MESHES = [  # each on Auto axes, and in turn on the other meshes
+    (name, kind)
+    for i, name in enumerate(OPTIMIZERS)
+    for kind in ("auto", ("explicit", "default")[i % 2])
+]
 X = jnp.asarray(np.random.default_rng(0).standard_normal((4, 16)), jnp.float32)
 
 
@@ -66,9 +78,9 @@ def trained(model, optimizer):
     return nnx.as_pure(nnx.state(model, nnx.Param))
 
 
-@EVERY
-def test_an_nnx_optimizer_of_a_sharded_model_lays_out_what_is_like_it(name):
-    with jax.set_mesh(mesh_of()), nnx.use_eager_sharding(True):
+@pytest.mark.parametrize(("name", "kind"), ON_MESHES)
+def test_an_nnx_optimizer_of_a_sharded_model_lays_out_what_is_like_it(name, kind):
+    with jax.set_mesh(mesh_of(kind)), nnx.use_eager_sharding(True):
         _, optimizer = begun(OPTIMIZERS[name], named=True)
         specs = dict(leaves_by_path(nnx.get_partition_spec(nnx.state(optimizer))))
         for path, x in leaves_by_path(nnx.as_pure(nnx.state(optimizer))):
@@ -78,9 +90,10 @@ def test_an_nnx_optimizer_of_a_sharded_model_lays_out_what_is_like_it(name):
                 assert specs[path] == (P() if "/scale/" in path else whole), path
 
 
-def test_an_nnx_optimizer_of_a_sharded_model_trains_as_without_metadata():
+@EVERY_MESH
+def test_an_nnx_optimizer_of_a_sharded_model_trains_as_without_metadata(kind):
     make = OPTIMIZERS["novograd"]
-    with jax.set_mesh(mesh_of()), nnx.use_eager_sharding(True):
+    with jax.set_mesh(mesh_of(kind)), nnx.use_eager_sharding(True):
         got = trained(*begun(make, named=True))
     want = trained(*begun(make, named=False))
     assert_close(

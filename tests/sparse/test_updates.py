@@ -324,6 +324,7 @@ REFUSED = {
         "make the gradient dense with `rows.todense()`",
     ),
     "offload": (lambda: adamx.offload(adamx.adam(0.1)), "got offload("),
+    "observe": (lambda: adamx.observe(adamx.adam(0.1)), "got observe("),
     "zero1": (lambda: adamx.zero1(adamx.adam(0.1), mesh=MESH, axis="d"), "got zero1("),
 }
 
