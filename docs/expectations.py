@@ -16,8 +16,14 @@ STORAGES = ("float32", "bfloat16", "8 bits", "4 bits")
 MACHINES = {"h100": "H100, bytes", "tpu-v5e": "TPU v5e, bytes"}
 
 
-def _rows(name: str) -> list[dict[str, Any]]:
-    return json.loads((RESULTS / f"{name}.json").read_text())["rows"]
+def run_of(name: str) -> dict[str, Any]:
+    """The record of a benchmark."""
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def rows_of(name: str) -> list[dict[str, Any]]:
+    """The rows of the record of a benchmark."""
+    return run_of(name)["rows"]
 
 
 def table() -> Iterator[tuple[str, ...]]:
@@ -28,7 +34,7 @@ def table() -> Iterator[tuple[str, ...]]:
 
 
 def _on_a_cpu() -> Iterator[tuple[str, ...]]:
-    rows = _rows("fused")
+    rows = rows_of("fused")
     for tree in dict.fromkeys(row["tree"] for row in rows):
         for side, call in (("plain", "adamx.step"), ("fused", "… of fused(tx)")):
             of = {r["storage"]: r[side]["ratio"][1] for r in rows if r["tree"] == tree}
@@ -36,7 +42,7 @@ def _on_a_cpu() -> Iterator[tuple[str, ...]]:
 
 
 def _on_a_gpu() -> Iterator[tuple[str, ...]]:
-    rows = [r for r in _rows("accelerator") if r["optimizer"] == "adamw"]
+    rows = [r for r in rows_of("accelerator") if r["optimizer"] == "adamw"]
     seconds = {
         (r["tree"], r["side"]): sorted(r["seconds"])[len(r["seconds"]) // 2]
         for r in rows
@@ -57,7 +63,9 @@ def _on_a_gpu() -> Iterator[tuple[str, ...]]:
 
 
 def _counted() -> Iterator[tuple[str, ...]]:
-    rows = {(r["target"], r["tree"], r["case"]): r["bytes"] for r in _rows("compiled")}
+    rows = {
+        (r["target"], r["tree"], r["case"]): r["bytes"] for r in rows_of("compiled")
+    }
     for target, machine in MACHINES.items():
         theirs = rows[target, "2048²", "optax.adamw"]
         for call, ending in (("tx.update", ""), ("step of fused(tx)", ", fused step")):

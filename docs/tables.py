@@ -40,7 +40,7 @@ from benchmarks.training.paper import report as paper
 from benchmarks.training.processes import command as processes
 from benchmarks.training.sharded import command as sharded
 from benchmarks.training.step_share import command as share
-from docs import authors, deviations, expectations
+from docs import authors, bars, deviations, expectations
 from docs.deviations import RATE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -203,6 +203,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "parity": parity.markdown,
     "compiled": compiled.markdown,
     "import": importing.markdown,
+    "bars": lambda: table(bars.HEAD, bars.table()),
     "expectations": lambda: table(expectations.HEAD, expectations.table()),
     "fused": lambda: table(fused.HEAD, fused.table()),
     "fused_in_blocks": fused.in_blocks,
