@@ -5,6 +5,7 @@ since a function that maps over all numbers of a tree, as `optax.scale` does, mu
 turn one index into another: what computes with bits raises an error, or leaves them.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -70,9 +71,6 @@ class RowSparse:
         made._set(indices, rows, num_rows, coalesced, unique)
         return made
 
-    def _size(self) -> int:
-        return self.rows.shape[0]
-
     @property
     def indices(self) -> Array:
         """The indices, int32, shape (k,)."""
@@ -134,7 +132,7 @@ class RowSparse:
         there a loop of unknown length would wait for the host. Where an index comes
         again there is padding then, with a row of zeros.
         """
-        size = self._size()
+        size = self.rows.shape[0]
         if self.unique or not size or size > self.num_rows:
             return self if self.unique else self.coalesce()
 
@@ -211,11 +209,7 @@ def _summed(rows: Array, group: Array, groups: int) -> Array:
     def run(rows: Array, group: Array) -> Array:
         return jax.ops.segment_sum(rows, group, groups)
 
-    sharding = _sharding(rows, True)
-    if sharding is None:
-        return run(rows, group)
-    run_auto: Any = jax.sharding.auto_axes(run, out_sharding=sharding)
-    return run_auto(rows, group)
+    return _laid_out(run, _sharding(rows, True), rows, group)
 
 
 def _united(rows: Array, is_first: Array, again: Array) -> Array:
@@ -226,11 +220,7 @@ def _united(rows: Array, is_first: Array, again: Array) -> Array:
         firsts = jnp.where(is_first.reshape(beside), rows, 0)
         return firsts.at[again].add(rows, mode="drop")
 
-    sharding = _sharding(rows, True)
-    if sharding is None:
-        return run(rows, is_first, again)
-    run_auto: Any = jax.sharding.auto_axes(run, out_sharding=sharding)
-    return run_auto(rows, is_first, again)
+    return _laid_out(run, _sharding(rows, True), rows, is_first, again)
 
 
 def _as_bits(indices: Any) -> Any:
@@ -329,8 +319,12 @@ def _scattered(method: str, table: Array, indices: Array, rows: Array) -> Array:
             rows, mode="drop", unique_indices=True
         )
 
-    sharding = _sharding(table, False)
+    return _laid_out(run, _sharding(table, False), table, indices, rows)
+
+
+def _laid_out(run: Callable[..., Array], sharding: Any, *arrays: Array) -> Array:
+    """Return `run(*arrays)`, on Explicit axes with this sharding."""
     if sharding is None:
-        return run(table, indices, rows)
+        return run(*arrays)
     run_auto: Any = jax.sharding.auto_axes(run, out_sharding=sharding)
-    return run_auto(table, indices, rows)
+    return run_auto(*arrays)

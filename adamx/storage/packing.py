@@ -53,6 +53,12 @@ class Packing(Value):
         packed = {i for pack in self.packs for i in pack.leaves}
         return tuple(i for i in range(len(self.paths)) if i not in packed)
 
+    @property
+    def names(self) -> set[str]:
+        """The paths of the packed tree."""
+        alone = {self.paths[i] for i in self.alone}
+        return alone | {pack.path for pack in self.packs}
+
     def __repr__(self) -> str:
         return (
             f"<packing of {len(self.paths):,} leaves as "
@@ -106,8 +112,7 @@ class Packing(Value):
         Raises:
             ValueError: the arrays are not those that `pack` returns.
         """
-        known = {self.paths[i] for i in self.alone} | {p.path for p in self.packs}
-        if not isinstance(packed, Mapping) or set(packed) != known:
+        if not isinstance(packed, Mapping) or set(packed) != self.names:
             given = list(packed) if isinstance(packed, Mapping) else [type(packed)]
             raise errors.AdamxError(
                 f"Packing.unpack: the packed parameters must be the dict that `pack` "
@@ -151,7 +156,7 @@ class Packing(Value):
         Raises:
             ValueError: a pack is kept in codes.
         """
-        known = {self.paths[i] for i in self.alone} | {p.path for p in self.packs}
+        known = self.names
 
         def is_packed(x: Any) -> bool:
             return isinstance(x, Mapping) and set(x) == known

@@ -14,7 +14,7 @@ from ..wrappers.grouped import Groups
 from ..wrappers.offload import Offloaded
 from ..wrappers.zero1 import Zero1
 from .abstract import begun
-from .laid_out import is_named
+from .laid_out import is_named, laid_out
 from .state_sharding import sharding_of
 
 
@@ -66,7 +66,7 @@ def _zero1(tx: Zero1, params: Any) -> Iterator[str]:
         return
     number = mesh.shape[tx.axis]
     state, _ = begun(tx, params, mesh)
-    shardings = jax.tree.leaves(sharding_of(tx, params, mesh)[0])
+    shardings = jax.tree.leaves(sharding_of(tx, state, laid_out(params, mesh)))
     pairs = zip(jax.tree.leaves(state), shardings, strict=True)
     here = sum(_bytes(x, s.shard_shape(x.shape)) for x, s in pairs)
     yield f"On each of the {number} devices of {tx.axis!r} are {here:,} bytes (zero1)."

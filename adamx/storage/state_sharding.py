@@ -9,7 +9,6 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from .. import errors
 from ..engine.chain import Chain, External
-from ..engine.divisions import Fitted
 from ..engine.paths import flatten, leaves_by_path
 from ..engine.roles import apart, axes_of, told_apart
 from ..engine.rule import Rule
@@ -70,26 +69,24 @@ def state_sharding(
             divide an array; a pattern that is in no path; a kind of memory that is not
             there.
     """
-    given = mesh, shard_over, memory_kind, overrides
-    sharding, fitted = sharding_of(tx, params, *given)
-    if fitted:
-        warn_of("state_sharding", fitted, laid_out(params, mesh or mesh_of(tx)).mesh)
-    return sharding
-
-
-def sharding_of(
-    tx: Any,
-    params: Any,
-    mesh: Any = None,
-    shard_over: str | None = None,
-    memory_kind: str | Mapping[str, str] | None = None,
-    overrides: Sequence[tuple[str, PartitionSpec]] = (),
-) -> tuple[Any, list[Fitted]]:
-    """Return what `state_sharding` does, and the slots that follow the mesh."""
     laid = laid_out(params, mesh_of(tx) if mesh is None else mesh)
     if shard_over is not None:
         check_axis(laid.mesh, shard_over, "`shard_over`")
     state, fitted = begun(tx, params, mesh)
+    made = sharding_of(tx, state, laid, shard_over, memory_kind, overrides)
+    warn_of("state_sharding", fitted, laid.mesh)
+    return made
+
+
+def sharding_of(
+    tx: Any,
+    state: Any,
+    laid: Laid,
+    shard_over: str | None = None,
+    memory_kind: Any = None,
+    overrides: Any = (),
+) -> Any:
+    """Return the sharding of every array of a state that `begun` has made."""
     leaves, treedef = flatten(state)
     specs = flatten(_specs(tx, state, laid))[0]
     paths = [path for path, _ in leaves_by_path(state)]
@@ -106,7 +103,7 @@ def sharding_of(
             continue
         kind = kinds(path, x.ndim)
         made.append(_sharding(laid.mesh, spec, spec.kind if kind is None else kind))
-    return treedef.unflatten(made), fitted
+    return treedef.unflatten(made)
 
 
 def abstract_state(tx: Any, params: Any, sharding: Any = None) -> Any:
@@ -129,10 +126,10 @@ def abstract_state(tx: Any, params: Any, sharding: Any = None) -> Any:
     """
     state, fitted = begun(tx, params)
     on_mesh = mesh_of(tx) or any(map(is_named, jax.tree.leaves(params)))
-    if sharding is None and on_mesh:
-        sharding, _ = sharding_of(tx, params)
-    if fitted:
-        warn_of("abstract_state", fitted, laid_out(params, mesh_of(tx)).mesh)
+    if on_mesh:
+        laid = laid_out(params, mesh_of(tx))
+        sharding = sharding_of(tx, state, laid) if sharding is None else sharding
+        warn_of("abstract_state", fitted, laid.mesh)
     leaves, treedef = jax.tree.flatten(state)
     if sharding is None or isinstance(sharding, jax.sharding.Sharding):
         each = [sharding] * len(leaves)
