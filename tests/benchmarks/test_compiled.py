@@ -16,12 +16,24 @@ def test_a_figure_above_its_record_is_named():
     ]
 
 
-def test_every_row_on_record_is_one_that_is_measured():
-    """A row of a case that is gone would never be compared."""
+def test_the_rows_on_record_are_those_that_are_measured():
+    """A row of a case that is gone would never be compared, a new one always fail."""
     rows = json.loads(command.RECORD.read_text())["rows"]
-    for row in rows:
-        assert row["target"] in TARGETS
-        assert row["case"] in command.cases(row["tree"], quick=False)
+    measured = {
+        (target, tree, case)
+        for target in TARGETS
+        for tree in command.TREES
+        for case in command.cases(tree, quick=False, target=target)
+    }
+    assert {command.key(row) for row in rows} == measured
+    assert len(rows) == len(measured)
+
+
+def test_the_quick_form_has_all_optimizers_on_a_cpu_and_adamw_elsewhere():
+    quick = {t: command.cases("2048²", quick=True, target=t) for t in TARGETS}
+    assert {"adopt", "lamb", "adamw, 8 bits, fused step"} <= set(quick["cpu"])
+    assert "adopt" not in quick["h100"]
+    assert "adamw, 8 bits, fused step" in quick["h100"]
 
 
 def test_the_cases_of_matrices_are_named_by_side_and_tree():
