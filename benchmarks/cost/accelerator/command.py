@@ -25,6 +25,7 @@ from optax import contrib
 import adamx
 from adamx.compiled.figures import held
 from adamx.parts.tree_axes import AxesByName
+from benchmarks.cost.accelerator.beside import beside
 from benchmarks.cost.accelerator.seconds import seconds_of
 from benchmarks.cost.harness import options, report
 from benchmarks.cost.harness.measure import step_of
@@ -39,8 +40,12 @@ COPY = 1 << 28  # float32 elements: 1 GiB
 
 ADAMW = {
     **{f"adamx, {name}": BY_NAME[name].tx for name in ("float32", "bfloat16")},
-    "adamx, 8 bits": BY_NAME["8 bits"].tx,
     "optax, float32": lambda: optax.adamw(1e-3, weight_decay=1e-2),
+    **{
+        f"adamx.fused, {name}": lambda name=name: adamx.fused(BY_NAME[name].tx())
+        for name in ("float32", "8 bits", "4 bits")
+    },
+    "adamx, 8 bits": BY_NAME["8 bits"].tx,
     "adamx.step, float32": BY_NAME["float32"].tx,
     "adamx.step, 8 bits": BY_NAME["8 bits"].tx,
 }
@@ -120,7 +125,7 @@ def filled(shaped: Any, scale: float, seed: int) -> Any:
 
 def measured(name: str, tx: Any, shaped: Any, count: int) -> dict[str, Any]:
     """Compile and time the step of one side on one tree."""
-    one = name.startswith("adamx.step")
+    one = name.startswith(("adamx.step", "adamx.fused"))
     step = jax.jit(in_one_call(tx), donate_argnums=(0, 1)) if one else step_of(tx)
     like = jax.eval_shape(tx.init, shaped)
     began = time.perf_counter()
@@ -196,7 +201,7 @@ def torch_rows(of_all: dict[str, Any], count: int, progress: Callable) -> Iterat
 def line(row: dict[str, Any], bandwidth: float) -> list[str]:
     head = [row.get("optimizer", ""), row.get("tree", ""), row["side"]]
     if "not run" in row:
-        return [*head, row["not run"], "", "", "", ""]
+        return [*head, row["not run"], "", "", "", "", beside(row)]
     low, middle, high = np.quantile(row["seconds"], (0, 0.5, 1))
     moved = row["ideal bytes"] / middle
     return [
@@ -206,10 +211,14 @@ def line(row: dict[str, Any], bandwidth: float) -> list[str]:
         f"{moved / 1e9:.0f}",
         f"{moved / bandwidth:.2f}",
         f"{row['compile']:.1f}" if "compile" in row else "",
+        beside(row),
     ]
 
 
-HEAD = ["optimizer", "tree", "side", "ms", "range", "GB/s", "share", "compile, s"]
+HEAD = [
+    *("optimizer", "tree", "side", "ms", "range", "GB/s", "share", "compile, s"),
+    "compiled for an H100: kernels, bytes, least ms",
+]
 
 
 def markdown() -> str:

@@ -56,9 +56,12 @@ def markdown(above: float = 1e-6) -> str:
     far = [row for row in run if row["accelerator"] > above]
     lines = map(line, sorted(far, key=lambda row: -row["accelerator"]))
     table = report.markdown([HEAD, *lines])
+    known = {row["optimizer"] for row in run}
+    later = ", ".join(f"`{name}`" for name in roster.FROM_RATE if name not in known)
     return (
         f"{len(run) - len(far)} of {len(run)} optimizers differ by at most {above:g}. "
-        f"The others:\n\n{table}"
+        f"Not run there, as they are newer or need a Hessian: {later or 'none'}. The "
+        f"others that were run:\n\n{table}"
     )
 
 

@@ -133,7 +133,7 @@ COLUMNS = {
     "ideal": "ideal",
     "temporaries": "temporaries",
     "collectives": "collectives",
-    "seconds": "least, µs",
+    "seconds": "least, ms",
     "compile": "compile, s",
 }
 """What is shown of a row, and its name in the table."""
@@ -142,16 +142,23 @@ HEAD = list(COLUMNS.values())
 
 
 def line(row: dict[str, Any]) -> list[str]:
-    scaled = row | {"seconds": 1e6 * row["seconds"]}
+    scaled = row | {"seconds": 1e3 * row["seconds"]}
     values = (scaled[name] for name in COLUMNS)
-    return [f"{x:.5g}" if isinstance(x, float) else str(x) for x in values]
+    return [f"{x:.4g}" if isinstance(x, float) else str(x) for x in values]
 
 
 def markdown() -> str:
     """The recorded rows, and the versions of the compilers."""
     kept = json.loads(RECORD.read_text())
     versions = ", ".join(f"{name} {of}" for name, of in kept["versions"].items())
-    table = report.markdown([HEAD, *map(line, kept["rows"])])
+    places = list(TREES), list(TARGETS)
+    ordered = sorted(
+        kept["rows"],
+        key=lambda row: [
+            x.index(row[k]) for x, k in zip(places, ("tree", "target"), strict=True)
+        ],
+    )
+    table = report.markdown([HEAD, *map(line, ordered)])
     return f"{versions}.\n\n{table}"
 
 
