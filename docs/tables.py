@@ -197,6 +197,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "matrix_targets": lambda: table(
         " | ".join(matrix_targets.HEAD), matrix_targets.table()
     ),
+    "matrix_cost": matrices.cost_markdown,
     "matrix_torch": matrices.markdown,
     "matrix_training": matrix_training.markdown,
     "accelerator": accelerator.markdown,

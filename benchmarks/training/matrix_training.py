@@ -136,7 +136,7 @@ ENTRANTS = {
         Entrant("NorMuon", with_adam(adamx.normuon), 0.02),
         Entrant("MuonH", with_adam(adamx.muonh, decays=False), 0.02, decays=False),
         Entrant("Scion", plain(adamx.scion), 5e-4),
-        Entrant("Lion", plain(adamx.lion), 1e-4),
+        Entrant("Lion", plain(adamx.lion), 1e-3),
         Entrant("schedule-free AdamW", plain(adamx.schedule_free_adamw), 3e-3),
         Entrant("PSGD Kron", plain(adamx.psgd_kron), 1e-3),
         Entrant("SOAP", soap, 3e-3, together=False),
