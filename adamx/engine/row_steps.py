@@ -5,15 +5,11 @@ those rows, and put back. On a CPU `adamx.kernels.lowering` runs the native loop
 whole leaf on the rows only, in the table: nothing is taken out.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
-
 from ..native.leaf_loop import LeafLoop
+from ..native.plain_primitive import plain_primitive
 from ..native.primitive import LeafStep, leaf_steps_p
 from ..numerics.row_sparse import put_rows, take_rows
 
@@ -45,10 +41,6 @@ class RowStep(NamedTuple):
         return [operands[i] for i in self.operands]
 
 
-row_step_p = Primitive("adamx_row_step")
-row_step_p.multiple_results = True
-
-
 def plain(*operands: Any, step: RowStep) -> list:
     """Compute the same by taking rows out and putting them back."""
     given, indices = step.given(operands), operands[-1]
@@ -63,35 +55,11 @@ def plain(*operands: Any, step: RowStep) -> list:
     return results
 
 
-@functools.lru_cache(maxsize=512)
-def _compiled(step: RowStep) -> Any:
-    return jax.jit(functools.partial(row_step_p.bind, step=step))
-
-
-@row_step_p.def_impl
-def _(*operands: Any, step: RowStep) -> list:
-    return _compiled(step)(*operands)
-
-
-@row_step_p.def_abstract_eval
-def _(*avals: Any, step: RowStep) -> list:
+def _out_avals(step: RowStep) -> list:
     results = list(step.alone.closed.out_avals)
     for out, _ in step.written:
         results[out] = step.whole.closed.out_avals[out]
     return results
 
 
-def _batched(operands: Any, axes: Any, *, step: RowStep) -> Any:
-    function = functools.partial(plain, step=step)
-    results = jax.vmap(function, in_axes=tuple(axes))(*operands)
-    return results, [0] * len(results)
-
-
-def _derived(operands: Any, tangents: Any, *, step: RowStep) -> Any:
-    known = [ad.instantiate_zeros(t) for t in tangents]
-    return jax.jvp(functools.partial(plain, step=step), tuple(operands), tuple(known))
-
-
-batching.primitive_batchers[row_step_p] = _batched
-ad.primitive_jvps[row_step_p] = _derived
-mlir.register_lowering(row_step_p, mlir.lower_fun(plain, multiple_results=True))
+row_step_p = plain_primitive("adamx_row_step", plain, _out_avals)

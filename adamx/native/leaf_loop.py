@@ -14,6 +14,7 @@ from .flatten import Constant, Flat, flatten
 from .graph import Unfit
 from .hoisting import hoisted
 from .kernel import Kernel, kernel
+from .operands import Operands
 from .program import build
 
 
@@ -105,35 +106,16 @@ def called(
     returns for them.
     """
     results: list[list] = []
-    operands: list = []
-    numbers: dict[int, int] = {}
+    operands = Operands()
     out_avals: list = []
-    leaves, aliases, waiting = [], {}, []
+    leaves, waiting = [], []
     for loop, given in calls:
         if loop.why_not:
             results.append(list(otherwise(loop)(*given)))
             continue
         made = loop.made
         inputs = [*given, *made.scalars(given)]
-        written: dict[int, int] = {}  # what is written in place, by input
-        own: dict[int, int] = {}  # and by identity: this leaf may read it there
-        for out, i in made.aliases.items():
-            # an operand of its own: another leaf, or slot, may be the same array
-            written[i] = len(operands)
-            own.setdefault(id(inputs[i]), len(operands))
-            aliases[len(operands)] = len(out_avals) + out
-            operands.append(inputs[i])
-        arrays = []
-        for kind, i in made.kernel.arrays:
-            if kind == "out":
-                arrays.append(("out", len(out_avals) + i))
-                continue
-            x = inputs[i]
-            number = written.get(i, own.get(id(x), numbers.get(id(x))))
-            if number is None:
-                number = numbers[id(x)] = len(operands)
-                operands.append(x)
-            arrays.append(("in", number))
+        arrays = operands.add(made.kernel, inputs, made.aliases, len(out_avals))
         address = compiler.address_of(made.kernel)
         k = made.kernel
         leaves.append(
@@ -151,7 +133,8 @@ def called(
         name = handler.name_of(leaves)
         register(name, leaves)
         types = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in out_avals]
-        done = jax.ffi.ffi_call(name, types, input_output_aliases=aliases)(*operands)
+        call = jax.ffi.ffi_call(name, types, input_output_aliases=operands.aliases)
+        done = call(*operands.arrays)
         for place, outputs, first in waiting:
             for n, out in enumerate(outputs):
                 results[place][out] = done[first + n]

@@ -4,15 +4,11 @@ Where nothing better is known it is the plain arithmetic; `adamx.kernels.lowerin
 what is better. Under `vmap` and in derivatives it is the plain arithmetic too.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
-
 from .leaf_loop import LeafLoop
+from .plain_primitive import plain_primitive
 
 # operands and results of one call: XLA's compile time grows with their square
 LEAVES = 32
@@ -32,8 +28,19 @@ class LeafStep(NamedTuple):
     leaf: int
 
 
-leaf_steps_p = Primitive("adamx_leaf_steps")
-leaf_steps_p.multiple_results = True
+def plain(*operands: Any, steps: tuple[LeafStep, ...]) -> list:
+    """Compute the same by JAX's own operations."""
+    results = []
+    for step in steps:
+        results += step.loop.outlined(*(operands[i] for i in step.operands))
+    return results
+
+
+def _out_avals(steps: tuple[LeafStep, ...]) -> list:
+    return [aval for step in steps for aval in step.loop.closed.out_avals]
+
+
+leaf_steps_p = plain_primitive("adamx_leaf_steps", plain, _out_avals)
 
 
 def leaf_steps(calls: Sequence[tuple[LeafLoop, Sequence, int]]) -> list[list]:
@@ -61,46 +68,6 @@ def leaf_steps(calls: Sequence[tuple[LeafLoop, Sequence, int]]) -> list[list]:
     return results
 
 
-def plain(*operands: Any, steps: tuple[LeafStep, ...]) -> list:
-    """Compute the same by JAX's own operations."""
-    results = []
-    for step in steps:
-        results += step.loop.outlined(*(operands[i] for i in step.operands))
-    return results
-
-
-@functools.lru_cache(maxsize=512)
-def _compiled(steps: tuple[LeafStep, ...]) -> Any:
-    return jax.jit(functools.partial(leaf_steps_p.bind, steps=steps))
-
-
-@leaf_steps_p.def_impl
-def _(*operands: Any, steps: tuple[LeafStep, ...]) -> list:
-    return _compiled(steps)(*operands)
-
-
-@leaf_steps_p.def_abstract_eval
-def _(*avals: Any, steps: tuple[LeafStep, ...]) -> list:
-    return [aval for step in steps for aval in step.loop.closed.out_avals]
-
-
-def _batched(operands: Any, axes: Any, *, steps: tuple[LeafStep, ...]) -> Any:
-    results = jax.vmap(functools.partial(plain, steps=steps), in_axes=tuple(axes))(
-        *operands
-    )
-    return results, [0] * len(results)
-
-
-def _derived(operands: Any, tangents: Any, *, steps: tuple[LeafStep, ...]) -> Any:
-    function = functools.partial(plain, steps=steps)
-    known = [ad.instantiate_zeros(t) for t in tangents]
-    return jax.jvp(function, tuple(operands), tuple(known))
-
-
-batching.primitive_batchers[leaf_steps_p] = _batched
-ad.primitive_jvps[leaf_steps_p] = _derived
-
-
 def is_whole(context: Any) -> bool:
     """Return whether a program is given arrays as each device has them."""
     axes = context.axis_context
@@ -111,9 +78,3 @@ def is_whole(context: Any) -> bool:
         for name, size in mesh.shape.items() if mesh is not None else ():
             devices *= 1 if name in manual else size
     return devices == 1
-
-
-mlir.register_lowering(
-    leaf_steps_p,
-    mlir.lower_fun(plain, multiple_results=True),
-)

@@ -18,6 +18,7 @@ import numpy as np
 from . import compiler, handler
 from .kernel import Kernel
 from .leaf_loop import LeafLoop, Made, register
+from .operands import Operands
 
 AHEAD = 8
 """How many rows ahead memory is asked for."""
@@ -101,25 +102,9 @@ def called(
     made, found = loop.made, row_loop(loop, tables)
     assert isinstance(found, RowLoop)
     inputs = [*given, *made.scalars(given)]
-    operands: list[Any] = [indices]
-    written: dict[int, int] = {}  # what is written in place, by input
-    numbers: dict[int, int] = {}  # and all operands by identity
-    aliases: dict[int, int] = {}
-    for out, i in made.aliases.items():
-        written[i] = len(operands)
-        numbers.setdefault(id(inputs[i]), len(operands))
-        aliases[len(operands)] = out
-        operands.append(inputs[i])
-    arrays = [("in", 0)]
-    for kind, i in found.kernel.arrays:
-        if kind == "out":
-            arrays.append((kind, i))
-            continue
-        number = written.get(i, numbers.get(id(inputs[i])))
-        if number is None:
-            number = numbers[id(inputs[i])] = len(operands)
-            operands.append(inputs[i])
-        arrays.append((kind, number))
+    operands = Operands([indices])
+    places = operands.add(found.kernel, inputs, made.aliases, 0)
+    arrays = [("in", 0), *places]
     address = compiler.address_of(found.kernel)
     name, count = found.kernel.name, indices.shape[0]
     leaf = handler.Leaf(address, name, count, found.units, made.sizes, tuple(arrays))
@@ -131,9 +116,9 @@ def called(
         for i, a in enumerate(made.out_avals)
     ]
     call = jax.ffi.ffi_call(
-        handler.name_of([leaf]), types, input_output_aliases=aliases
+        handler.name_of([leaf]), types, input_output_aliases=operands.aliases
     )
-    done = dict(zip(made.computed, call(*operands), strict=True))
+    done = dict(zip(made.computed, call(*operands.arrays), strict=True))
     done |= {out: given[i] for out, i in made.passed.items()}
     return [done[out] for out in range(len(loop.closed.out_avals))]
 

@@ -4,9 +4,9 @@ A causal transformer on the characters of Shakespeare's plays. Every optimizer h
 same search: ten points of rate and decay (rate alone where it has no decay), one seed;
 the point of the lowest training loss over the last fifth of the steps then runs with
 fresh seeds, which are the same for all. Where the best rate was the last of a first
-grid, the grid was moved, not enlarged (KL-SOAP, Shampoo). The rate rises linearly over
-a twentieth of the steps and falls linearly to 0; for schedule-free it stays, as its
-paper says.
+grid, the grid was moved, not enlarged (KL-SOAP, Shampoo, Lion). The rate rises linearly
+over a twentieth of the steps and falls linearly to 0; for schedule-free it stays, as
+its paper says.
 
 Reported: the validation loss after all steps (mean, 95 % interval over seeds, Student's
 t); the step at which it first reaches AdamW's; the loss when AdamW's whole run would be
