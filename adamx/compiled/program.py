@@ -55,11 +55,11 @@ class Instruction:
         return [name.strip().removeprefix("%") for name in names]
 
 
-def size(shape: str) -> int:
-    """The bytes of the arrays of a shape that lie in the main memory."""
+def size(shape: str, everywhere: bool = False) -> int:
+    """The bytes of the arrays of a shape that lie in the main memory, or anywhere."""
     total = 0
     for kind, dims, layout in _ELEMENT.findall(shape):
-        if "S(1)" in layout:
+        if "S(1)" in layout and not everywhere:
             continue
         bits = 8 if kind == "pred" else int(re.findall(r"\d+", kind)[0])
         count = math.prod(int(d) for d in dims.split(",") if d)
@@ -166,8 +166,11 @@ class Program:
         """The bytes that an instruction reads and writes."""
         if one.kind.endswith("-start") and one.kind not in COLLECTIVES:
             source = size(shapes.get(one.operands[0], "")) if one.operands else 0
-            results = list(_ELEMENT.finditer(one.shape))
-            return source + (size(results[0][0]) if results else 0)
+            results = [found[0] for found in _ELEMENT.finditer(one.shape)]
+            if one.kind in ("slice-start", "dynamic-slice-start"):
+                piece = results[len(one.operands)]  # behind the operands
+                return min(source, size(piece, everywhere=True)) + size(piece)
+            return source + (size(results[0]) if results else 0)
         read = dict(enumerate(size(shapes.get(name, "")) for name in one.operands))
         written = size(one.shape)
         if one.kind in SLICES:

@@ -54,6 +54,28 @@ ENTRY %main (p: f32[100,8], q: f32[8,8]) -> f32[8,8] {
 """
 
 
+FETCHED = """HloModule jit_step, is_scheduled=true
+
+ENTRY %main (p: f32[4,8]) -> f32[4,8] {
+  %p = f32[4,8]{1,0:T(8,128)} parameter(0)
+  %s0 = ((f32[4,8]{1,0:T(8,128)}), f32[2,8]{1,0:T(8,128)S(1)}, s32[]{:S(2)}) \
+slice-start(%p), slice={[0:2], [0:8]}
+  %s1 = ((f32[4,8]{1,0:T(8,128)}), f32[2,8]{1,0:T(8,128)S(1)}, s32[]{:S(2)}) \
+slice-start(%p), slice={[2:4], [0:8]}
+  %d0 = f32[2,8]{1,0:T(8,128)S(1)} slice-done(%s0)
+  %d1 = f32[2,8]{1,0:T(8,128)S(1)} slice-done(%s1)
+  %c = f32[4,8]{1,0:T(8,128)S(1)} custom-call(%d0, %d1), \
+custom_call_target="ConcatBitcast"
+  ROOT %n = f32[4,8]{1,0:T(8,128)} negate(%c)
+}
+"""
+
+
+def test_what_is_fetched_in_slices_is_read_once():
+    """A TPU fetches an array in parts, ahead of the kernel that uses it."""
+    assert Program(FETCHED).counts().bytes == 2 * 4 * 8 * 4
+
+
 def test_a_program_is_counted_as_it_is_written():
     """A slice counts as the slice, a loop as often as it turns, S(1) not at all."""
     found = Program(TEXT).counts()
