@@ -16,6 +16,10 @@ from ..wrappers.stacked import Stacked
 from .treatment import frozen, name_of, walk
 
 
+Found = list[tuple[Any, tuple[Mask, ...]]]
+"""Rules, each with the masks around it."""
+
+
 class _Whole:
     """Place a rule on the whole of a leaf, also one that is made for `shard_map`."""
 
@@ -41,7 +45,7 @@ class LeafViews:
         self.params = params
         self.leaves = leaves_by_path(params)
         self._known: dict[Mask, list[bool]] = {}
-        self.asked = [(r, m) for r, m in self.found if isinstance(r, SeesMatrices)]
+        self.asked: Found = [x for x in self.found if isinstance(x[0], SeesMatrices)]
         self.views = self._asked()
         self._frozen = [mask for mask in frozen(tx)]
         self._others = list(self._candidates())

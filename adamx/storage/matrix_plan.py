@@ -108,9 +108,9 @@ class MatrixPlan:
 
     def __str__(self) -> str:
         keeps = any(s.statistic is not None for row in self.rows for s in row.sides)
-        head = ["leaf", "shape", "seen as", *["kept"] * keeps, "rule", "why"]
+        head = ("leaf", "shape", "seen as", *(("kept",) * keeps), "rule", "why")
         lines = [
-            [r.leaf, str(r.shape), r.seen, *[r.kept] * keeps, r.rule, r.reason]
+            (r.leaf, str(r.shape), r.seen, *((r.kept,) * keeps), r.rule, r.reason)
             for r in self.rows
         ]
         return "\n".join([*columns([head, *lines]), *self._totals(), *self.notes])
