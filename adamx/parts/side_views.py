@@ -49,4 +49,4 @@ def _left_out(rule: Any, axes: Shape, could: bool) -> str:
     """Say why a side has no statistic."""
     if could:
         return f"longer than max_dim={rule.max_dim}"
-    return f"one_sided={rule.one_sided!r}" if axes else "one column"
+    return f"left out by one_sided={rule.one_sided!r}" if axes else "one column"

@@ -15,7 +15,6 @@ from ..parts.weight_decay import Decay
 from ..wrappers.stacked import Stacked
 from .treatment import frozen, name_of, walk
 
-
 Found = list[tuple[Any, tuple[Mask, ...]]]
 """Rules, each with the masks around it."""
 

@@ -50,10 +50,6 @@ SLOW = (
     "shard_stability",
     "gradient_accumulation",
     "ContribTest and accept_extra_args",
-    "aol",
-    "schatten",
-    "newton_schulz",
-    "dim_nums",
 )
 """Parts of the names of tests that run only with --whole."""
 

@@ -156,7 +156,7 @@ def test_sides_are_those_of_the_arguments():
     assert row.reason == "merge_dims=True: axes merged: (0, 1)"
     row = check(VARIANTS["one side"])[conv]
     assert sides(row) == {"": None, "right": (16, 16)}
-    assert row.reason.endswith("axes 0, 1, 2: one_sided='smaller'")
+    assert row.reason.endswith("axes 0, 1, 2: left out by one_sided='smaller'")
     row = check(VARIANTS["all sides are long"])["embed/embedding"]
     assert (row.rule, row.seen) == ("sign", "elements")
     assert row.reason == (
