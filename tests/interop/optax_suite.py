@@ -46,7 +46,8 @@ SLOW = (
     "test_optimization",  # 10,000 steps of each optimizer
     "test_optimizers and not (accept or wrapped)",  # 30,000 steps
     "LBFGS",  # not adamx's, and it needs scikit-learn
-    "AccumulationTest",
+    "mixed_precision",  # 200 steps, one by one
+    "test_newton_schulz",  # a function of Optax's own, which adamx does not replace
     "shard_stability",
     "gradient_accumulation",
     "ContribTest and accept_extra_args",
