@@ -235,16 +235,6 @@ class LowRankOrthogonal(Rule):
             ),
         }
 
-    def matrix_view(self, leaf: Any, named: Named) -> MatrixView:
-        layout = layout_of(self, leaf, named[0])
-        k, m, n = layout.sizes
-        rank = math.ceil(self.rank_fraction * min(m, n))
-        rows = self.out_axis in (-1, 1)  # the inputs
-        axes, size = (layout.rows, m) if rows else (layout.columns, n)
-        inputs = Side(axes, size, "right_factor", (size, rank))
-        why = f"{named[1] or TWO}; rank {rank} of {min(m, n)}"
-        return MatrixView("Dion", why, k, (m, n), (inputs,))
-
     def _start(self, param: Array) -> Array:
         """Return the first Q, (in, r)."""
         if param.ndim != 2:
@@ -296,3 +286,13 @@ class LowRankOrthogonal(Rule):
         k = 128 * math.ceil(OVERSAMPLE * r / 128)
         sketch = normal(key_of(1), (k, m), p.dtype) * k**-0.5
         return randomized_orthonormal(p, sketch)
+
+    def matrix_view(self, leaf: Any, named: Named) -> MatrixView:
+        layout = layout_of(self, leaf, named[0])
+        k, m, n = layout.sizes
+        rank = math.ceil(self.rank_fraction * min(m, n))
+        rows = self.out_axis in (-1, 1)  # the inputs
+        axes, size = (layout.rows, m) if rows else (layout.columns, n)
+        inputs = Side(axes, size, "right_factor", (size, rank))
+        why = f"{named[1] or TWO}; rank {rank} of {min(m, n)}"
+        return MatrixView("Dion", why, k, (m, n), (inputs,))

@@ -219,9 +219,6 @@ class LargestSlices(Rule):
                 "Pass for example Orthogonalize(muon_quintic(5)).",
             )
 
-    def slots(self) -> dict[str, Slot]:
-        return {"momentum": Slot()}
-
     def matrix_view(self, leaf: Any, named: Named) -> MatrixView:
         view = self.part.matrix_view(leaf, named)
         m, n = view.block
@@ -229,6 +226,9 @@ class LargestSlices(Rule):
         block = (chosen, n) if m <= n else (m, chosen)
         why = f"{view.why}; the largest {chosen} of {min(m, n)}"
         return view._replace(rule="Dion2", why=why, block=block)
+
+    def slots(self) -> dict[str, Slot]:
+        return {"momentum": Slot()}
 
     def matrices(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
