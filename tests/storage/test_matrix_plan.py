@@ -26,7 +26,7 @@ SHAPES = {
 TREE = {n: jax.ShapeDtypeStruct(s, jnp.float32) for n, s in SHAPES.items()}
 
 NO_SIDES = {
-    "adamh": "holds the norm of the whole leaf, and has no rows",
+    "adamh": "its matrices are held at their norms, and have no rows or columns",
     "adam_mini": "its blocks are of tokens, heads and neurons, whatever is a matrix",
 }
 OF_NEURONS = ("neuron_nu", "magnitude", "direction_norm")
