@@ -18,6 +18,7 @@ from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.matrices import HIGHEST
 from ..parts.denominators import Eps, before_correction
+from ..parts.matrix_views import Side
 from ..parts.weight_decay import Decay, as_decay, with_rate
 from .adam import scale_by_adam
 from .fira import _columns, _Limited
@@ -296,11 +297,16 @@ class ApolloScaling(_Low, _Limited):
     2025, Algorithm 1, arXiv:2412.05270.
     """
 
+    plan_name = "APOLLO"
+
     eps_norm: Hyper = hyper(1e-8, allowed=NON_NEGATIVE)
     growth: float | None = option(1.01, least=1, kw_only=False)
     released: bool = option(False)
     by_tensor: bool = option(False)
     seed: int = option(0, least=0)
+
+    def _projected(self, axes: tuple[int, ...], size: int) -> Side:
+        return Side(axes, size, why="its projection is drawn anew")
 
     def needs(self) -> frozenset[str]:
         return super().needs() | {"path"}

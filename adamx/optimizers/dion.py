@@ -37,8 +37,10 @@ from ..numerics.matrices import (
 from ..numerics.random_bits import Uniform, key_of, normal
 from ..numerics.splits import across, along, own, whole, whole_shape
 from ..parts.denominators import Eps
-from ..parts.layer_axes import TWO_AXES
+from ..parts.layer_axes import TWO, TWO_AXES
 from ..parts.masked import Masked
+from ..parts.matrix_views import MatrixView, Named, Side
+from ..parts.orthogonal import layout_of
 from ..parts.weight_decay import Decay
 from .muon import _finish, _rest
 from .scion import SpectralRadius
@@ -284,3 +286,13 @@ class LowRankOrthogonal(Rule):
         k = 128 * math.ceil(OVERSAMPLE * r / 128)
         sketch = normal(key_of(1), (k, m), p.dtype) * k**-0.5
         return randomized_orthonormal(p, sketch)
+
+    def matrix_view(self, leaf: Any, named: Named) -> MatrixView:
+        layout = layout_of(self, leaf, named[0])
+        k, m, n = layout.sizes
+        rank = math.ceil(self.rank_fraction * min(m, n))
+        rows = self.out_axis in (-1, 1)  # the inputs
+        axes, size = (layout.rows, m) if rows else (layout.columns, n)
+        inputs = Side(axes, size, "right_factor", (size, rank))
+        why = f"{named[1] or TWO}; rank {rank} of {min(m, n)}"
+        return MatrixView("Dion", why, k, (m, n), (inputs,))

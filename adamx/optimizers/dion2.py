@@ -30,6 +30,7 @@ from ..parts.denominators import Eps
 from ..parts.iterations import as_iteration
 from ..parts.layer_axes import TWO_AXES
 from ..parts.masked import Masked
+from ..parts.matrix_views import MatrixView, Named
 from ..parts.orthogonal import Orthogonalize
 from ..parts.weight_decay import Decay
 from .muon import _finish, _rest
@@ -217,6 +218,14 @@ class LargestSlices(Rule):
                 errors.shown(self.part),
                 "Pass for example Orthogonalize(muon_quintic(5)).",
             )
+
+    def matrix_view(self, leaf: Any, named: Named) -> MatrixView:
+        view = self.part.matrix_view(leaf, named)
+        m, n = view.block
+        chosen = self.number_of(m, n)
+        block = (chosen, n) if m <= n else (m, chosen)
+        why = f"{view.why}; the largest {chosen} of {min(m, n)}"
+        return view._replace(rule="Dion2", why=why, block=block)
 
     def slots(self) -> dict[str, Slot]:
         return {"momentum": Slot()}

@@ -88,6 +88,8 @@ class FiraResidual(GaloreProjection, _Limited):
     low-rank constraint?", NeurIPS 2025, Algorithm 1, arXiv:2410.01623.
     """
 
+    plan_name = "Fira"
+
     eps_norm: Hyper = hyper(1e-8, allowed=NON_NEGATIVE)
     growth: float | None = option(1.01, least=1, kw_only=False)
     released: bool = option(False)

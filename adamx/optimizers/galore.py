@@ -6,7 +6,7 @@ the gradients are gathered. Stacked layers: `adamx.stacked`.
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ from ..numerics.matrices import HIGHEST, product
 from ..numerics.sharding import as_piece, as_whole, unsharded
 from ..numerics.splits import whole_shape
 from ..parts.denominators import Eps
+from ..parts.matrix_views import MatrixView, Named, Side, of_elements
 from ..parts.weight_decay import Decay, as_decay, with_rate
 from .adam import scale_by_adam
 
@@ -130,6 +131,7 @@ class _Low(Rule):
     """Run a part on low-rank R: the base of GaLore's, Fira's and APOLLO's rules."""
 
     scope = "tensor"
+    plan_name: ClassVar[str] = "GaLore"
 
     part: Part = part()
     rank: int = option(128, least=1, kw_only=False)
@@ -137,6 +139,29 @@ class _Low(Rule):
     scale: Hyper = hyper(1.0, allowed=NON_NEGATIVE)
     precision: Any = option(HIGHEST)
     axis_name: Any = option(None)
+
+    def matrix_view(self, leaf: Any, named: Named) -> MatrixView:
+        shape = tuple(leaf.shape)
+        size = self._size(shape)
+        if size is None:
+            adam = {"mu", "nu"} <= self.part.slots().keys()
+            why = f"the shorter side is at most rank={self.rank}"
+            if len(shape) != 2:
+                few = "fewer than two axes"
+                why = few if len(shape) < 2 else f"{len(shape)} axes: a matrix has two"
+            return of_elements("Adam" if adam else type(self.part).__name__, why)
+        (m, n), rank = size, self.rank
+        low, wide = ((0,), (1,)) if shape[0] <= shape[1] else ((1,), (0,))
+        declared = self.part.slots().items()
+        kept = [name for name, slot in declared if not slot.shared]
+        projection = self._projected(low, m)
+        moments = (Side(wide, n, name, (rank, n)) for name in kept)
+        why = f"two axes; rank {rank} of {m}"
+        return MatrixView(self.plan_name, why, 1, shape, (projection, *moments))
+
+    def _projected(self, axes: tuple[int, ...], size: int) -> Side:
+        """Return what is kept of the side that is projected."""
+        return Side(axes, size, "projection", (size, self.rank))
 
     def _size(self, shape: tuple[int, ...]) -> tuple[int, int] | None:
         """Return (m, n) with m ≤ n for a leaf that is projected, else None."""

@@ -180,6 +180,8 @@ class KlSoapDirection(SoapDirection):
     Kullback-Leibler minimization", ICLR 2026, arXiv:2509.03378.
     """
 
+    plan_names = ("KL-SOAP", "Adam")
+
     init_factor: float = option(0.1, least=1e-9, advice="It is divided by.")
     max_clamp_value: float = option(4000, least=1, advice="It is at least 10 anyway.")
 

@@ -30,6 +30,13 @@ from ..numerics.sharding import as_whole, unsharded
 from ..numerics.splits import whole_shape
 from ..parts.bias_correction import Debiased
 from ..parts.clipping import ClipByRms
+from ..parts.matrix_views import (
+    MatrixView,
+    Named,
+    Side,
+    as_stored,
+    sides_by_others,
+)
 from ..parts.moments import Ema
 from ..parts.two_sided import _AsMatrix
 from ..parts.weight_decay import Decay, as_decay, with_rate
@@ -241,6 +248,27 @@ class KronWhitening(_AsMatrix):
         p = jnp.asarray(self.probability, count.dtype)
         due = waited >= 1 / p
         return {"waited": jnp.where(due, 0, waited), "due": due.astype(count.dtype)}
+
+    def matrix_view(self, leaf: Any, named: Named) -> MatrixView:
+        shape, sides = tuple(leaf.shape), []
+        kept, axes = self._shapes(shape), as_stored(shape)
+        for name, factor, of in zip(("left", "right"), kept, axes, strict=False):
+            why = "" if len(factor) == 2 else self._diagonal(shape, factor[0])
+            sides.append(Side(of, factor[0], f"{name}_factor", factor, why))
+        why = sides_by_others(shape)
+        block = tuple(side.size for side in sides)
+        return MatrixView("PSGD Kron", why, 1, block, tuple(sides))
+
+    def _diagonal(self, shape: tuple[int, ...], n: int) -> str:
+        """Say why the factor of a side of n is diagonal."""
+        least = self.min_ndim_triangular
+        if len(shape) < least:
+            return f"diagonal, fewer axes than min_ndim_triangular={least}"
+        if self.memory_save_mode == "all_diag":
+            return "diagonal, memory_save_mode='all_diag'"
+        if n > self.max_dim:
+            return f"diagonal, longer than max_size_triangular={self.max_dim}"
+        return "one entry" if n == 1 else "diagonal, the longer side"
 
     def _shapes(self, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
         """Return the shapes of the factors: (n, n), or (n,) of a diagonal one."""

@@ -52,6 +52,8 @@ class ShampooPreconditioner(_ManySided):
     optimization", ICML 2018, Algorithm 1, arXiv:1802.09568.
     """
 
+    plan_names = ("Shampoo", "unchanged")
+
     eps: Hyper = hyper(1e-4, allowed=NON_NEGATIVE)
     exponent: float | None = option(None, most=0, kw_only=False)
     precondition_frequency: int = option(1, least=1)

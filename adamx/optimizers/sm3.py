@@ -15,6 +15,7 @@ from ..numerics.sharding import placed_like, unsharded, unsharded_by_maximum
 from ..numerics.splits import along, largest_across
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.learning_rate import LearningRate
+from ..parts.matrix_views import MatrixView, Named, Side, of_elements
 from ..parts.moments import Ema, Identity
 
 
@@ -39,6 +40,13 @@ class Sm3Accumulator(Rule):
 
     name: str = option("cover")
     axis_name: Any = option(None)
+
+    def matrix_view(self, leaf: Any, named: Named) -> MatrixView:
+        shape = tuple(leaf.shape)
+        if len(shape) < 2:
+            return of_elements("AdaGrad", "fewer than two axes")
+        sides = (Side((i,), n, self.name, (n,)) for i, n in enumerate(shape))
+        return MatrixView("SM3", "a side for each axis", 1, shape, tuple(sides))
 
     def slots(self) -> dict[str, Slot]:
         def like(p: Any) -> Any:

@@ -239,6 +239,8 @@ class SoapDirection(_ManySided):
     2025, Algorithms 3 and 4, arXiv:2409.11321.
     """
 
+    plan_names = ("SOAP", "Adam")
+
     b1: Hyper = hyper(0.95, allowed=FRACTION)
     b2: Hyper = hyper(0.95, allowed=FRACTION)
     shampoo_beta: Any = hyper(SameAsB2(), allowed=FRACTION, or_part=SameAsB2)

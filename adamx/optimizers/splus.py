@@ -179,6 +179,8 @@ class SignInEigenbasis(_TwoSided):
     neural network training", 2025, arXiv:2506.07254.
     """
 
+    plan_names = ("SPlus", "sign")
+
     b1: Hyper = hyper(0.9, allowed=FRACTION)
     b2: Hyper = hyper(0.999, allowed=FRACTION)
     inverse_every: int = option(100, least=1)

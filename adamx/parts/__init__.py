@@ -60,6 +60,11 @@ from .masked import Masked as Masked
 from .matrix_axes import (
     MatrixAxes as MatrixAxes,
 )
+from .matrix_views import (
+    MatrixView as MatrixView,
+    SeesMatrices as SeesMatrices,
+    Side as Side,
+)
 from .moments import (
     Centered as Centered,
     Ema as Ema,

@@ -27,7 +27,9 @@ from ..engine.value import Value
 from ..numerics.arithmetic import lerp, safe_divide
 from ..numerics.norms import mean
 from ..numerics.splits import along, whole_shape
+from .layer_axes import TWO
 from .matrix_axes import MatrixAxes
+from .matrix_views import MatrixView, Named, Side, of_elements
 from .moments import Reading, square
 
 _LAST = MatrixAxes(-2, -1)
@@ -101,6 +103,24 @@ class FactoredSecondMoment(Rule):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_factored_axes(type(self).__name__, self.axes)
+
+    def matrix_view(self, leaf: Any, named: Named) -> MatrixView:
+        shape, alone = tuple(leaf.shape), "elementwise" if self.keep_whole else "none"
+        if len(shape) < 2:
+            return of_elements(alone, "fewer than two axes")
+        rows, columns = self.sides(shape)
+        m, n = (math.prod(shape[a] for a in side) for side in (rows, columns))
+        if not self.factors(shape):
+            least = self.min_dim_size_to_factor
+            return of_elements(alone, f"a side below min_dim_size_to_factor={least}")
+        sides = (
+            Side(rows, m, f"{self.name}_row", (m,)),
+            Side(columns, n, f"{self.name}_col", (n,)),
+        )
+        last = self.axes is None or len(shape) == 2
+        how = "axes=" if not last else TWO if len(shape) == 2 else "the last two axes"
+        number = math.prod(shape) // max(m * n, 1)
+        return MatrixView("factored", how, number, (m, n), sides)
 
     def sides(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the axes of the rows and those of the columns, counted from 0."""

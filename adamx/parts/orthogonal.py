@@ -18,7 +18,9 @@ from ..numerics.norms import norm
 from ..numerics.sharding import as_piece, as_whole
 from ..numerics.splits import across, shards, whole_shape
 from .iterations import Iteration, muon_quintic
+from .layer_axes import TWO
 from .matrix_axes import Layout, MatrixAxes
+from .matrix_views import MatrixView, Named
 from .tree_axes import AxesByName, as_axes
 
 
@@ -119,6 +121,11 @@ class Orthogonalize(_OnMatrices):
             )
         if self.spread is not None:
             _check_spread(self.spread)
+
+    def matrix_view(self, leaf: Any, named: Named) -> MatrixView:
+        k, m, n = layout_of(self, leaf, named[0]).sizes
+        why, over = named[1] or TWO, devices(self.spread)
+        return MatrixView("Muon", why, k, (m, n), together=True, devices=over)
 
     def matrices(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context

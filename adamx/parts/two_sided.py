@@ -7,7 +7,7 @@ axes may be a tensor with a statistic for each axis.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,8 @@ from ..engine.state import Slots
 from ..numerics.matrices import HIGHEST, orthonormal_in_turn, product
 from ..numerics.sharding import as_piece, as_whole, unsharded
 from ..numerics.splits import whole_shape
+from .matrix_views import MatrixView, Named, Shape, as_stored, merged_axes
+from .side_views import seen_from_sides
 
 SIDES = ("left", "right")
 AXES = (*SIDES, "axis_2", "axis_3", "axis_4", "axis_5")
@@ -125,6 +127,9 @@ class _TwoSided(_AsMatrix):
         axis_name: inside `shard_map`, the mesh axis over which the first axis is split.
     """
 
+    plan_names: ClassVar[tuple[str, str]] = ("", "")
+    """What it does in `matrix_plan`: to a side's matrix, and without a statistic."""
+
     max_dim: int = option(10_000, least=1)
     block_size: int | None = option(None, least=1)
     one_sided: str | None = option(None)
@@ -138,6 +143,17 @@ class _TwoSided(_AsMatrix):
                 f"or 'right', got {self.one_sided!r}. None has a statistic for both "
                 f"sides of a matrix."
             )
+
+    def matrix_view(self, leaf: Any, named: Named) -> MatrixView:
+        return seen_from_sides(self, tuple(leaf.shape))
+
+    def _names(self, ndim: int | None = None) -> tuple[str, ...]:
+        """Return the names of the sides, or axes, of a tensor of `ndim`, or of all."""
+        return SIDES[:ndim]
+
+    def _axes(self, shape: Shape) -> tuple[Shape, ...]:
+        """Return the axes of a leaf of which each side is made."""
+        return as_stored(shape)
 
     def _has_sides(self, shape: tuple[int, ...]) -> tuple[bool, ...]:
         """Return which sides of a leaf may have a statistic: those of matrices."""
@@ -258,6 +274,13 @@ class _ManySided(_TwoSided):
         """Return the names of the sides, or axes, of a tensor of `ndim`, or of all."""
         return (SIDES if self.merge_dims is None else AXES)[:ndim]
 
+    def _axes(self, shape: Shape) -> tuple[Shape, ...]:
+        if self.merge_dims is None or len(shape) < 2:
+            return super()._axes(shape)
+        each = [(axis,) for axis in range(len(shape))]
+        axes = merged_axes(shape, self.max_dim) if self.merge_dims else each
+        return (*axes, ()) if len(axes) == 1 else tuple(axes)
+
     def _matrix_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if self.merge_dims is None or len(shape) < 2:
             return super()._matrix_shape(shape)
@@ -282,15 +305,8 @@ class _ManySided(_TwoSided):
 
 def merged(shape: tuple[int, ...], most: int) -> tuple[int, ...]:
     """Merge axes that follow each other as long as their product is at most `most`."""
-    dims, size = [], 1
-    for n in shape:
-        if size * n <= most:
-            size *= n
-        elif size > 1:
-            dims, size = [*dims, size], n
-        else:
-            dims.append(n)
-    return (*dims, size) if size > 1 or not dims else tuple(dims)
+    groups = merged_axes(shape, most)
+    return tuple(math.prod(shape[axis] for axis in group) for group in groups)
 
 
 def unfolded(x: Array, axis: int) -> Array:

@@ -1,19 +1,13 @@
 """The matrix plan: how each leaf is seen by an optimizer of matrices, and why."""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
-import jax
-
 from .. import errors
-from ..engine.masks import Mask
-from ..engine.paths import leaves_by_path
-from ..optimizers.dion2 import LargestSlices
-from ..parts.masked import Masked
-from ..parts.orthogonal import Orthogonalize, devices, layout_of
-from ..wrappers.stacked import Stacked
+from ..parts.matrix_views import MatrixView, Side
+from .leaf_views import LeafViews
 from .plan import columns
-from .treatment import walk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +22,11 @@ class MatrixRow:
         rule: what computes its direction.
         why: the reason.
         devices: the number of devices over which its stack is spread.
+        number: the number of matrices, of blocks into which they are cut, or of tensors
+            with a statistic for each axis.
+        block: the shape of each; () where the leaf is treated by its elements.
+        sides: the sides of the leaf, which axes they are, and what is kept of them.
+        together: whether its matrices are iterated in a stack with those of others.
     """
 
     leaf: str
@@ -36,14 +35,30 @@ class MatrixRow:
     rule: str
     why: str
     devices: int = 1
+    number: int = 1
+    block: tuple[int, ...] = ()
+    sides: tuple[Side, ...] = ()
+    together: bool = False
 
     @property
     def seen(self) -> str:
         """The matrices as text: "3 × (8 × 16)"."""
-        if self.matrices is None:
+        if not self.block:
             return "elements"
-        k, m, n = self.matrices
-        return f"{m} × {n}" if k == 1 else f"{k} × ({m} × {n})"
+        each = _by(self.block)
+        return each if self.number == 1 else f"{self.number} × ({each})"
+
+    @property
+    def kept(self) -> str:
+        """What is kept of the sides, as text: "left 8 × 8, right 16 × 16"."""
+        known = [s for s in self.sides if s.statistic is not None]
+        return ", ".join(f"{s.slot} {_by(s.statistic or ())}" for s in known) or "–"
+
+    @property
+    def reason(self) -> str:
+        """The reason, and which axes the sides are that have less than others."""
+        said = [f"{_axes(s.axes)}: {s.why}" for s in self.sides if s.why and s.axes]
+        return "; ".join([self.why, *dict.fromkeys(said)])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,16 +67,18 @@ class MatrixPlan:
 
     Attributes:
         rows: one for each leaf.
+        notes: the parts that cannot be looked into.
     """
 
     rows: tuple[MatrixRow, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def stacks(self) -> dict[tuple[int, int], int]:
         """The number of matrices that are iterated together, by their short side."""
         found: dict[tuple[int, int], int] = {}
         for row in self.rows:
-            if row.matrices is not None:
+            if row.matrices is not None and row.together:
                 k, m, n = row.matrices
                 size = min(m, n), max(m, n)
                 found[size] = found.get(size, 0) + k
@@ -73,16 +90,41 @@ class MatrixPlan:
         over = {
             (min(m, n), max(m, n)): row.devices
             for row in self.rows
-            for _, m, n in ([row.matrices] if row.matrices else [])
+            for _, m, n in ([row.matrices] if row.matrices and row.together else [])
         }
         whole = {n: k + -k % over[n] for n, k in self.stacks.items()}
         return {n: k for n, k in whole.items() if k > self.stacks[n]}
 
+    @property
+    def statistics(self) -> dict[tuple[int, ...], int]:
+        """The number of arrays of two axes that are kept of sides, by their shape."""
+        found: dict[tuple[int, ...], int] = {}
+        for row in self.rows:
+            for side in row.sides:
+                if side.statistic is not None and len(side.statistic) == 2:
+                    size = side.statistic
+                    found[size] = found.get(size, 0) + row.number
+        return found
+
     def __str__(self) -> str:
-        head = ("leaf", "shape", "seen as", "rule", "why")
-        lines = [(r.leaf, str(r.shape), r.seen, r.rule, r.why) for r in self.rows]
+        keeps = any(s.statistic is not None for row in self.rows for s in row.sides)
+        head = ("leaf", "shape", "seen as", *(("kept",) * keeps), "rule", "why")
+        lines = [
+            (r.leaf, str(r.shape), r.seen, *((r.kept,) * keeps), r.rule, r.reason)
+            for r in self.rows
+        ]
+        return "\n".join([*columns([head, *lines]), *self._totals(), *self.notes])
+
+    def _totals(self) -> Iterator[str]:
+        """Yield the sums below the table."""
         stacks = ", ".join(map(self._said, self.stacks))
-        return "\n".join([*columns([head, *lines]), f"Stacks: {stacks or 'none'}."])
+        kept = ", ".join(f"{k} of {_by(n)}" for n, k in self.statistics.items())
+        if stacks:
+            yield f"Stacks: {stacks}."
+        if kept:
+            yield f"Kept: {kept}."
+        if not any(row.block for row in self.rows):
+            yield "No leaf is seen as a matrix."
 
     def _said(self, size: tuple[int, int]) -> str:
         said = f"{self.stacks[size]} of {size[0]} × {size[1]}"
@@ -95,88 +137,92 @@ def matrix_plan(tx: Any, params: Any) -> MatrixPlan:
     """List for each leaf of `params` how `tx` sees it: rows, columns, batch, and why.
 
         print(matrix_plan(muon(0.02), params))
+        print(matrix_plan(soap(block_size=256), params))
 
-    Rows and columns are those of the leaf; the last line counts what is iterated
-    together, and says which stacks `spread` fills up, because its devices do not divide
-    them. A leaf of two or more axes that is not orthogonalised is listed with the
-    reason: its name, its number of axes, or a mask. Nothing is allocated: `params` may
-    be arrays or `jax.ShapeDtypeStruct`s.
+    Rows and columns are those of the leaf. For an optimizer that keeps something of
+    each side, as SOAP, Shampoo, PSGD Kron, GaLore and Adafactor do, a column says what:
+    the slot and the shape for one matrix, or for one of the blocks into which it is
+    cut. A side that has no statistic, or only a diagonal, is named with the reason.
+
+    The last lines count the matrices that are iterated together, and say which stacks
+    `spread` fills up, because its devices do not divide them; and the arrays that are
+    kept of sides, by their shape. The rule "Muon" is the orthogonalisation, also that
+    of Scion. Every leaf is listed once. One that is not seen as a matrix is listed with
+    what it gets instead and the reason: its name, its number of axes, a side that is
+    too long, or a mask. Nothing is allocated: `params` may be arrays or
+    `jax.ShapeDtypeStruct`s.
+
+    A rule of your own explains itself by a method `matrix_view(leaf, named)`, see
+    `adamx.parts.matrix_views`.
 
     Args:
-        tx: a transformation that orthogonalises, such as `muon` or `adamuon`.
+        tx: a transformation that sees leaves as matrices, such as `muon`, `dion`,
+            `soap`, `galore` or `adafactor`: one of its rules has a method
+            `matrix_view`, by which it explains itself.
         params: the parameters.
 
     Raises:
-        TypeError: `tx` orthogonalises nothing.
-        ValueError: a leaf that it must orthogonalise has no axes, or not those.
+        TypeError: no rule of `tx` sees leaves as matrices.
+        ValueError: a leaf that it must see as a matrix has no axes, or not those.
     """
-    found = list(walk(tx, (), []))
-    matrix = [(rule, masks) for rule, masks in found if isinstance(rule, Orthogonalize)]
-    if not matrix:
+    seen = LeafViews(tx, params)
+    if not seen.asked:
         raise errors.type_error(
             "matrix_plan",
-            "`tx` must orthogonalise matrices",
+            "`tx` must see leaves as matrices, or keep a statistic for each side",
             errors.shown(tx),
-            "Pass for example adamx.muon(0.02), or a chain with Orthogonalize.",
+            "Pass for example adamx.muon(0.02) or adamx.soap(), or a chain with one of "
+            "their rules; adamx.memory_plan lists the state of every optimizer.",
         )
-    seen = [
-        (rule, _selected(masks, params), rule.axes.explained(params))
-        for rule, masks in matrix
-    ]
-    stacks = _stacks(found, params)
-    parted = [
-        (r, _selected(m, params)) for r, m in found if isinstance(r, LargestSlices)
-    ]
-    keeps = [(r, _selected(m, params)) for r, m in found if _is_adam(r)]
     rows = []
-    for i, (path, leaf) in enumerate(leaves_by_path(params)):
+    for i, (path, leaf) in enumerate(seen.leaves):
         if leaf is None:
             continue
-        rule, chosen, explained = next((x for x in seen if x[1][i]), seen[0])
-        axes, why = explained[i]
         shape = tuple(leaf.shape)
-        if chosen[i]:
-            layers, each = 1, shape
-            axis = stacks[i]
-            if axis is not None:
-                each, layers = shape[:axis] + shape[axis + 1 :], shape[axis]
-            like = jax.ShapeDtypeStruct(each, leaf.dtype)
-            k, m, n = layout_of(rule, like, axes).sizes
-            why = why if axis is None else f"{why}; stacked"
-            for slices, selected in parted:
-                if selected[i]:
-                    number = slices.number_of(m, n)
-                    why = f"{why}; the largest {number} of {min(m, n)}"
-                    m, n = (number, n) if m <= n else (m, number)
-            seen_as = k * layers, m, n
-            over = devices(rule.spread)
-            rows.append(MatrixRow(path, shape, seen_as, "Muon", why, over))
+        if seen.views[i]:
+            rows.append(_row(path, shape, seen.views[i]))
+        else:
+            rule, why = seen.other_rules(i), seen.left_out(i)
+            rows.append(MatrixRow(path, shape, None, rule, why))
+    notes = (f"How {name} sees leaves is not known." for name in seen.unknown)
+    return MatrixPlan(tuple(rows), tuple(notes))
+
+
+def _row(path: str, shape: tuple[int, ...], seen: list[MatrixView]) -> MatrixRow:
+    """Return the row of a leaf that one rule sees, or several one after another."""
+    first = next((view for view in seen if view.block), seen[0])
+    sides, why = first.sides, first.why
+    for view in seen:
+        if view is first or not view.block:
             continue
-        if axes is not None:
-            why = "a mask leaves it out"
-        adam = any(answers[i] for _, answers in keeps)
-        rows.append(MatrixRow(path, shape, None, "Adam" if adam else "others", why))
-    return MatrixPlan(tuple(rows))
+        same = (view.rule, view.number, view.block)
+        if same == (first.rule, first.number, first.block):
+            sides = (*sides, *view.sides)
+        else:
+            row = _row(path, shape, [view])
+            why = f"{why}; also {view.rule}: {row.seen}, {row.reason}"
+    matrices = None
+    if len(first.block) == 2:
+        m, n = first.block
+        matrices = first.number, m, n
+    return MatrixRow(
+        path,
+        shape,
+        matrices,
+        first.rule,
+        why,
+        first.devices,
+        first.number,
+        first.block,
+        sides,
+        first.together,
+    )
 
 
-def _selected(masks: tuple[Mask, ...], tree: Any) -> list[bool]:
-    """Return for each leaf whether all masks select it."""
-    every = [True] * len(leaves_by_path(tree))
-    return [all(x) for x in zip(every, *(m.resolve(tree) for m in masks), strict=True)]
+def _by(sizes: tuple[int, ...]) -> str:
+    return " × ".join(map(str, sizes))
 
 
-def _is_adam(rule: Any) -> bool:
-    return isinstance(rule, Masked) and {"mu", "nu"} <= rule.part.slots().keys()
-
-
-def _stacks(found: list[tuple[Any, tuple]], params: Any) -> list[int | None]:
-    """Return for each leaf over which axis `stacked` maps the orthogonalisation."""
-    leaves = [leaf for _, leaf in leaves_by_path(params)]
-    each: list[int | None] = [None] * len(leaves)
-    for rule, _ in found:
-        inside = isinstance(rule, Stacked) and walk(rule.part, (), [])
-        if inside and any(isinstance(r, Orthogonalize) for r, _ in inside):
-            answers = rule.mask.resolve(params)
-            for i, yes in enumerate(answers):
-                each[i] = rule.axis % len(leaves[i].shape) if yes else each[i]
-    return each
+def _axes(axes: tuple[int, ...]) -> str:
+    """Name axes of a leaf: "axis 3", "axes 0, 1, 2"."""
+    return f"{'axis' if len(axes) == 1 else 'axes'} {', '.join(map(str, axes))}"

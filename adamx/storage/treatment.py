@@ -58,7 +58,7 @@ def treatments(tx: Any, params: Any) -> tuple[tuple[LeafRow, ...], tuple[str, ..
     decays = [(rule, masks) for rule, masks in found if _decay(rule) is not None]
     clips = [(rule, masks) for rule, masks in found if isinstance(rule, CLIPS)]
     masked = [rule for rule, _ in found if isinstance(rule, Masked)]
-    frozen = list(_frozen(tx))
+    held = list(frozen(tx))
     known: dict[Mask, list[bool]] = {}
 
     def selects(masks: tuple, i: int) -> bool:
@@ -82,7 +82,7 @@ def treatments(tx: Any, params: Any) -> tuple[tuple[LeafRow, ...], tuple[str, ..
             for rule in masked
             if not selects((rule.mask,), i)
         ]
-        out += ["groups: frozen" for mask in frozen if selects((mask,), i)]
+        out += ["groups: frozen" for mask in held if selects((mask,), i)]
         out += [
             f"weight decay: {show(rule.mask)}"
             for rule, masks in decays
@@ -130,15 +130,15 @@ def _decay(rule: Any) -> Any:
     return None if none else decay
 
 
-def _frozen(tx: Any) -> Iterator[Mask]:
+def frozen(tx: Any) -> Iterator[Mask]:
     """Yield the masks of what groups freeze."""
     if isinstance(tx, Groups):
         yield from tx.frozen
     elif isinstance(tx, Chain):
         for part in tx.parts:
-            yield from _frozen(part)
+            yield from frozen(part)
     elif isinstance(tx, External | Around):
-        yield from _frozen(tx.tx if isinstance(tx, External) else tx.inner)
+        yield from frozen(tx.tx if isinstance(tx, External) else tx.inner)
 
 
 def walk(tx: Any, masks: tuple, unknown: list[str]) -> Iterator[tuple[Any, tuple]]:

@@ -46,14 +46,11 @@ SLOW = (
     "test_optimization",  # 10,000 steps of each optimizer
     "test_optimizers and not (accept or wrapped)",  # 30,000 steps
     "LBFGS",  # not adamx's, and it needs scikit-learn
-    "AccumulationTest",
-    "shard_stability",
-    "gradient_accumulation",
-    "ContribTest and accept_extra_args",
-    "aol",
-    "schatten",
-    "newton_schulz",
-    "dim_nums",
+    "multi_steps_mixed_precision",  # the dtypes of MultiSteps, 90 steps untraced
+    "test_newton_schulz",  # a function of Optax's own, which adamx does not replace
+    "shard_stability",  # the state of each optimizer and dtype after a step
+    "gradient_accumulation",  # MultiSteps around each optimizer and dtype
+    "ContribTest and accept_extra_args",  # each optimizer; the others are not slow
 )
 """Parts of the names of tests that run only with --whole."""
 

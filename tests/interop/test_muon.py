@@ -75,6 +75,100 @@ def test_adamx_computes_what_optax_does(name):
         np.testing.assert_allclose(x, y, rtol=0, atol=1e-13)
 
 
+def of_two_axes(params):
+    return jax.tree.map(
+        lambda x: MuonDimensionNumbers(0, 1) if x.ndim == 2 else None, params
+    )
+
+
+def two(params):
+    return {"w1": MuonDimensionNumbers(), "w2": None}
+
+
+INNER = MuonDimensionNumbers((1,), (2,))
+FOUR = {"a": (2, 3), "b": (2, 3)}
+AS_STORED = {"w1": (10, 12), "w2": (1, 2, 3), "w3": (10, 5)}
+BY_TREE = {
+    "10, 10": ((10, 10), MuonDimensionNumbers(0, 1)),
+    "4, 1, 10, 3": ((4, 1, 10, 3), MuonDimensionNumbers((2,), (0, 3))),
+    "5, 12, 1, 2": ((5, 12, 1, 2), MuonDimensionNumbers((0, 3), (1,))),
+    "1, 2, 3": ((1, 2, 3), INNER),
+    "2, 3, 4": ((2, 3, 4), INNER),
+    "none": ((1, 2, 3), None),
+    "none as a prefix": (FOUR, None),
+    "one as a prefix": (FOUR, MuonDimensionNumbers()),
+    "one and none": (FOUR, {"a": MuonDimensionNumbers(), "b": None}),
+}
+SAID = {
+    "not": (AS_STORED, {}),
+    "by a tree": (
+        {name: shape for name, (shape, _) in BY_TREE.items()},
+        {"muon_weight_dimension_numbers": {n: d for n, (_, d) in BY_TREE.items()}},
+    ),
+    "by a function of axes": (
+        {"w1": (10, 10), "w2": (2, 10), "w3": (4,)},
+        {"muon_weight_dimension_numbers": of_two_axes},
+    ),
+    "by a function of names": (
+        {"w1": (10, 10), "w2": (2, 10)},
+        {"muon_weight_dimension_numbers": two},
+    ),
+}
+"""The axes that Optax's tests say of their shapes, in each form that they take."""
+EACH = ("frobenius", "aol", "schatten")
+SETS = [
+    (shapes, {"learning_rate": 1e-3, "preconditioning": how, **axes})
+    for how in EACH
+    for shapes, axes in SAID.values()
+]
+SETS += [
+    ({"w": (8, 8)}, {"learning_rate": rate, "preconditioning": how, **more})
+    for how in EACH
+    for rate, more in ((1.0, {"weight_decay": 0.0}), (0.1, {"ns_coeffs": "dion"}))
+]
+SETS += [
+    ({"w": (2, 2)}, {"learning_rate": 1e-2, "adaptive": adaptive, "nesterov": nesterov})
+    for adaptive in (True, False)
+    for nesterov in (True, False)
+]
+"""Every argument of `optax.contrib._muon_test`; leaves of one form are one tree."""
+
+
+@pytest.mark.usefixtures("x64")
+def test_the_arguments_of_optax_own_tests_give_its_numbers():
+    """All in one program for each library, for real parameters.
+
+    Complex ones are Optax's: `implemented_by` says so.
+    """
+    random = np.random.default_rng(2)
+    params = [
+        jax.tree.map(
+            lambda s: jnp.asarray(random.standard_normal(s)),
+            shapes,
+            is_leaf=lambda s: isinstance(s, tuple),
+        )
+        for shapes, _ in SETS
+    ]
+
+    def updates(of):
+        txs = [of.contrib.muon(**keywords) for _, keywords in SETS]
+        states = [tx.init(p) for tx, p in zip(txs, params, strict=True)]
+
+        def one(tx, p, state):
+            return tx.update(p, state, p)[0]
+
+        quick = {"xla_backend_optimization_level": 0}  # to compile
+        run = jax.jit(lambda *x: list(map(one, txs, *x)), compiler_options=quick)
+        return txs, run(params, states)
+
+    txs, ours = updates(beside)
+    assert {*map(beside.implemented_by, txs, params)} == {"adamx"}
+    _, theirs = updates(optax)
+    for (_, keywords), *both in zip(SETS, ours, theirs, strict=True):
+        for x, y in zip(*map(jax.tree.leaves, both), strict=True):
+            np.testing.assert_allclose(x, y, rtol=0, atol=1e-12, err_msg=str(keywords))
+
+
 @pytest.mark.usefixtures("x64")
 def test_rows_and_adaptive_follow_the_formulas():
     """adamx.muon itself, one step without momentum, in NumPy."""

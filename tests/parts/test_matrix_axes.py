@@ -145,8 +145,8 @@ REFUSED = {
     r"axes: the axes of a leaf must be MatrixAxes": lambda: update(
         PARAMS, axes=lambda path, leaf: 5
     ),
-    r"matrix_plan: `tx` must orthogonalise matrices": lambda: adamx.matrix_plan(
-        adamx.adam(0.1), PARAMS
+    r"matrix_plan: `tx` must see leaves as matrices, or keep": lambda: (
+        adamx.matrix_plan(adamx.adam(0.1), PARAMS)
     ),
 }
 
