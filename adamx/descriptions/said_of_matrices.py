@@ -11,6 +11,7 @@ from ..optimizers.fira import FiraResidual
 from ..optimizers.galore import GaloreProjection
 from ..optimizers.kl_soap import KlSoapDirection
 from ..optimizers.muown import MuownStep
+from ..optimizers.normuon import NeuronEma
 from ..optimizers.psgd_kron import KronWhitening
 from ..optimizers.scion import SignOverInputs, SpectralRadius
 from ..optimizers.shampoo import (
@@ -46,6 +47,11 @@ triu(A Aᵀ - B Bᵀ) / ‖A Aᵀ + B Bᵀ‖₂ {@left_factor}
     where {@waited} = 0:  {@right_factor} ← {@right_factor} - {rate} \
 triu(Aᵀ A - Bᵀ B) / ‖Aᵀ A + Bᵀ B‖₂ {@right_factor}
     {@left_factor}ᵀ {@left_factor} {u} {@right_factor}ᵀ {@right_factor}""",
+)
+template(
+    NeuronEma,
+    """{@name} ← {decay} {@name} + {1-decay} mean over the inputs of {u}²
+    {@name}""",
 )
 
 

@@ -199,7 +199,11 @@ from .nadam import (
     scale_by_nadam as scale_by_nadam,
     scale_by_nadamw as scale_by_nadamw,
 )
-from .normuon import normuon as normuon, scale_by_normuon as scale_by_normuon
+from .normuon import (
+    NeuronEma as NeuronEma,
+    normuon as normuon,
+    scale_by_normuon as scale_by_normuon,
+)
 from .novograd import (
     NormEma as NormEma,
     novograd as novograd,

@@ -13,9 +13,8 @@ from ..engine.state import Context, Slot, Slots
 from ..engine.value import is_array
 from ..parts.clipping import ClipByNorm
 from ..parts.denominators import Eps
-from ..parts.learning_rate import LearningRate
 from ..parts.masked import Masked
-from ..parts.weight_decay import decoupled
+from ..parts.weight_decay import Decay, decoupled, with_rate
 from .adam import scale_by_adam
 from .muon import _finish, _rest
 
@@ -143,14 +142,14 @@ def mars(
     *,
     exact: bool = False,
     axis_name: Any = None,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
     mars_mask: Any = None,
     adam_learning_rate: ScalarOrSchedule | None = None,
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.95,
     adam_eps: ScalarOrSchedule | Eps = 1e-8,
-    adam_weight_decay: ScalarOrSchedule = 0.1,
+    adam_weight_decay: ScalarOrSchedule | Decay = 0.1,
 ) -> Chain:
     """MARS-AdamW: AdamW on a gradient whose variance the previous gradient reduces.
 
@@ -168,7 +167,7 @@ def mars(
             it is the gradient of the previous step (MARS-approx), as in the authors'
             code.
         axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
-        weight_decay: λ ≥ 0; the number 0 adds no part.
+        weight_decay: λ ≥ 0 or a decay part; the number 0 adds none.
         mask: the leaves that decay, as in `adamw`.
         mars_mask: the leaves that MARS updates, as `mask`; the others are AdamW's. None
             for all, as in the paper; `lambda path, leaf: leaf.ndim == 2` is the default
@@ -177,7 +176,7 @@ def mars(
         adam_b1: β₁ of AdamW.
         adam_b2: β₂ of AdamW.
         adam_eps: ε of AdamW, or an eps kind.
-        adam_weight_decay: λ ≥ 0 of the others.
+        adam_weight_decay: λ ≥ 0 of the others, or a decay part.
 
     State: `gradient_before` (g', from 0 as in the authors' code; not kept if exact),
     `mu`, `nu` (from 0); 12 bytes per parameter, and the count; for the leaves that are
@@ -215,7 +214,7 @@ def mars(
     )
     if mars_mask is None:
         decay = decoupled(weight_decay, mask)
-        return chain(direction, *decay, LearningRate(learning_rate))
+        return chain(direction, *with_rate(learning_rate, *decay))
     return _finish(
         direction,
         mars_mask,

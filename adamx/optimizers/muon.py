@@ -75,6 +75,25 @@ def _rates(
     ]
 
 
+def _ended(
+    direction: Rule | Chain, decays: list[tuple[Decay, Any]], rates: list[Rule]
+) -> Chain:
+    """Append the rates, and each decay of a mask on its side of them."""
+    before, after = (
+        [Masked(decay, where) for decay, where in decays if decay.takes == takes]
+        for takes in ("direction", "step")
+    )
+    return chain(direction, *before, *rates, *after)
+
+
+def _decay_of_rest(
+    adam_weight_decay: ScalarOrSchedule | Decay, mask: Any, muon_mask: Any
+) -> list[tuple[Decay, Any]]:
+    """Return the decay of Adam's leaves with its mask, none for 0."""
+    found = decoupled(adam_weight_decay, mask, "adam_weight_decay")
+    return [(decay, Not(muon_mask)) for decay in found]
+
+
 def _finish(
     direction: Rule | Chain,
     muon_mask: Any,
@@ -86,14 +105,10 @@ def _finish(
 ) -> Chain:
     """Append weight decay and learning rate for Muon's leaves and for Adam's."""
     decays = [(as_decay(weight_decay, mask), muon_mask)]
-    for decay in decoupled(adam_weight_decay, mask, "adam_weight_decay"):
-        decays.append((decay, Not(muon_mask)))
-    before, after = (
-        [Masked(decay, where) for decay, where in decays if decay.takes == takes]
-        for takes in ("direction", "step")
+    decays += _decay_of_rest(adam_weight_decay, mask, muon_mask)
+    return _ended(
+        direction, decays, _rates(learning_rate, adam_learning_rate, muon_mask)
     )
-    rates = _rates(learning_rate, adam_learning_rate, muon_mask)
-    return chain(direction, *before, *rates, *after)
 
 
 @checked_keywords

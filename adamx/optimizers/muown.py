@@ -8,10 +8,10 @@ predicate for them.
 import dataclasses
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .. import errors
 from ..engine.chain import Chain, chain
 from ..engine.hyperparams import (
     NON_NEGATIVE,
@@ -27,17 +27,17 @@ from ..engine.rule import Part, Rule, merge_slots, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import safe_sqrt
 from ..numerics.matrices import HIGHEST, QUINTIC
-from ..numerics.splits import across, along, whole_shape
 from ..parts.denominators import Eps
 from ..parts.iterations import as_iteration
 from ..parts.layer_axes import HIDDEN
 from ..parts.learning_rate import LearningRate
 from ..parts.masked import Masked
 from ..parts.matrix_axes import MatrixAxes
-from ..parts.orthogonal import Orthogonalize, ScaleByShape, layout_of
+from ..parts.matrix_rules import Sums, layout_of, whole_like
+from ..parts.orthogonal import Orthogonalize, ScaleByShape
 from ..parts.tree_axes import as_axes
-from ..parts.weight_decay import WeightDecay
-from .muon import _adam, _momentum, _rest, muon_leaves
+from ..parts.weight_decay import Decay
+from .muon import _adam, _decay_of_rest, _ended, _momentum, _rest, muon_leaves
 
 _LEAST = 1e-12
 
@@ -55,13 +55,15 @@ def muown(
     out_axis: int = -1,
     coefficients: Any = QUINTIC,
     ns_steps: int = 5,
+    iteration: Any = None,
     axes: Any = None,
+    spread: Any = None,
     muon_mask: Any = HIDDEN,
     adam_learning_rate: ScalarOrSchedule | None = None,
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.95,
     adam_eps: ScalarOrSchedule | Eps = 1e-8,
-    adam_weight_decay: ScalarOrSchedule = 0.0,
+    adam_weight_decay: ScalarOrSchedule | Decay = 0.0,
     precision: Any = HIGHEST,
     axis_name: Any = None,
 ) -> Chain:
@@ -82,7 +84,9 @@ def muown(
         learning_rate: α ≥ 0, in units of the parameter, as AdamW's.
         beta: β in [0, 1), the decay of the momentum.
         eps: ε ≥ 0, added to the norm of what is orthogonalised.
-        weight_decay: λ ≥ 0, decoupled, as AdamW's.
+        weight_decay: λ ≥ 0, decoupled, as AdamW's: a number, an array or a schedule.
+            No decay part: g must be the length of what decays, and v its direction, so
+            that the step itself computes all three.
         mask: the leaves that decay, as in `muon`.
         nesterov: use Nesterov momentum; without it M is orthogonalised.
         consistent_rms: 0.2 in s; None for Muon's s = sqrt(max(1, out / in)).
@@ -90,18 +94,20 @@ def muown(
             columns they are, 0 for torch's (out, in).
         coefficients: of the iteration, as in `muon`.
         ns_steps: the number of iterations.
+        iteration: in place of `coefficients` and `ns_steps`, as in `muon`.
         axes: which axes are rows, columns and batch, as in `muon`.
             `{"c_attn": MatrixAxes(split_columns=3)}` orthogonalises query, key and
             value of a fused kernel (d, 3 d) apart, `split_columns=3 * heads` those of
             each head; s is that of a part. A neuron has one length however its inputs
             are split.
+        spread: the sharding of stacks, as in `muon`.
         muon_mask: the matrices, as in `muon`; by default those that have axes
             (`hidden_matrix`).
         adam_learning_rate: the rate of the others; None for the same.
         adam_b1: β₁ of Adam, for lengths and others.
         adam_b2: β₂ of Adam, for both.
         adam_eps: ε of Adam, for both, or an eps kind.
-        adam_weight_decay: λ ≥ 0 of the others.
+        adam_weight_decay: λ ≥ 0 of the others, or a decay part.
         precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
             which the operands are rounded, as in `muon`.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
@@ -125,6 +131,7 @@ def muown(
     Reference: Lion et al., "Muown: row-norm control for Muon optimization", 2026,
     arXiv:2605.10797, github.com/kcc-lion/muown.
     """
+    _check_decay(weight_decay)
     given, axes = axes, as_axes("muown", axes, out_axis)
     muon_mask = muon_leaves(muon_mask, given, axes)
     hidden = MuownStep(
@@ -134,10 +141,11 @@ def muown(
         momentum=_momentum(beta, nesterov),
         orthogonal=chain(
             Orthogonalize(
-                as_iteration("muown", coefficients, ns_steps),
+                as_iteration("muown", coefficients, ns_steps, iteration),
                 eps,
                 precision=precision,
                 axes=axes,
+                spread=spread,
                 axis_name=axis_name,
             ),
             ScaleByShape(
@@ -149,12 +157,24 @@ def muown(
         axes=axes,
         axis_name=axis_name,
     )
-    others = [_rest(muon_mask, adam_b1, adam_b2, adam_eps)]
+    rest = _rest(muon_mask, adam_b1, adam_b2, adam_eps)
     rate = learning_rate if adam_learning_rate is None else adam_learning_rate
-    if not is_zero(adam_weight_decay):
-        others.append(Masked(WeightDecay(adam_weight_decay, mask), Not(muon_mask)))
-    others.append(Masked(LearningRate(rate), Not(muon_mask)))
-    return chain(Masked(hidden, muon_mask), *others)
+    rates: list[Rule] = [Masked(LearningRate(rate), Not(muon_mask))]
+    decays = _decay_of_rest(adam_weight_decay, mask, muon_mask)
+    return _ended(chain(Masked(hidden, muon_mask), rest), decays, rates)
+
+
+def _check_decay(weight_decay: Any) -> None:
+    """Raise an error for a decay part: the decay is inside the step of a neuron."""
+    if isinstance(weight_decay, Rule):
+        raise errors.type_error(
+            "muown",
+            "`weight_decay` must be a number, an array or a schedule",
+            errors.shown(weight_decay),
+            "The step decays by itself, because it must keep the length and the "
+            "direction of each neuron after the decay: pass the number. "
+            "`adam_weight_decay` takes a part.",
+        )
 
 
 class MuownStep(Rule):
@@ -222,11 +242,10 @@ class MuownStep(Rule):
 
     def _over_inputs(self, axes: MatrixAxes | None, x: Array) -> Array:
         """Sum over the inputs of each neuron."""
-        whole = jax.ShapeDtypeStruct(whole_shape(x.shape, self.axis_name), x.dtype)
-        layout = layout_of(self, whole, axes)
-        inputs = layout.rows if self.out_axis in (-1, 1) else layout.columns
-        total = jnp.sum(x, inputs, keepdims=True)
-        return across(total, along(self.axis_name, inputs, x.ndim))
+        layout = layout_of(self, whole_like(x, self.axis_name), axes)
+        uncut = layout._replace(split_rows=1, split_columns=1)
+        inputs = "rows" if self.out_axis in (-1, 1) else "columns"
+        return Sums(uncut, (inputs,), self.axis_name).of(x)
 
     def _lengths(self, axes: MatrixAxes | None, x: Array) -> Array:
         """Return the length of each neuron, at least 1e-12."""

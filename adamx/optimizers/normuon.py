@@ -2,21 +2,27 @@
 
 from typing import Any
 
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
 from ..engine.chain import Chain, chain
-from ..engine.hyperparams import ScalarOrSchedule
+from ..engine.hyperparams import FRACTION, Hyper, ScalarOrSchedule, hyper, option
 from ..engine.keywords import checked_keywords
+from ..engine.state import Context, Slot, Slots
+from ..numerics.arithmetic import lerp
 from ..numerics.matrices import HIGHEST, QUINTIC
 from ..parts.denominators import Eps, Precondition, RootPlusEps
 from ..parts.grafting import Graft
 from ..parts.iterations import as_iteration
-from ..parts.layer_axes import TWO_AXES
+from ..parts.layer_axes import HIDDEN
 from ..parts.masked import Masked
+from ..parts.matrix_axes import MatrixAxes
+from ..parts.matrix_rules import MatrixRule, Sums
 from ..parts.moments import Identity
 from ..parts.orthogonal import NormalizeRms, Orthogonalize, ScaleByShape
-from ..parts.tree_axes import AxesByName
+from ..parts.tree_axes import as_axes
 from ..parts.weight_decay import Decay
-from .adam_mini import BlockEma, by_column, by_row
-from .muon import _finish, _momentum, _rest
+from .muon import _finish, _momentum, _rest, muon_leaves
 
 
 @checked_keywords
@@ -30,7 +36,10 @@ def scale_by_normuon(
     out_axis: int = -1,
     coefficients: Any = QUINTIC,
     ns_steps: int = 5,
-    muon_mask: Any = TWO_AXES,
+    iteration: Any = None,
+    axes: Any = None,
+    spread: Any = None,
+    muon_mask: Any = HIDDEN,
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.95,
     adam_eps: ScalarOrSchedule | Eps = 1e-10,
@@ -46,27 +55,27 @@ def scale_by_normuon(
     Reference: Li et al., "NorMuon: making Muon more efficient and scalable", 2025,
     Algorithm 1, arXiv:2510.05491.
     """
-    axes = AxesByName(0)  # as stored: `out_axis` says the outputs, whatever the name
-    scale = ScaleByShape(out_axis=out_axis, axes=axes, axis_name=axis_name)
-    blocks = by_row if out_axis in (0, -2) else by_column
-    second = BlockEma(b2, blocks, name="neuron_nu", axis_name=axis_name)
+    given, axes = axes, as_axes("normuon", axes, out_axis)
+    on: dict[str, Any] = {"axes": axes, "axis_name": axis_name}
+    second = NeuronEma(b2, out_axis=out_axis, **on)
     divided = Precondition(Identity(), by=RootPlusEps(second, eps))
     if consistent_rms is None:
-        same = Graft(magnitude=Identity(), direction=divided, axis_name=axis_name)
-        ends = (same, scale)
+        same = Graft(magnitude=Identity(), direction=divided, **on)
+        ends = (same, ScaleByShape(out_axis=out_axis, **on))
     else:
-        ends = (divided, NormalizeRms(consistent_rms, axis_name=axis_name))
+        ends = (divided, NormalizeRms(consistent_rms, **on))
     hidden = chain(
         _momentum(beta, nesterov),
         Orthogonalize(
-            as_iteration("normuon", coefficients, ns_steps),
+            as_iteration("normuon", coefficients, ns_steps, iteration),
             public="eps_newton",
             precision=precision,
-            axes=axes,
-            axis_name=axis_name,
+            spread=spread,
+            **on,
         ),
         *ends,
     )
+    muon_mask = muon_leaves(muon_mask, given, axes)
     rest = _rest(muon_mask, adam_b1, adam_b2, adam_eps)
     return chain(Masked(hidden, muon_mask), rest)
 
@@ -85,7 +94,10 @@ def normuon(
     out_axis: int = -1,
     coefficients: Any = QUINTIC,
     ns_steps: int = 5,
-    muon_mask: Any = TWO_AXES,
+    iteration: Any = None,
+    axes: Any = None,
+    spread: Any = None,
+    muon_mask: Any = HIDDEN,
     adam_learning_rate: ScalarOrSchedule | None = None,
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.95,
@@ -117,8 +129,13 @@ def normuon(
             torch's (out, in).
         coefficients: of the iteration, as in `muon`.
         ns_steps: the number of iterations.
-        muon_mask: the matrices, as in `muon`; by default those of two axes
-            (`hidden_two_axes`).
+        iteration: in place of `coefficients` and `ns_steps`, as in `muon`.
+        axes: which axes are rows, columns and batch, as in `muon`. Each matrix of a
+            batch has neurons and a length of its own; where its inputs are cut
+            (`split_rows`), so are the neurons.
+        spread: the sharding of stacks, as in `muon`.
+        muon_mask: the matrices, as in `muon`; by default those that have axes
+            (`hidden_matrix`).
         adam_learning_rate: the rate of the others; None for the same, which is large
             for Adam: the authors' code has 3e-4.
         adam_b1: β₁ of Adam.
@@ -138,7 +155,8 @@ def normuon(
     float32, and it adds 1e-10 to ‖Ô‖.
 
     Raises:
-        ValueError: an argument out of its range, or a Muon leaf that is no matrix.
+        ValueError: an argument out of its range, a Muon leaf that is no matrix, or axes
+            that do not exist.
 
     Reference: Li et al., "NorMuon: making Muon more efficient and scalable", 2025,
     Algorithm 1, arXiv:2510.05491.
@@ -152,6 +170,9 @@ def normuon(
         out_axis=out_axis,
         coefficients=coefficients,
         ns_steps=ns_steps,
+        iteration=iteration,
+        axes=axes,
+        spread=spread,
         muon_mask=muon_mask,
         adam_b1=adam_b1,
         adam_b2=adam_b2,
@@ -161,10 +182,53 @@ def normuon(
     )
     return _finish(
         direction,
-        muon_mask,
+        muon_leaves(muon_mask, axes, as_axes("normuon", axes, out_axis)),
         learning_rate,
         weight_decay,
         mask,
         adam_learning_rate,
         adam_weight_decay,
     )
+
+
+class NeuronEma(MatrixRule):
+    """Keep a moving average of the mean of u² over the inputs of each neuron.
+
+        v ← β v + (1 - β) mean over a neuron's inputs of u²
+
+    Args:
+        decay: β in [0, 1), the weight of the past.
+        name: the slot that holds v, one number per neuron, with the axes of the leaf.
+        out_axis: the axis of the neurons: -1 for the columns, 0 for the rows.
+        axes: which axes are rows and columns, as in `Orthogonalize`.
+        axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
+
+    Reference: Li et al., "NorMuon: making Muon more efficient and scalable", 2025,
+    Algorithm 1, arXiv:2510.05491.
+    """
+
+    decay: Hyper = hyper(allowed=FRACTION, public="b2")
+    name: str = option("neuron_nu")
+    out_axis: int = option(-1, least=-2, most=1, advice="A matrix has two axes.")
+    axes: Any = option(None)
+    axis_name: Any = option(None)
+
+    def slots(self) -> dict[str, Slot]:
+        slot = Slot(shape_of=self._means, labelled_by=self.axes, signed=False)
+        return {self.name: slot}
+
+    def _sums(self, axes: MatrixAxes | None, x: Any) -> Sums:
+        return Sums(self._layout_by(axes, x), (self._inputs,), self.axis_name)
+
+    def _means(self, axes: MatrixAxes | None, x: Array) -> Array:
+        over = self._sums(axes, x)
+        return over.of(x) / over.size
+
+    def apply(
+        self, update: Float[Array, "..."], slots: Slots, ctx: Context
+    ) -> tuple[Float[Array, "..."], Slots]:
+        axes = ctx.label(self.axes)
+        new = self._means(axes, update * update)
+        v = lerp(slots[self.name], new, self.decay)
+        spread = self._sums(axes, update).spread(v, update)
+        return jnp.broadcast_to(spread, update.shape), slots | {self.name: v}

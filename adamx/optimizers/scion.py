@@ -20,11 +20,14 @@ from ..engine.state import Context, Slots
 from ..numerics.matrices import HIGHEST, QUINTIC
 from ..numerics.splits import whole_shape
 from ..parts.iterations import as_iteration
-from ..parts.layer_axes import TWO_AXES
+from ..parts.layer_axes import HIDDEN
 from ..parts.masked import Masked
+from ..parts.matrix_rules import MatrixRule
 from ..parts.moments import Ema
 from ..parts.orthogonal import NormalizeRms, Orthogonalize
+from ..parts.tree_axes import as_axes
 from ..parts.weight_decay import Decay, decoupled, with_rate
+from .muon import muon_leaves
 
 _EMBEDDING = re.compile(r"embe?d|(^|/)(wte|wpe)(/|$)", re.I)
 
@@ -52,7 +55,10 @@ def scale_by_scion(
     out_axis: int = -1,
     coefficients: Any = QUINTIC,
     ns_steps: int = 5,
-    hidden_mask: Any = TWO_AXES,
+    iteration: Any = None,
+    axes: Any = None,
+    spread: Any = None,
+    hidden_mask: Any = HIDDEN,
     output_mask: Any = MATRICES,
     precision: Any = HIGHEST,
     axis_name: Any = None,
@@ -66,15 +72,19 @@ def scale_by_scion(
     Reference: Pethick et al., "Training deep learning models with norm-constrained
     LMOs", ICML 2025, Algorithms 1 and 2, arXiv:2502.07529.
     """
+    given, axes = axes, as_axes("scion", axes, out_axis)
     spectral = chain(
         Orthogonalize(
-            as_iteration("scion", coefficients, ns_steps),
+            as_iteration("scion", coefficients, ns_steps, iteration),
             public="eps_newton",
             precision=precision,
+            axes=axes,
+            spread=spread,
             axis_name=axis_name,
         ),
-        SpectralRadius(radius, out_axis=out_axis, axis_name=axis_name),
+        SpectralRadius(radius, out_axis=out_axis, axes=axes, axis_name=axis_name),
     )
+    hidden_mask = muon_leaves(hidden_mask, given, axes)
     embedding = SignOverInputs(output_radius, in_axis=-1, axis_name=axis_name)
     other = SignOverInputs(
         output_radius, in_axis=-2 if out_axis in (-1, 1) else -1, axis_name=axis_name
@@ -101,7 +111,10 @@ def scion(
     out_axis: int = -1,
     coefficients: Any = QUINTIC,
     ns_steps: int = 5,
-    hidden_mask: Any = TWO_AXES,
+    iteration: Any = None,
+    axes: Any = None,
+    spread: Any = None,
+    hidden_mask: Any = HIDDEN,
     output_mask: Any = MATRICES,
     precision: Any = HIGHEST,
     axis_name: Any = None,
@@ -127,8 +140,12 @@ def scion(
             `embd` or a segment wte, wpe, are its last axis: it is (tokens, features).
         coefficients: of the iteration, as in `muon`.
         ns_steps: the number of iterations.
+        iteration: in place of `coefficients` and `ns_steps`, as in `muon`.
+        axes: which axes of hidden matrices are rows, columns and batch, as in `muon`;
+            the corner of each matrix of a batch is that of its own in and out.
+        spread: the sharding of stacks, as in `muon`.
         hidden_mask: the matrices with the spectral norm, as `muon_mask` of `muon`; by
-            default those of two axes (`hidden_two_axes`).
+            default those that have axes (`hidden_matrix`).
         output_mask: of the others, the leaves with the sign, likewise; by default
             those of two axes.
         precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
@@ -139,14 +156,16 @@ def scion(
 
     Departs from the paper: nothing; the radii, the rate and the norm of each layer are
     those of the authors' nanoGPT, whose embedding is also the head. Their code adds
-    1e-8 to an RMS and iterates in bfloat16, and has the norms of rows and of columns
-    and that of convolutions, which are not here: of a leaf of more than two axes the
-    RMS is taken. Other norms are other parts: `chain(Ema(0.9), Masked(part, mask), ...,
-    WeightDecay(1.0), LearningRate(α))`.
+    1e-8 to an RMS and iterates in bfloat16, and has the norms of rows and of columns,
+    which are not here. A convolution of k × k places is out × (k² in) and has the
+    factor of that matrix, sqrt(out / in) / k; their code of convolutions has
+    sqrt(out / in) / k², a radius smaller by k. Of a leaf of more than two axes that is
+    no hidden matrix the RMS is taken. Other norms are other parts: `chain(Ema(0.9),
+    Masked(part, mask), ..., WeightDecay(1.0), LearningRate(α))`.
 
     Raises:
-        ValueError: an argument out of its range, or a leaf of `hidden_mask` or
-            `output_mask` that is no matrix.
+        ValueError: an argument out of its range, a leaf of `hidden_mask` or
+            `output_mask` that is no matrix, or axes that do not exist.
         TypeError: an argument that is no number, array or schedule.
 
     Reference: Pethick et al., "Training deep learning models with norm-constrained
@@ -159,6 +178,9 @@ def scion(
         out_axis=out_axis,
         coefficients=coefficients,
         ns_steps=ns_steps,
+        iteration=iteration,
+        axes=axes,
+        spread=spread,
         hidden_mask=hidden_mask,
         output_mask=output_mask,
         precision=precision,
@@ -168,29 +190,29 @@ def scion(
     return chain(direction, *with_rate(learning_rate, *decay))
 
 
-class SpectralRadius(Rule):
+class SpectralRadius(MatrixRule):
     """Scale an orthogonal matrix to a radius: `u ← ρ sqrt(out / in) u`.
 
     After `Orthogonalize` it is the corner of the ball of the norm RMS → RMS.
 
     Args:
         radius: ρ ≥ 0.
-        out_axis: the axis of the outputs: -1 or 0.
+        out_axis: the side of the outputs: -1 or 0.
+        axes: which axes are rows and columns, as in `Orthogonalize`.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
     Reference: Pethick et al., 2025, Table 2, arXiv:2502.07529.
     """
 
-    scope = "tensor"
-
     radius: Hyper = hyper(allowed=NON_NEGATIVE)
     out_axis: int = option(-1, least=-2, most=1, advice="A matrix has two axes.")
+    axes: Any = option(None)
     axis_name: Any = option(None)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        shape = _whole_shape("SpectralRadius", update, self.axis_name)
+        shape = self._layout(update, ctx).sizes[1:]
         ratio = shape[self.out_axis] / shape[self.out_axis - 1]
         return self.radius * ratio**0.5 * update, slots
 
@@ -218,17 +240,11 @@ class SignOverInputs(Rule):
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        shape = _whole_shape("SignOverInputs", update, self.axis_name)
-        return self.radius / shape[self.in_axis] * jnp.sign(update), slots
-
-
-def _whole_shape(where: str, update: Any, axis_name: Any) -> tuple[int, int]:
-    """Return the shape of the whole matrix, of which this device has some rows."""
-    if update.ndim != 2:
-        raise errors.AdamxError(
-            f"{where}: every leaf it acts on must have two axes, got shape "
-            f"{jnp.shape(update)}. Give scion masks that select matrices only, or "
-            f"adamx.stacked the leaves (layers, m, n) that are stacks of them."
-        )
-    rows, columns = whole_shape(update.shape, axis_name)
-    return rows, columns
+        if update.ndim != 2:
+            raise errors.AdamxError(
+                f"SignOverInputs: every leaf it acts on must have two axes, got shape "
+                f"{jnp.shape(update)}. Give scion an output_mask that selects matrices "
+                f"only, or adamx.stacked the leaves (layers, m, n) that are stacks."
+            )
+        inputs = whole_shape(update.shape, self.axis_name)[self.in_axis]
+        return self.radius / inputs * jnp.sign(update), slots

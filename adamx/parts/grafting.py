@@ -7,14 +7,14 @@ from jaxtyping import Array, Float
 
 from .. import errors
 from ..engine.hyperparams import option
-from ..engine.rule import Part, Rule, part
+from ..engine.rule import Part, part
 from ..engine.state import Context, Slot, Slots
-from ..numerics.norms import norm
+from .matrix_rules import TensorRule
 
 _PREFIX = "magnitude_"
 
 
-class Graft(Rule):
+class Graft(TensorRule):
     """Give the update of one rule the length of another's, tensor by tensor.
 
         u ← ‖m‖ d / ‖d‖
@@ -27,6 +27,8 @@ class Graft(Rule):
         direction: the rule whose direction is taken, such as `scale_by_shampoo()`.
             Both with a learning rate, or both without.
         start: the first step with the direction of `direction`.
+        axes: a mask with axes, as those of `Orthogonalize`: each matrix of a leaf has a
+            length of its own; None for the whole tensor.
         axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
 
     The slots of `magnitude` have `magnitude_` before their names, so that two rules
@@ -38,11 +40,10 @@ class Graft(Rule):
     arXiv:2309.06497.
     """
 
-    scope = "tensor"
-
     magnitude: Part = part(kw_only=True)
     direction: Part = part(kw_only=True)
     start: int = option(1, least=1)
+    axes: Any = option(None)
     axis_name: Any = option(None)
 
     def __post_init__(self) -> None:
@@ -75,13 +76,12 @@ class Graft(Rule):
         d, own = self.direction.apply(
             update, _without(slots), ctx.replace(shared=_without(shared))
         )
-        length = norm(d, self.axis_name)
+        each = self._norms(update, ctx)
+        length = each.of(d)
         some = length > 0
-        factor = jnp.where(
-            some, norm(m, self.axis_name) / jnp.where(some, length, 1), 0
-        )
+        factor = jnp.where(some, each.of(m) / jnp.where(some, length, 1), 0)
         new = own | {_PREFIX + name: value for name, value in theirs.items()}
-        u = factor * d
+        u = each.spread(factor, d) * d
         if self.start > 1:
             u = jnp.where(ctx.count < self.start, m, u)
         return u, slots | new

@@ -113,28 +113,53 @@ class Layout(NamedTuple):
     def sizes(self) -> tuple[int, int, int]:
         """The number of matrices, and of their rows and columns."""
         k, _, m, _, n = self._blocks
-        return k * self.split_rows * self.split_columns, m, n
+        return k * self._parts, m, n
 
     @property
     def apart(self) -> tuple[int, ...]:
         """The axis of the array along which devices may have different matrices."""
         return self.batch if len(self.batch) == 1 else ()
 
+    @property
+    def is_folded(self) -> bool:
+        """Whether axes are merged or cut: the stack is no mere transposition."""
+        groups = self.batch, self.rows, self.columns
+        return self._parts > 1 or any(len(axes) > 1 for axes in groups)
+
+    def without(self, *sides: str) -> "Layout":
+        """Return the axes of an array with one number for each sum over `sides`.
+
+        These are "rows" and "columns". Of the axes of a side 1 is left, or as many as
+        the matrices into which it is cut.
+        """
+        shape = list(self.shape)
+        for side in sides:
+            first, *others = getattr(self, side)
+            shape[first] = getattr(self, f"split_{side}")
+            for axis in others:
+                shape[axis] = 1
+        return self._replace(shape=tuple(shape))
+
     def stack(self, x: Array) -> Array:
         """Return the array as a stack (batch, rows, columns)."""
         moved = x.transpose(self._order)
-        if self.split_rows * self.split_columns > 1:
+        if self._parts > 1:
             moved = moved.reshape(self._blocks).transpose(_OUTER)
         return moved.reshape(self.sizes)
 
     def unstack(self, x: Array) -> Array:
         """Invert `stack`."""
         order = self._order
-        if self.split_rows * self.split_columns > 1:
+        if self._parts > 1:
             blocks = self._blocks
             x = x.reshape([blocks[a] for a in _OUTER]).transpose(_OUTER)
         moved = x.reshape([self.shape[a] for a in order])
         return moved.transpose([order.index(a) for a in range(len(order))])
+
+    @property
+    def _parts(self) -> int:
+        """Into how many matrices each is cut."""
+        return self.split_rows * self.split_columns
 
     @property
     def _order(self) -> tuple[int, ...]:

@@ -10,58 +10,19 @@ from jaxtyping import Array, Float
 
 from .. import errors
 from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, option
-from ..engine.rule import Rule
 from ..engine.state import Context, Slots
 from ..numerics.arithmetic import safe_divide
 from ..numerics.matrices import HIGHEST
-from ..numerics.norms import norm
 from ..numerics.sharding import as_piece, as_whole
-from ..numerics.splits import across, shards, whole_shape
+from ..numerics.splits import across, shards
 from .iterations import Iteration, muon_quintic
 from .layer_axes import TWO
-from .matrix_axes import Layout, MatrixAxes
+from .matrix_rules import MatrixRule, TensorRule, layout_of as layout_of
 from .matrix_views import MatrixView, Named
-from .tree_axes import AxesByName, as_axes
+from .tree_axes import AxesByName
 
 
-class _OnMatrices(Rule):
-    """A rule on matrices, whose axes `axes` says."""
-
-    scope = "tensor"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        given = self.axes  # pyright: ignore[reportAttributeAccessIssue]
-        out_axis = getattr(self, "out_axis", -1)
-        axes = as_axes(type(self).__name__, given, out_axis)
-        object.__setattr__(self, "axes", axes)
-
-    def _layout(self, x: Any, ctx: Context) -> Layout:
-        axes = ctx.label(self.axes)  # pyright: ignore[reportAttributeAccessIssue]
-        return layout_of(self, x, axes)
-
-
-def layout_of(rule: Rule, x: Any, axes: MatrixAxes | None) -> Layout:
-    """Return the axes of a leaf, or of a slice of it inside `stacked`, or raise."""
-    where = type(rule).__name__
-    if axes is None:
-        if x.ndim != 2:
-            raise errors.AdamxError(
-                f"{where}: every leaf it acts on must have two axes, got shape "
-                f"{jnp.shape(x)}. Say with axes= which axes are rows and columns, give "
-                f"the optimizer a mask that selects matrices only, or adamx.stacked "
-                f"the leaves (layers, m, n) that are stacks of them."
-            )
-        axes = MatrixAxes()
-    return axes.of(x.shape, where)
-
-
-def _whole_like(x: Any, axis_name: Any) -> Any:
-    """Return the shape and dtype of a leaf, given its shard."""
-    return jax.ShapeDtypeStruct(whole_shape(x.shape, axis_name), x.dtype)
-
-
-class Orthogonalize(_OnMatrices):
+class Orthogonalize(MatrixRule):
     """Orthogonalise matrices: `u ← NewtonSchulz(u)`, about U Vᵀ of u = U S Vᵀ.
 
     In a chain the matrices of all leaves that have one shape and dtype, up to a
@@ -130,7 +91,7 @@ class Orthogonalize(_OnMatrices):
     def matrices(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> Float[Array, "k m n"]:
-        layout = self._layout(_whole_like(update, self.axis_name), ctx)
+        layout = self._layout(update, ctx)
         full = as_whole(update, self.axis_name, layout.apart)
         stack = layout.stack(full)
         return stack.mT if stack.shape[1] > stack.shape[2] else stack
@@ -154,7 +115,7 @@ class Orthogonalize(_OnMatrices):
             if ctx.has("together")
             else self.together(self.matrices(update, slots, ctx))
         )
-        layout = self._layout(_whole_like(update, self.axis_name), ctx)
+        layout = self._layout(update, ctx)
         stack = stack.mT if layout.sizes[1] > layout.sizes[2] else stack
         o = as_piece(layout.unstack(stack), self.axis_name, update, layout.apart)
         if self.adaptive:
@@ -231,7 +192,7 @@ def _is_explicit(sharding: Any) -> bool:
     return AxisType.Explicit in sharding.mesh.axis_types
 
 
-class ScaleByShape(_OnMatrices):
+class ScaleByShape(MatrixRule):
     """Scale matrices by their shape.
 
         u ← sqrt(max(1, out / in)) u
@@ -263,14 +224,14 @@ class ScaleByShape(_OnMatrices):
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        shape = self._layout(_whole_like(update, self.axis_name), ctx).sizes[1:]
+        shape = self._layout(update, ctx).sizes[1:]
         out, into = shape[self.out_axis], shape[self.out_axis - 1]
         if self.consistent_rms is None:
             return max(1.0, out / into) ** 0.5 * update, slots
         return self.consistent_rms * max(out, into) ** 0.5 * update, slots
 
 
-class NormalizeRms(Rule):
+class NormalizeRms(TensorRule):
     """Scale each tensor, or matrix, to the same RMS: `u ← r u / RMS(u)`; 0 stays 0.
 
     Args:
@@ -284,33 +245,15 @@ class NormalizeRms(Rule):
     arXiv:2507.11005.
     """
 
-    scope = "tensor"
-
     rms: Hyper = hyper(0.2, allowed=NON_NEGATIVE)
     eps: Hyper = hyper(0.0, allowed=NON_NEGATIVE, public="eps_rms")
     axes: Any = option(None)
     axis_name: Any = option(None)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.axes is not None:
-            object.__setattr__(self, "axes", as_axes("NormalizeRms", self.axes))
-
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        axes = None if self.axes is None else ctx.label(self.axes)
-        if axes is not None:
-            split = self.axis_name
-            layout = axes.of(whole_shape(update.shape, split), "NormalizeRms")
-            if layout.sizes[0] > 1:
-                each = jax.vmap(lambda x: self._scaled(x, None))
-                full = as_whole(update, split, layout.apart)
-                done = layout.unstack(each(layout.stack(full)))
-                return as_piece(done, split, update, layout.apart), slots
-        return self._scaled(update, self.axis_name), slots
-
-    def _scaled(self, update: Array, axis_name: Any) -> Array:
-        size = update.size * shards(axis_name)
-        length = norm(update, axis_name) + self.eps
-        return safe_divide(self.rms * size**0.5 * update, length)
+        each = self._norms(update, ctx)
+        length = each.spread(each.of(update) + self.eps, update)
+        size = update.size * shards(self.axis_name) // each.number
+        return safe_divide(self.rms * size**0.5 * update, length), slots

@@ -14,6 +14,8 @@ from ..engine.hyperparams import NON_NEGATIVE, UNIT, Hyper, hyper, option
 from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.norms import norm
+from .matrix_axes import MatrixAxes
+from .matrix_rules import TensorRule
 
 _SHARE = UNIT.but("It is the share of the change that is kept.")
 
@@ -24,7 +26,7 @@ def _to_length(update: Array, param: Array, old: Array, new: Array) -> Array:
     return update + (factor - 1) * (param + update)
 
 
-class Hyperball(Rule):
+class Hyperball(TensorRule):
     """Hold the norm of each tensor at its initial value, after `LearningRate`.
 
         u ← R (θ + u) / ‖θ + u‖ - θ,    R = ‖θ₀‖
@@ -37,35 +39,44 @@ class Hyperball(Rule):
     A tensor that begins at 0 has no sphere: it takes the steps that it is given.
 
     Args:
+        axes: a mask with axes, as those of `Orthogonalize`: each matrix of a leaf has a
+            sphere of its own; None for the whole tensor.
         axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
 
-    State: `radius` (R), one number for each tensor. R is kept, and not computed from θ,
-    so that what the rounding of bfloat16 parameters adds to a norm does not stay.
+    State: `radius` (R), one number for each tensor, or for each matrix. R is kept, and
+    not computed from θ, so that what the rounding of bfloat16 parameters adds to a norm
+    does not stay.
 
     Reference: Wen et al., "From weight decay to hyperball optimization (part 1)", 2025,
     whenwen.github.io/blog/2025/weight-decay-hyperball-part-1.
     """
 
-    scope = "tensor"
     takes = "step"
 
+    axes: Any = option(None)
     axis_name: Any = option(None)
 
     def needs(self) -> frozenset[str]:
         return super().needs() | {"param"}
 
     def slots(self) -> dict[str, Slot]:
-        return {"radius": Slot(init=self._length, signed=False)}
+        init = self._length if self.axes is None else self._lengths
+        return {"radius": Slot(init=init, labelled_by=self.axes, signed=False)}
 
     def _length(self, x: Array) -> Array:
         return norm(x, self.axis_name)
 
+    def _lengths(self, axes: MatrixAxes | None, x: Array) -> Array:
+        return self._norms_by(axes, x).of(x)
+
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        radius, length = slots["radius"], self._length(ctx.param + update)
+        each = self._norms(update, ctx)
+        radius, length = slots["radius"], each.of(ctx.param + update)
         held = jnp.where(radius > 0, radius, length)
-        return _to_length(update, ctx.param, length, held), slots
+        old, new = (each.spread(x, update) for x in (length, held))
+        return _to_length(update, ctx.param, old, new), slots
 
 
 class RadialBrake(Rule):

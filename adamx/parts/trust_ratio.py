@@ -7,12 +7,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..engine.hyperparams import NON_NEGATIVE, Hyper, hyper, option
-from ..engine.rule import Rule
 from ..engine.state import Context, Slots
-from ..numerics.norms import norm
+from .matrix_rules import TensorRule
 
 
-class TrustRatio(Rule):
+class TrustRatio(TensorRule):
     """Multiply each tensor's update by its trust ratio, which is 1 where a norm is 0.
 
         u ← η φ(‖θ‖) / (‖u‖ + ε) u
@@ -22,6 +21,8 @@ class TrustRatio(Rule):
         eps: ε ≥ 0, added to ‖u‖.
         phi: φ, a function of ‖θ‖ such as `lambda z: jnp.clip(z, 0.01, 10)`; None for
             ‖θ‖ itself.
+        axes: a mask with axes, as those of `Orthogonalize`: each matrix of a leaf has a
+            ratio of its own; None for the whole tensor.
         axis_name: inside `shard_map`, the mesh axes over which the leaves are split.
 
     Reference: You, Gitman & Ginsburg, "Large batch training of convolutional networks",
@@ -29,11 +30,10 @@ class TrustRatio(Rule):
     ICLR 2020, arXiv:1904.00962.
     """
 
-    scope = "tensor"
-
     trust_coefficient: Hyper = hyper(1.0, allowed=NON_NEGATIVE)
     eps: Hyper = hyper(0.0, allowed=NON_NEGATIVE, public="trust_eps")
     phi: Callable[[Any], Any] | None = option(None)
+    axes: Any = option(None)
     axis_name: Any = option(None)
 
     def needs(self) -> frozenset[str]:
@@ -42,10 +42,11 @@ class TrustRatio(Rule):
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        above = norm(ctx.param, self.axis_name)  # pyright: ignore[reportArgumentType]
+        each = self._norms(update, ctx)
+        above = each.of(ctx.param)
         above = above if self.phi is None else self.phi(above)
-        below = norm(update, self.axis_name)
+        below = each.of(update)
         trusted = (above != 0) & (below != 0)
         below = jnp.where(trusted, below, 1) + self.eps
         ratio = jnp.where(trusted, self.trust_coefficient * above / below, 1)
-        return ratio * update, slots
+        return each.spread(ratio, update) * update, slots
