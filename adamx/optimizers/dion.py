@@ -23,7 +23,6 @@ from ..engine.hyperparams import (
     option,
 )
 from ..engine.keywords import checked_keywords
-from ..engine.rule import Rule
 from ..engine.state import Context, Slot, Slots
 from ..numerics.arithmetic import safe_divide
 from ..numerics.matrices import (
@@ -35,14 +34,17 @@ from ..numerics.matrices import (
     randomized_orthonormal,
 )
 from ..numerics.random_bits import Uniform, key_of, normal
-from ..numerics.splits import across, along, own, whole, whole_shape
+from ..numerics.sharding import is_divided, placed_like, unsharded
+from ..numerics.splits import Split, across, along, dims_of, own, whole
 from ..parts.denominators import Eps
-from ..parts.layer_axes import TWO, TWO_AXES
+from ..parts.layer_axes import HIDDEN, TWO
 from ..parts.masked import Masked
+from ..parts.matrix_axes import Layout, MatrixAxes
+from ..parts.matrix_rules import MatrixRule, layout_of
 from ..parts.matrix_views import MatrixView, Named, Side
-from ..parts.orthogonal import layout_of
+from ..parts.tree_axes import as_axes
 from ..parts.weight_decay import Decay
-from .muon import _finish, _rest
+from .muon import _finish, _rest, muon_leaves
 from .scion import SpectralRadius
 
 OVERSAMPLE = 1.25
@@ -57,7 +59,8 @@ def scale_by_dion(
     rank_fraction: float = 1.0,
     randomized: bool = False,
     out_axis: int = -1,
-    dion_mask: Any = TWO_AXES,
+    axes: Any = None,
+    dion_mask: Any = HIDDEN,
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.95,
     adam_eps: ScalarOrSchedule | Eps = 1e-8,
@@ -73,18 +76,20 @@ def scale_by_dion(
     Reference: Ahn et al., "Dion: distributed orthonormalized updates", 2025, Algorithm
     1, arXiv:2504.05295.
     """
+    given, axes = axes, as_axes("dion", axes, out_axis)
+    on: dict[str, Any] = {"out_axis": out_axis, "axes": axes, "axis_name": axis_name}
     hidden = chain(
         LowRankOrthogonal(
             mu,
             eps,
             rank_fraction=rank_fraction,
             randomized=randomized,
-            out_axis=out_axis,
             precision=precision,
-            axis_name=axis_name,
+            **on,
         ),
-        SpectralRadius(1.0, out_axis=out_axis, axis_name=axis_name),
+        SpectralRadius(1.0, **on),
     )
+    dion_mask = muon_leaves(dion_mask, given, axes)
     rest = _rest(dion_mask, adam_b1, adam_b2, adam_eps)
     return chain(Masked(hidden, dion_mask), rest)
 
@@ -100,7 +105,8 @@ def dion(
     rank_fraction: float = 1.0,
     randomized: bool = False,
     out_axis: int = -1,
-    dion_mask: Any = TWO_AXES,
+    axes: Any = None,
+    dion_mask: Any = HIDDEN,
     adam_learning_rate: ScalarOrSchedule | None = None,
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.95,
@@ -130,8 +136,10 @@ def dion(
             rounding.
         out_axis: the axis of the outputs: -1 for kernels stored as (in, out), 0 for
             torch's (out, in).
-        dion_mask: the matrices, as `muon_mask` of `muon`; by default those of two
-            axes (`hidden_two_axes`).
+        axes: which axes are rows, columns and batch, as in `muon`; each matrix of a
+            batch has a Q of its own, of a rank by its own sides.
+        dion_mask: the matrices, as `muon_mask` of `muon`; by default those that have
+            axes (`hidden_matrix`).
         adam_learning_rate: the rate of the others; None for the same.
         adam_b1: β₁ of Adam.
         adam_b2: β₂ of Adam.
@@ -160,11 +168,14 @@ def dion(
     On several devices the matrix stays where it is, whole, by rows or by columns: under
     `jit` with meshes of Auto or Explicit axes, and in `shard_map` with `axis_name`,
     only P, R and their like of r columns are sent, as in the authors' distributed
-    algorithm. A stack of layers that is split along them sends nothing.
+    algorithm. A stack of layers that is split along them sends nothing. A leaf whose
+    axes are folded into a matrix, such as attention with heads, is gathered on Explicit
+    axes; in `shard_map` it may be split along the first axis of the rows or of the
+    columns, and any other split of it is refused.
 
     Raises:
-        ValueError: an argument out of its range, or a leaf of `dion_mask` that is no
-            matrix.
+        ValueError: an argument out of its range, a leaf of `dion_mask` that is no
+            matrix, or axes that do not exist.
 
     Reference: Ahn et al., "Dion: distributed orthonormalized updates", 2025, Algorithm
     1, arXiv:2504.05295.
@@ -175,6 +186,7 @@ def dion(
         rank_fraction=rank_fraction,
         randomized=randomized,
         out_axis=out_axis,
+        axes=axes,
         dion_mask=dion_mask,
         adam_b1=adam_b1,
         adam_b2=adam_b2,
@@ -184,7 +196,7 @@ def dion(
     )
     return _finish(
         direction,
-        dion_mask,
+        muon_leaves(dion_mask, axes, as_axes("dion", axes, out_axis)),
         learning_rate,
         weight_decay,
         mask,
@@ -193,7 +205,7 @@ def dion(
     )
 
 
-class LowRankOrthogonal(Rule):
+class LowRankOrthogonal(MatrixRule):
     """Orthonormalise a low-rank part of a momentum, one power iteration a step (Dion).
 
         B = M + G,    P = QR(B Q),    R = Bᵀ P,    Q ← R / (‖columns‖ + ε)
@@ -204,8 +216,10 @@ class LowRankOrthogonal(Rule):
         eps: ε ≥ 0.
         rank_fraction: r over the smaller side, rounded up, in (0, 1].
         randomized: P by a randomised Cholesky QR, which is made of products.
-        out_axis: the axis of the outputs, the rows of B: -1 or 0.
+        out_axis: the side of the outputs, the rows of B: -1 or 0.
         precision: that of every product.
+        axes: which axes are rows and columns, as in `Orthogonalize`; each matrix of a
+            leaf has its own Q.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
     P is a constant in derivatives.
@@ -213,8 +227,6 @@ class LowRankOrthogonal(Rule):
     Reference: Ahn et al., "Dion: distributed orthonormalized updates", 2025, Algorithm
     1, arXiv:2504.05295.
     """
-
-    scope = "tensor"
 
     mu: Hyper = hyper(0.95, allowed=FRACTION)
     eps: Hyper = hyper(1e-8, allowed=NON_NEGATIVE)
@@ -224,43 +236,100 @@ class LowRankOrthogonal(Rule):
     randomized: bool = option(False)
     out_axis: int = option(-1, least=-2, most=1, advice="A matrix has two axes.")
     precision: Any = option(HIGHEST)
+    axes: Any = option(None)
     axis_name: Any = option(None)
 
     def slots(self) -> dict[str, Slot]:
         return {
             "momentum": Slot(),
             "right_factor": Slot(
-                shape_of=self._start,
+                shape_of=self._starts,
+                labelled_by=self.axes,
                 single_array_because="Its columns are iterated from step to step.",
             ),
         }
 
-    def _start(self, param: Array) -> Array:
-        """Return the first Q, (in, r)."""
-        if param.ndim != 2:
-            raise errors.AdamxError(
-                f"LowRankOrthogonal: every leaf it acts on must have two axes, got "
-                f"shape {jnp.shape(param)}. Give dion a mask that selects matrices "
-                f"only, or adamx.stacked the leaves (layers, m, n)."
-            )
-        shape = whole_shape(param.shape, self.axis_name)
-        rank = math.ceil(self.rank_fraction * min(shape))
-        drawn = Uniform(key_of(0))((shape[self.out_axis - 1], rank)) - 0.5
-        return drawn.astype(param.dtype)
+    def _starts(self, axes: MatrixAxes | None, param: Array) -> Array:
+        """Return the first Q of a leaf, (in, r), or (k, in, r) for several matrices."""
+        layout = self._layout_by(axes, param)
+        first = self._start(layout, param.dtype)
+        if layout.sizes[0] == 1:
+            return first
+        here, *_ = self._pieces(layout, param)
+        stack = self._stack(here, param)
+        return stack.sum((1, 2), keepdims=True) + first  # split as the matrices are
+
+    def _start(self, layout: Layout, dtype: Any) -> Array:
+        """Return the first Q of each matrix, (in, r)."""
+        _, *sides = layout.sizes
+        rank = math.ceil(self.rank_fraction * min(sides))
+        inputs = sides[["rows", "columns"].index(self._inputs)]
+        return (Uniform(key_of(0))((inputs, rank)) - 0.5).astype(dtype)
+
+    def _pieces(self, layout: Layout, x: Array) -> tuple[Layout, Split, Split]:
+        """Return the axes of a piece of the leaf, and how a `shard_map` splits B.
+
+        The first says over which mesh axes the rows of B are split, the second which
+        split its columns: its outputs and its inputs.
+        """
+        by = {}
+        dims = dims_of(self.axis_name, x.ndim)
+        for side in ("rows", "columns"):
+            first, *others = getattr(layout, side)
+            by[side] = along(self.axis_name, (first,), x.ndim)
+            cut = by[side].names and getattr(layout, f"split_{side}") > 1
+            if cut or any(dims[axis] for axis in others):
+                raise errors.AdamxError(
+                    f"dion: inside shard_map a leaf must be split along its batch, or "
+                    f"the first axis of rows or columns that are not cut, got mesh "
+                    f"axes {dims} for the shape {layout.shape} with the {side} "
+                    f"{getattr(layout, side)}. Split it otherwise, or update it by "
+                    f"adamx.muon, which gathers it."
+                )
+        inputs = by.pop(self._inputs)
+        (outputs,) = by.values()
+        return layout._replace(shape=x.shape), outputs, inputs
+
+    def _stack(self, layout: Layout, x: Array) -> Array:
+        """Return the matrices (k, rows, columns) of a leaf, which stay where they are.
+
+        JAX merges no split axes on Explicit axes: what is folded is gathered there.
+        """
+        folded = layout.is_folded and is_divided(x)
+        return layout.stack(unsharded(x, layout.apart) if folded else x)
 
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        turned = self.out_axis in (-1, 1)
-        # over which axis of a shard_map the rows and the columns of B are split
-        rows, columns = (
-            along(self.axis_name, (i,), 2) for i in ((1, 0) if turned else (0, 1))
-        )
-        g, m = (x.T if turned else x for x in (update, slots["momentum"]))
-        b, old = m + g, slots["right_factor"]
-        begins = (ctx.count == 1).astype(b.dtype)
-        q = begins * self._start(update).astype(b.dtype) + (1 - begins) * old
-        some = across(jnp.any(b != 0).astype(b.dtype), self.axis_name) > 0
+        layout = self._layout(update, ctx)
+        here, rows, columns = self._pieces(layout, update)
+        old, begins = slots["right_factor"], (ctx.count == 1).astype(update.dtype)
+        first = begins * self._start(layout, update.dtype)
+
+        def one(g: Array, m: Array, old: Array) -> tuple[Array, Array, Array]:
+            begun = first + (1 - begins) * old
+            turned = self._inputs == "rows"
+            g, m = (x.T if turned else x for x in (g, m))
+            u, m, kept = self._step(m + g, begun, old, rows, columns)
+            return u.T if turned else u, m.T if turned else m, kept
+
+        g, m = (self._stack(here, x) for x in (update, slots["momentum"]))
+        if layout.sizes[0] == 1:
+            u, m, kept = one(g[0], m[0], old)
+            u, m = u[None], m[None]
+        else:
+            u, m, kept = jax.vmap(one)(g, m, old)
+        u, m = (here.unstack(x) for x in (u, m))
+        if layout.is_folded:
+            u, m = (placed_like(x, update) for x in (u, m))
+        return u, slots | {"momentum": m, "right_factor": kept}
+
+    def _step(
+        self, b: Array, q: Array, old: Array, rows: Split, columns: Split
+    ) -> tuple[Array, Array, Array]:
+        """Return the update, the momentum and Q of one matrix B, (out, in)."""
+        names = (*rows.names, *columns.names)
+        some = across(jnp.any(b != 0).astype(b.dtype), Split(names)) > 0
         some = some.astype(b.dtype)
         fixed = jax.lax.stop_gradient
         p = fixed(across(narrow_product(b, own(q, columns), self.precision), columns))
@@ -274,9 +343,7 @@ class LowRankOrthogonal(Rule):
         new = some * new + (1 - some) * placed_as(own(q, columns), new)
         times = functools.partial(product, precision=self.precision)
         u, m = times(p, new.T), b - (1 - self.mu) * times(p, r.T)
-        kept = placed_as(whole(new, columns), old)
-        u, m = (x.T if turned else x for x in (u, m))
-        return u, slots | {"momentum": m, "right_factor": kept}
+        return u, m, placed_as(whole(new, columns), old)
 
     def _orthonormal(self, p: Float[Array, "m r"]) -> Array:
         """Return Q of the QR decomposition."""

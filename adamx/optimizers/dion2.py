@@ -21,19 +21,21 @@ from ..engine.hyperparams import (
     option,
 )
 from ..engine.keywords import checked_keywords
-from ..engine.rule import Part, Rule, part
+from ..engine.rule import Part, part
 from ..engine.state import Context, Slot, Slots
 from ..numerics.matrices import HIGHEST, QUINTIC
 from ..numerics.sharding import as_piece, as_whole
-from ..numerics.splits import whole_shape
 from ..parts.denominators import Eps
 from ..parts.iterations import as_iteration
-from ..parts.layer_axes import TWO_AXES
+from ..parts.layer_axes import HIDDEN
 from ..parts.masked import Masked
+from ..parts.matrix_axes import Layout
+from ..parts.matrix_rules import MatrixRule
 from ..parts.matrix_views import MatrixView, Named
 from ..parts.orthogonal import Orthogonalize
+from ..parts.tree_axes import as_axes
 from ..parts.weight_decay import Decay
-from .muon import _finish, _rest
+from .muon import _finish, _rest, muon_leaves
 from .scion import SpectralRadius
 
 
@@ -48,7 +50,9 @@ def scale_by_dion2(
     iteration: Any = None,
     precision: Any = HIGHEST,
     out_axis: int = -1,
-    dion_mask: Any = TWO_AXES,
+    axes: Any = None,
+    spread: Any = None,
+    dion_mask: Any = HIDDEN,
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.95,
     adam_eps: ScalarOrSchedule | Eps = 1e-8,
@@ -63,18 +67,22 @@ def scale_by_dion2(
     Reference: Ahn, Amsel & Langford, "Dion2: a simple method to shrink matrix in Muon",
     2025, arXiv:2512.16928.
     """
+    given, axes = axes, as_axes("dion2", axes, out_axis)
+    on: dict[str, Any] = {"out_axis": out_axis, "axes": axes, "axis_name": axis_name}
     chosen = LargestSlices(
         Orthogonalize(
             as_iteration("dion2", coefficients, ns_steps, iteration),
             eps,
             precision=precision,
+            axes=axes,
+            spread=spread,
         ),
         mu,
         fraction=fraction,
-        out_axis=out_axis,
-        axis_name=axis_name,
+        **on,
     )
-    hidden = chain(chosen, SpectralRadius(1.0, out_axis=out_axis, axis_name=axis_name))
+    hidden = chain(chosen, SpectralRadius(1.0, **on))
+    dion_mask = muon_leaves(dion_mask, given, axes)
     rest = _rest(dion_mask, adam_b1, adam_b2, adam_eps)
     return chain(Masked(hidden, dion_mask), rest)
 
@@ -93,7 +101,9 @@ def dion2(
     iteration: Any = None,
     precision: Any = HIGHEST,
     out_axis: int = -1,
-    dion_mask: Any = TWO_AXES,
+    axes: Any = None,
+    spread: Any = None,
+    dion_mask: Any = HIDDEN,
     adam_learning_rate: ScalarOrSchedule | None = None,
     adam_b1: ScalarOrSchedule = 0.9,
     adam_b2: ScalarOrSchedule = 0.95,
@@ -124,8 +134,11 @@ def dion2(
         precision: that of every product, as in `muon`.
         out_axis: the axis of the outputs: -1 for kernels stored as (in, out), 0 for
             torch's (out, in).
-        dion_mask: the matrices, as `muon_mask` of `muon`; by default those of two
-            axes (`hidden_two_axes`).
+        axes: which axes are rows, columns and batch, as in `muon`; of each matrix of a
+            batch the same number of rows is chosen.
+        spread: the sharding of stacks, as in `muon`.
+        dion_mask: the matrices, as `muon_mask` of `muon`; by default those that have
+            axes (`hidden_matrix`).
         adam_learning_rate: the rate of the others; None for the same.
         adam_b1: β₁ of Adam.
         adam_b2: β₂ of Adam.
@@ -148,8 +161,8 @@ def dion2(
     `selection_scope="global"`.
 
     Raises:
-        ValueError: an argument out of its range, or a leaf of `dion_mask` that is no
-            matrix.
+        ValueError: an argument out of its range, a leaf of `dion_mask` that is no
+            matrix, or axes that do not exist.
 
     Reference: Ahn, Amsel & Langford, "Dion2: a simple method to shrink matrix in Muon",
     2025, arXiv:2512.16928.
@@ -163,6 +176,8 @@ def dion2(
         iteration=iteration,
         precision=precision,
         out_axis=out_axis,
+        axes=axes,
+        spread=spread,
         dion_mask=dion_mask,
         adam_b1=adam_b1,
         adam_b2=adam_b2,
@@ -171,7 +186,7 @@ def dion2(
     )
     return _finish(
         direction,
-        dion_mask,
+        muon_leaves(dion_mask, axes, as_axes("dion2", axes, out_axis)),
         learning_rate,
         weight_decay,
         mask,
@@ -180,26 +195,25 @@ def dion2(
     )
 
 
-class LargestSlices(Rule):
+class LargestSlices(MatrixRule):
     """Orthogonalise the largest rows, or columns, of a momentum; others wait (Dion2).
 
         M ← M + G,    u_K = part(M_K),    u = 0 elsewhere,    M_K ← μ M_K
 
     K are the slices along the shorter side, the outputs of a square matrix, with the
-    largest sums of absolute values.
+    largest sums of absolute values; each matrix of a leaf has its own.
 
     Args:
         part: the orthogonalisation, an `Orthogonalize`.
         mu: μ in [0, 1).
         fraction: the share of the shorter side, rounded up, in (0, 1].
-        out_axis: the axis of the outputs: -1 or 0.
+        out_axis: the side of the outputs: -1 or 0.
+        axes: which axes are rows and columns, as in `Orthogonalize`.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
 
     Reference: Ahn, Amsel & Langford, "Dion2: a simple method to shrink matrix in Muon",
     2025, arXiv:2512.16928.
     """
-
-    scope = "tensor"
 
     part: Part = part()
     mu: Hyper = hyper(0.95, allowed=FRACTION)
@@ -207,6 +221,7 @@ class LargestSlices(Rule):
         0.25, above=0.0, most=1.0, advice="It is a share of the shorter side."
     )
     out_axis: int = option(-1, least=-2, most=1, advice="A matrix has two axes.")
+    axes: Any = option(None)
     axis_name: Any = option(None)
 
     def __post_init__(self) -> None:
@@ -233,8 +248,8 @@ class LargestSlices(Rule):
     def matrices(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> Float[Array, "k m n"]:
-        m, chosen = self._chosen(update, slots)
-        return m[chosen][None]
+        m, chosen = self._chosen(update, slots, self._layout(update, ctx))
+        return jax.vmap(lambda m, chosen: m[chosen])(m, chosen)
 
     def together(self, stack: Float[Array, "k m n"]) -> Float[Array, "k m n"]:
         return self.part.together(stack)
@@ -242,32 +257,38 @@ class LargestSlices(Rule):
     def apply(
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
-        m, chosen = self._chosen(update, slots)
-        stack = ctx.together if ctx.has("together") else self.together(m[chosen][None])
-        u = jnp.zeros_like(m).at[chosen].set(stack[0])
-        m = m.at[chosen].multiply(self.mu)
-        turned = self._is_turned(update)
-        u, m = (as_piece(x.T if turned else x, self.axis_name, update) for x in (u, m))
+        layout = self._layout(update, ctx)
+        m, chosen = self._chosen(update, slots, layout)
+        stack = (
+            ctx.together
+            if ctx.has("together")
+            else self.together(self.matrices(update, slots, ctx))
+        )
+
+        def done(m: Array, chosen: Array, o: Array) -> tuple[Array, Array]:
+            return jnp.zeros_like(m).at[chosen].set(o), m.at[chosen].multiply(self.mu)
+
+        turned, keep = self._is_turned(layout), layout.apart
+        each = jax.vmap(done)(m, chosen, stack)
+        u, m = (layout.unstack(x.mT if turned else x) for x in each)
+        u, m = (as_piece(x, self.axis_name, update, keep) for x in (u, m))
         return u, slots | {"momentum": m}
 
-    def _chosen(self, update: Array, slots: Slots) -> tuple[Array, Array]:
+    def _chosen(
+        self, update: Array, slots: Slots, layout: Layout
+    ) -> tuple[Float[Array, "k m n"], Array]:
         """Return the momentum, its shorter side first, and the numbers of K."""
-        if update.ndim != 2:
-            raise errors.AdamxError(
-                f"LargestSlices: every leaf it acts on must have two axes, got shape "
-                f"{jnp.shape(update)}. Give dion2 a mask that selects matrices only, "
-                f"or adamx.stacked the leaves (layers, m, n)."
-            )
-        m = as_whole(slots["momentum"] + update, self.axis_name)
-        m = m.T if self._is_turned(update) else m
-        sums = jnp.sum(jnp.abs(jax.lax.stop_gradient(m)), 1)
-        return m, jax.lax.top_k(sums, self.number_of(*m.shape))[1]
+        full = as_whole(slots["momentum"] + update, self.axis_name, layout.apart)
+        m = layout.stack(full)
+        m = m.mT if self._is_turned(layout) else m
+        sums = jnp.sum(jnp.abs(jax.lax.stop_gradient(m)), 2)
+        return m, jax.lax.top_k(sums, self.number_of(*m.shape[1:]))[1]
 
     def number_of(self, rows: int, columns: int) -> int:
         """Return how many slices of a matrix of this shape are chosen."""
         return math.ceil(self.fraction * min(rows, columns))
 
-    def _is_turned(self, x: Array) -> bool:
-        """Return whether slices of the matrix are its columns."""
-        rows, columns = whole_shape(x.shape, self.axis_name)
+    def _is_turned(self, layout: Layout) -> bool:
+        """Return whether slices of the matrices are their columns."""
+        _, rows, columns = layout.sizes
         return columns <= rows if self.out_axis in (-1, 1) else columns < rows
