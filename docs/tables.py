@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 
 import adamx
+from adamx.descriptions.kinds import KINDS
 from adamx.engine.keywords import instead_of
 from benchmarks import roster
 from benchmarks.cost import (
@@ -165,6 +166,22 @@ def values() -> Iterator[tuple[str, ...]]:
         )
 
 
+MATRIX_WORDS = ("axes", "iteration", "spread", "axis_name", "merge_dims")
+DECAY_WORDS = ("weight_decay", "adam_weight_decay")
+
+
+def matrix_arguments() -> Iterator[tuple[str, ...]]:
+    """Which optimizer of matrices takes which argument, by the signatures."""
+    for name in (*KINDS["Matrices"].split(), "mars"):
+        known = inspect.signature(getattr(adamx, name)).parameters
+        taken = [word in known for word in MATRIX_WORDS]
+        taken += [
+            word in known and "Decay" in str(known[word].annotation)
+            for word in DECAY_WORDS
+        ]
+        yield f"`{name}`", *("yes" if found else "–" for found in taken)
+
+
 def differences() -> str:
     keywords = table("in Optax | keyword | adamx | Optax | instead", signatures())
     drift = table("the same call | float32 | float64 | bfloat16 | why", values())
@@ -191,6 +208,16 @@ TABLES: dict[str, Callable[[], str]] = {
     "step": lambda: table(step.HEAD, step.table()),
     "family": lambda: table(family.HEAD, family.table()),
     "failure_modes": passes,
+    "matrix_arguments": lambda: table(
+        " | ".join(
+            (
+                "optimizer",
+                *(f"`{word}`" for word in MATRIX_WORDS),
+                *(f"`{word}` as a part" for word in DECAY_WORDS),
+            )
+        ),
+        matrix_arguments(),
+    ),
     "matrix_errors": lambda: table(
         " | ".join(matrix_errors.HEAD), iter(matrix_errors.table())
     ),

@@ -370,7 +370,7 @@ def _muown(rule: Any, w: Writer, u: str) -> str:
     a = w.named("a", w.part(rule.adam, "h"))
     w.line(f"V ← V - {rate} {o},   {length} ← ‖V‖")
     w.line(f"{g} ← {g} - {rate} {a}")
-    pull = decay_of(rule, w, u)
+    pull = decay_of(rule, w, f"(θ - {g} V / {length})")
     after = f" - {rate} {pull}" if pull else ""
     w.line(f"θ' = {g} V / {length}{after}")
     if pull:

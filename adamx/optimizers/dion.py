@@ -175,7 +175,8 @@ def dion(
 
     Raises:
         ValueError: an argument out of its range, a leaf of `dion_mask` that is no
-            matrix, or axes that do not exist.
+            matrix, axes that do not exist, a split of a folded leaf in `shard_map` that
+            would have to be gathered.
 
     Reference: Ahn et al., "Dion: distributed orthonormalized updates", 2025, Algorithm
     1, arXiv:2504.05295.
@@ -252,12 +253,12 @@ class LowRankOrthogonal(MatrixRule):
     def _starts(self, axes: MatrixAxes | None, param: Array) -> Array:
         """Return the first Q of a leaf, (in, r), or (k, in, r) for several matrices."""
         layout = self._layout_by(axes, param)
+        here, rows, columns = self._pieces(layout, param)
         first = self._start(layout, param.dtype)
         if layout.sizes[0] == 1:
             return first
-        here, *_ = self._pieces(layout, param)
-        stack = self._stack(here, param)
-        return stack.sum((1, 2), keepdims=True) + first  # split as the matrices are
+        each = self._stack(here, param).sum((1, 2), keepdims=True)
+        return first + across(each, _both(rows, columns))  # split as the batch is
 
     def _start(self, layout: Layout, dtype: Any) -> Array:
         """Return the first Q of each matrix, (in, r)."""
@@ -280,11 +281,11 @@ class LowRankOrthogonal(MatrixRule):
             cut = by[side].names and getattr(layout, f"split_{side}") > 1
             if cut or any(dims[axis] for axis in others):
                 raise errors.AdamxError(
-                    f"dion: inside shard_map a leaf must be split along its batch, or "
-                    f"the first axis of rows or columns that are not cut, got mesh "
-                    f"axes {dims} for the shape {layout.shape} with the {side} "
-                    f"{getattr(layout, side)}. Split it otherwise, or update it by "
-                    f"adamx.muon, which gathers it."
+                    f"LowRankOrthogonal: inside shard_map a leaf must be split along "
+                    f"its batch, or the first axis of rows or columns that are not "
+                    f"cut, got mesh axes {dims} for the shape {layout.shape} with the "
+                    f"{side} {getattr(layout, side)}. Split it otherwise, or update it "
+                    f"by adamx.muon, which gathers it."
                 )
         inputs = by.pop(self._inputs)
         (outputs,) = by.values()
@@ -328,8 +329,8 @@ class LowRankOrthogonal(MatrixRule):
         self, b: Array, q: Array, old: Array, rows: Split, columns: Split
     ) -> tuple[Array, Array, Array]:
         """Return the update, the momentum and Q of one matrix B, (out, in)."""
-        names = (*rows.names, *columns.names)
-        some = across(jnp.any(b != 0).astype(b.dtype), Split(names)) > 0
+        found = jnp.any(b != 0).astype(b.dtype)
+        some = across(found, _both(rows, columns)) > 0
         some = some.astype(b.dtype)
         fixed = jax.lax.stop_gradient
         p = fixed(across(narrow_product(b, own(q, columns), self.precision), columns))
@@ -358,8 +359,13 @@ class LowRankOrthogonal(MatrixRule):
         layout = layout_of(self, leaf, named[0])
         k, m, n = layout.sizes
         rank = math.ceil(self.rank_fraction * min(m, n))
-        rows = self.out_axis in (-1, 1)  # the inputs
+        rows = self._inputs == "rows"
         axes, size = (layout.rows, m) if rows else (layout.columns, n)
         inputs = Side(axes, size, "right_factor", (size, rank))
         why = f"{named[1] or TWO}; rank {rank} of {min(m, n)}"
         return MatrixView("Dion", why, k, (m, n), (inputs,))
+
+
+def _both(rows: Split, columns: Split) -> Split:
+    """Return over which mesh axes one matrix is split."""
+    return Split((*rows.names, *columns.names))

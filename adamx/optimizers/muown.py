@@ -36,7 +36,7 @@ from ..parts.matrix_axes import MatrixAxes
 from ..parts.matrix_rules import Sums, layout_of, whole_like
 from ..parts.orthogonal import Orthogonalize, ScaleByShape
 from ..parts.tree_axes import as_axes
-from ..parts.weight_decay import Decay
+from ..parts.weight_decay import Decay, DecayBeforeRate, by_place
 from .muon import _adam, _decay_of_rest, _ended, _momentum, _rest, muon_leaves
 
 _LEAST = 1e-12
@@ -48,7 +48,7 @@ def muown(
     beta: ScalarOrSchedule = 0.95,
     eps: ScalarOrSchedule = 1e-7,
     *,
-    weight_decay: ScalarOrSchedule = 0.0,
+    weight_decay: ScalarOrSchedule | Decay = 0.0,
     mask: Any = None,
     nesterov: bool = True,
     consistent_rms: ScalarOrSchedule | None = 0.2,
@@ -84,9 +84,10 @@ def muown(
         learning_rate: α ≥ 0, in units of the parameter, as AdamW's.
         beta: β in [0, 1), the decay of the momentum.
         eps: ε ≥ 0, added to the norm of what is orthogonalised.
-        weight_decay: λ ≥ 0, decoupled, as AdamW's: a number, an array or a schedule.
-            No decay part: g must be the length of what decays, and v its direction, so
-            that the step itself computes all three.
+        weight_decay: λ ≥ 0, decoupled, as AdamW's, or a decay part that acts before
+            the rate, such as `CautiousWeightDecay(0.1)`. It is inside the step, since g
+            must be the length of what has decayed; a part for the finished step would
+            come after that, and is refused.
         mask: the leaves that decay, as in `muon`.
         nesterov: use Nesterov momentum; without it M is orthogonalised.
         consistent_rms: 0.2 in s; None for Muon's s = sqrt(max(1, out / in)).
@@ -131,12 +132,19 @@ def muown(
     Reference: Lion et al., "Muown: row-norm control for Muon optimization", 2026,
     arXiv:2605.10797, github.com/kcc-lion/muown.
     """
-    _check_decay(weight_decay)
+    decay, after = by_place(weight_decay, mask)
+    if after:
+        raise errors.AdamxError(
+            f"muown: `weight_decay` must act before the rate, got {after[0]!r}. The "
+            f"step itself decays, since the length and the direction that it keeps of "
+            f"each neuron must be those after the decay: pass a number or "
+            f"adamx.parts.CautiousWeightDecay(...). `adam_weight_decay` takes any part."
+        )
     given, axes = axes, as_axes("muown", axes, out_axis)
     muon_mask = muon_leaves(muon_mask, given, axes)
     hidden = MuownStep(
         learning_rate,
-        weight_decay,
+        decay,
         mask,
         momentum=_momentum(beta, nesterov),
         orthogonal=chain(
@@ -164,19 +172,6 @@ def muown(
     return _ended(chain(Masked(hidden, muon_mask), rest), decays, rates)
 
 
-def _check_decay(weight_decay: Any) -> None:
-    """Raise an error for a decay part: the decay is inside the step of a neuron."""
-    if isinstance(weight_decay, Rule):
-        raise errors.type_error(
-            "muown",
-            "`weight_decay` must be a number, an array or a schedule",
-            errors.shown(weight_decay),
-            "The step decays by itself, because it must keep the length and the "
-            "direction of each neuron after the decay: pass the number. "
-            "`adam_weight_decay` takes a part.",
-        )
-
-
 class MuownStep(Rule):
     """Step in the direction and in the length of each neuron of a matrix (Muown).
 
@@ -189,7 +184,8 @@ class MuownStep(Rule):
     Args:
         learning_rate: α ≥ 0.
         weight_decay: λ ≥ 0: α λ θ is taken from the new θ, whose rows then give g and
-            the direction of V; mask: the leaves that decay.
+            the direction of V; or a part that says what is taken, which reads the sign
+            of the step; mask: the leaves that decay.
         momentum: what is averaged of H, such as `Ema(0.95, name="momentum")`.
         orthogonal: what is made of it, such as `Orthogonalize()`.
         adam: what is made of h, a direction; its slots have one number per neuron.
@@ -206,7 +202,7 @@ class MuownStep(Rule):
     place = "step"
 
     learning_rate: Hyper = hyper(allowed=NON_NEGATIVE)
-    weight_decay: Hyper = hyper(0.0, allowed=NON_NEGATIVE)
+    weight_decay: Any = hyper(0.0, allowed=NON_NEGATIVE, or_part=DecayBeforeRate)
     mask: Any = None
     momentum: Part = part(kw_only=True)
     orthogonal: Part = part(kw_only=True)
@@ -292,8 +288,13 @@ class MuownStep(Rule):
         step = (kept - 1) * ctx.param - length / v_length * step
         # without a step what is left is the rounding of the two norms
         step = jnp.where(moved, step, 0)
-        if not is_zero(self.weight_decay) and ctx.selects(self.mask):
-            pull = self.learning_rate * self.weight_decay
-            step = step - pull * ctx.param
+        decay = self.weight_decay
+        part = isinstance(decay, DecayBeforeRate)
+        if not is_zero(decay) and ctx.selects(decay.mask if part else self.mask):
+            pull = self.learning_rate * (decay.weight_decay if part else decay)
+            if part:
+                step = step - self.learning_rate * decay.term(-step, ctx)
+            else:
+                step = step - pull * ctx.param
             length = jnp.where(pull > 0, self._lengths(axes, ctx.param + step), length)
         return step, slots | {"magnitude": length, "direction_norm": v_length}

@@ -72,7 +72,7 @@ class MatrixRule(Rule):
 
 
 class TensorRule(Rule):
-    """A rule on whole tensors, or with `axes` on each matrix of a leaf that has some."""
+    """A rule on whole tensors, or with `axes` on each matrix of a leaf with axes."""
 
     scope = "tensor"
 

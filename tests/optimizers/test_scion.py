@@ -30,12 +30,13 @@ def test_each_leaf_has_the_norm_of_its_layer(x64):
     want = jax.tree.map(lambda x: 2.0 * x / np.sqrt(np.mean(x**2)), g)
     want["embed"]["embedding"] = 8.0 / 4 * np.sign(g["embed"]["embedding"])
     want["lm_head"]["kernel"] = 8.0 / 4 * np.sign(g["lm_head"]["kernel"])
-    del want["block"]["kernel"]
-    kernel = got["block"].pop("kernel")
+    hidden = [(got["block"].pop("kernel"), 6 / 4), (got["conv"].pop("kernel"), 6 / 36)]
+    del want["block"]["kernel"], want["conv"]["kernel"]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), got, want)
     # Muon's quintic leaves singular values between 0.68 and 1.13, whatever the steps
-    sizes = np.linalg.svd(kernel)[1] / (2.0 * np.sqrt(6 / 4))
-    assert np.all((sizes > 0.68) & (sizes < 1.14))
+    for kernel, ratio in hidden:  # the convolution is outputs by all the rest
+        sizes = np.linalg.svd(kernel.reshape(-1, 6))[1] / (2.0 * np.sqrt(ratio))
+        assert np.all((sizes > 0.68) & (sizes < 1.14))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -56,9 +57,10 @@ def test_the_constrained_form_stays_in_the_balls(dtype):
     end = jax.tree.map(lambda x: np.asarray(x, np.float64), end)
     slack = 1 + 4 * float(jnp.finfo(dtype).eps)
     assert 0 < np.max(np.abs(end["embed"]["embedding"])) <= 2.0 * slack
-    assert 0 < np.sqrt(np.mean(end["conv"]["kernel"] ** 2)) <= 2.0 * slack
-    largest = np.linalg.norm(end["block"]["kernel"], 2)
-    assert 0 < largest <= 1.14 * 2.0 * np.sqrt(6 / 4) * slack
+    assert 0 < np.sqrt(np.mean(end["block"]["bias"] ** 2)) <= 2.0 * slack
+    for name, ratio in (("block", 6 / 4), ("conv", 6 / 36)):
+        largest = np.linalg.norm(end[name]["kernel"].reshape(-1, 6), 2)
+        assert 0 < largest <= 1.14 * 2.0 * np.sqrt(ratio) * slack
 
 
 def test_a_mask_that_selects_no_matrix_is_refused():

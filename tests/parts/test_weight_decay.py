@@ -87,9 +87,57 @@ def test_a_mask_beside_a_decay_part_is_refused():
         adamx.adamw(RATE, weight_decay=CAUTIOUS, mask="bias")
 
 
-def test_an_optimizer_with_a_decay_of_its_own_takes_a_number_only():
-    with pytest.raises(TypeError, match=r"muown: `weight_decay` must be a real"):
-        adamx.muown(weight_decay=CAUTIOUS)
+def test_muown_decays_inside_its_step_by_parts_before_the_rate(x64):
+    """The length that it keeps is that after the decay."""
+    p = {"w": jnp.asarray([[1.0, -2.0], [0.5, 3.0], [0.3, 0.2]])}
+    g = jax.tree.map(jnp.cos, p)
+
+    def stepped(decay):
+        tx = adamx.muown(RATE, weight_decay=decay)
+        updates, state = tx.update(g, tx.init(p), p)
+        after = p["w"] + updates["w"]
+        kept = state.slots["magnitude"]["w"][0]
+        np.testing.assert_allclose(jnp.linalg.norm(after, axis=0), kept, rtol=1e-12)
+        return np.asarray(updates["w"])
+
+    none, number = stepped(0.0), stepped(0.3)
+    np.testing.assert_allclose(stepped(WeightDecay(0.3)), number, rtol=1e-12)
+    shrinks = none * p["w"] <= 0
+    assert 0 < shrinks.sum() < shrinks.size
+    want = none - RATE * 0.3 * np.where(shrinks, p["w"], 0)
+    np.testing.assert_allclose(stepped(CautiousWeightDecay(0.3)), want, rtol=1e-12)
+    masked = stepped(CautiousWeightDecay(0.3, mask=lambda path, leaf: False))
+    np.testing.assert_array_equal(masked, none)
+    sentence = r"muown: `weight_decay` must act before the rate, got Independent"
+    with pytest.raises(ValueError, match=sentence):
+        adamx.muown(weight_decay=IndependentWeightDecay(0.1))
+
+
+def test_the_other_leaves_of_a_matrix_optimizer_take_a_decay_part():
+    for name in ("adamh", "muonh", "muown"):
+        for part, place in ((CAUTIOUS, -1), (AFTER[0], 1)):
+            parts = getattr(adamx, name)(RATE, adam_weight_decay=part).parts
+            at = next(i for i, p in enumerate(parts) if getattr(p, "part", 0) == part)
+            (of_rate,) = (
+                i
+                for i, p in enumerate(parts)
+                if isinstance(getattr(p, "part", p), LearningRate)
+            )
+            assert at - of_rate == place
+            assert isinstance(parts[at].mask, Not)
+
+
+def test_mars_takes_decay_parts_for_all_leaves_and_for_each_kind():
+    direction, rate = adamx.mars(RATE).parts
+    for part in BEFORE:
+        assert adamx.mars(RATE, weight_decay=part) == chain(direction, part, rate)
+    for part in AFTER:
+        assert adamx.mars(RATE, weight_decay=part) == chain(direction, rate, part)
+    given = {"weight_decay": CAUTIOUS, "adam_weight_decay": AFTER[0]}
+    _, _, hidden, _, others = adamx.mars(RATE, mars_mask="w", **given).parts
+    assert (hidden.part, others.part) == (CAUTIOUS, AFTER[0])
+    with pytest.raises(ValueError, match="`adam_weight_decay` must come with `mars_m"):
+        adamx.mars(RATE, adam_weight_decay=CAUTIOUS)
 
 
 MUONS = ("muon", "adamuon", "normuon", "dion", "dion2")
