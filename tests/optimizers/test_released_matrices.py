@@ -285,7 +285,7 @@ def drawn(monkeypatch):
     arrays = {}
     kron = importlib.import_module("adamx.optimizers.psgd_kron")
     monkeypatch.setattr(kron, "normal", lambda key, shape, dtype: arrays[shape])
-    first = lambda self, p: arrays[p.shape]  # noqa: E731 (a method)
+    first = lambda self, layout, dtype: arrays[layout.shape]  # noqa: E731 (a method)
     monkeypatch.setattr(LowRankOrthogonal, "_start", first)
     return arrays
 
