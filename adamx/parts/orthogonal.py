@@ -17,7 +17,7 @@ from ..numerics.sharding import as_piece, as_whole
 from ..numerics.splits import across, shards
 from .iterations import Iteration, muon_quintic
 from .layer_axes import TWO
-from .matrix_rules import MatrixRule, TensorRule, layout_of as layout_of
+from .matrix_rules import MatrixRule, TensorRule, layout_of
 from .matrix_views import MatrixView, Named
 from .tree_axes import AxesByName
 

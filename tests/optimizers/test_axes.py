@@ -240,3 +240,12 @@ def test_iterations_are_taken_and_axes_that_do_not_exist_refused():
         NeuronEma(0.9, out_axis=3)
     with pytest.raises(ValueError, match=r"NeuronEma: every leaf .* got shape \(2, 3"):
         adamx.normuon(muon_mask="w").init({"w": jnp.ones((2, 3, 4))})
+
+
+def test_the_plan_shows_the_matrices_of_each():
+    p, _ = arrays()
+    stored = {path: jax.ShapeDtypeStruct(x.shape, jnp.float32) for path, x in p.items()}
+    want = {path: SEEN[path].of(SHAPES[path]).sizes for path in p}
+    for name in ("normuon", "muonh", "scion", "dion"):
+        rows = adamx.matrix_plan(BUILT[name](axes=GIVEN), stored).rows
+        assert {row.leaf: row.matrices for row in rows} == want, name
