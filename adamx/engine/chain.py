@@ -213,8 +213,7 @@ class Chain(Transformation):
         return self._run(updates, state, params, extra)
 
     def _has_one_pass(self) -> bool:
-        ends = self.passes[-1] if self.passes else None
-        return isinstance(ends, RuleSequence) and ends._is_fused()
+        return bool(self.passes) and isinstance(self.passes[-1], RuleSequence)
 
     def _in_one_pass(
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]

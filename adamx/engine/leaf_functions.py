@@ -10,7 +10,9 @@ import jax
 import jax.numpy as jnp
 
 from ..numerics.arithmetic import compute_dtype, within_range
-from ..numerics.random_bits import key_of
+from ..numerics.random_bits import OfRows, key_of
+from .leaves import applied
+from .order import dependent, zero_after
 from .placement import Placed
 from .slots import decoded, encoded, is_scaled, scale_of
 from .state import Context, Slot
@@ -24,6 +26,7 @@ class Inputs(NamedTuple):
     extra: dict[str, Any]
     word: Any  # of its path, where random numbers are drawn
     together: Any = None  # what was computed of its matrices
+    old: Any = None  # the parameter, if the new one is to be returned, not the update
 
 
 class LeafFunctions(NamedTuple):
@@ -71,16 +74,36 @@ def leaf_functions(rule: Any) -> LeafFunctions:
         here, u, ctx = enter(form, *given)
         return *here.apply(u, seen(form, kept, u), ctx), ctx
 
+    def counted(form: Any, kept: dict[str, Any], given: tuple, zero: Any) -> Any:
+        # the new slots that depend on the count, computed again, later
+        arrays, shared, count, x = given
+
+        def new(shared: dict[str, Any], count: Any) -> dict[str, Any]:
+            return computed(form, kept, arrays, shared, count, x)[1]
+
+        names = dependent(new, shared, count)
+        shared = {
+            name: value + zero.astype(value.dtype) for name, value in shared.items()
+        }
+        again = new(shared, count + zero.astype(count.dtype)) if names else {}
+        return {name: again[name] for name in names}
+
     def stepped(form: Any, scales: dict, kept: dict[str, Any], *given: Any) -> Any:
         u, new, ctx = computed(form, kept, *given)
+        u, (*_, count, x) = u.astype(form.dtype), given
+        key = ctx.key if coded else None
+        if x.old is not None:
+            u = applied(x.old, u)
+            zero = zero_after(u)
+            key = None if key is None else key_of(count, _later(x.word, zero))
+            new |= counted(form, kept, given, zero) if elementwise else {}
         known, after = declared_for(form), {}
-        leaf = None if elementwise else given[-1].update
+        leaf = None if elementwise else x.update
         for name, old in kept.items():
             draw = coded.index(name) if name in coded else 0
-            slot, key = known[name], ctx.key if coded else None
-            scale = scales.get(name)
+            slot, scale = known[name], scales.get(name)
             after[name] = encoded(slot, new[name], old, leaf, form, key, draw, scale)
-        return u.astype(form.dtype), after
+        return u, after
 
     def twice(form: Any, kept: dict[str, Any], *given: Any) -> Any:
         # the first time only for the scales: on a GPU it takes less time to read the
@@ -154,6 +177,13 @@ def entrance(rule: Any) -> tuple[list, Any, Any]:
         return here, update, ctx
 
     return arrays, structure.unflatten, enter
+
+
+def _later(word: Any, zero: Any) -> Any:
+    """Return the same word of a path, computed with a zero."""
+    if isinstance(word, OfRows):
+        return word._replace(word=word.word + zero)
+    return word + zero
 
 
 def _bounded(extra: Any, update: Any) -> Any:

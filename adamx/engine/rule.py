@@ -280,13 +280,11 @@ class Rule(Transformation):
         return tree.update(self, updates, state, params, extra)
 
     def _has_one_pass(self) -> bool:
-        return self._is_fused()
+        return True
 
     def _in_one_pass(
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
     ) -> tuple[Any, State] | None:
-        if not self._has_one_pass():
-            return None
         return tree.update(self, updates, state, params, extra, applied=True)
 
 

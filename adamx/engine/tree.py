@@ -252,18 +252,21 @@ def run_rule(
         for i, done in stacks.run(methods.together, held).items():
             inputs[i] = inputs[i]._replace(together=done)
     calls = [(forms[i], kept_of(i), shared, step.count, inputs[i]) for i in live]
+    olds = None
+    if step.applied:
+        every = column("params", step.params, updates)
+        olds = [every[i] for i in live]
     if rule._is_fused():
-        olds = None
-        if step.applied:
-            every = column("params", step.params, updates)
-            olds = [every[i] for i in live]
         # imported when it is needed, as native loops take long to import
         fused_leaves = importlib.import_module("adamx.engine.fused_leaves")
         given = step.extra.get(TABLES, {}).items()
         tables = {int(i): table for i, table in given}
         results = fused_leaves.run(rule, methods, calls, live, olds, tables)
     else:
-        results = [methods.apply(*call) for call in calls]
+        pairs = zip(calls, olds or [None] * len(calls), strict=True)
+        results = [
+            methods.apply(*given, x._replace(old=old)) for (*given, x), old in pairs
+        ]
     for i, (result, new) in zip(live, results, strict=True):
         leaves[i] = result
         for name, kept_of_leaves in columns.items():

@@ -10,10 +10,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
 
 from ..engine import row_updates, tree_checks
 from ..engine.leaves import applied_to_all, column
+from ..engine.order import zero_after
 from ..engine.paths import flatten
 from ..engine.transformation import Transformation, check_transformation
 from ..engine.value import is_array
@@ -62,13 +62,18 @@ def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[An
         in_one = _in_one_pass(tx, grads, state, params, extra)
         if in_one is not None:
             return _with_others(in_one[0], params, grads), in_one[1]
-    if is_fused(tx):
-        updates, state = tx.update(grads, state, params, **extra)
-        return applied_to_all(params, updates), state
-    updates, _ = tx.update(grads, state, params, **extra)
+    updates, after = tx.update(grads, state, params, **extra)
     stepped = applied_to_all(params, updates)
+    if is_fused(tx) or not _is_narrow(state):
+        return stepped, after
     _, state = tx.update(grads, _after(stepped, state), params, **extra)
     return stepped, state
+
+
+def _is_narrow(state: Any) -> bool:
+    """Return whether arrays of a state have fewer than 32 bits an element."""
+    arrays = filter(is_array, jax.tree.leaves(state))
+    return any(x.size > 1 and jnp.dtype(x.dtype).itemsize < 4 for x in arrays)
 
 
 def _in_one_pass(
@@ -107,28 +112,11 @@ def _with_others(stepped: Any, params: Any, grads: Any) -> Any:
 
 def _after(params: Any, state: Any) -> Any:
     """Return the same state, with counts that depend on the new parameters."""
-    arrays = list(filter(is_array, jax.tree.leaves(params)))
-    zero = jax.lax.platform_dependent(arrays, cpu=_zeros, default=_known_zero)
+    arrays = filter(is_array, jax.tree.leaves(params))
+    zero = sum(map(zero_after, arrays), jnp.uint32(0))
 
     def one(x: Any) -> Any:
         is_count = jnp.shape(x) == () and jnp.issubdtype(x.dtype, jnp.integer)
         return x + zero.astype(x.dtype) if is_count else x
 
     return jax.tree.map(one, state)
-
-
-def _zeros(params: list[Array]) -> Int[Array, ""]:
-    return sum(map(_zero, params), jnp.int32(0))
-
-
-def _known_zero(params: list[Array]) -> Int[Array, ""]:
-    """Return 0 where XLA updates in place without being told: on a GPU and a TPU."""
-    return jnp.int32(0)
-
-
-def _zero(p: Array) -> Int[Array, ""]:
-    """Return 0, computed from a parameter: XLA does not simplify x · 0 to 0."""
-    if not p.size or not jnp.issubdtype(p.dtype, jnp.floating):
-        return jnp.int32(0)
-    first = jax.lax.optimization_barrier(p)[(0,) * p.ndim].astype(jnp.float32)
-    return jax.lax.bitcast_convert_type(first * 0, jnp.int32) & 1
