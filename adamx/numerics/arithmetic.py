@@ -50,8 +50,8 @@ def within_range(x: Array) -> Array:
         return _within_range(x)
     up, most = np.int32(2**31 - _bits(np.inf)), np.int32(_bits(_bound(x.dtype)))
     bits = lax.bitcast_convert_type(x, jnp.int32)
-    for _ in range(2):
-        bits = (lax.min(bits + up, most + up) - up) ^ np.int32(-(2**31))
+    bits = lax.min(bits + up, most + up) + np.int32(-(2**31))
+    bits = lax.min(bits, most + up) + np.int32(_bits(np.inf))
     return lax.bitcast_convert_type(bits, x.dtype)
 
 
