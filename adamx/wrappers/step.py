@@ -2,7 +2,8 @@
 
 On a CPU, with `update` alone, XLA may write the new moments before the old ones have
 been used for the parameters, and must then copy the donated buffers. Here stochastic
-rounding waits for the new parameters, and the moments are updated in place.
+rounding waits for the new parameters, and the moments are updated in place. In a rule
+or a chain each leaf waits for its own parameter; elsewhere all wait for all.
 """
 
 import importlib
@@ -27,9 +28,12 @@ def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[An
         params = optax.apply_updates(params, updates)
 
     Call it inside `jax.jit` with params and state donated. On a CPU, a state with
-    stochastic rounding (`adamx.store`) then needs no temporary copy of its moments. For
-    other states there is no gain, and tracing takes longer; with `split_master` it is
-    slower. One element of each sharded parameter is exchanged between devices. On a GPU
+    stochastic rounding (`adamx.store`) then needs no temporary copy of its moments, nor
+    do moments that depend on the count (`schedule_free_adamw`, `adamod`). For other
+    states there is no gain. It takes as long to trace and to compile as the two calls,
+    except around groups (`adamx.groups`) and transformations of other libraries with
+    slots of fewer than 32 bits, which are computed twice until XLA finds it. One
+    element of each sharded parameter is exchanged between devices then. On a GPU
     and a TPU, the program is that of the two calls. With `adamx.accumulate` the
     parameters are not read or written at the micro-batches that make no step, and the
     results are those of the two calls to rounding. With `adamx.fused` a step is one

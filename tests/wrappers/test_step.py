@@ -96,3 +96,35 @@ def test_extra_arguments_pass():
 def test_what_is_no_transformation_is_refused():
     with pytest.raises(TypeError, match="step: `tx` must be a gradient transformation"):
         adamx.step(tree(0), tree(0), tree(0), None)
+
+
+@pytest.mark.parametrize("name", ["adamw", "bfloat16", "8 bits", "tunable"])
+def test_a_leaf_is_compiled_once(name):
+    """The program has no more operations a leaf than that of the two calls, but a few.
+
+    The mutant: a second update, for the state alone, doubles them.
+    """
+    tx = MADE[name]()
+    p = [jax.ShapeDtypeStruct((64, 128), jnp.float32)] * 4
+    state = jax.eval_shape(tx.init, p)
+
+    def operations(function):
+        text = jax.jit(function).lower(p, p, state).as_text()
+        return text.count(" = ")
+
+    one = operations(lambda p, g, s: adamx.step(tx, p, g, s))
+    assert one < 1.2 * operations(two_calls(tx))
+
+
+def test_moments_that_depend_on_the_count_wait_for_the_parameters():
+    """The mutant: with the two calls one moment is copied, 4 bytes a parameter."""
+    tx, n = adamx.schedule_free_adamw(1e-2), 1 << 16
+    p = jax.ShapeDtypeStruct((n,), jnp.float32)
+    state = jax.eval_shape(tx.init, p)
+
+    def temporary(function):
+        made = jax.jit(function, donate_argnums=(0, 2)).lower(p, p, state).compile()
+        return made.memory_analysis().temp_size_in_bytes / n
+
+    assert temporary(lambda p, g, s: adamx.step(tx, p, g, s)) < 0.01
+    assert temporary(two_calls(tx)) > 3
