@@ -1,7 +1,6 @@
 """Dion: a low-rank part of the momentum, orthonormalised; Adam for other leaves.
 
-Stacked layers: give `adamx.stacked` the (layers, m, n) leaves, and `dion_mask` a
-predicate for them.
+Stacked layers: say with `axes=` which axis is of layers, or use `adamx.stacked`.
 """
 
 import functools

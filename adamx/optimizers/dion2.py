@@ -1,7 +1,7 @@
 """Dion2: Muon on the largest rows or columns of the momentum; Adam for other leaves.
 
-Inside `shard_map` matrices are gathered over `axis_name`. Stacked layers: give
-`adamx.stacked` the (layers, m, n) leaves, and `dion_mask` a predicate for them.
+Inside `shard_map` matrices are gathered over `axis_name`. Stacked layers: say with
+`axes=` which axis is of layers, or use `adamx.stacked`.
 """
 
 import math

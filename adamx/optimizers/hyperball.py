@@ -70,7 +70,8 @@ def adamh(
         hyperball_mask: the leaves whose norm is held: a tree of bools (or a prefix of
             one), a callable on the parameters, a predicate of path and leaf, or a path
             regex; `hidden_matrix` selects those that have axes, and no embedding or
-            head. With `axes=`, the leaves that it gives axes.
+            head. By default with `axes=`, the leaves that it gives axes. Of a selected
+            leaf without axes one norm is held.
         adam_learning_rate: the rate of the others, in units of the parameter; None for
             the same, which is large for Adam: pass Adam's own, such as 3e-4.
         adam_weight_decay: λ ≥ 0 of the others, or a decay part.

@@ -1,8 +1,7 @@
 """Muown: Muon for the directions of the neurons of a matrix, Adam for their lengths.
 
 Inside `shard_map` pass `axis_name`, the mesh axis over which the rows are split.
-Stacked layers: give `adamx.stacked` the (layers, m, n) leaves, and `muon_mask` a
-predicate for them.
+Stacked layers: say with `axes=` which axis is of layers, or use `adamx.stacked`.
 """
 
 import dataclasses

@@ -20,7 +20,7 @@ from ..engine.state import Context, Slots
 from ..numerics.matrices import HIGHEST, QUINTIC
 from ..numerics.splits import whole_shape
 from ..parts.iterations import as_iteration
-from ..parts.layer_axes import HIDDEN
+from ..parts.layer_axes import HIDDEN, is_vector
 from ..parts.masked import Masked
 from ..parts.matrix_rules import MatrixRule
 from ..parts.moments import Ema
@@ -33,8 +33,8 @@ _EMBEDDING = re.compile(r"embe?d|(^|/)(wte|wpe)(/|$)", re.I)
 
 
 def is_matrix(path: str, leaf: Any) -> bool:
-    """Select leaves with two axes."""
-    return leaf.ndim == 2
+    """Select leaves with two axes, but those that are vectors by name."""
+    return leaf.ndim == 2 and not is_vector(path, leaf)
 
 
 def is_embedding(path: str, leaf: Any) -> bool:
@@ -147,7 +147,7 @@ def scion(
         hidden_mask: the matrices with the spectral norm, as `muon_mask` of `muon`; by
             default those that have axes (`hidden_matrix`).
         output_mask: of the others, the leaves with the sign, likewise; by default
-            those of two axes.
+            those of two axes, but biases of attention and vectors of stacked layers.
         precision: that of every product: a `jax.lax.Precision`, its name, or a dtype to
             which the operands are rounded, as in `muon`.
         axis_name: inside `shard_map`, the mesh axis over which the rows are split.
@@ -213,7 +213,7 @@ class SpectralRadius(MatrixRule):
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         shape = self._layout(update, ctx).sizes[1:]
-        ratio = shape[self.out_axis] / shape[self.out_axis - 1]
+        ratio = shape[self.out_axis % 2] / shape[1 - self.out_axis % 2]
         return self.radius * ratio**0.5 * update, slots
 
 

@@ -33,6 +33,8 @@ _EXPERTS = re.compile(r"expert|(^|/)moe(_|/)", re.I)
 
 TWO = "two axes"
 STACK = "a stack of layers"
+_NAMES_VECTOR = "the path names a bias, a scale or a norm"
+_VECTOR_EACH = f"{STACK}, with a vector for each"
 
 
 def axes_by_name(path: str, leaf: Any, out_axis: int = -1) -> tuple[Any, str]:
@@ -61,7 +63,7 @@ def axes_by_name(path: str, leaf: Any, out_axis: int = -1) -> tuple[Any, str]:
     if _ENDS.search(path):
         return None, "the path names an embedding, a head or logits"
     if _VECTOR.search(path):
-        return None, "the path names a bias, a scale or a norm"
+        return None, _NAMES_VECTOR
     attention = _INTO_HEADS.search(path) or _FROM_HEADS.search(path)
     # without a stack it has as many axes: parameters that all steps of a scan share
     least = 3 if attention and n > 2 else 2 if n > 2 or _KERNEL.search(path) else 1
@@ -69,7 +71,7 @@ def axes_by_name(path: str, leaf: Any, out_axis: int = -1) -> tuple[Any, str]:
     axes_of_layers = len(_STACK.findall(path)) - isinstance(leaf, Slice)
     layers = min(max(axes_of_layers, 0), n - least)
     if n - layers < 2:
-        return None, f"{STACK}, with a vector for each"
+        return None, _VECTOR_EACH
     axes, why = _of_layer(path, tuple(leaf.shape)[layers:], out_axis in (-1, 1))
     for _ in range(layers if axes else 0):
         axes = axes.of_stack()
@@ -111,6 +113,15 @@ def _of_layer(path: str, shape: tuple[int, ...], last: bool) -> tuple[Any, str]:
         return MatrixAxes(*sides), "experts: one matrix for each"
     why = f"{n} axes and a name that says not which: pass axes="
     return None, f"{why}, or adamx.stacked for layers"
+
+
+def is_vector(path: str, leaf: Any) -> bool:
+    """Select leaves of fewer than two axes, and those that are vectors by name.
+
+    The bias of attention has an axis of heads, the vectors of stacked layers one more.
+    """
+    few = len(leaf.shape) < 2
+    return few or axes_by_name(path, leaf)[1] in (_NAMES_VECTOR, _VECTOR_EACH)
 
 
 def hidden_matrix(path: str, leaf: Any) -> bool:

@@ -225,7 +225,7 @@ class ScaleByShape(MatrixRule):
         self, update: Float[Array, "..."], slots: Slots, ctx: Context
     ) -> tuple[Float[Array, "..."], Slots]:
         shape = self._layout(update, ctx).sizes[1:]
-        out, into = shape[self.out_axis], shape[self.out_axis - 1]
+        out, into = shape[self.out_axis % 2], shape[1 - self.out_axis % 2]
         if self.consistent_rms is None:
             return max(1.0, out / into) ** 0.5 * update, slots
         return self.consistent_rms * max(out, into) ** 0.5 * update, slots

@@ -246,6 +246,33 @@ def test_the_plan_shows_the_matrices_of_each():
     p, _ = arrays()
     stored = {path: jax.ShapeDtypeStruct(x.shape, jnp.float32) for path, x in p.items()}
     want = {path: SEEN[path].of(SHAPES[path]).sizes for path in p}
-    for name in ("normuon", "muonh", "scion", "dion"):
-        rows = adamx.matrix_plan(BUILT[name](axes=GIVEN), stored).rows
+    for name in ("muon", "adamuon", "muown", "normuon", "muonh", "scion", "dion"):
+        rows = adamx.matrix_plan(getattr(adamx, name)(0.1, axes=GIVEN), stored).rows
         assert {row.leaf: row.matrices for row in rows} == want, name
+
+
+def test_muown_is_the_same_with_its_stacks_spread():
+    """The masks, the lengths of neurons and `spread` see the same matrices."""
+    p, gradients = arrays()
+    mesh = jax.make_mesh((8,), ("d",), axis_types=(AxisType.Auto,))
+    spread = NamedSharding(mesh, P("d"))
+    here, there = (
+        run(adamx.muown(0.1, axes=GIVEN, **more), p, gradients)[0]
+        for more in ({}, {"spread": spread})
+    )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-12), here, there
+    )
+
+
+def test_the_first_axis_has_two_names():
+    """`out_axis=-2` is 0, as with every axis of an array."""
+    p = {"w": jnp.arange(12.0).reshape(3, 4) + jnp.eye(3, 4)}
+    gradients = jax.tree.map(lambda x: x[None], p)
+    for name in ("muon", "normuon", "muown", "scion", "dion", "dion2"):
+        first, same = (
+            getattr(adamx, name)(0.1, out_axis=axis, axes=MatrixAxes())
+            for axis in (0, -2)
+        )
+        one, two = (run(tx, p, gradients)[0]["w"] for tx in (first, same))
+        np.testing.assert_array_equal(one, two)

@@ -14,6 +14,7 @@ SHAPES = {
     "block": {"kernel": (4, 6), "bias": (6,)},
     "lm_head": {"kernel": (4, 10)},
     "conv": {"kernel": (3, 3, 4, 6)},
+    "attention": {"query": {"bias": (2, 3)}},  # of heads: two axes, and a vector
 }
 
 
