@@ -19,6 +19,7 @@ import optax
 import adamx
 from adamx.compiled.figures import step_of
 from adamx.native import compiler
+from adamx.storage import Blockwise
 from benchmarks.cost.harness import measure, options, report
 from benchmarks.cost.harness.trees import FULL, QUICK, Tree, fresh
 from benchmarks.cost.memory.forms import BY_NAME
@@ -27,6 +28,9 @@ from benchmarks.cost.memory.speed import in_one_call
 PATH = options.RESULTS / "fused.json"
 BLOCKS = options.RESULTS / "fused_in_blocks.json"
 STORAGES = ("float32", "bfloat16", "8 bits", "4 bits")
+SMALL = "8 bits everywhere"
+"""With `min_size=0`: leaves of 1,000 elements are kept in float32 otherwise."""
+FORMS = BY_NAME | {SMALL: BY_NAME["8 bits"]._replace(moments=Blockwise(min_size=0))}
 IN_BLOCKS = ("8 bits", "4 bits")
 SIDES = ("fused", "plain", "optax")
 HEAD = (
@@ -62,7 +66,7 @@ def measured(
     storage: str, tree: Tree, repeats: int, native: bool = True
 ) -> dict[str, Any]:
     """The three sides in turns: medians of the ratios, and of the seconds."""
-    tx, theirs = BY_NAME[storage].tx(), optax.adamw(1e-3, weight_decay=1e-2)
+    tx, theirs = FORMS[storage].tx(), optax.adamw(1e-3, weight_decay=1e-2)
     with contextlib.nullcontext() if native else compiler.left_out():
         fused = Side(adamx.fused(tx), in_one_call(adamx.fused(tx)), tree)
     sides = {
@@ -152,9 +156,10 @@ def main(argv: Sequence[str]) -> int:
     parser = options.parser("fused", "One pass over memory beside XLA's and Optax's.")
     parser.add_argument(
         "--storages",
-        type=options.some_of({name: name for name in STORAGES}),
-        help=f"which, separated by commas: {', '.join(STORAGES)} (default: all, or "
-        f"{' and '.join(IN_BLOCKS)} without native loops)",
+        type=options.some_of({name: name for name in (*STORAGES, SMALL)}),
+        help=f"which, separated by commas: {', '.join((*STORAGES, SMALL))} "
+        f"(default: all, the last on the smallest leaves only; without native loops "
+        f"{' and '.join(IN_BLOCKS)})",
     )
     parser.add_argument(
         "--without-native",
@@ -164,7 +169,6 @@ def main(argv: Sequence[str]) -> int:
     )
     given = parser.parse_args(argv)
     native = not given.without_native
-    storages = given.storages or (STORAGES if native else IN_BLOCKS)
     trees = given.trees or (list(FULL.values()) if native else [FULL["1"]])
     if given.quick:
         trees = [QUICK[tree.name] for tree in trees]
@@ -173,7 +177,8 @@ def main(argv: Sequence[str]) -> int:
     rows = []
     with jax.default_device(device):
         for tree in trees:
-            for storage in storages:
+            few = STORAGES if tree.name != "1000" else (*STORAGES, SMALL)
+            for storage in given.storages or (few if native else IN_BLOCKS):
                 rows.append(measured(storage, tree, repeats, native))
                 print(" | ".join(next(lines(rows[-1:]))), flush=True)
     path = given.json or (None if given.quick else PATH if native else BLOCKS)
