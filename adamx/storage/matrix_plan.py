@@ -1,6 +1,7 @@
 """The matrix plan: how each leaf is seen by an optimizer of matrices, and why."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,9 +51,15 @@ class MatrixRow:
 
     @property
     def kept(self) -> str:
-        """What is kept of the sides, as text: "left 8 × 8, right 16 × 16"."""
-        known = [s for s in self.sides if s.statistic is not None]
-        return ", ".join(f"{s.slot} {_by(s.statistic or ())}" for s in known) or "–"
+        """What is kept of the sides, as text: "left 8 × 8, right 16 × 16".
+
+        Slots of one side and shape are together: "mu and nu 4 × 16", each of 4 × 16.
+        """
+        said = []
+        known = (s for s in self.sides if s.statistic is not None)
+        for (_, size), run in itertools.groupby(known, lambda s: (s.axes, s.statistic)):
+            said.append(f"{' and '.join(s.slot for s in run)} {_by(size or ())}")
+        return ", ".join(said) or "–"
 
     @property
     def reason(self) -> str:
@@ -97,7 +104,11 @@ class MatrixPlan:
 
     @property
     def statistics(self) -> dict[tuple[int, ...], int]:
-        """The number of arrays of two axes that are kept of sides, by their shape."""
+        """The number of arrays of two axes that are kept of sides, by their shape.
+
+        All those of the column "kept" are counted, whether they are decomposed or not:
+        statistics, bases and roots, also factors, projections, moments of low rank.
+        """
         found: dict[tuple[int, ...], int] = {}
         for row in self.rows:
             for side in row.sides:
@@ -145,9 +156,10 @@ def matrix_plan(tx: Any, params: Any) -> MatrixPlan:
     cut. A side that has no statistic, or only a diagonal, is named with the reason.
 
     The last lines count the matrices that are iterated together, and say which stacks
-    `spread` fills up, because its devices do not divide them; and the arrays that are
-    kept of sides, by their shape. The rule "Muon" is the orthogonalisation, also that
-    of Scion. Every leaf is listed once. One that is not seen as a matrix is listed with
+    `spread` fills up, because its devices do not divide them; and all arrays of two
+    axes that are kept of sides, by their shape: statistics, bases, factors, projections
+    and moments of low rank. The rule "Muon" is the orthogonalisation, also that of
+    Scion. Every leaf is listed once. One that is not seen as a matrix is listed with
     what it gets instead and the reason: its name, its number of axes, a side that is
     too long, or a mask. Nothing is allocated: `params` may be arrays or
     `jax.ShapeDtypeStruct`s.

@@ -57,7 +57,7 @@ def check(tx, tree=TREE):
     """Compare a plan with the state of the optimizer."""
     plan = adamx.matrix_plan(tx, tree)
     assert sorted(row.leaf for row in plan.rows) == sorted(tree)
-    kept = jax.eval_shape(tx.init, tree).slots
+    kept, squares = jax.eval_shape(tx.init, tree).slots, 0
     for row in plan.rows:
         shape = tree[row.leaf].shape
         assert row.shape == shape
@@ -74,12 +74,13 @@ def check(tx, tree=TREE):
                 assert side.why or not side.axes
             else:
                 claimed[side.slot] += row.number * math.prod(side.statistic)
-                square = len(side.statistic) == 2
-                assert not square or own[side.slot].shape[-2:] == side.statistic
+                if len(side.statistic) == 2:
+                    assert own[side.slot].shape[-2:] == side.statistic
+                    squares += own[side.slot].size
         assert dict(claimed) == {n: own[n].size for n in claimed}
         for n, x in own.items():
             like = x.size in (0, 1, math.prod(shape))
-            named = n.startswith((*claimed, *OF_NEURONS)) or n.endswith("_values")
+            named = n in claimed or n.startswith(OF_NEURONS)
             assert like or named, f"{n} of {row.leaf} is not in the plan"
         if row.block and "largest" not in row.why:
             size = row.number * math.prod(row.block)
@@ -90,6 +91,8 @@ def check(tx, tree=TREE):
         if row.rule == "Adam":
             assert own["mu"].shape == own["nu"].shape == shape
             assert not row.block
+    counted = sum(k * math.prod(size) for size, k in plan.statistics.items())
+    assert counted == squares
     return {row.leaf: row for row in plan.rows}
 
 
@@ -151,8 +154,9 @@ def test_sides_are_those_of_the_arguments():
     assert row.why.endswith("blocks of at most 10, the last filled up with zeros")
     row = check(VARIANTS["merged"])[conv]
     assert row.block == (9, 8, 16)
-    assert [side.axes for side in row.sides] == [(0, 1), (2,), (3,)]
-    assert sides(row) == {"left": (9, 9), "right": (8, 8), "axis_2": (16, 16)}
+    assert [side.axes for side in row.sides[::2]] == [(0, 1), (2,), (3,)]
+    squares = {"left": (9, 9), "right": (8, 8), "axis_2": (16, 16)}
+    assert sides(row) == squares | {f"{n}_basis": s for n, s in squares.items()}
     assert row.reason == "merge_dims=True: axes merged: (0, 1)"
     row = check(VARIANTS["one side"])[conv]
     assert sides(row) == {"": None, "right": (16, 16)}
@@ -174,11 +178,15 @@ def test_the_table_says_what_is_kept():
     words = [line.split() for line in text]
     assert words[0] == ["leaf", "shape", "seen", "as", "kept", "rule", "why"]
     assert text[4].split(maxsplit=1)[0] == "dense/kernel"
-    assert "32 × 24   left 32 × 32, right 24 × 24  SOAP  two axes" in text[4]
-    assert "right 32 × 32" in text[5]
+    kept = "left and left_basis 32 × 32, right and right_basis 24 × 24"
+    assert f"32 × 24   {kept}  SOAP  two axes" in text[4]
+    assert "right and right_basis 32 × 32" in text[5]
     assert text[5].endswith("SOAP  two axes; axis 0: longer than max_dim=40")
-    sums = "Kept: 1 of 8 × 8, 1 of 16 × 16, 2 of 32 × 32, 1 of 24 × 24."
+    sums = "Kept: 2 of 8 × 8, 2 of 16 × 16, 4 of 32 × 32, 2 of 24 × 24."
     assert text[-1] == sums
+    low = adamx.matrix_plan(adamx.galore(0.1, rank=4), {"w": TREE["dense/kernel"]})
+    assert low.rows[0].kept == "projection 24 × 4, mu and nu 4 × 32"
+    assert low.statistics == {(24, 4): 1, (4, 32): 2}
     none = adamx.matrix_plan(adamx.muon(0.1), {"b": TREE["dense/bias"]})
     assert str(none).endswith("No leaf is seen as a matrix.")
 
