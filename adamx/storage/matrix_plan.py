@@ -5,10 +5,14 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+import optax
+
 from .. import errors
+from ..engine.chain import contents
 from ..parts.matrix_views import MatrixView, Side
 from .leaf_views import LeafViews
 from .plan import columns
+from .treatment import is_foreign, name_of_unknown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,8 +187,7 @@ def matrix_plan(tx: Any, params: Any) -> MatrixPlan:
             "matrix_plan",
             "`tx` must see leaves as matrices, or keep a statistic for each side",
             errors.shown(tx),
-            "Pass for example adamx.muon(0.02) or adamx.soap(), or a chain with one of "
-            "their rules; adamx.memory_plan lists the state of every optimizer.",
+            _remedy(seen),
         )
     rows = []
     for i, (path, leaf) in enumerate(seen.leaves):
@@ -196,8 +199,33 @@ def matrix_plan(tx: Any, params: Any) -> MatrixPlan:
         else:
             rule, why = seen.other_rules(i), seen.left_out(i)
             rows.append(MatrixRow(path, shape, None, rule, why))
-    notes = (f"How {name} sees leaves is not known." for name in seen.unknown)
+    notes = dict.fromkeys(map(_note, seen.unknown))
     return MatrixPlan(tuple(rows), tuple(notes))
+
+
+def _remedy(seen: LeafViews) -> str:
+    """Say what to pass in the place of what has no rule of matrices."""
+    known = "adamx.memory_plan lists the state of every optimizer."
+    fitting = (
+        f"Pass for example adamx.muon(0.02) or adamx.soap(), or a chain with one of "
+        f"their rules; {known}"
+    )
+    closed = (
+        "Transformations of Optax cannot be looked into, also where they hold one of "
+        "adamx: use adamx.chain for optax.chain, adamx.groups for "
+        "optax.multi_transform and optax.masked, adamx.tunable for "
+        "optax.inject_hyperparams, or plan the optimizer inside."
+    )
+    unknown = contents(seen.unknown)
+    if not any(isinstance(x, optax.GradientTransformation) for x in unknown):
+        return fitting
+    return f"{closed} {fitting if seen.found else known}"
+
+
+def _note(part: Any) -> str:
+    """Say of a part that cannot be looked into what is not listed."""
+    why = "is not adamx's" if is_foreign(part) else "cannot be looked into"
+    return f"`{name_of_unknown(part)}` {why}: how it treats leaves is not listed."
 
 
 def _row(path: str, shape: tuple[int, ...], seen: list[MatrixView]) -> MatrixRow:

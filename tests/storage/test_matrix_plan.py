@@ -199,12 +199,87 @@ def test_what_is_left_out_has_its_reason_and_its_rule():
     assert rest["dense/bias"] == ("NormalizeRms", why)
     groups = [("conv", adamx.soap()), ("embed", None), (..., adamx.adamw(0.1))]
     plan = adamx.matrix_plan(adamx.groups(groups), TREE)
-    said = {row.leaf: row.rule for row in plan.rows}
-    assert (said["conv/kernel"], said["embed/embedding"]) == ("SOAP", "frozen")
-    assert said["dense/kernel"] == "Adam"
+    said = {row.leaf: (row.rule, row.reason) for row in plan.rows}
+    assert said["conv/kernel"][0] == "SOAP"
+    assert said["embed/embedding"] == ("frozen", "its group has no optimizer")
+    assert said["dense/kernel"] == ("Adam", "the mask 'conv' leaves it out")
+    rest = adamx.groups([("conv", adamx.adamw(0.1)), (..., adamx.normuon())])
+    said = {row.leaf: (row.rule, row.why) for row in adamx.matrix_plan(rest, TREE).rows}
+    assert said["conv/kernel"] == ("Adam", "it is in the group 'conv'")
+    assert said["dense/kernel"] == ("Muon", "two axes")
     alone = adamx.chain(adamx.Masked(Orthogonalize(), "dense/k"), LearningRate(0.1))
     plan = adamx.matrix_plan(alone, TREE)
     assert {r.rule for r in plan.rows if not r.block} == {"unchanged"}
+
+
+ONE = Orthogonalize()
+TWICE = {
+    "groups": adamx.groups(
+        [("conv", tx := adamx.muon(0.1)), ("dense", tx), (..., adamx.adamw(0.1))]
+    ),
+    "groups of soap": adamx.groups(
+        [("conv", tx := adamx.soap()), ("dense", tx), (..., adamx.adamw(0.1))]
+    ),
+    "chain": adamx.chain(
+        adamx.Masked(ONE, "conv"), adamx.Masked(ONE, "dense/k"), LearningRate(0.1)
+    ),
+    "stacked once": adamx.chain(
+        adamx.Masked(adamx.stacked(ONE, "conv"), "conv"), adamx.Masked(ONE, "dense/k")
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_a_rule_that_occurs_twice_is_asked_at_each_place(name):
+    rows = {row.leaf: row for row in adamx.matrix_plan(TWICE[name], TREE).rows}
+    rule = "SOAP" if name == "groups of soap" else "Muon"
+    layers = (3, 24, 16) if name == "stacked once" else (1, 72, 16)
+    assert (rows["conv/kernel"].rule, rows["conv/kernel"].matrices) == (rule, layers)
+    assert rows["dense/kernel"].matrices == (1, 32, 24)
+    assert "also" not in rows["dense/kernel"].why
+    why = "the mask 'conv' leaves it out; the mask 'dense"
+    assert rows["embed/embedding"].why.startswith(why)
+    assert not rows["embed/embedding"].block
+
+
+def test_a_leaf_that_only_the_mask_takes_for_a_matrix_has_that_reason():
+    tree = {"head": TREE["dense/kernel"], "embed": TREE["embed/embedding"]}
+    by_mask = "two axes, selected by the mask"
+    for tx in (
+        adamx.normuon(muon_mask="head|embed"),
+        adamx.dion(0.1, rank_fraction=0.25, dion_mask="head|embed"),
+    ):
+        rows = adamx.matrix_plan(tx, tree).rows
+        assert all(row.block and row.why.startswith(by_mask) for row in rows)
+    layers = {"head": jax.ShapeDtypeStruct((3, 32, 24), jnp.float32)}
+    tx = adamx.stacked(adamx.muon(0.1, muon_mask="head"), "head")
+    (row,) = adamx.matrix_plan(tx, layers).rows
+    assert (row.matrices, row.why) == ((3, 32, 24), f"{by_mask}; stacked")
+    alone = adamx.chain(Orthogonalize(), LearningRate(0.1))
+    assert {row.why for row in adamx.matrix_plan(alone, tree).rows} == {"two axes"}
+
+
+def test_what_optax_holds_cannot_be_looked_into():
+    inner = adamx.muon(0.1)
+    wrapped = (
+        optax.chain(optax.clip(1.0), inner),
+        optax.multi_transform({"a": inner}, lambda p: jax.tree.map(lambda _: "a", p)),
+        optax.masked(inner, True),
+        optax.inject_hyperparams(adamx.muon)(0.1),
+        adamx.chain(optax.chain(inner)),
+    )
+    for tx in wrapped:
+        with pytest.raises(TypeError, match="Optax cannot be looked into") as refused:
+            adamx.matrix_plan(tx, TREE)
+        assert "use adamx.chain for optax.chain, adamx.groups" in str(refused.value)
+        assert "or plan the optimizer inside" in str(refused.value)
+        assert "adamx.muon(0.02)" not in str(refused.value)
+    with pytest.raises(TypeError, match=r"looked into.*Pass for example adamx\.muon"):
+        adamx.matrix_plan(adamx.chain(optax.clip(1.0), adamx.adamw(0.1)), TREE)
+    for own in (adamx.adamw(0.1), 3):
+        with pytest.raises(TypeError, match=r"Pass for example adamx\.muon") as refused:
+            adamx.matrix_plan(own, TREE)
+        assert "Optax" not in str(refused.value)
 
 
 class Rows(adamx.Rule):
@@ -231,4 +306,5 @@ def test_a_rule_of_your_own_explains_itself_also_beside_others():
     both = adamx.chain(adamx.scale_by_soap(), Rows(), optax.scale(0.1))
     plan = adamx.matrix_plan(both, tree)
     assert plan.rows[0].why == "two axes; also Rows: 32 × 24, because it is one"
-    assert plan.notes == ("How scale sees leaves is not known.",)
+    note = "`scale` is not adamx's: how it treats leaves is not listed."
+    assert plan.notes == (note,)
