@@ -21,7 +21,7 @@ from ..numerics.matrices import HIGHEST, product
 from ..numerics.sharding import as_piece, as_whole, unsharded
 from ..numerics.splits import whole_shape
 from ..parts.denominators import Eps
-from ..parts.matrix_views import MatrixView, Named, Side, of_elements
+from ..parts.matrix_views import MatrixView, Named, Side, no_matrix, of_elements
 from ..parts.weight_decay import Decay, as_decay, with_rate
 from .adam import scale_by_adam
 
@@ -147,8 +147,7 @@ class _Low(Rule):
             adam = {"mu", "nu"} <= self.part.slots().keys()
             why = f"the shorter side is at most rank={self.rank}"
             if len(shape) != 2:
-                few = "fewer than two axes"
-                why = few if len(shape) < 2 else f"{len(shape)} axes: a matrix has two"
+                why = no_matrix(shape)
             return of_elements("Adam" if adam else type(self.part).__name__, why)
         (m, n), rank = size, self.rank
         low, wide = ((0,), (1,)) if shape[0] <= shape[1] else ((1,), (0,))

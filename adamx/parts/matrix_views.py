@@ -74,6 +74,12 @@ def of_elements(rule: str, why: str, sides: tuple[Side, ...] = ()) -> MatrixView
     return MatrixView(rule, why, sides=sides)
 
 
+def no_matrix(shape: Shape) -> str:
+    """Say why a leaf is none for a rule that knows only leaves of two axes."""
+    few = "fewer than two axes"
+    return few if len(shape) < 2 else f"{len(shape)} axes: a matrix has two"
+
+
 def as_stored(shape: Shape) -> tuple[Shape, Shape]:
     """Return the axes of the matrix of the last axis of a leaf against the others."""
     axes = tuple(range(len(shape)))

@@ -2,7 +2,17 @@
 
 from typing import Any
 
-from .matrix_views import MatrixView, Shape, Side, of_elements, sides_by_others
+import jax
+import jax.numpy as jnp
+
+from .matrix_views import (
+    MatrixView,
+    Shape,
+    Side,
+    no_matrix,
+    of_elements,
+    sides_by_others,
+)
 
 
 def seen_from_sides(rule: Any, shape: Shape) -> MatrixView:
@@ -10,18 +20,15 @@ def seen_from_sides(rule: Any, shape: Shape) -> MatrixView:
     on_sides, alone = rule.plan_names
     has = rule._has_sides(shape)
     if not any(has):
-        few = "fewer than two axes"
-        why = few if len(shape) < 2 else f"{len(shape)} axes: a matrix has two"
-        return of_elements(alone, why)
+        return of_elements(alone, no_matrix(shape))
     cut, kept = rule._blocks(shape), rule._sides(shape)
     names, axes = rule._names(len(cut.matrix)), rule._axes(shape)
     sides = []
     for i, size in enumerate(cut.matrix):
-        if kept[i]:
-            square = (cut.block[i], cut.block[i])
-            sides.append(Side(axes[i], size, names[i], square))
-        else:
+        if not kept[i]:
             sides.append(Side(axes[i], size, why=_left_out(rule, axes[i], has[i])))
+        for slot, each in _kept(rule, names[i], shape, cut.number).items():
+            sides.append(Side(axes[i], size, slot, each))
     why = _how(rule, shape, axes)
     if not any(kept):
         return of_elements(alone, why, tuple(sides))
@@ -30,6 +37,21 @@ def seen_from_sides(rule: Any, shape: Shape) -> MatrixView:
         if any(n % b for n, b in zip(cut.matrix, cut.block, strict=True)):
             why = f"{why}, the last filled up with zeros"
     return MatrixView(on_sides, why, cut.number, cut.block, tuple(sides))
+
+
+def _kept(rule: Any, name: str, shape: Shape, number: int) -> dict[str, Shape]:
+    """Return the slots of one side, and what they keep of one of so many blocks.
+
+    Beside the statistic, `left`, there may be its basis, eigenvalues or root.
+    """
+    like, found = jax.ShapeDtypeStruct(shape, jnp.float32), {}
+    for slot, declared in rule.slots().items():
+        if slot == name or slot.startswith(f"{name}_"):
+            kept = tuple(jax.eval_shape(declared.shape_of, like).shape)
+            each = kept[1:] if number > 1 else kept
+            if each != (0,):
+                found[slot] = each
+    return found
 
 
 def _how(rule: Any, shape: Shape, axes: tuple[Shape, ...]) -> str:

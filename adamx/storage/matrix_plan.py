@@ -1,13 +1,18 @@
 """The matrix plan: how each leaf is seen by an optimizer of matrices, and why."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
+import optax
+
 from .. import errors
+from ..engine.chain import contents
 from ..parts.matrix_views import MatrixView, Side
 from .leaf_views import LeafViews
 from .plan import columns
+from .treatment import is_foreign, name_of_unknown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,9 +55,15 @@ class MatrixRow:
 
     @property
     def kept(self) -> str:
-        """What is kept of the sides, as text: "left 8 × 8, right 16 × 16"."""
-        known = [s for s in self.sides if s.statistic is not None]
-        return ", ".join(f"{s.slot} {_by(s.statistic or ())}" for s in known) or "–"
+        """What is kept of the sides, as text: "left 8 × 8, right 16 × 16".
+
+        Slots of one side and shape are together: "mu and nu 4 × 16", each of 4 × 16.
+        """
+        said = []
+        known = (s for s in self.sides if s.statistic is not None)
+        for (_, size), run in itertools.groupby(known, lambda s: (s.axes, s.statistic)):
+            said.append(f"{' and '.join(s.slot for s in run)} {_by(size or ())}")
+        return ", ".join(said) or "–"
 
     @property
     def reason(self) -> str:
@@ -97,7 +108,11 @@ class MatrixPlan:
 
     @property
     def statistics(self) -> dict[tuple[int, ...], int]:
-        """The number of arrays of two axes that are kept of sides, by their shape."""
+        """The number of arrays of two axes that are kept of sides, by their shape.
+
+        All those of the column "kept" are counted, whether they are decomposed or not:
+        statistics, bases and roots, also factors, projections, moments of low rank.
+        """
         found: dict[tuple[int, ...], int] = {}
         for row in self.rows:
             for side in row.sides:
@@ -145,9 +160,10 @@ def matrix_plan(tx: Any, params: Any) -> MatrixPlan:
     cut. A side that has no statistic, or only a diagonal, is named with the reason.
 
     The last lines count the matrices that are iterated together, and say which stacks
-    `spread` fills up, because its devices do not divide them; and the arrays that are
-    kept of sides, by their shape. The rule "Muon" is the orthogonalisation, also that
-    of Scion. Every leaf is listed once. One that is not seen as a matrix is listed with
+    `spread` fills up, because its devices do not divide them; and all arrays of two
+    axes that are kept of sides, by their shape: statistics, bases, factors, projections
+    and moments of low rank. The rule "Muon" is the orthogonalisation, also that of
+    Scion. Every leaf is listed once. One that is not seen as a matrix is listed with
     what it gets instead and the reason: its name, its number of axes, a side that is
     too long, or a mask. Nothing is allocated: `params` may be arrays or
     `jax.ShapeDtypeStruct`s.
@@ -171,8 +187,7 @@ def matrix_plan(tx: Any, params: Any) -> MatrixPlan:
             "matrix_plan",
             "`tx` must see leaves as matrices, or keep a statistic for each side",
             errors.shown(tx),
-            "Pass for example adamx.muon(0.02) or adamx.soap(), or a chain with one of "
-            "their rules; adamx.memory_plan lists the state of every optimizer.",
+            _remedy(seen),
         )
     rows = []
     for i, (path, leaf) in enumerate(seen.leaves):
@@ -184,8 +199,33 @@ def matrix_plan(tx: Any, params: Any) -> MatrixPlan:
         else:
             rule, why = seen.other_rules(i), seen.left_out(i)
             rows.append(MatrixRow(path, shape, None, rule, why))
-    notes = (f"How {name} sees leaves is not known." for name in seen.unknown)
+    notes = dict.fromkeys(map(_note, seen.unknown))
     return MatrixPlan(tuple(rows), tuple(notes))
+
+
+def _remedy(seen: LeafViews) -> str:
+    """Say what to pass in the place of what has no rule of matrices."""
+    known = "adamx.memory_plan lists the state of every optimizer."
+    fitting = (
+        f"Pass for example adamx.muon(0.02) or adamx.soap(), or a chain with one of "
+        f"their rules; {known}"
+    )
+    closed = (
+        "Transformations of Optax cannot be looked into, also where they hold one of "
+        "adamx: use adamx.chain for optax.chain, adamx.groups for "
+        "optax.multi_transform and optax.masked, adamx.tunable for "
+        "optax.inject_hyperparams, or plan the optimizer inside."
+    )
+    unknown = contents(seen.unknown)
+    if not any(isinstance(x, optax.GradientTransformation) for x in unknown):
+        return fitting
+    return f"{closed} {fitting if seen.found else known}"
+
+
+def _note(part: Any) -> str:
+    """Say of a part that cannot be looked into what is not listed."""
+    why = "is not adamx's" if is_foreign(part) else "cannot be looked into"
+    return f"`{name_of_unknown(part)}` {why}: how it treats leaves is not listed."
 
 
 def _row(path: str, shape: tuple[int, ...], seen: list[MatrixView]) -> MatrixRow:

@@ -53,7 +53,7 @@ class LeafRow:
 def treatments(tx: Any, params: Any) -> tuple[tuple[LeafRow, ...], tuple[str, ...]]:
     """Return a row for each leaf, and what else there is to say of all of them."""
     named = leaves_by_path(params)
-    unknown: list[str] = []
+    unknown: list[Any] = []
     found = list(walk(tx, (), unknown))
     decays = [(rule, masks) for rule, masks in found if _decay(rule) is not None]
     clips = [(rule, masks) for rule, masks in found if isinstance(rule, CLIPS)]
@@ -98,7 +98,7 @@ def treatments(tx: Any, params: Any) -> tuple[tuple[LeafRow, ...], tuple[str, ..
         )
     notes = [
         f"What {name} does to each leaf is not known."
-        for name in dict.fromkeys(unknown)
+        for name in dict.fromkeys(map(name_of_unknown, unknown))
     ]
     notes += [
         f"The mask {show(mask)} selects no leaf."
@@ -141,8 +141,22 @@ def frozen(tx: Any) -> Iterator[Mask]:
         yield from frozen(tx.tx if isinstance(tx, External) else tx.inner)
 
 
-def walk(tx: Any, masks: tuple, unknown: list[str]) -> Iterator[tuple[Any, tuple]]:
-    """Yield the rules of which `tx` is made, each with the masks around it."""
+def name_of_unknown(part: Any) -> str:
+    """Return the name of a part that cannot be looked into."""
+    return part.name if isinstance(part, External) else type(part).__name__
+
+
+def is_foreign(part: Any) -> bool:
+    """Return whether a part that cannot be looked into is not adamx's."""
+    return not isinstance(part, Transformation) and getattr(part, "is_foreign", True)
+
+
+def walk(tx: Any, masks: tuple, unknown: list[Any]) -> Iterator[tuple[Any, tuple]]:
+    """Yield the rules of which `tx` is made, each with the masks around it.
+
+    A rule is followed by those inside it, and each is yielded as often as it occurs.
+    What cannot be looked into is added to `unknown`.
+    """
     if isinstance(tx, Around):
         yield from walk(tx.inner, masks, unknown)
     elif isinstance(tx, Groups):
@@ -158,7 +172,7 @@ def walk(tx: Any, masks: tuple, unknown: list[str]) -> Iterator[tuple[Any, tuple
     elif isinstance(tx, External) and isinstance(tx.tx, Transformation):
         yield from walk(tx.tx, masks, unknown)
     elif isinstance(tx, External):
-        unknown.append(tx.name)
+        unknown.append(tx)
     elif isinstance(tx, Rule):
         yield tx, masks
         inside = (*masks, tx.mask) if isinstance(tx, Masked) else masks
@@ -169,8 +183,8 @@ def walk(tx: Any, masks: tuple, unknown: list[str]) -> Iterator[tuple[Any, tuple
         inner = [x for f in fields for x in (f if type(f) is tuple else (f,))]
         found = [x for x in inner if isinstance(x, Transformation)]
         if not found:
-            unknown.append(type(tx).__name__)
+            unknown.append(tx)
         for x in found:
             yield from walk(x, masks, unknown)
     else:
-        unknown.append(type(tx).__name__)
+        unknown.append(tx)

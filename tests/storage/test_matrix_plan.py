@@ -57,7 +57,7 @@ def check(tx, tree=TREE):
     """Compare a plan with the state of the optimizer."""
     plan = adamx.matrix_plan(tx, tree)
     assert sorted(row.leaf for row in plan.rows) == sorted(tree)
-    kept = jax.eval_shape(tx.init, tree).slots
+    kept, squares = jax.eval_shape(tx.init, tree).slots, 0
     for row in plan.rows:
         shape = tree[row.leaf].shape
         assert row.shape == shape
@@ -74,12 +74,13 @@ def check(tx, tree=TREE):
                 assert side.why or not side.axes
             else:
                 claimed[side.slot] += row.number * math.prod(side.statistic)
-                square = len(side.statistic) == 2
-                assert not square or own[side.slot].shape[-2:] == side.statistic
+                if len(side.statistic) == 2:
+                    assert own[side.slot].shape[-2:] == side.statistic
+                    squares += own[side.slot].size
         assert dict(claimed) == {n: own[n].size for n in claimed}
         for n, x in own.items():
             like = x.size in (0, 1, math.prod(shape))
-            named = n.startswith((*claimed, *OF_NEURONS)) or n.endswith("_values")
+            named = n in claimed or n.startswith(OF_NEURONS)
             assert like or named, f"{n} of {row.leaf} is not in the plan"
         if row.block and "largest" not in row.why:
             size = row.number * math.prod(row.block)
@@ -90,6 +91,8 @@ def check(tx, tree=TREE):
         if row.rule == "Adam":
             assert own["mu"].shape == own["nu"].shape == shape
             assert not row.block
+    counted = sum(k * math.prod(size) for size, k in plan.statistics.items())
+    assert counted == squares
     return {row.leaf: row for row in plan.rows}
 
 
@@ -151,8 +154,9 @@ def test_sides_are_those_of_the_arguments():
     assert row.why.endswith("blocks of at most 10, the last filled up with zeros")
     row = check(VARIANTS["merged"])[conv]
     assert row.block == (9, 8, 16)
-    assert [side.axes for side in row.sides] == [(0, 1), (2,), (3,)]
-    assert sides(row) == {"left": (9, 9), "right": (8, 8), "axis_2": (16, 16)}
+    assert [side.axes for side in row.sides[::2]] == [(0, 1), (2,), (3,)]
+    squares = {"left": (9, 9), "right": (8, 8), "axis_2": (16, 16)}
+    assert sides(row) == squares | {f"{n}_basis": s for n, s in squares.items()}
     assert row.reason == "merge_dims=True: axes merged: (0, 1)"
     row = check(VARIANTS["one side"])[conv]
     assert sides(row) == {"": None, "right": (16, 16)}
@@ -174,11 +178,15 @@ def test_the_table_says_what_is_kept():
     words = [line.split() for line in text]
     assert words[0] == ["leaf", "shape", "seen", "as", "kept", "rule", "why"]
     assert text[4].split(maxsplit=1)[0] == "dense/kernel"
-    assert "32 × 24   left 32 × 32, right 24 × 24  SOAP  two axes" in text[4]
-    assert "right 32 × 32" in text[5]
+    kept = "left and left_basis 32 × 32, right and right_basis 24 × 24"
+    assert f"32 × 24   {kept}  SOAP  two axes" in text[4]
+    assert "right and right_basis 32 × 32" in text[5]
     assert text[5].endswith("SOAP  two axes; axis 0: longer than max_dim=40")
-    sums = "Kept: 1 of 8 × 8, 1 of 16 × 16, 2 of 32 × 32, 1 of 24 × 24."
+    sums = "Kept: 2 of 8 × 8, 2 of 16 × 16, 4 of 32 × 32, 2 of 24 × 24."
     assert text[-1] == sums
+    low = adamx.matrix_plan(adamx.galore(0.1, rank=4), {"w": TREE["dense/kernel"]})
+    assert low.rows[0].kept == "projection 24 × 4, mu and nu 4 × 32"
+    assert low.statistics == {(24, 4): 1, (4, 32): 2}
     none = adamx.matrix_plan(adamx.muon(0.1), {"b": TREE["dense/bias"]})
     assert str(none).endswith("No leaf is seen as a matrix.")
 
@@ -191,12 +199,87 @@ def test_what_is_left_out_has_its_reason_and_its_rule():
     assert rest["dense/bias"] == ("NormalizeRms", why)
     groups = [("conv", adamx.soap()), ("embed", None), (..., adamx.adamw(0.1))]
     plan = adamx.matrix_plan(adamx.groups(groups), TREE)
-    said = {row.leaf: row.rule for row in plan.rows}
-    assert (said["conv/kernel"], said["embed/embedding"]) == ("SOAP", "frozen")
-    assert said["dense/kernel"] == "Adam"
+    said = {row.leaf: (row.rule, row.reason) for row in plan.rows}
+    assert said["conv/kernel"][0] == "SOAP"
+    assert said["embed/embedding"] == ("frozen", "its group has no optimizer")
+    assert said["dense/kernel"] == ("Adam", "the mask 'conv' leaves it out")
+    rest = adamx.groups([("conv", adamx.adamw(0.1)), (..., adamx.normuon())])
+    said = {row.leaf: (row.rule, row.why) for row in adamx.matrix_plan(rest, TREE).rows}
+    assert said["conv/kernel"] == ("Adam", "it is in the group 'conv'")
+    assert said["dense/kernel"] == ("Muon", "two axes")
     alone = adamx.chain(adamx.Masked(Orthogonalize(), "dense/k"), LearningRate(0.1))
     plan = adamx.matrix_plan(alone, TREE)
     assert {r.rule for r in plan.rows if not r.block} == {"unchanged"}
+
+
+ONE = Orthogonalize()
+TWICE = {
+    "groups": adamx.groups(
+        [("conv", tx := adamx.muon(0.1)), ("dense", tx), (..., adamx.adamw(0.1))]
+    ),
+    "groups of soap": adamx.groups(
+        [("conv", tx := adamx.soap()), ("dense", tx), (..., adamx.adamw(0.1))]
+    ),
+    "chain": adamx.chain(
+        adamx.Masked(ONE, "conv"), adamx.Masked(ONE, "dense/k"), LearningRate(0.1)
+    ),
+    "stacked once": adamx.chain(
+        adamx.Masked(adamx.stacked(ONE, "conv"), "conv"), adamx.Masked(ONE, "dense/k")
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_a_rule_that_occurs_twice_is_asked_at_each_place(name):
+    rows = {row.leaf: row for row in adamx.matrix_plan(TWICE[name], TREE).rows}
+    rule = "SOAP" if name == "groups of soap" else "Muon"
+    layers = (3, 24, 16) if name == "stacked once" else (1, 72, 16)
+    assert (rows["conv/kernel"].rule, rows["conv/kernel"].matrices) == (rule, layers)
+    assert rows["dense/kernel"].matrices == (1, 32, 24)
+    assert "also" not in rows["dense/kernel"].why
+    why = "the mask 'conv' leaves it out; the mask 'dense"
+    assert rows["embed/embedding"].why.startswith(why)
+    assert not rows["embed/embedding"].block
+
+
+def test_a_leaf_that_only_the_mask_takes_for_a_matrix_has_that_reason():
+    tree = {"head": TREE["dense/kernel"], "embed": TREE["embed/embedding"]}
+    by_mask = "two axes, selected by the mask"
+    for tx in (
+        adamx.normuon(muon_mask="head|embed"),
+        adamx.dion(0.1, rank_fraction=0.25, dion_mask="head|embed"),
+    ):
+        rows = adamx.matrix_plan(tx, tree).rows
+        assert all(row.block and row.why.startswith(by_mask) for row in rows)
+    layers = {"head": jax.ShapeDtypeStruct((3, 32, 24), jnp.float32)}
+    tx = adamx.stacked(adamx.muon(0.1, muon_mask="head"), "head")
+    (row,) = adamx.matrix_plan(tx, layers).rows
+    assert (row.matrices, row.why) == ((3, 32, 24), f"{by_mask}; stacked")
+    alone = adamx.chain(Orthogonalize(), LearningRate(0.1))
+    assert {row.why for row in adamx.matrix_plan(alone, tree).rows} == {"two axes"}
+
+
+def test_what_optax_holds_cannot_be_looked_into():
+    inner = adamx.muon(0.1)
+    wrapped = (
+        optax.chain(optax.clip(1.0), inner),
+        optax.multi_transform({"a": inner}, lambda p: jax.tree.map(lambda _: "a", p)),
+        optax.masked(inner, True),
+        optax.inject_hyperparams(adamx.muon)(0.1),
+        adamx.chain(optax.chain(inner)),
+    )
+    for tx in wrapped:
+        with pytest.raises(TypeError, match="Optax cannot be looked into") as refused:
+            adamx.matrix_plan(tx, TREE)
+        assert "use adamx.chain for optax.chain, adamx.groups" in str(refused.value)
+        assert "or plan the optimizer inside" in str(refused.value)
+        assert "adamx.muon(0.02)" not in str(refused.value)
+    with pytest.raises(TypeError, match=r"looked into.*Pass for example adamx\.muon"):
+        adamx.matrix_plan(adamx.chain(optax.clip(1.0), adamx.adamw(0.1)), TREE)
+    for own in (adamx.adamw(0.1), 3):
+        with pytest.raises(TypeError, match=r"Pass for example adamx\.muon") as refused:
+            adamx.matrix_plan(own, TREE)
+        assert "Optax" not in str(refused.value)
 
 
 class Rows(adamx.Rule):
@@ -223,4 +306,5 @@ def test_a_rule_of_your_own_explains_itself_also_beside_others():
     both = adamx.chain(adamx.scale_by_soap(), Rows(), optax.scale(0.1))
     plan = adamx.matrix_plan(both, tree)
     assert plan.rows[0].why == "two axes; also Rows: 32 × 24, because it is one"
-    assert plan.notes == ("How scale sees leaves is not known.",)
+    note = "`scale` is not adamx's: how it treats leaves is not listed."
+    assert plan.notes == (note,)
