@@ -212,11 +212,15 @@ def main(argv: Sequence[str]) -> int:
             print("\n".join(verdicts(done["a"])))
     if "targets" in (given.part or PARTS):
         found = matrix_targets.rows(given.targets.split(","), options.progress)
-        kept["targets"] = list(found)
+        rows = {(row["target"], row["case"]): row for row in kept.get("targets", [])}
+        rows |= {(row["target"], row["case"]): row for row in found}
+        kept["targets"] = list(rows.values())
         lines = [matrix_targets.line(row) for row in kept["targets"]]
         print(report.aligned([matrix_targets.HEAD, *lines]))
     if "torch" in (given.part or PARTS):
-        kept["torch"] = torch_steps(given.trees.split(","))
+        known = {row["tree"]: row for row in kept.get("torch", [])}
+        known |= {row["tree"]: row for row in torch_steps(given.trees.split(","))}
+        kept["torch"] = [known[name] for name, *_ in TREES.values() if name in known]
         where = report.environment(jax.devices("cpu")[0])
         kept["environment of torch"] = where | {"torch": report.version("torch")}
         print(json.dumps(kept["torch"], ensure_ascii=False))
