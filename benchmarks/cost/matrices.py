@@ -126,7 +126,7 @@ def markdown() -> str:
             low, median, high = (
                 1e3 * float(np.quantile(seconds, q)) for q in (0, 0.5, 1)
             )
-            ends = f"{low:.0f}–{high:.0f}"
+            ends = f"{low:.0f}–{high:.0f}" if len(seconds) > 1 else "one step"
             lines.append([row["tree"], side, f"{median:.0f}", ends])
     where = kept["environment of torch"]
     about = f"{where['processor']}; jax {where['jax']}, torch {where['torch']}."
@@ -153,7 +153,6 @@ def cost_markdown() -> str:
     lines = []
     for row in kept["cost"].values():
         ours, theirs = row["adamx"], row["optax"]
-        step = row.get("step")
         lines.append(
             [
                 row["tree"],
@@ -161,14 +160,19 @@ def cost_markdown() -> str:
                 f"{ours['kernels run']} ({theirs['kernels run']})",
                 f"{ours['kernels'] / theirs['kernels']:.3f}",
                 f"{ours['temporaries'] / theirs['temporaries']:.3f}",
-                f"{step['median']:.2f} ({step['low']:.2f}–{step['high']:.2f})"
-                if step
-                else "–",
+                _step(row["step"]) if "step" in row else "–",
             ]
         )
     table = report.markdown([list(COST_HEAD), *lines])
     aims = "; ".join(verdicts(kept["cost"]["a"]))
     return f"{of['processor']}; jax {of['jax']}.\n\n{table}\n\nOn 12 × 512²: {aims}."
+
+
+def _step(ratio: dict[str, Any]) -> str:
+    """The time of a step beside Optax's, with its range."""
+    if ratio["blocks"] == 1:
+        return f"{ratio['median']:.2f} (one block)"
+    return f"{ratio['median']:.2f} ({ratio['low']:.2f}–{ratio['high']:.2f})"
 
 
 def verdicts(row: dict[str, Any]) -> list[str]:
