@@ -220,6 +220,8 @@ class Chain(Transformation):
     ) -> tuple[Any, State] | None:
         if not self._has_one_pass():
             return None
+        if self._is_eager(state) and not self.passes[-1]._is_fused():
+            return None  # `update` is compiled once
         return self._run(updates, state, params, extra, applied=True)
 
     def _run(

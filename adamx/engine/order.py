@@ -25,11 +25,15 @@ def zero_after(p: Array) -> UInt32[Array, ""]:
 def _computed(p: Array) -> UInt32[Array, ""]:
     """Return 0, computed from a number of `p`: XLA does not simplify x · 0 to 0."""
     first = jax.lax.optimization_barrier(p)[(0,) * p.ndim].astype(jnp.float32)
-    return jax.lax.bitcast_convert_type(first * 0, jnp.uint32) & 1
+    return (first * 0 > 0).astype(jnp.uint32)  # 0 also of what is no number
 
 
 def _known(p: Array) -> UInt32[Array, ""]:
-    return jnp.uint32(0)
+    zero = jnp.uint32(0)
+    if not jax.typeof(p).manual_axis_type.varying:
+        return zero
+    # inside shard_map it must vary over the mesh as the other branch does
+    return zero * (p[(0,) * p.ndim] == 0).astype(jnp.uint32)
 
 
 def dependent(function: Callable[..., dict[str, Any]], *given: Any) -> list[str]:

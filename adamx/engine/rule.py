@@ -285,6 +285,8 @@ class Rule(Transformation):
     def _in_one_pass(
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
     ) -> tuple[Any, State] | None:
+        if self._is_eager(state) and not self._is_fused():
+            return None  # `update` is compiled once
         return tree.update(self, updates, state, params, extra, applied=True)
 
 

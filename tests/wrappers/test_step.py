@@ -1,14 +1,18 @@
 """`adamx.step`: Optax's two calls in one, with the moments kept in place."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import PartitionSpec as P
 
 import adamx
 from adamx.storage import Blockwise, Cast
 from tests.support.counting import counted
+from tests.support.meshes import NEEDS_DEVICES
 from tests.support.trees import assert_equal, signature
 
 HALF = Cast(jnp.bfloat16, "stochastic")
@@ -79,11 +83,53 @@ def test_it_needs_no_temporary_that_grows_with_the_parameters(name):
         assert temporary(two_calls(tx)) > 3
 
 
-def test_parameters_that_are_not_finite_do_not_spoil_the_count():
+@EVERY
+def test_outside_jit_it_is_the_two_calls_bit_for_bit(name):
+    """The mutant: the pass of `jit`, op by op, compiles each leaf at every step."""
+    tx = MADE[name]()
+    p, s = tree(0), tx.init(tree(0))
+    for k in range(1, 3):
+        updates, t = tx.update(tree(k), s, p)
+        q = optax.apply_updates(p, updates)
+        p, s = adamx.step(tx, p, tree(k), s)
+        assert_equal((p, s), (q, t))
+    if name not in ("optax", "masked"):
+        with counted() as count:
+            adamx.step(tx, p, tree(9), s)
+        assert (count.traces, count.compilations) == (0, 0)
+
+
+# the last is a NaN whose bits are all ones but its sign
+@pytest.mark.parametrize("bits", [0x7FC00000, 0xFF800000, 0x7FFFFFFF])
+def test_parameters_that_are_not_finite_do_not_spoil_the_count(bits):
     tx = MADE["8 bits"]()
-    p = {"w": jnp.full((64, 128), jnp.nan), "b": jnp.full(5, -jnp.inf)}
-    _, state = jax.jit(lambda p, g, s: adamx.step(tx, p, g, s))(p, tree(1), tx.init(p))
+    value = np.uint32(bits).view(np.float32)
+    p = {"w": jnp.full((64, 128), value), "b": jnp.full(5, value)}
+    one = jax.jit(lambda p, g, s: adamx.step(tx, p, g, s))
+    _, state = one(p, tree(1), tx.init(p))
     assert int(state.count) == 1
+    clean = tree(0)
+    assert_equal(state, one(clean, tree(1), tx.init(clean))[1])
+
+
+@NEEDS_DEVICES
+@pytest.mark.parametrize("name", ["bfloat16", "schedule_free"])
+def test_it_runs_inside_shard_map_on_parameters_that_are_split(name):
+    """The mutant: a zero that does not vary over the mesh as the parameter does."""
+    tx = MADE["bfloat16"]()
+    if name == "schedule_free":
+        tx = adamx.schedule_free_adamw(1e-2)
+    mesh = jax.make_mesh((8,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
+    p, split = tree(0), {"w": P("d"), "b": P()}
+
+    def walk(tx, p, g):
+        return adamx.step(tx, p, g, tx.init(p))[0]
+
+    local = functools.partial(walk, adamx.in_shard_map(tx, split))
+    inside = jax.shard_map(local, mesh=mesh, in_specs=(split, split), out_specs=split)
+    got = jax.jit(inside)(p, tree(1))
+    want = jax.jit(functools.partial(walk, tx))(p, tree(1))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), got, want)
 
 
 def test_extra_arguments_pass():
