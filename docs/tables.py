@@ -210,11 +210,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "failure_modes": passes,
     "matrix_arguments": lambda: table(
         " | ".join(
-            (
-                "optimizer",
-                *(f"`{word}`" for word in MATRIX_WORDS),
-                *(f"`{word}` as a part" for word in DECAY_WORDS),
-            )
+            ("optimizer", *MATRIX_WORDS, "decay as a part", "Adam's decay as a part")
         ),
         matrix_arguments(),
     ),
