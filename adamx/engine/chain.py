@@ -218,9 +218,9 @@ class Chain(Transformation):
     def _in_one_pass(
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
     ) -> tuple[Any, State] | None:
-        last = self.passes[-1] if self.passes else None
-        if not isinstance(last, RuleSequence):
+        if not self._has_one_pass():
             return None
+        last: Any = self.passes[-1]
         if self._is_eager(state) and not last._is_fused():
             return None  # `update` is compiled once
         return self._run(updates, state, params, extra, applied=True)

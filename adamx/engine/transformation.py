@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import jax
 import optax
-from jax.core import Tracer
 from jaxtyping import Array
 
 from .. import errors
 from . import divisions, hyperparams, row_updates, tree, tree_checks
 from .calls import check_call
-from .value import Value, restored
+from .value import Value, is_traced, restored
 
 if TYPE_CHECKING:
     Init: TypeAlias = optax.TransformInitFn
@@ -75,7 +74,7 @@ class Transformation(Value, optax.GradientTransformationExtraArgs):
         raise NotImplementedError
 
     def _has_one_pass(self) -> bool:
-        """Return whether `_in_one_pass` returns something."""
+        """Return whether `_in_one_pass` returns something, traced or fused."""
         return False
 
     def _in_one_pass(
@@ -247,7 +246,6 @@ def _pair(tx: Transformation) -> _Pair:
     if "_pair" not in tx.__dict__:
         fields = {name: getattr(tx, name) for name in tx._fields}
         twin = restored(type(tx), fields)  # the key must not hold the pair
-        traced = any(isinstance(x, Tracer) for x in jax.tree.leaves(tx))
-        pair = _Pair(twin) if traced else _interned(_pairs, twin, _Pair)
+        pair = _Pair(twin) if is_traced(tx) else _interned(_pairs, twin, _Pair)
         object.__setattr__(tx, "_pair", pair)
     return tx.__dict__["_pair"]

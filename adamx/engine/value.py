@@ -19,6 +19,11 @@ def is_array(x: Any) -> bool:
     return isinstance(x, jax.Array | np.ndarray)
 
 
+def is_traced(*trees: Any) -> bool:
+    """Return whether a leaf of the trees is being traced."""
+    return any(isinstance(x, Tracer) for x in jax.tree.leaves(trees))
+
+
 def _is_data(x: Any) -> bool:
     """Return whether a field is a branch of the pytree."""
     if isinstance(x, tuple) and not isinstance(x, Value):

@@ -32,7 +32,7 @@ from ..parts.layer_axes import HIDDEN
 from ..parts.learning_rate import LearningRate
 from ..parts.masked import Masked
 from ..parts.matrix_axes import MatrixAxes
-from ..parts.matrix_rules import Sums, layout_of, whole_like
+from ..parts.matrix_rules import Sums, TensorRule, layout_of, whole_like
 from ..parts.orthogonal import Orthogonalize, ScaleByShape
 from ..parts.tree_axes import as_axes
 from ..parts.weight_decay import Decay, DecayBeforeRate, by_place
@@ -171,7 +171,7 @@ def muown(
     return _ended(chain(Masked(hidden, muon_mask), rest), decays, rates)
 
 
-class MuownStep(Rule):
+class MuownStep(TensorRule):
     """Step in the direction and in the length of each neuron of a matrix (Muown).
 
         θᵢ = gᵢ vᵢ / ‖vᵢ‖,    V ← V - α O,    g ← g - α a
@@ -197,7 +197,6 @@ class MuownStep(Rule):
     arXiv:2605.10797.
     """
 
-    scope = "tensor"
     place = "step"
 
     learning_rate: Hyper = hyper(allowed=NON_NEGATIVE)
@@ -213,9 +212,6 @@ class MuownStep(Rule):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "mask", as_mask("MuownStep", self.mask))
-        if self.axes is not None:
-            axes = as_axes("MuownStep", self.axes, self.out_axis)
-            object.__setattr__(self, "axes", axes)
 
     def needs(self) -> frozenset[str]:
         return super().needs() | {"param"}

@@ -80,7 +80,8 @@ class TensorRule(Rule):
         super().__post_init__()
         given = self.axes  # pyright: ignore[reportAttributeAccessIssue]
         if given is not None:
-            axes = as_axes(type(self).__name__, given)
+            out_axis = getattr(self, "out_axis", -1)
+            axes = as_axes(type(self).__name__, given, out_axis)
             object.__setattr__(self, "axes", axes)
 
     def _norms(self, x: Any, ctx: Context) -> "Norms":

@@ -11,14 +11,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 
 from ..engine import row_updates, tree_checks
 from ..engine.leaves import applied_to_all, column
 from ..engine.order import zero_after
 from ..engine.paths import flatten
 from ..engine.transformation import Transformation, check_transformation
-from ..engine.value import is_array
+from ..engine.value import is_array, is_traced
 from .fused import is_fused
 
 
@@ -69,8 +68,8 @@ def step(tx: Any, params: Any, grads: Any, state: Any, **extra: Any) -> tuple[An
             return _with_others(in_one[0], params, grads), in_one[1]
     updates, after = tx.update(grads, state, params, **extra)
     stepped = applied_to_all(params, updates)
-    if is_fused(tx) or not (_is_narrow(state) and _is_traced(grads, state, params)):
-        return stepped, after
+    if is_fused(tx) or not (_is_narrow(state) and is_traced(grads, state, params)):
+        return stepped, after  # where nothing is compiled, nothing is in place
     _, state = tx.update(grads, _after(stepped, state), params, **extra)
     return stepped, state
 
@@ -79,11 +78,6 @@ def _is_narrow(state: Any) -> bool:
     """Return whether arrays of a state have fewer than 32 bits an element."""
     arrays = filter(is_array, jax.tree.leaves(state))
     return any(x.size > 1 and x.dtype.itemsize < 4 for x in arrays)
-
-
-def _is_traced(*trees: Any) -> bool:
-    """Return whether a step is compiled: else nothing is written in place."""
-    return any(isinstance(x, Tracer) for x in jax.tree.leaves(trees))
 
 
 def _in_one_pass(

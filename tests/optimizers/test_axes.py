@@ -26,6 +26,7 @@ from adamx.parts import (
     polar_express,
 )
 from tests.support.meshes import NEEDS_DEVICES
+from tests.support.runs import run
 
 pytestmark = [pytest.mark.usefixtures("x64"), NEEDS_DEVICES]
 STEPS = 2
@@ -100,19 +101,6 @@ def matrices(tree, of=lambda stack: stack):
     shapes = {path: SHAPES[path] for path in tree}
     stacks = {path: of(SEEN[path].of(shape).stack) for path, shape in shapes.items()}
     return {path: {"kernel": stacks[path](jnp.asarray(x))} for path, x in tree.items()}
-
-
-def run(tx, p, gradients):
-    """The parameters after each step, and the last state."""
-
-    def step(carry, g):
-        p, state = carry
-        updates, state = tx.update(g, state, p)
-        p = optax.apply_updates(p, updates)
-        return (p, state), p
-
-    (_, state), each = jax.lax.scan(step, (p, tx.init(p)), gradients)
-    return each, state
 
 
 def plain(compiled):

@@ -18,6 +18,7 @@ import adamx
 from tests import papers, trajectories
 from tests.optimizers.test_averages_and_rate_free import assert_near, walk
 from tests.support.agreement import assert_follows, wanted
+from tests.support.runs import run
 from tests.trajectories import quadratic
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -33,17 +34,8 @@ def test_every_row_is_read():
 
 def parameters(tx, theta, gradients):
     """The parameters after each step on given gradients."""
-
-    def step(carry, g):
-        theta, state = carry
-        updates, state = tx.update(g, state, theta)
-        theta = optax.apply_updates(theta, updates)
-        return (theta, state), theta
-
     theta, gradients = jax.tree.map(jnp.asarray, (theta, gradients))
-    return jax.jit(lambda *a: jax.lax.scan(step, *a)[1])(
-        (theta, tx.init(theta)), gradients
-    )
+    return jax.jit(lambda *given: run(tx, *given)[0])(theta, gradients)
 
 
 def described(form, rate):

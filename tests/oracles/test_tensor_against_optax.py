@@ -14,6 +14,7 @@ import optax
 import pytest
 
 from tests import papers
+from tests.support.runs import run
 
 STEPS = 40
 DOUBLE, SINGLE = 1e-12, 3e-6
@@ -111,16 +112,9 @@ COUNTERPARTS = {
 
 def trajectory(tx, theta, gradients):
     """The parameters after each step of an Optax transformation."""
-
-    def step(carry, g):
-        params, state = carry
-        update, state = tx.update(g, state, params)
-        params = optax.apply_updates(params, update)
-        return (params, state), params
-
     start = jnp.asarray(theta)
-    run = jax.jit(lambda g: jax.lax.scan(step, (start, tx.init(start)), g)[1])
-    return np.asarray(run(jnp.asarray(gradients)))
+    walked = jax.jit(lambda g: run(tx, start, g)[0])
+    return np.asarray(walked(jnp.asarray(gradients)))
 
 
 @pytest.mark.usefixtures("x64")

@@ -47,6 +47,14 @@ def two_calls(tx):
     return jax.jit(both)
 
 
+def temporary(tx, function, n):
+    """The temporary bytes a parameter of a donated step of one leaf of `n`."""
+    p = jax.ShapeDtypeStruct((n,), jnp.float32)
+    state = jax.eval_shape(tx.init, p)
+    made = jax.jit(function, donate_argnums=(0, 2)).lower(p, p, state).compile()
+    return made.memory_analysis().temp_size_in_bytes / n
+
+
 @EVERY
 def test_it_is_the_two_calls(name):
     """The state bit for bit; the parameters to the rounding of one program."""
@@ -71,16 +79,9 @@ def test_it_is_the_two_calls(name):
 def test_it_needs_no_temporary_that_grows_with_the_parameters(name):
     """The mutant: the two calls copy both moments, 4 bytes a parameter."""
     tx, n = MADE[name](), 1 << 20
-    p = jax.ShapeDtypeStruct((n,), jnp.float32)
-    state = jax.eval_shape(tx.init, p)
-
-    def temporary(function):
-        made = jax.jit(function, donate_argnums=(0, 2)).lower(p, p, state).compile()
-        return made.memory_analysis().temp_size_in_bytes / n
-
-    assert temporary(lambda p, g, s: adamx.step(tx, p, g, s)) < 0.01
+    assert temporary(tx, lambda p, g, s: adamx.step(tx, p, g, s), n) < 0.01
     if name == "bfloat16":
-        assert temporary(two_calls(tx)) > 3
+        assert temporary(tx, two_calls(tx), n) > 3
 
 
 @EVERY
@@ -165,12 +166,5 @@ def test_a_leaf_is_compiled_once(name):
 def test_moments_that_depend_on_the_count_wait_for_the_parameters():
     """The mutant: with the two calls one moment is copied, 4 bytes a parameter."""
     tx, n = adamx.schedule_free_adamw(1e-2), 1 << 16
-    p = jax.ShapeDtypeStruct((n,), jnp.float32)
-    state = jax.eval_shape(tx.init, p)
-
-    def temporary(function):
-        made = jax.jit(function, donate_argnums=(0, 2)).lower(p, p, state).compile()
-        return made.memory_analysis().temp_size_in_bytes / n
-
-    assert temporary(lambda p, g, s: adamx.step(tx, p, g, s)) < 0.01
-    assert temporary(two_calls(tx)) > 3
+    assert temporary(tx, lambda p, g, s: adamx.step(tx, p, g, s), n) < 0.01
+    assert temporary(tx, two_calls(tx), n) > 3
